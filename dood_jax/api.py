@@ -1,0 +1,123 @@
+"""The model a user holds: load it, and infer, sample, weigh and render drawings."""
+
+import dataclasses
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax.errors import BadInput
+from dood_jax.model import dood
+from dood_jax.model.config import ModelConfig
+from dood_jax.model.networks import Params
+from dood_jax.training import checkpoint, evaluation
+from dood_jax.training.config import EvaluationConfig
+from dood_jax.types import Array, BrushParams, Sketch
+
+_PACKAGE = Path(__file__).parent
+RELEASED = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")  # installed, and in a checkout
+_BATCH_SIZE = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A trained model: settings, parameters, the pen it draws with unasked, and where it comes from."""
+
+    config: ModelConfig
+    params: Params
+    brush: BrushParams  # scalars
+    meta: dict[str, Any]
+
+    def infer(
+        self, images: Array, key: Array | int = 0, num_particles: int = 1, num_strokes: int | None = None
+    ) -> Sketch:
+        """Strokes of [B, H, W] pictures, 0..1, ink = 1.
+
+        Args:
+          images: to be drawn.
+          key: or a seed.
+          num_particles: drawings tried a picture; the one of highest ELBO is returned.
+          num_strokes: most strokes, T; as trained if None.
+
+        Raises:
+          BadInput: images of another shape or range, or a number below 1.
+        """
+        images = _check_images(images, self.config.image_size)
+        _check_positive(num_particles=num_particles, num_strokes=num_strokes)
+        keys = evaluation.example_keys(_as_key(key), len(images))
+        strokes = num_strokes or self.config.num_strokes
+        return evaluation.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
+
+    def sample(self, n: int, key: Array | int = 0, num_strokes: int | None = None) -> Sketch:
+        """Invents n drawings with the pen used most in training; a key may be a seed."""
+        _check_positive(n=n, num_strokes=num_strokes)
+        keys = evaluation.example_keys(_as_key(key), n)
+        strokes = num_strokes or self.config.num_strokes
+        return jax.device_get(_sample(self.config, self.params, self.brush, keys, strokes))
+
+    def log_likelihood(self, images: Array, key: Array | int = 0, num_particles: int = 200) -> np.ndarray:
+        """[B] importance-weighted bound on log p(x), nats a picture, of [B, H, W] pictures (MODEL.md 10.1)."""
+        images = _check_images(images, self.config.image_size)
+        _check_positive(num_particles=num_particles)
+        keys = evaluation.example_keys(_as_key(key), len(images))
+        settings = EvaluationConfig(num_particles=num_particles, batch_size=_BATCH_SIZE)
+        devices = jax.local_devices()
+        return evaluation.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
+
+    def render(self, strokes: Sketch, size: int | None = None) -> np.ndarray:
+        """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""
+        _check_positive(size=size)
+        return np.asarray(_render(self.config, strokes.strokes, strokes.brush, size))
+
+
+def load(name_or_dir: str | Path) -> Model:
+    """Loads a released model by name, or any checkpoint by its folder.
+
+    Raises BadInput if there is none, or if it is damaged.
+    """
+    path = checkpoint.find(str(name_or_dir), RELEASED)
+    meta = checkpoint.read_meta(path)
+    config = ModelConfig(**meta["config"]["model"])
+    params = checkpoint.read_params(path, config, meta)
+    brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})
+    return Model(config, params, brush, meta)
+
+
+def _check_images(images: Array, size: int) -> np.ndarray:
+    images = np.asarray(images, np.float32)
+    if images.ndim != 3 or images.shape[1:] != (size, size) or not len(images):
+        raise BadInput(f"images have shape {list(images.shape)}; this model takes [B, {size}, {size}]")
+    low, high = float(images.min()), float(images.max())
+    if not (low >= 0 and high <= 1):
+        raise BadInput(f"pixels lie in {low:g}..{high:g}; scale them to 0..1, ink = 1")
+    return images
+
+
+def _check_positive(**numbers: int | None) -> None:
+    for name, value in numbers.items():
+        if value is not None and value < 1:
+            raise BadInput(f"{name}={value}; give at least 1")
+
+
+def _as_key(key: Array | int) -> Array:
+    return jax.random.key(key) if isinstance(key, int) else key
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _sample(config: ModelConfig, params: Params, brush: BrushParams, keys: Array, num_strokes: int) -> Sketch:
+    strokes = jax.vmap(lambda key: dood.sample(config, params, brush, key, num_strokes))(keys)
+    shape = strokes.presence.shape
+    pens = BrushParams(
+        ink_width=jnp.broadcast_to(brush.ink_width, shape),
+        ink_slope=jnp.broadcast_to(brush.ink_slope, shape),
+        canvas_slope=jnp.broadcast_to(brush.canvas_slope, shape[:1]),
+    )
+    return Sketch(strokes, pens, _render(config, strokes, pens, None))
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3))
+def _render(config: ModelConfig, strokes: Any, brush: BrushParams, size: int | None) -> Array:
+    return jax.vmap(functools.partial(dood.render, config, image_size=size))(strokes, brush)

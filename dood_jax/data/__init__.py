@@ -1,0 +1,6 @@
+"""Pictures: files, synthetic drawings, and the sampler that feeds the device."""
+
+from dood_jax.data.dataset import Dataset
+from dood_jax.data.sources import load
+
+__all__ = ["Dataset", "load"]

@@ -1,0 +1,37 @@
+"""The npz pack: `<name>_<split>.npz` with `image` uint8 [N, h, w] and integer `label` [N]."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from dood_jax.data.dataset import Dataset
+from dood_jax.errors import BadInput
+
+
+def path_of(directory: Path, name: str, split: str) -> Path:
+    """Where the pack keeps a split."""
+    return directory / f"{name}_{split}.npz"
+
+
+def read(path: Path, name: str, split: str) -> Dataset:
+    """Reads one split at its native size; raises BadInput for a file that is damaged or of another kind."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            images, labels = arrays["image"], arrays["label"]
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BadInput(
+            f"{path} is not a readable npz with arrays image and label ({_first_line(error)}); copy it anew"
+        ) from error
+    if images.dtype != np.uint8 or images.ndim != 3 or labels.shape != images.shape[:1]:
+        raise BadInput(
+            f"{path} holds image {images.dtype}{list(images.shape)} and label {list(labels.shape)};"
+            " expected image uint8[N, h, w] and label [N]"
+        )
+    if not len(images):
+        raise BadInput(f"{path} holds no images; copy it anew")
+    return Dataset(images, labels.astype(np.int32), dict(name=name, split=split, source=str(path)))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,106 @@
+"""Endless pen drawings with their truth, rendered on the device by our own brush.
+
+Strokes wander like writing: each keeps a direction that turns smoothly, or hardly; some begin where the last one
+ended; one pen and one size a drawing. Half of the pictures pass through 28 x 28 pixels and back, as the pictures
+of most datasets have.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax.geometry import bezier
+from dood_jax.rendering import brushes, compositing
+from dood_jax.types import Array
+
+MAX_STROKES = 6
+NUM_POINTS = 5
+_CURVE_SAMPLES = 48
+_COUNT_ODDS = np.array([0.16, 0.24, 0.22, 0.16, 0.12, 0.10], np.float32)  # of 1..6 strokes
+_NATIVE_SIZE = 28
+
+
+class SyntheticDrawing(NamedTuple):
+    """A picture and how it was drawn."""
+
+    image: Array  # [H, W] 0..1
+    presence: Array  # [T] bits
+    control_points: Array  # [T, P, 2] on the canvas, unit square
+    ink_width: Array  # []
+    ink_slope: Array  # []
+
+
+def random_drawing(key: Array, image_size: int) -> SyntheticDrawing:
+    """One drawing of 1 to 6 strokes; consumes the key."""
+    keys = jax.random.split(key, 5)
+    key_count, key_strokes, key_frame, key_pen, key_picture = keys
+    count = jax.random.choice(key_count, jnp.arange(1, MAX_STROKES + 1), p=_COUNT_ODDS)
+    presence = (jnp.arange(MAX_STROKES) < count).astype(jnp.float32)
+    points = _frame(_wander(key_strokes), presence, key_frame)
+    key_width, key_slope = jax.random.split(key_pen)
+    ink_width = jax.random.uniform(key_width, minval=0.008, maxval=0.03)
+    ink_slope = jax.random.uniform(key_slope, minval=0.15, maxval=0.6)
+    image = _picture(points, presence, ink_width, ink_slope, image_size, key_picture)
+    return SyntheticDrawing(image, presence, points, ink_width, ink_slope)
+
+
+def _wander(key: Array) -> Array:
+    """[T, P, 2] control points of strokes that turn smoothly, some starting at the end of the last."""
+    keys = iter(jax.random.split(key, 9))
+    shape = (MAX_STROKES, NUM_POINTS - 1)
+    one_each = (MAX_STROKES, 1)
+    curvy = jax.random.bernoulli(next(keys), 0.5, one_each)
+    bend = jnp.where(curvy, 1.0, 0.15) * jax.random.normal(next(keys), one_each)
+    turns = bend + 0.25 * jax.random.normal(next(keys), shape)
+    angle = jax.random.uniform(next(keys), one_each, maxval=2 * jnp.pi) + jnp.cumsum(turns, axis=1)
+    size = jax.random.normal(next(keys), one_each)
+    length = jnp.exp(-1.9 + 0.6 * size + 0.2 * jax.random.normal(next(keys), shape))
+    steps = length[..., None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
+    start = jax.random.uniform(next(keys), (MAX_STROKES, 1, 2), minval=0.12, maxval=0.88)
+    points = jnp.concatenate([start, start + jnp.cumsum(steps, axis=1)], axis=1)
+    joined = jax.random.bernoulli(next(keys), 0.4, (MAX_STROKES, 1, 1))
+    to_last_end = jnp.concatenate([jnp.zeros((1, 1, 2)), points[:-1, -1:] - points[1:, :1]])
+    return points + jnp.where(joined, to_last_end, 0)
+
+
+def _frame(points: Array, presence: Array, key: Array) -> Array:
+    """Scales a drawing to a random share of the picture, at most twofold, and puts it near the middle."""
+    key_extent, key_place = jax.random.split(key)
+    drawn = presence[:, None, None] > 0
+    low = jnp.where(drawn, points, jnp.inf).min((0, 1))
+    high = jnp.where(drawn, points, -jnp.inf).max((0, 1))
+    extent = jax.random.uniform(key_extent, minval=0.4, maxval=0.95)
+    scale = jnp.minimum(2, extent / (high - low).max())
+    middle = 0.49 + 0.1 * jax.random.uniform(key_place, (2,), minval=-0.5, maxval=0.5)
+    return (points - ((low + high) / 2)[None, None]) * scale + middle[None, None]
+
+
+def _picture(points, presence, ink_width, ink_slope, image_size, key) -> Array:
+    """[H, W] picture of a drawing."""
+    key_level, key_resample = jax.random.split(key)
+
+    def ink(stroke):
+        curve = bezier.curve(stroke, _CURVE_SAMPLES)
+        near = brushes.soft_distance(curve, ink_width, (image_size, image_size))
+        return compositing.squash_to_one(near, ink_slope)
+
+    level = jax.random.uniform(key_level, minval=0.9, maxval=1.3)
+    sharp = jnp.clip(level * (jax.vmap(ink)(points) * presence[:, None, None]).sum(0), 0, 1)
+    soften = jnp.asarray(_through_native_size(image_size))
+    return jnp.where(jax.random.bernoulli(key_resample), soften @ sharp @ soften.T, sharp)
+
+
+def _through_native_size(size: int) -> np.ndarray:
+    """[size, size] map of a line of pixels to 28 and back, bilinear and antialiased."""
+    return (_bilinear(size, _NATIVE_SIZE) @ _bilinear(_NATIVE_SIZE, size)).astype(np.float32)
+
+
+def _bilinear(rows: int, columns: int) -> np.ndarray:
+    """[rows, columns] weights of an antialiased bilinear resize of a line of pixels."""
+    ratio = columns / rows
+    centres = (np.arange(rows) + 0.5) * ratio - 0.5
+    reach = max(ratio, 1.0)
+    weights = np.maximum(0, 1 - np.abs(np.arange(columns)[None] - centres[:, None]) / reach)
+    return weights / weights.sum(1, keepdims=True)

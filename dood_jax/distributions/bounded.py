@@ -1,0 +1,10 @@
+"""The range map that constrains every network output (MODEL.md 3.1)."""
+
+import jax
+
+from dood_jax.types import Array
+
+
+def bounded(raw: Array, low: Array | float, high: Array | float) -> Array:
+    """low + (high - low) * sigmoid(raw), any broadcastable shapes (MODEL.md 3.1)."""
+    return low + (high - low) * jax.nn.sigmoid(raw)

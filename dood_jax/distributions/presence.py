@@ -1,0 +1,56 @@
+"""The on/off bits as a stop process: once off, always off (MODEL.md 5, 6).
+
+A drawing of k < T strokes has k factors "on" and one "off"; a drawing of all T strokes has no stop factor,
+as published.
+"""
+
+import distrax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax.types import Array
+
+_EPSILON = float(np.finfo(np.float32).eps)  # probabilities are kept this far from 0 and 1 (MODEL.md 6)
+
+
+def log_probs(logit: Array) -> tuple[Array, Array]:
+    """Log-probabilities of on and off for logits of any shape."""
+    return jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
+
+
+def bernoulli_log_prob(prob: Array, bit: Array) -> Array:
+    """log Bernoulli(bit; prob) with the probability clamped, as published (MODEL.md 6).
+
+    The gradient is zero where the clamp acts.
+    """
+    return distrax.Bernoulli(probs=jnp.clip(prob, _EPSILON, 1 - _EPSILON)).log_prob(bit)
+
+
+def mask_of(presence: Array) -> Array:
+    """[T] m_t = o_{t-1}, m_1 = 1: the steps whose bit was really decided (MODEL.md 6)."""
+    return jnp.concatenate([jnp.ones_like(presence[:1]), presence[:-1]])
+
+
+def log_prob(on: Array, off: Array, presence: Array) -> Array:
+    """[T] masked log-probability of each bit of one drawing (MODEL.md 6).
+
+    Args:
+      on: [T] log-probability of "on" given that all before were on.
+      off: [T] the same of "off".
+      presence: [T] bits.
+    """
+    return jnp.where(presence > 0, on, off) * mask_of(presence)
+
+
+def stopping_log_probs(on: Array, off: Array) -> Array:
+    """[T + 1] log-probability of stopping after k = 0..T strokes.
+
+    q(k) = π_1 … π_k (1 - π_{k+1}) for k < T and q(T) = π_1 … π_T.
+
+    Args:
+      on: [T] log π_t.
+      off: [T] log (1 - π_t).
+    """
+    all_on = jnp.concatenate([jnp.zeros_like(on[:1]), jnp.cumsum(on)])
+    return all_on + jnp.concatenate([off, jnp.zeros_like(off[:1])])

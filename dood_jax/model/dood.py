@@ -1,0 +1,143 @@
+"""DooD: the scan over strokes, for one picture; callers vmap it over pictures and particles.
+
+A model is a pair (config, params); nothing else holds state.
+"""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from dood_jax.model import guidance
+from dood_jax.model.config import ModelConfig
+from dood_jax.model.networks import Networks, Params, bind
+from dood_jax.model.posterior import posterior_step
+from dood_jax.model.prior import prior_log_probs, prior_sample
+from dood_jax.model.renderer import make_renderer
+from dood_jax.model.state import StrokeState, advance_hidden, initial_state
+from dood_jax.rendering import compositing
+from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents
+
+
+def init(config: ModelConfig, key: Array) -> Params:
+    """Fresh parameters, float32; consumes the key."""
+    key_params, key_noise = jax.random.split(key)
+    blank = jnp.zeros((config.image_size, config.image_size))
+
+    def call_every_network(nets: Networks) -> None:
+        target = guidance.prepare(nets, blank)
+        _draw_stroke(nets, target, initial_state(config), jnp.ones((), bool), key_noise, True)
+        nets.likelihood.from_map()
+
+    return nn.init(call_every_network, Networks(config))(key_params)["params"]
+
+
+def draw(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    key: Array,
+    *,
+    num_strokes: int | None = None,
+    hold_presence: bool = False,
+) -> Drawing:
+    """Infers the strokes of one picture by sampling the posterior (MODEL.md 5).
+
+    Args:
+      config: the model.
+      params: its parameters.
+      image: [H, W] target, 0..1, ink = 1.
+      key: consumed.
+      num_strokes: most strokes, T; as trained if None.
+      hold_presence: keep every bit on, for objectives that sum over stopping times.
+
+    Returns:
+      A drawing of T strokes; those after the stop have presence 0 and no ink.
+    """
+    num_strokes = num_strokes or config.num_strokes
+    target = guidance.prepare(bind(config, params), image)
+
+    def step(state, inputs):
+        return _draw_stroke(bind(config, params), target, state, *inputs, hold_presence)
+
+    is_first = jnp.arange(num_strokes) == 0
+    keys = jax.random.split(key, num_strokes)
+    unroll = min(config.unroll, num_strokes)
+    final, drawing = lax.scan(step, initial_state(config), (is_first, keys), unroll=unroll)
+    return drawing._replace(brush=drawing.brush._replace(canvas_slope=final.canvas_slope))
+
+
+def _draw_stroke(
+    nets: Networks,
+    target: guidance.Target,
+    state: StrokeState,
+    is_first: Array,
+    key: Array,
+    hold_presence: bool,
+) -> tuple[StrokeState, Drawing]:
+    """One stroke: look at the canvas, decide, draw, and weigh the stroke under the prior."""
+    canvas = state.canvas
+    observation = guidance.observe(nets, target, canvas)
+    state = advance_hidden(nets, state, observation.canvas_features)
+    step = posterior_step(nets, target, observation, state, key, hold_presence)
+    prior = prior_log_probs(
+        nets, state, observation.canvas_features, step.glimpse.canvas_features, step.stroke
+    )
+    state, ink = _ink_stroke(nets.config, state, is_first, step.stroke, step.brush)
+    return state, Drawing(step.stroke, step.brush, ink, step.log_probs, prior)
+
+
+def _ink_stroke(
+    config: ModelConfig, state: StrokeState, is_first: Array, stroke: StrokeLatents, brush: BrushParams
+) -> tuple[StrokeState, Array]:
+    """Renders one stroke and passes it on; the canvas slope is that of the first step (MODEL.md 3.11)."""
+    render = make_renderer(config)
+    ink = render(stroke.layout, stroke.control_points, brush.ink_width, brush.ink_slope) * stroke.presence
+    state = state._replace(
+        presence=stroke.presence,
+        layout=stroke.layout,
+        control_points=stroke.control_points,
+        ink_sum=state.ink_sum + lax.stop_gradient(ink),
+        canvas_slope=jnp.where(is_first, brush.canvas_slope, state.canvas_slope),
+    )
+    return state, ink
+
+
+def sample(
+    config: ModelConfig, params: Params, brush: BrushParams, key: Array, num_strokes: int | None = None
+) -> StrokeLatents:
+    """Invents one drawing by ancestral sampling from the prior (MODEL.md 4, 10.5).
+
+    Args:
+      config: the model.
+      params: its parameters.
+      brush: scalars: one pen for all strokes, since brushes have no prior.
+      key: consumed.
+      num_strokes: most strokes, T; as trained if None.
+    """
+
+    def step(state, inputs):
+        is_first, key = inputs
+        nets = bind(config, params)
+        canvas_features = guidance.observe_canvas(nets, state.canvas)
+        state = advance_hidden(nets, state, canvas_features)
+        stroke = prior_sample(nets, state, canvas_features, key)
+        return _ink_stroke(config, state, is_first, stroke, brush)[0], stroke
+
+    num_strokes = num_strokes or config.num_strokes
+    inputs = (jnp.arange(num_strokes) == 0, jax.random.split(key, num_strokes))
+    return lax.scan(step, initial_state(config), inputs)[1]
+
+
+def render(
+    config: ModelConfig, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None
+) -> Array:
+    """[T, H, W] canvas after each stroke of one drawing, at any picture size.
+
+    A `brush` of scalars is one pen for all strokes.
+    """
+    ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
+    ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
+    renderer = make_renderer(config, image_size)
+    ink = jax.vmap(renderer)(strokes.layout, strokes.control_points, ink_width, ink_slope)
+    return compositing.canvases(ink * strokes.presence[:, None, None], brush.canvas_slope)

@@ -1,0 +1,61 @@
+"""Pictures to features by patches: plain matrix products, no convolutions.
+
+An encoder sees one or more pictures. Their patch embeddings are added, so that the embedding of a picture that
+does not change between strokes is computed once; two pictures need no input for their difference, which is a
+linear function of both.
+"""
+
+import jax.numpy as jnp
+from flax import linen as nn
+
+from dood_jax.types import Array
+
+PATCH = 5  # pixels along a patch; picture sizes are multiples of twice this
+
+
+def patches(picture: Array) -> Array:
+    """[H, W] -> [H/5, W/5, 25] non-overlapping patches."""
+    height, width = picture.shape
+    grid = picture.reshape(height // PATCH, PATCH, width // PATCH, PATCH)
+    return grid.transpose(0, 2, 1, 3).reshape(height // PATCH, width // PATCH, PATCH**2)
+
+
+class PatchEncoder(nn.Module):
+    """Patches -> 24, merged by windows -> 48, flattened -> features; SiLU after each.
+
+    Even grids merge 2 x 2 windows side by side, odd ones 3 x 3 windows that overlap by one patch.
+    """
+
+    num_pictures: int
+    features: int
+    patch_features: int = 24
+    window_features: int = 48
+
+    def setup(self) -> None:
+        """Declares one patch embedding a picture and the shared layers above them."""
+        init = nn.initializers.variance_scaling(1 / self.num_pictures, "fan_in", "uniform")
+        self.embeddings = [
+            nn.Dense(self.patch_features, kernel_init=init) for _ in range(self.num_pictures)
+        ]
+        init = nn.initializers.lecun_uniform()
+        self.merge = nn.Dense(self.window_features, kernel_init=init)
+        self.out = nn.Dense(self.features, kernel_init=init)
+
+    def embed(self, which: int, patched: Array) -> Array:
+        """The patch embedding [h, w, 24] of picture `which`, given its patches [h, w, 25]."""
+        return self.embeddings[which](patched)
+
+    def encode(self, embedded: Array) -> Array:
+        """Features [D] of the sum of the pictures' embeddings [h, w, 24]."""
+        windows = self.merge(_windows(nn.silu(embedded)))
+        return nn.silu(self.out(nn.silu(windows).reshape(-1)))
+
+
+def _windows(grid: Array) -> Array:
+    """[h, w, C] -> [h', w', k*k*C] windows at stride 2: k = 2 for an even grid, else 3 (overlapping)."""
+    height, width, channels = grid.shape
+    if height % 2 == 0:
+        pairs = grid.reshape(height // 2, 2, width // 2, 2, channels)
+        return pairs.transpose(0, 2, 1, 3, 4).reshape(height // 2, width // 2, 4 * channels)
+    shifted = [grid[i : height - 2 + i : 2, j : width - 2 + j : 2] for i in range(3) for j in range(3)]
+    return jnp.concatenate(shifted, axis=-1)

@@ -1,0 +1,31 @@
+"""The recurrent cell of layouts and strokes (MODEL.md 3.4)."""
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from dood_jax.types import Array
+
+
+class GRUCell(nn.Module):
+    """A gated recurrent unit whose reset gate follows the hidden-side linear map (MODEL.md 3.4).
+
+    Kernels hold the columns of the gates r, z, n side by side: one matrix product an input.
+    """
+
+    features: int
+
+    @nn.compact
+    def __call__(self, hidden: Array, inputs: Array) -> Array:
+        """[..., D] state and [..., inputs] -> the next [..., D] state."""
+        columns = 3 * self.features
+        init = nn.initializers.lecun_uniform()
+        kernel_i = self.param("kernel_i", init, (inputs.shape[-1], columns))
+        kernel_h = self.param("kernel_h", init, (self.features, columns))
+        bias_i = self.param("bias_i", nn.initializers.zeros, (columns,))
+        bias_h = self.param("bias_h", nn.initializers.zeros, (columns,))
+        reset_i, update_i, new_i = jnp.split(inputs @ kernel_i + bias_i, 3, axis=-1)
+        reset_h, update_h, new_h = jnp.split(hidden @ kernel_h + bias_h, 3, axis=-1)
+        update = jax.nn.sigmoid(update_i + update_h)
+        new = jnp.tanh(new_i + jax.nn.sigmoid(reset_i + reset_h) * new_h)
+        return (1 - update) * new + update * hidden

@@ -1,0 +1,67 @@
+"""The K-particle bound by which models are compared (MODEL.md 10.1)."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dood_jax.model.config import ModelConfig
+from dood_jax.model.dood import draw
+from dood_jax.model.networks import Params
+from dood_jax.objective.elbo import elbo, log_likelihood
+from dood_jax.rendering import compositing
+from dood_jax.types import Array, Drawing
+
+
+class Weights(NamedTuple):
+    """What a bound and its summaries need of K drawings of one picture."""
+
+    elbo: Array  # [K] log p(x, z) - log q(z | x)
+    strokes: Array  # [K] strokes drawn
+    l1: Array  # [K] Σ over pixels of |image - canvas|
+
+
+class Particle(NamedTuple):
+    """One sampled drawing of a picture, weighed."""
+
+    drawing: Drawing
+    canvas: Array  # [H, W] when finished
+    elbo: Array  # [] log p(x, z) - log q(z | x)
+
+
+def weigh(
+    config: ModelConfig, params: Params, image: Array, key: Array, num_strokes: int | None = None
+) -> Particle:
+    """Samples one drawing of a [H, W] picture, its stopping time included; consumes the key."""
+    drawing = draw(config, params, image, key, num_strokes=num_strokes)
+    canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
+    return Particle(drawing, canvas, elbo(drawing, log_likelihood(config, params, image, canvas)))
+
+
+def weights(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    key: Array,
+    num_particles: int,
+    num_strokes: int | None = None,
+) -> Weights:
+    """Weighs K drawings of a [H, W] picture, one after the other: memory does not grow with K."""
+
+    def one(key):
+        particle = weigh(config, params, image, key, num_strokes)
+        error = jnp.abs(image - particle.canvas).sum()
+        return Weights(particle.elbo, particle.drawing.strokes.presence.sum(), error)
+
+    return lax.map(one, jax.random.split(key, num_particles))
+
+
+def log_mean_exp(log_weights: Array) -> Array:
+    """[K, ...] -> [...] log of the mean weight: a bound on log p(x) that tightens with K (MODEL.md 10.1)."""
+    return jax.nn.logsumexp(log_weights, axis=0) - jnp.log(log_weights.shape[0])
+
+
+def effective_samples(log_weights: Array) -> Array:
+    """[K, ...] -> [...] (Σ w)² / Σ w², between 1 and K."""
+    return jnp.exp(2 * jax.nn.logsumexp(log_weights, axis=0) - jax.nn.logsumexp(2 * log_weights, axis=0))

@@ -1,0 +1,49 @@
+"""Bilinear windows on pictures (MODEL.md 3.7)."""
+
+import chex
+import jax.numpy as jnp
+from jax import lax
+
+from dood_jax.geometry import affine, frames
+from dood_jax.types import Array
+
+
+def warp(pictures: Array, matrix: Array, size: tuple[int, int]) -> Array:
+    """Reads pictures at the affine image of a regular grid; outside a picture is zero (MODEL.md 3.7).
+
+    Args:
+      pictures: [C, H, W], read at the same places.
+      matrix: [2, 3] from the grid's signed square to the pictures'.
+      size: (rows, columns) of the result.
+
+    Returns:
+      [C, rows, columns], differentiable in pictures and matrix.
+    """
+    chex.assert_rank(pictures, 3)
+    channels, height, width = pictures.shape
+    grid = frames.glimpse_pixels(*size).astype(matrix.dtype)
+    places = affine.transform(matrix, grid.reshape(-1, 2))
+    column, column_part = _cell(places[:, 0], width)
+    row, row_part = _cell(places[:, 1], height)
+    stride = width + 3
+    framed = jnp.pad(pictures, ((0, 0), (1, 2), (1, 2))).reshape(channels, -1)
+    index = (row + 1) * stride + column + 1
+    upper = _mix(framed[:, index], framed[:, index + 1], column_part)
+    lower = _mix(framed[:, index + stride], framed[:, index + stride + 1], column_part)
+    return _mix(upper, lower, row_part).reshape(channels, *size)
+
+
+def glimpse(pictures: Array, layout: Array, size: tuple[int, int]) -> Array:
+    """The window of [C, H, W] pictures that a [4] layout frames, with gradient to the layout only."""
+    return warp(lax.stop_gradient(pictures), affine.layout_to_matrix(layout), size)
+
+
+def _cell(positions: Array, size: int) -> tuple[Array, Array]:
+    """Index of the pixel before each position, from -1 to `size`, and the part of the way to the next."""
+    place = jnp.clip(frames.signed_to_glimpse_pixel(positions, size), -1, size)
+    before = lax.stop_gradient(jnp.floor(place))
+    return before.astype(jnp.int32), place - before
+
+
+def _mix(first: Array, second: Array, part: Array) -> Array:
+    return first + part[None] * (second - first)

@@ -1,0 +1,212 @@
+"""Orbax checkpoints: `DIR/checkpoints/<step>` holds params, the rest of the state, and a JSON meta.
+
+Orbax does not notice a flipped byte, so meta keeps a sha256 for every parameter, checked whenever they are read.
+A released model is a folder with the same params and a card.json in place of meta.
+"""
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+from absl import logging
+
+from dood_jax.errors import BadInput
+from dood_jax.model import dood
+from dood_jax.model.config import ModelConfig
+from dood_jax.model.networks import Params
+from dood_jax.training.config import Config
+from dood_jax.training.state import TrainState
+
+FORMAT = 1
+_KEPT = 3  # newest steps kept
+_META_FILE, _CARD_FILE = Path("meta", "metadata"), "card.json"
+
+
+class Checkpoints:
+    """The checkpoints of one run."""
+
+    def __init__(self, workdir: Path) -> None:
+        """Opens `workdir/checkpoints`, creating it."""
+        self._directory = (workdir / "checkpoints").resolve()
+        options = ocp.CheckpointManagerOptions(max_to_keep=_KEPT, cleanup_tmp_directories=True)
+        self._manager = ocp.CheckpointManager(self._directory, options=options)
+
+    def __enter__(self) -> "Checkpoints":
+        """Nothing more to open."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Waits for the last write."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def save(self, config: Config, state: TrainState) -> None:
+        """Writes the state in the background; a step already on disk is left alone."""
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        params, rest = state.params, state._replace(params=())
+        items = ocp.args.Composite(
+            params=ocp.args.StandardSave(params),
+            state=ocp.args.StandardSave(rest),
+            meta=ocp.args.JsonSave(_meta(config, state)),
+        )
+        self._manager.save(step, args=items)
+
+    def restore_latest(self, config: Config, template: TrainState) -> TrainState | None:
+        """The newest state that is whole, or None if there is none; damaged ones are passed over, loudly.
+
+        Raises BadInput for a run of another model, or if every checkpoint is damaged.
+        """
+        steps = sorted(self._manager.all_steps(), reverse=True)
+        for step in steps:
+            try:
+                meta = read_meta(self._directory / str(step))
+                _check_same_model(meta, config.model, self._directory)
+                return self._restore(step, meta, template)
+            except _Damaged as error:
+                logging.warning("checkpoint %d is damaged (%s); trying the one before", step, error)
+        if steps:
+            raise BadInput(f"no checkpoint in {self._directory} is readable; move it away to start afresh")
+        return None
+
+    def _restore(self, step: int, meta: dict, template: TrainState) -> TrainState:
+        items = ocp.args.Composite(
+            params=ocp.args.StandardRestore(_abstract(template.params)),
+            state=ocp.args.StandardRestore(_abstract(template._replace(params=()))),
+        )
+        try:
+            restored = self._manager.restore(step, args=items)
+        except Exception as error:  # Orbax raises many kinds
+            raise _Damaged(str(error).splitlines()[0]) from error
+        _verify(restored["params"], meta)
+        return restored["state"]._replace(params=restored["params"])
+
+
+class _Damaged(Exception):
+    """A checkpoint that cannot be trusted."""
+
+
+def read_meta(path: Path) -> dict[str, Any]:
+    """The meta of a training step or the card of a released model; raises BadInput where there is neither."""
+    for name in (_CARD_FILE, _META_FILE):
+        if (path / name).is_file():
+            try:
+                meta = json.loads((path / name).read_text())
+            except (ValueError, OSError) as error:
+                raise BadInput(f"{path / name} is not readable JSON; the checkpoint is damaged") from error
+            if meta.get("format") != FORMAT:
+                raise BadInput(f"{path} has format {meta.get('format')}; this version reads {FORMAT}")
+            return meta
+    raise BadInput(f"{path} is not a checkpoint: it has neither {_CARD_FILE} nor {_META_FILE}")
+
+
+def read_params(path: Path, model: ModelConfig, meta: dict[str, Any]) -> Params:
+    """The parameters of a model in float32, on the default device; raises BadInput if damaged or foreign."""
+    shapes = jax.eval_shape(lambda key: dood.init(model, key), jax.random.key(0))
+    dtype = np.dtype(meta["dtype"])
+    stored = jax.tree_util.tree_map(lambda leaf: np.zeros(leaf.shape, dtype), shapes)
+    try:
+        with ocp.StandardCheckpointer() as reader:
+            params = reader.restore((path / "params").resolve(), stored)
+        _verify(params, meta)
+    except _Damaged as error:
+        raise BadInput(f"{path} is damaged: {error}") from error
+    except Exception as error:  # Orbax raises many kinds
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{path} cannot be read as this model: {first[:200]}") from error
+    return jax.tree_util.tree_map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
+
+
+def release(params: Params, meta: dict[str, Any], path: Path) -> None:
+    """Writes a released model: 16-bit parameters and a card, which is `meta` with their checksums."""
+    small = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16), params)
+    with ocp.StandardCheckpointer() as writer:
+        writer.save((path / "params").resolve(), small, force=True)
+    card = {**meta, "format": FORMAT, "dtype": "float16", "sha256": _checksums(small)}
+    (path / _CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
+
+
+def _meta(config: Config, state: TrainState) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "step": int(state.step),
+        "config": config.as_dict(),
+        "brush": {name: float(value) for name, value in state.brush._asdict().items()},
+        "commit": _commit(),
+        "dtype": "float32",
+        "sha256": _checksums(state.params),
+    }
+
+
+def _checksums(params: Params) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {
+        jax.tree_util.keystr(path): hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest()
+        for path, leaf in leaves
+    }
+
+
+def _verify(params: Params, meta: dict[str, Any]) -> None:
+    found = _checksums(params)
+    wrong = [name for name, value in found.items() if meta["sha256"].get(name) != value]
+    if wrong:
+        raise _Damaged(f"checksum of {wrong[0]} does not match")
+
+
+def _abstract(tree: Any) -> Any:
+    """Shapes and placements to restore into."""
+    return jax.tree_util.tree_map(
+        lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding), tree
+    )
+
+
+def _check_same_model(meta: dict[str, Any], model: ModelConfig, directory: Path) -> None:
+    for key, value in meta["config"]["model"].items():
+        wanted = getattr(model, key, None)
+        if key != "unroll" and wanted != value:
+            raise BadInput(
+                f"{directory} holds a model with model.{key}={value!r}, not {wanted!r};"
+                " give another --workdir or the same settings"
+            )
+
+
+def _commit() -> str:
+    """The commit of the source, or an empty string outside a checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def find(name_or_dir: str, released: Sequence[Path] = ()) -> Path:
+    """The folder of a checkpoint: a released name, a released folder, a step, or a run's latest step.
+
+    Args:
+      name_or_dir: what the user wrote.
+      released: folders that hold released models by name.
+
+    Raises:
+      BadInput: nothing there, saying what was looked for where.
+    """
+    path = Path(name_or_dir)
+    candidates = [path, *(folder / name_or_dir for folder in released)]
+    for candidate in candidates:
+        if (candidate / _CARD_FILE).is_file() or (candidate / _META_FILE).is_file():
+            return candidate
+    for folder in (path / "checkpoints", path):
+        steps = sorted((int(step.name), step) for step in folder.glob("[0-9]*") if step.name.isdigit())
+        if steps:
+            return steps[-1][1]
+    names = sorted({card.parent.name for folder in released for card in folder.glob(f"*/{_CARD_FILE}")})
+    raise BadInput(
+        f"no checkpoint {name_or_dir!r}: it is neither a folder with one nor a released model"
+        f" ({', '.join(names) or 'none here'})"
+    )

@@ -1,0 +1,168 @@
+"""The settings of a run: groups, presets, and the way from a ConfigDict to frozen, checked values.
+
+`model`, `objective` and `optimizer` keys left None take the value of `model.preset`.
+"""
+
+import dataclasses
+from typing import Any
+
+from ml_collections import ConfigDict, config_dict
+
+from dood_jax.errors import BadInput, require_at_least, require_choice
+from dood_jax.model.config import ModelConfig
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "fast": {},  # the defaults below and those of ModelConfig
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class DataConfig:
+    """Which pictures."""
+
+    name: str = "mnist"  # a set of `dood_jax.data`, or synthetic
+    dir: str | None = None
+    image_size: int = 50
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether pictures are drawn on the device."""
+        return self.name == "synthetic"
+
+
+@dataclasses.dataclass(frozen=True)
+class ObjectiveConfig:
+    """What is maximised."""
+
+    stopping: str = "exact"  # sum over stopping times
+    beta: float = 4.0  # divides the likelihood in the decision to stop (MODEL.md 7)
+    floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
+    floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        require_choice("objective.stopping", self.stopping, ("exact",))
+        require_at_least("objective.beta", self.beta, 1e-6)
+        if self.floor_end_step <= self.floor_start_step:
+            raise BadInput(
+                f"objective.floor_end_step={self.floor_end_step} must lie after"
+                f" floor_start_step={self.floor_start_step}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class OptimizerConfig:
+    """How it is maximised: Adam."""
+
+    learning_rate: float = 1e-3
+    schedule: str = "cosine"  # to 2 % at the last step, or constant
+    warmup_steps: int = 200
+    likelihood_multiplier: float = 10.0  # of the rate, for the observation scale
+    presence_multiplier: float = 0.3  # of the rate, for the posterior's presence network
+    clip_norm: float = 2000.0  # of the gradient; 0 does not clip
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        require_choice("optimizer.schedule", self.schedule, ("cosine", "constant"))
+        for key in ("learning_rate", "likelihood_multiplier", "presence_multiplier", "clip_norm"):
+            require_at_least(f"optimizer.{key}", getattr(self, key), 0)
+        require_at_least("optimizer.warmup_steps", self.warmup_steps, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """How long, on what, and what is kept."""
+
+    steps: int = 12000
+    batch_size: int = 64  # over all devices
+    seed: int = 0
+    steps_per_call: int = 1  # steps per compiled call; more than 1 pays on accelerators
+    parallel: str = "pmap"
+    checkpoint_every: int = 500
+    evaluate_every: int = 1000
+    log_every: int = 50
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        require_choice("training.parallel", self.parallel, ("pmap", "shard_map"))
+        for key in ("steps", "batch_size", "steps_per_call", "checkpoint_every", "evaluate_every", "log_every"):
+            require_at_least(f"training.{key}", getattr(self, key), 1)
+        for key in ("steps", "checkpoint_every", "evaluate_every", "log_every"):
+            if getattr(self, key) % self.steps_per_call:
+                raise BadInput(
+                    f"training.{key}={getattr(self, key)} is not a multiple of"
+                    f" training.steps_per_call={self.steps_per_call}"
+                )
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationConfig:
+    """What is measured on held-out pictures."""
+
+    num_images: int = 256  # chosen at random, always the same; 0 for all
+    num_particles: int = 20
+    num_strokes: int = 0  # most strokes; 0 as trained
+    batch_size: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        for key, least in dict(num_images=0, num_particles=1, num_strokes=0, batch_size=1).items():
+            require_at_least(f"evaluation.{key}", getattr(self, key), least)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    data: DataConfig = DataConfig()
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveConfig = ObjectiveConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    training: TrainingConfig = TrainingConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    def as_dict(self) -> dict[str, dict[str, Any]]:
+        """Nested plain values, as checkpoints keep them."""
+        return dataclasses.asdict(self)
+
+
+_GROUPS = {field.name: field.type for field in dataclasses.fields(Config)}
+_PRESET_GROUPS = ("model", "objective", "optimizer")
+_OPTIONAL_STRINGS = {("data", "dir")}
+
+
+def default_config() -> ConfigDict:
+    """The keys of a run for `configs/*.py` to change; None where the preset decides."""
+    groups = {}
+    for name, group in _GROUPS.items():
+        defaults = {key: value for key, value in dataclasses.asdict(group()).items()}
+        if name == "model":
+            del defaults["image_size"]  # follows data.image_size
+        for key, value in defaults.items():
+            if (name, key) in _OPTIONAL_STRINGS:
+                defaults[key] = config_dict.placeholder(str)
+            elif name in _PRESET_GROUPS and key != "preset":
+                defaults[key] = config_dict.placeholder(type(value))
+        groups[name] = defaults
+    return ConfigDict(groups)
+
+
+def resolve(config: ConfigDict | dict) -> Config:
+    """Frozen, checked settings; raises BadInput naming the key that is unknown or out of range."""
+    plain = config.to_dict() if isinstance(config, ConfigDict) else config
+    _no_unknown("", plain, _GROUPS)
+    preset = require_choice("model.preset", (plain.get("model") or {}).get("preset", "fast"), tuple(PRESETS))
+    groups = {}
+    for name, group in _GROUPS.items():
+        given = {key: value for key, value in (plain.get(name) or {}).items() if value is not None}
+        _no_unknown(name + ".", given, {field.name for field in dataclasses.fields(group)})
+        groups[name] = {**PRESETS[preset].get(name, {}), **given}
+    groups["model"]["image_size"] = groups["data"].get("image_size", DataConfig.image_size)
+    return Config(**{name: group(**groups[name]) for name, group in _GROUPS.items()})
+
+
+def _no_unknown(prefix: str, given: dict, known: Any) -> None:
+    for key in given:
+        if key not in known:
+            raise BadInput(f"config key {prefix}{key} is unknown; choose from {', '.join(sorted(known))}")

@@ -1,0 +1,127 @@
+"""Inference and held-out measurements, the same in the training loop, the Python interface and every task."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax.data import sources
+from dood_jax.data.synthetic import random_drawing
+from dood_jax.model import dood
+from dood_jax.model.config import ModelConfig
+from dood_jax.model.networks import Params
+from dood_jax.objective import importance
+from dood_jax.training import parallel
+from dood_jax.training.config import DataConfig, EvaluationConfig
+from dood_jax.types import Array, Sketch
+
+_SYNTHETIC_TEST_SEED = 1_000_003  # keys of held-out synthetic drawings, apart from training seeds
+_SYNTHETIC_TEST_SIZE = 10_000
+
+
+class Bound(NamedTuple):
+    """The importance-weighted bound of N pictures and what was drawn for it."""
+
+    log_likelihood: np.ndarray  # [N] nats a picture
+    elbo: np.ndarray  # [N] mean over particles
+    strokes: np.ndarray  # [N] mean over particles
+    l1: np.ndarray  # [N] mean over particles
+    effective_samples: np.ndarray  # [N]
+
+    def summary(self) -> dict[str, float]:
+        """Means over pictures, and the standard error of the bound."""
+        count = len(self.log_likelihood)
+        means = {name: float(values.mean()) for name, values in self._asdict().items()}
+        return {**means, "stderr": float(self.log_likelihood.std() / np.sqrt(max(count - 1, 1)))}
+
+
+def held_out_images(data: DataConfig, evaluation: EvaluationConfig) -> np.ndarray:
+    """float32 [N, H, W] in 0..1: the same random test pictures every time; all of them for `num_images=0`."""
+    if data.is_synthetic:
+        count = evaluation.num_images or _SYNTHETIC_TEST_SIZE
+        keys = example_keys(jax.random.key(_SYNTHETIC_TEST_SEED), count)
+        draw = lambda key: random_drawing(key, data.image_size).image
+        return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys))
+    images = sources.load(data.name, "test", data.dir, data.image_size).images
+    chosen = np.random.default_rng(evaluation.seed).permutation(len(images))
+    chosen = np.sort(chosen[: evaluation.num_images or len(images)])
+    return images[chosen].astype(np.float32) / 255
+
+
+def example_keys(key: Array, count: int) -> Array:
+    """[N] keys of the pictures of a set, by their place in it."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(count))
+
+
+def bound(
+    model: ModelConfig,
+    params: Params,
+    images: np.ndarray,
+    keys: Array,
+    evaluation: EvaluationConfig,
+    devices: Sequence[jax.Device],
+) -> Bound:
+    """The bound of [N, H, W] pictures with `evaluation.num_particles` particles (MODEL.md 10.1)."""
+    weigh = _compiled_weights(model, evaluation.num_particles, evaluation.num_strokes, tuple(devices))
+    weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices))
+    return Bound(
+        log_likelihood=np.asarray(importance.log_mean_exp(weights.elbo.T)),
+        elbo=weights.elbo.mean(1),
+        strokes=weights.strokes.mean(1),
+        l1=weights.l1.mean(1),
+        effective_samples=np.asarray(importance.effective_samples(weights.elbo.T)),
+    )
+
+
+def infer(
+    model: ModelConfig,
+    params: Params,
+    images: np.ndarray,
+    keys: Array,
+    num_particles: int,
+    num_strokes: int,
+    batch_size: int,
+) -> Sketch:
+    """Drawings of [N, H, W] pictures: of each picture's particles, the one of highest ELBO."""
+    best = _compiled_infer(model, num_particles, num_strokes)
+    return in_batches(best, params, images, keys, batch_size)
+
+
+def in_batches(
+    function: Callable, params: Params, images: np.ndarray, keys: Array, batch_size: int, num_devices: int = 1
+) -> Any:
+    """Applies (params, [B, H, W], [B] keys) -> [B, ...] to N pictures; every batch has the same size."""
+    size = min(batch_size, len(images))
+    size += -size % num_devices
+    results = []
+    for start in range(0, len(images), size):
+        indices = np.minimum(np.arange(start, start + size), len(images) - 1)
+        results.append(jax.device_get(function(params, images[indices], keys[indices])))
+    return jax.tree_util.tree_map(lambda *parts: np.concatenate(parts)[: len(images)], *results)
+
+
+@functools.lru_cache
+def _compiled_weights(
+    model: ModelConfig, num_particles: int, num_strokes: int, devices: tuple[jax.Device, ...]
+) -> Callable[[Params, Array, Array], importance.Weights]:
+    def one(params, image, key):
+        return importance.weights(model, params, image, key, num_particles, num_strokes or None)
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+
+
+@functools.lru_cache
+def _compiled_infer(
+    model: ModelConfig, num_particles: int, num_strokes: int
+) -> Callable[[Params, Array, Array], Sketch]:
+    def one(params, image, key):
+        weigh = functools.partial(importance.weigh, model, params, image, num_strokes=num_strokes or None)
+        particles = jax.vmap(weigh)(jax.random.split(key, num_particles))
+        best = jnp.argmax(particles.elbo)
+        drawing = jax.tree_util.tree_map(lambda leaf: leaf[best], particles.drawing)
+        return Sketch(drawing.strokes, drawing.brush, dood.render(model, drawing.strokes, drawing.brush))
+
+    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))

@@ -1,0 +1,95 @@
+"""One training step: pure, for one device's share of a batch, averaging itself over devices."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import lax
+
+from dood_jax.data.sampler import Sampler, example_keys
+from dood_jax.model import dood
+from dood_jax.model.networks import Params
+from dood_jax.objective import stopping
+from dood_jax.training.config import Config, ObjectiveConfig
+from dood_jax.training.state import TrainState
+from dood_jax.types import Array, BrushParams
+
+Metrics = dict[str, Array]  # scalars, means over the batch
+Step = Callable[..., tuple[TrainState, Metrics]]
+
+_BRUSH_MEMORY = 0.99  # of the running mean of pens
+
+
+def make_step(config: Config, optimizer: optax.GradientTransformation, sampler: Sampler) -> Step:
+    """A function (state, pictures on the device, [B] global example indices, axis_name) -> (state, metrics).
+
+    It makes `training.steps_per_call` steps; metrics are of the last.
+    """
+    one_step = functools.partial(_train_step, config, optimizer, sampler)
+
+    def steps(state, pictures, indices, axis_name=None):
+        if config.training.steps_per_call == 1:
+            return one_step(state, pictures, indices, axis_name)
+        body = lambda state, _: one_step(state, pictures, indices, axis_name)
+        state, metrics = lax.scan(body, state, length=config.training.steps_per_call)
+        return state, jax.tree_util.tree_map(lambda values: values[-1], metrics)
+
+    return steps
+
+
+def presence_floor(config: ObjectiveConfig, step: Array) -> Array:
+    """[] share of the uniform weight over prefixes: 1, then linearly to 0."""
+    span = config.floor_end_step - config.floor_start_step
+    return jnp.clip((config.floor_end_step - step) / span, 0, 1)
+
+
+def _train_step(config, optimizer, sampler, state, pictures, indices, axis_name):
+    average = functools.partial(lax.pmean, axis_name=axis_name) if axis_name else lambda values: values
+    keys = example_keys(config.training.seed, state.step, indices)
+    floor = presence_floor(config.objective, state.step)
+    loss = functools.partial(_loss, config, sampler)
+    gradient, (metrics, brush) = average(
+        jax.grad(loss, has_aux=True)(state.params, pictures, keys, floor)
+    )
+    metrics["gradient_norm"] = optax.global_norm(gradient)
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
+    memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
+    remembered = jax.tree_util.tree_map(lambda old, new: memory * old + (1 - memory) * new, state.brush, brush)
+    updated = (optax.apply_updates(state.params, updates), optimizer_state, remembered)
+    finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
+    kept = (state.params, state.optimizer_state, state.brush)
+    chosen = jax.tree_util.tree_map(lambda new, old: jnp.where(finite, new, old), updated, kept)
+    skipped = state.skipped + jnp.where(finite, 0, 1)
+    metrics["skipped"] = skipped
+    return TrainState(state.step + 1, *chosen, skipped), metrics
+
+
+def _loss(
+    config: Config, sampler: Sampler, params: Params, pictures: Array, keys: Array, floor: Array
+) -> tuple[Array, tuple[Metrics, BrushParams]]:
+    """Negative surrogate of the examples with [B] keys, averaged; metrics and mean pen beside it."""
+    example = functools.partial(_example, config, sampler)
+    surrogate, metrics, brush = jax.vmap(example, in_axes=(None, None, 0, None))(params, pictures, keys, floor)
+    mean = functools.partial(jax.tree_util.tree_map, jnp.mean)
+    return -surrogate.mean(), (mean(metrics), mean(lax.stop_gradient(brush)))
+
+
+def _example(
+    config: Config, sampler: Sampler, params: Params, pictures: Array, key: Array, floor: Array
+) -> tuple[Array, Metrics, BrushParams]:
+    """Draws one picture and its strokes: what to maximise, metrics, and the first stroke's pen."""
+    key_picture, key_drawing = jax.random.split(key)
+    image = sampler(pictures, key_picture)
+    drawing = dood.draw(config.model, params, image, key_drawing, hold_presence=True)
+    terms = stopping.prefix_terms(config.model, params, image, drawing)
+    q = jnp.exp(terms.log_q)
+    metrics = {
+        "elbo": stopping.expected_elbo(terms),
+        "log_likelihood": (q * terms.log_likelihood).sum(),
+        "kl": (q * terms.kl).sum(),
+        "strokes": (q * jnp.arange(q.shape[0])).sum(),
+    }
+    pen = BrushParams(drawing.brush.ink_width[0], drawing.brush.ink_slope[0], drawing.brush.canvas_slope)
+    return stopping.surrogate(terms, floor, config.objective.beta), metrics, pen
