@@ -6,6 +6,8 @@ import sys
 import time
 from pathlib import Path
 
+import jax
+import numpy as np
 from absl import logging
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
@@ -24,6 +26,7 @@ class MetricWriter:
         self._bar = tqdm(total=num_steps, initial=step, unit="step", disable=not sys.stderr.isatty())
         self._batch_size = batch_size
         self._last_step, self._last_time = step, time.monotonic()
+        self._since_last: list[dict[str, jax.Array]] = []
 
     def __enter__(self) -> "MetricWriter":
         """Nothing more to open."""
@@ -35,8 +38,15 @@ class MetricWriter:
         self._board.close()
         self._bar.close()
 
-    def training(self, step: int, metrics: dict[str, float]) -> None:
-        """Metrics of a training step, with the speed since the last call."""
+    def add(self, metrics: dict[str, jax.Array]) -> None:
+        """Takes the metrics of one training call, without waiting for them."""
+        self._since_last.append(metrics)
+
+    def training(self, step: int) -> None:
+        """Writes the means of the metrics added since the last call, and the speed."""
+        added = jax.device_get(self._since_last)
+        metrics = {name: float(np.mean([one[name] for one in added])) for name in added[0]}
+        self._since_last = []
         now = time.monotonic()
         speed = (step - self._last_step) * self._batch_size / max(now - self._last_time, 1e-9)
         self._last_step, self._last_time = step, now

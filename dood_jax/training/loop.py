@@ -44,8 +44,9 @@ def train(config: Config, workdir: Path) -> int | None:
             while step < training.steps and signals.received is None:
                 state, metrics = step_once(state, pictures)
                 step += training.steps_per_call
+                writer.add(metrics)
                 if step % training.log_every == 0:
-                    writer.training(step, jax.device_get(metrics))
+                    writer.training(step)
                 if step % training.evaluate_every == 0 or step == training.steps:
                     writer.held_out(step, evaluate(state))
                 if step % training.checkpoint_every == 0:

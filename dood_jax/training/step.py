@@ -25,7 +25,7 @@ _BRUSH_MEMORY = 0.99  # of the running mean of pens
 def make_step(config: Config, optimizer: optax.GradientTransformation, sampler: Sampler) -> Step:
     """A function (state, pictures on the device, [B] global example indices, axis_name) -> (state, metrics).
 
-    It makes `training.steps_per_call` steps; metrics are of the last.
+    It makes `training.steps_per_call` steps; metrics are their means.
     """
     one_step = functools.partial(_train_step, config, optimizer, sampler)
 
@@ -34,7 +34,7 @@ def make_step(config: Config, optimizer: optax.GradientTransformation, sampler: 
             return one_step(state, pictures, indices, axis_name)
         body = lambda state, _: one_step(state, pictures, indices, axis_name)
         state, metrics = lax.scan(body, state, length=config.training.steps_per_call)
-        return state, jax.tree_util.tree_map(lambda values: values[-1], metrics)
+        return state, jax.tree_util.tree_map(jnp.mean, metrics)
 
     return steps
 
@@ -61,8 +61,8 @@ def _train_step(config, optimizer, sampler, state, pictures, indices, axis_name)
     finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
     kept = (state.params, state.optimizer_state, state.brush)
     chosen = jax.tree_util.tree_map(lambda new, old: jnp.where(finite, new, old), updated, kept)
+    metrics["skipped"] = jnp.where(finite, 0.0, 1.0)
     skipped = state.skipped + jnp.where(finite, 0, 1)
-    metrics["skipped"] = skipped
     return TrainState(state.step + 1, *chosen, skipped), metrics
 
 
