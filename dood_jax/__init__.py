@@ -1,7 +1,7 @@
 """Drawing out of Distribution with neuro-symbolic generative models, in JAX.
 
-    import dood_jax
-    model = dood_jax.load("mnist")
+import dood_jax
+model = dood_jax.load("mnist")
 """
 
 from typing import Any

@@ -16,7 +16,9 @@ _CONFIG = config_flags.DEFINE_config_file("config", None, "Settings of the run, 
 _WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept; default runs/<config>.")
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
 _TASK = flags.DEFINE_string("task", "likelihood,reconstruction", "Evaluations, joined by commas.")
-_CHECKPOINT = flags.DEFINE_string("checkpoint", None, "A folder or released name; default the workdir's latest.")
+_CHECKPOINT = flags.DEFINE_string(
+    "checkpoint", None, "A folder or released name; default the workdir's latest."
+)
 
 
 def main(_: list[str]) -> None:
@@ -83,7 +85,7 @@ def _parse_flags(argv: list[str]) -> list[str]:
 def _refuse(error: Exception | str) -> None:
     """One line on stderr, exit code 2."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    print(f"dood_jax: {lines[0]}", file=sys.stderr)
+    sys.stderr.write(f"dood_jax: {lines[0]}\n")
     sys.exit(2)
 
 

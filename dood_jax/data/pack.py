@@ -30,7 +30,7 @@ def read(path: Path, name: str, split: str) -> Dataset:
         )
     if not len(images):
         raise BadInput(f"{path} holds no images; copy it anew")
-    return Dataset(images, labels.astype(np.int32), dict(name=name, split=split, source=str(path)))
+    return Dataset(images, labels.astype(np.int32), {"name": name, "split": split, "source": str(path)})
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,8 @@
 """Endless pen drawings with their truth, rendered on the device by our own brush.
 
-Strokes wander like writing: each keeps a direction that turns smoothly, or hardly; some begin where the last one
-ended; one pen and one size a drawing. Half of the pictures pass through 28 x 28 pixels and back, as the pictures
-of most datasets have.
+Strokes wander like writing: each keeps a direction that turns smoothly, or hardly; some begin where the last
+one ended; one pen and one size a drawing. Half of the pictures pass through 28 x 28 pixels and back, as the
+pictures of most datasets have.
 """
 
 from typing import NamedTuple

@@ -1,0 +1,1 @@
+"""What is random: latents, the time to stop, and pixels."""

@@ -16,9 +16,7 @@ class Mixture(NamedTuple):
 
 
 def _distribution(mixture: Mixture) -> distrax.Distribution:
-    components = distrax.Independent(
-        distrax.Normal(mixture.mean, mixture.scale), reinterpreted_batch_ndims=1
-    )
+    components = distrax.Independent(distrax.Normal(mixture.mean, mixture.scale), reinterpreted_batch_ndims=1)
     return distrax.MixtureSameFamily(distrax.Categorical(mixture.logits), components)
 
 

@@ -20,7 +20,7 @@ def log_probs(logit: Array) -> tuple[Array, Array]:
 
 
 def bernoulli_log_prob(prob: Array, bit: Array) -> Array:
-    """log Bernoulli(bit; prob) with the probability clamped, as published (MODEL.md 6).
+    """Log Bernoulli(bit; prob) with the probability clamped, as published (MODEL.md 6).
 
     The gradient is zero where the clamp acts.
     """

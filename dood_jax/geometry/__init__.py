@@ -1,0 +1,1 @@
+"""Coordinate frames, layouts and curves: pure functions of one example."""

@@ -42,5 +42,5 @@ def transform(matrix: Array, points: Array) -> Array:
 
 
 def place_points(matrix: Array, points: Array) -> Array:
-    """Applies a [2, 3] affine map of the signed square to [..., 2] points of the unit square (MODEL.md 3.8)."""
+    """Applies a [2, 3] map of the signed square to [..., 2] points of the unit square (MODEL.md 3.8)."""
     return frames.signed_to_unit(transform(matrix, frames.unit_to_signed(points)))

@@ -1,0 +1,1 @@
+"""DooD: one posterior step, one prior step, and the scan over strokes."""

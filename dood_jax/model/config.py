@@ -57,4 +57,6 @@ class ModelConfig:
         if self.image_size < 10 or self.image_size % 10:
             raise BadInput(f"data.image_size={self.image_size} does not fit patches; give a multiple of 10")
         if self.glimpse_size % 5:
-            raise BadInput(f"model.glimpse_size={self.glimpse_size} does not fit patches; give a multiple of 5")
+            raise BadInput(
+                f"model.glimpse_size={self.glimpse_size} does not fit patches; give a multiple of 5"
+            )

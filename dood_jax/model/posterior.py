@@ -37,7 +37,9 @@ def posterior_step(
     key_presence, key_layout, key_stroke = jax.random.split(key, 3)
     image_features, ratio = observation.image_features, observation.residual_ratio
     on, off = presence.log_probs(nets.posterior_presence([image_features, ratio])[0])
-    bit = jnp.ones(()) if hold_presence else jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+    bit = (
+        jnp.ones(()) if hold_presence else jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+    )
     layout_params = heads.layout_gaussian(nets.posterior_layout([state.layout_hidden, image_features, ratio]))
     layout, log_q_layout = gaussian.sample_and_log_prob(layout_params, key_layout)
     glimpse = guidance.look(nets, target, state.canvas, layout)

@@ -1,0 +1,1 @@
+"""The learned parts: pictures to features, features to parameters."""

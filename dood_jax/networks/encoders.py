@@ -1,8 +1,8 @@
 """Pictures to features by patches: plain matrix products, no convolutions.
 
-An encoder sees one or more pictures. Their patch embeddings are added, so that the embedding of a picture that
-does not change between strokes is computed once; two pictures need no input for their difference, which is a
-linear function of both.
+An encoder sees one or more pictures. Their patch embeddings are added, so that the embedding of a picture
+that does not change between strokes is computed once; two pictures need no input for their difference, which
+is a linear function of both.
 """
 
 import jax.numpy as jnp
@@ -34,9 +34,7 @@ class PatchEncoder(nn.Module):
     def setup(self) -> None:
         """Declares one patch embedding a picture and the shared layers above them."""
         init = nn.initializers.variance_scaling(1 / self.num_pictures, "fan_in", "uniform")
-        self.embeddings = [
-            nn.Dense(self.patch_features, kernel_init=init) for _ in range(self.num_pictures)
-        ]
+        self.embeddings = [nn.Dense(self.patch_features, kernel_init=init) for _ in range(self.num_pictures)]
         init = nn.initializers.lecun_uniform()
         self.merge = nn.Dense(self.window_features, kernel_init=init)
         self.out = nn.Dense(self.features, kernel_init=init)

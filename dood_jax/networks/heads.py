@@ -78,7 +78,7 @@ def _mixture(raw: Array, size: int, low: Array | float, high: Array | float) -> 
 
 
 def ink_width(raw: Array) -> Array:
-    """Raw number -> standard deviation of the pen, as a share of the picture (MODEL.md 5, points placement)."""
+    """Raw number -> standard deviation of the pen, as a share of the picture (MODEL.md 5, 9.1)."""
     return bounded(raw, 0.005, 0.04)
 
 

@@ -1,0 +1,1 @@
+"""What is maximised, and the bound by which models are compared."""

@@ -1,11 +1,11 @@
 """The exact form of the objective: strokes are sampled, the time to stop is summed over.
 
-All T strokes are drawn. For each k = 0..T the canvas after k strokes has a log-likelihood and the first k strokes
-a KL divergence; weighing them by q(k) gives the expected bound and its gradient in the presence networks without
-sampling a bit.
+All T strokes are drawn. For each k = 0..T the canvas after k strokes has a log-likelihood and the first k
+strokes a KL divergence; weighing them by q(k) gives the expected bound and its gradient in the presence
+networks without sampling a bit.
 
-A floor on the weights makes every prefix of the drawing explain the picture early in training: early strokes then
-carry the most, and none starves.
+A floor on the weights makes every prefix of the drawing explain the picture early in training: early strokes
+then carry the most, and none starves.
 """
 
 from typing import NamedTuple

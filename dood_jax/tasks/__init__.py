@@ -43,5 +43,7 @@ def _with_model_of(model: api.Model, settings: dict, overrides: dict) -> Config:
         if key in stored and stored[key] != value:
             raise BadInput(f"--config.{key}={value} contradicts the checkpoint, which has {stored[key]}")
     data = {**settings["data"], "image_size": model.config.image_size}
-    model_settings = {key: value for key, value in model.meta["config"]["model"].items() if key != "image_size"}
+    model_settings = {
+        key: value for key, value in model.meta["config"]["model"].items() if key != "image_size"
+    }
     return resolve({**settings, "data": data, "model": model_settings})

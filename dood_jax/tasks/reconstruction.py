@@ -16,7 +16,7 @@ _COLUMNS = 16
 
 
 def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
-    """Draws with the best of `evaluation.num_particles`; writes `reconstruction-<dataset>.json` and `.png`."""
+    """Draws the best of `evaluation.num_particles`; writes `reconstruction-<dataset>.json` and `.png`."""
     started = time.monotonic()
     images = evaluation.held_out_images(config.data, config.evaluation)
     sketch = model.infer(

@@ -1,0 +1,1 @@
+"""A run: state, step, devices, checkpoints and the loop."""

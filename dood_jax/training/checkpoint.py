@@ -1,12 +1,13 @@
 """Orbax checkpoints: `DIR/checkpoints/<step>` holds params, the rest of the state, and a JSON meta.
 
-Orbax does not notice a flipped byte, so meta keeps a sha256 for every parameter, checked whenever they are read.
-A released model is a folder with the same params and a card.json in place of meta.
+Orbax does not notice a flipped byte, so meta keeps a sha256 for every parameter, checked whenever they are
+read. A released model is a folder with the same params and a card.json in place of meta.
 """
 
 import hashlib
 import json
 import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,7 @@ def _meta(config: Config, state: TrainState) -> dict[str, Any]:
         "step": int(state.step),
         "config": config.as_dict(),
         "brush": {name: float(value) for name, value in state.brush._asdict().items()},
+        "arguments": sys.argv[1:],
         "commit": _commit(),
         "dtype": "float32",
         "sha256": _checksums(state.params),
@@ -181,7 +183,7 @@ def _commit() -> str:
     """The commit of the source, or an empty string outside a checkout."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
     try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):
         return ""
 

@@ -85,7 +85,14 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Checks every value."""
         require_choice("training.parallel", self.parallel, ("pmap", "shard_map"))
-        for key in ("steps", "batch_size", "steps_per_call", "checkpoint_every", "evaluate_every", "log_every"):
+        for key in (
+            "steps",
+            "batch_size",
+            "steps_per_call",
+            "checkpoint_every",
+            "evaluate_every",
+            "log_every",
+        ):
             require_at_least(f"training.{key}", getattr(self, key), 1)
         for key in ("steps", "checkpoint_every", "evaluate_every", "log_every"):
             if getattr(self, key) % self.steps_per_call:
@@ -107,20 +114,22 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        for key, least in dict(num_images=0, num_particles=1, num_strokes=0, batch_size=1).items():
-            require_at_least(f"evaluation.{key}", getattr(self, key), least)
+        for key in ("num_images", "num_strokes"):
+            require_at_least(f"evaluation.{key}", getattr(self, key), 0)
+        for key in ("num_particles", "batch_size"):
+            require_at_least(f"evaluation.{key}", getattr(self, key), 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
     """A whole run."""
 
-    data: DataConfig = DataConfig()
-    model: ModelConfig = ModelConfig()
-    objective: ObjectiveConfig = ObjectiveConfig()
-    optimizer: OptimizerConfig = OptimizerConfig()
-    training: TrainingConfig = TrainingConfig()
-    evaluation: EvaluationConfig = EvaluationConfig()
+    data: DataConfig
+    model: ModelConfig
+    objective: ObjectiveConfig
+    optimizer: OptimizerConfig
+    training: TrainingConfig
+    evaluation: EvaluationConfig
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Nested plain values, as checkpoints keep them."""
@@ -136,7 +145,7 @@ def default_config() -> ConfigDict:
     """The keys of a run for `configs/*.py` to change; None where the preset decides."""
     groups = {}
     for name, group in _GROUPS.items():
-        defaults = {key: value for key, value in dataclasses.asdict(group()).items()}
+        defaults = dataclasses.asdict(group())
         if name == "model":
             del defaults["image_size"]  # follows data.image_size
         for key, value in defaults.items():

@@ -5,6 +5,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,12 +21,13 @@ class MetricWriter:
 
     def __init__(self, workdir: Path, step: int, num_steps: int, batch_size: int) -> None:
         """Opens the files under `workdir`."""
-        _drop_lines_after(workdir / _JSON_LINES, step)
+        self._seconds_before = _keep_lines_until(workdir, step)
         self._lines = (workdir / _JSON_LINES).open("a")
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
         self._bar = tqdm(total=num_steps, initial=step, unit="step", disable=not sys.stderr.isatty())
         self._batch_size = batch_size
-        self._last_step, self._last_time = step, time.monotonic()
+        self._started = time.monotonic()
+        self._last_step, self._last_time = step, self._started
         self._since_last: list[dict[str, jax.Array]] = []
 
     def __enter__(self) -> "MetricWriter":
@@ -63,7 +65,9 @@ class MetricWriter:
 
     def _write(self, kind: str, step: int, metrics: dict[str, float]) -> None:
         rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
-        print(json.dumps({"step": step, "kind": kind, **rounded}), file=self._lines, flush=True)
+        seconds = round(self._seconds_before + time.monotonic() - self._started, 1)
+        self._lines.write(json.dumps({"step": step, "kind": kind, "seconds": seconds, **rounded}) + "\n")
+        self._lines.flush()
         for name, value in rounded.items():
             self._board.add_scalar(f"{kind}/{name}", value, step)
         if self._bar.disable or kind == "held_out":
@@ -71,17 +75,24 @@ class MetricWriter:
             logging.info("step %d %s: %s", step, kind.replace("_", " "), text)
 
 
-def _drop_lines_after(path: Path, step: int) -> None:
-    """Keeps the lines of steps up to `step`, so that a resumed run tells each step once."""
+def read_lines(workdir: Path) -> list[dict[str, Any]]:
+    """The lines of a run's metrics, oldest first; a line torn by a kill is left out."""
+    path = workdir / _JSON_LINES
     if not path.exists():
-        return
-    kept = []
+        return []
+    lines = []
     for line in path.read_text().splitlines():
         try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except (json.JSONDecodeError, KeyError, TypeError):
-            continue  # a line torn by a kill
-    whole = path.with_suffix(".tmp")
-    whole.write_text("".join(line + "\n" for line in kept))
-    os.replace(whole, path)
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            continue
+    return lines
+
+
+def _keep_lines_until(workdir: Path, step: int) -> float:
+    """Drops later lines, so that a resumed run tells each step once; returns the seconds spent until then."""
+    kept = [line for line in read_lines(workdir) if line["step"] <= step]
+    whole = workdir / (_JSON_LINES + ".tmp")
+    whole.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    os.replace(whole, workdir / _JSON_LINES)
+    return kept[-1]["seconds"] if kept else 0.0

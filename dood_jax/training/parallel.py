@@ -65,9 +65,7 @@ def map_examples(function: Callable, devices: Sequence[jax.Device]) -> Callable:
 
 
 def _pmap(step: Callable, devices: Sequence[jax.Device]) -> Callable:
-    mapped = jax.pmap(
-        step, _AXIS, in_axes=(None, None, 0), out_axes=None, devices=devices, donate_argnums=0
-    )
+    mapped = jax.pmap(step, _AXIS, in_axes=(None, None, 0), out_axes=None, devices=devices, donate_argnums=0)
     return lambda state, pictures, indices: mapped(state, pictures, indices.reshape(len(devices), -1))
 
 

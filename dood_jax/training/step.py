@@ -50,13 +50,13 @@ def _train_step(config, optimizer, sampler, state, pictures, indices, axis_name)
     keys = example_keys(config.training.seed, state.step, indices)
     floor = presence_floor(config.objective, state.step)
     loss = functools.partial(_loss, config, sampler)
-    gradient, (metrics, brush) = average(
-        jax.grad(loss, has_aux=True)(state.params, pictures, keys, floor)
-    )
+    gradient, (metrics, brush) = average(jax.grad(loss, has_aux=True)(state.params, pictures, keys, floor))
     metrics["gradient_norm"] = optax.global_norm(gradient)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
     memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
-    remembered = jax.tree_util.tree_map(lambda old, new: memory * old + (1 - memory) * new, state.brush, brush)
+    remembered = jax.tree_util.tree_map(
+        lambda old, new: memory * old + (1 - memory) * new, state.brush, brush
+    )
     updated = (optax.apply_updates(state.params, updates), optimizer_state, remembered)
     finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
     kept = (state.params, state.optimizer_state, state.brush)
@@ -71,7 +71,9 @@ def _loss(
 ) -> tuple[Array, tuple[Metrics, BrushParams]]:
     """Negative surrogate of the examples with [B] keys, averaged; metrics and mean pen beside it."""
     example = functools.partial(_example, config, sampler)
-    surrogate, metrics, brush = jax.vmap(example, in_axes=(None, None, 0, None))(params, pictures, keys, floor)
+    surrogate, metrics, brush = jax.vmap(example, in_axes=(None, None, 0, None))(
+        params, pictures, keys, floor
+    )
     mean = functools.partial(jax.tree_util.tree_map, jnp.mean)
     return -surrogate.mean(), (mean(metrics), mean(lax.stop_gradient(brush)))
 

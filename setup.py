@@ -1,0 +1,9 @@
+"""Settings live in pyproject.toml; released models are installed from `checkpoints/` with the package."""
+
+from setuptools import find_packages, setup
+
+setup(
+    packages=[*find_packages(include=["dood_jax*"]), "dood_jax.checkpoints"],
+    package_dir={"dood_jax.checkpoints": "checkpoints"},
+    package_data={"dood_jax.checkpoints": ["**/*"]},
+)
