@@ -7,9 +7,14 @@ os.environ.setdefault("NPROC", "32")  # loops over several CPU devices can deadl
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 
+import functools
+
 import jax
 import numpy as np
 import pytest
+
+from dood_jax.model import dood
+from dood_jax.model.config import ModelConfig
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
@@ -19,12 +24,18 @@ jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 @pytest.fixture(scope="session")
-def golden() -> dict[str, np.ndarray]:
+def golden_dir() -> Path:
+    """The folder of the golden vectors; skips where it is absent."""
+    path = Path(os.environ.get("DOOD_GOLDEN_DIR") or SHARED / "golden")
+    if not (path / "primitives.npz").is_file():
+        pytest.skip(f"no golden vectors in {path}; set DOOD_GOLDEN_DIR")
+    return path
+
+
+@pytest.fixture(scope="session")
+def golden(golden_dir: Path) -> dict[str, np.ndarray]:
     """`group/array` -> golden primitives; skips where they are absent."""
-    path = Path(os.environ.get("DOOD_GOLDEN_DIR") or SHARED / "golden") / "primitives.npz"
-    if not path.is_file():
-        pytest.skip(f"no golden vectors at {path}; set DOOD_GOLDEN_DIR")
-    with np.load(path, allow_pickle=False) as arrays:
+    with np.load(golden_dir / "primitives.npz", allow_pickle=False) as arrays:
         return dict(arrays)
 
 
@@ -35,3 +46,62 @@ def data_dir() -> Path:
     if not (path / "mnist_train.npz").is_file():
         pytest.skip(f"no npz pack at {path}; set DOOD_DATA_DIR")
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny() -> ModelConfig:
+    """A model of three strokes on 20 x 20 pixels that compiles in seconds."""
+    return ModelConfig(
+        num_strokes=3,
+        image_size=20,
+        glimpse_size=10,
+        curve_samples=12,
+        features=16,
+        components=3,
+        unroll=1,
+    )
+
+
+@pytest.fixture(scope="session")
+def params(tiny: ModelConfig) -> dict:
+    """The tiny model's fresh parameters, as NumPy arrays."""
+    return jax.device_get(jax.jit(functools.partial(dood.init, tiny))(jax.random.key(0)))
+
+
+@pytest.fixture(scope="session")
+def lively(params: dict) -> dict:
+    """Parameters in which no output is constant and the posterior stops about as often as not."""
+    random = np.random.default_rng(0)
+    moved = jax.tree_util.tree_map(
+        lambda leaf: leaf + 0.1 * random.normal(size=leaf.shape).astype(np.float32), params
+    )
+    moved["posterior_presence"]["out"]["bias"] = np.full(1, 0.5, np.float32)
+    return moved
+
+
+@pytest.fixture(scope="session")
+def pictures() -> np.ndarray:
+    """float32 [8, 20, 20] straight pen lines, 0..1."""
+    ends = np.random.default_rng(1).uniform(0.15, 0.85, (8, 2, 2))
+    along = np.linspace(0, 1, 50)[None, :, None]
+    points = ends[:, :1] * (1 - along) + ends[:, 1:] * along
+    x, y = np.meshgrid(np.arange(20) / 20, np.arange(20) / 20)
+    squared = (points[..., 0, None, None] - x) ** 2 + (points[..., 1, None, None] - y) ** 2
+    return np.exp(-squared.min(1) / (2 * 0.03**2)).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def keys() -> jax.Array:
+    """[8] keys, one a picture."""
+    return jax.random.split(jax.random.key(7), 8)
+
+
+@pytest.fixture(scope="session")
+def draw(tiny: ModelConfig):
+    """(params, [8, H, W] pictures, [8] keys, options of `dood.draw`) -> drawings; compiled once an option."""
+
+    @functools.lru_cache
+    def compiled(**options):
+        return jax.jit(jax.vmap(functools.partial(dood.draw, tiny, **options), in_axes=(None, 0, 0)))
+
+    return lambda params, images, keys, **options: jax.device_get(compiled(**options)(params, images, keys))

@@ -7,10 +7,14 @@ from absl import logging
 
 from dood_jax import api
 from dood_jax.errors import BadInput
-from dood_jax.tasks import likelihood, reconstruction
+from dood_jax.tasks import likelihood, reconstruction, release
 from dood_jax.training.config import Config, resolve
 
-TASKS: dict[str, Callable] = {"likelihood": likelihood.run, "reconstruction": reconstruction.run}
+TASKS: dict[str, Callable] = {
+    "likelihood": likelihood.run,
+    "reconstruction": reconstruction.run,
+    "release": release.run,
+}
 DEFAULT = "likelihood,reconstruction"
 
 

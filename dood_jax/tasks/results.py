@@ -36,7 +36,7 @@ def write(
         "n": count,
         "seed": config.evaluation.seed,
         "commit": model.meta["commit"],
-        "device": jax.devices()[0].device_kind,
+        "device": device_name(),
         "seconds": round(time.monotonic() - started, 2),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
     }
@@ -46,3 +46,11 @@ def write(
     whole.write_text(json.dumps(record, indent=1) + "\n")
     os.replace(whole, path)
     return path
+
+
+def device_name() -> str:
+    """What the numbers were made on, as in `2 x NVIDIA H100` or `cpu (2 cores)`."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return f"cpu ({os.cpu_count()} cores)"
+    return f"{len(devices)} x {devices[0].device_kind}"

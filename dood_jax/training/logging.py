@@ -1,6 +1,7 @@
 """Where a run's numbers go: JSON lines always, TensorBoard, the log, and a progress bar on a terminal."""
 
 import json
+import logging as stdlib_logging
 import os
 import sys
 import time
@@ -14,6 +15,13 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 _JSON_LINES = "metrics.jsonl"
+
+
+def log_to_stderr() -> None:
+    """Shows the log from INFO; libraries that share absl's log are heard from warnings upward."""
+    logging.set_verbosity(logging.INFO)
+    is_ours = lambda record: "dood_jax" in record.pathname or record.levelno >= stdlib_logging.WARNING
+    logging.get_absl_handler().addFilter(is_ours)
 
 
 class MetricWriter:

@@ -1,0 +1,65 @@
+"""Bad input answered in one line: flags, config files, and whatever raises BadInput."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+from absl import flags
+
+from dood_jax.errors import BadInput
+
+
+def refuse(error: Exception | str) -> None:
+    """One line on stderr, exit code 2."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    sys.stderr.write(f"dood_jax: {lines[0]}\n")
+    sys.exit(2)
+
+
+def parse_flags(argv: list[str]) -> list[str]:
+    """Parses absl flags and loads the file of the `config` flag; refuses what it cannot use.
+
+    absl itself answers a bad flag with two lines and an unknown config key with a traceback.
+    """
+    try:
+        rest = flags.FLAGS(argv)
+    except flags.Error as error:
+        refuse(error)
+    except (AttributeError, KeyError) as error:
+        refuse(_explain_missing_key(error, argv))
+    except Exception as error:  # a config file is a program and may raise anything
+        refuse(f"the config file cannot be used ({type(error).__name__}: {error}); mend it")
+    _refuse_missing_config(argv)
+    if rest[1:]:
+        refuse(f"argument {rest[1]!r} is not a flag; see --help")
+    return rest
+
+
+def writable(workdir: Path) -> Path:
+    """Makes the folder, or raises BadInput."""
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=workdir):
+            return workdir
+    except OSError as error:
+        raise BadInput(f"--workdir={workdir} cannot be written ({error.strerror}); give another") from error
+
+
+def _explain_missing_key(error: Exception, argv: list[str]) -> str:
+    """Which `--config.key` names nothing; or that the config file has no `get_config`."""
+    key = str(error).strip("\"'").split("'")[0]
+    given = [
+        flag for flag in argv if flag.startswith("--config.") and key in flag.partition("=")[0].split(".")
+    ]
+    if given:
+        return f"{given[0]}: the config has no key {key!r}; its keys are those of dood_jax/training/config.py"
+    return f"the config file cannot be used ({error}); it needs a function get_config()"
+
+
+def _refuse_missing_config(argv: list[str]) -> None:
+    """A config file that was not found fails only when it is touched."""
+    try:
+        _ = flags.FLAGS["config"].value and flags.FLAGS["config"].value.keys()
+    except Exception:  # ml_collections raises its own kind
+        name = next((flag.partition("=")[2] for flag in argv if flag.startswith("--config=")), "--config")
+        refuse(f"--config={name} is not a file that can be read; try configs/mnist.py")

@@ -1,0 +1,50 @@
+"""A trained run to a released model: 16-bit parameters with a card that says where they come from.
+
+The held-out bound is measured in 32 and in 16 bits, so that the card tells what the small form costs.
+"""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dood_jax.api import Model
+from dood_jax.tasks import results
+from dood_jax.training import checkpoint, evaluation
+from dood_jax.training import logging as run_logging
+from dood_jax.training.config import Config
+
+
+def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
+    """Writes `workdir/release` (parameters and card.json) of the run in `workdir`."""
+    started = time.monotonic()
+    rounded = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), model.params)
+    images = evaluation.held_out_images(config.data, config.evaluation)
+    keys = evaluation.example_keys(jax.random.key(config.evaluation.seed), len(images))
+    devices = jax.local_devices()
+    full, small = (
+        evaluation.bound(model.config, params, images, keys, config.evaluation, devices).summary()
+        for params in (model.params, rounded)
+    )
+    values = {
+        "dataset": config.data.name,
+        "num_images": len(images),
+        "num_particles": config.evaluation.num_particles,
+        **{name: round(value, 4) for name, value in small.items()},
+        "cost_of_16_bits": round(full["log_likelihood"] - small["log_likelihood"], 4),
+    }
+    lines = [line for line in run_logging.read_lines(workdir) if line["step"] <= model.meta["step"]]
+    origin = dict(model.meta)
+    command = ["python -m dood_jax.main", *origin.pop("arguments")]
+    card = {
+        **origin,
+        "command": " ".join(command),
+        "seconds": lines[-1]["seconds"] if lines else None,
+        "device": results.device_name(),
+        "metrics": values,
+    }
+    checkpoint.release(model.params, card, workdir / "release")
+    results.write(workdir, "release", values, config, model, len(images), started)
+    return values

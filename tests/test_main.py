@@ -1,0 +1,169 @@
+"""The command line as a user meets it: every run in a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SMOKE = f"--config={ROOT}/configs/smoke.py"
+MNIST = f"--config={ROOT}/configs/mnist.py"
+
+
+def command(*flags: str) -> list[str]:
+    return [sys.executable, "-m", "dood_jax.main", *flags]
+
+
+def environment(**changes: str) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if name not in ("DOOD_DATA_DIR", "XLA_FLAGS")}
+    kept.update(JAX_NUM_CPU_DEVICES="1", JAX_COMPILATION_CACHE_DIR=str(ROOT / ".cache" / "jax"))
+    return {**kept, "PYTHONPATH": str(ROOT), **changes}
+
+
+def run(*flags: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(*flags), cwd=cwd, env=environment(**changes), capture_output=True, text=True, timeout=300
+    )
+
+
+def lines_of(workdir: Path, kind: str) -> list[dict]:
+    lines = map(json.loads, (workdir / "metrics.jsonl").read_text().splitlines())
+    return [line for line in lines if line["kind"] == kind]
+
+
+def params_of(workdir: Path) -> dict:
+    """Checksums of every parameter of the last checkpoint."""
+    last = max((workdir / "checkpoints").iterdir(), key=lambda step: int(step.name))
+    return json.loads((last / "meta" / "metadata").read_text())["sha256"]
+
+
+@pytest.fixture(scope="module")
+def smoke_run(tmp_path_factory) -> Path:
+    workdir = tmp_path_factory.mktemp("smoke") / "run"
+    done = run(SMOKE, f"--workdir={workdir}", cwd=workdir.parent)
+    assert done.returncode == 0, done.stderr
+    return workdir
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ((), "--config=configs/synthetic.py"),
+        (("--config=none.py",), "none.py"),
+        (("--config=raises.py",), "boom"),
+        (("--config=broken.py",), "SyntaxError"),
+        (("--config=empty.py",), "get_config"),
+        ((SMOKE, "--nope"), "nope"),
+        ((SMOKE, "stray"), "'stray'"),
+        ((SMOKE, "--mode=fly"), "--mode=fly"),
+        ((SMOKE, "--config.nope.x=1"), "'nope'"),
+        ((SMOKE, "--config.model.nope=1"), "'nope'"),
+        ((SMOKE, "--config.training.steps=many"), "'many'"),
+        ((SMOKE, "--config.training.steps=1.5"), "'1.5'"),
+        ((SMOKE, "--config.training.steps=0"), "training.steps=0"),
+        ((SMOKE, "--config.training.steps_per_call=3"), "steps_per_call=3"),
+        ((SMOKE, "--config.training.parallel=magic"), "pmap, shard_map"),
+        ((SMOKE, "--config.model.preset=published"), "'published'"),
+        ((SMOKE, "--config.model.brush=pen"), "splat"),
+        ((SMOKE, "--config.model.features=0"), "model.features=0"),
+        ((SMOKE, "--config.data.image_size=33"), "image_size=33"),
+        ((SMOKE, "--config.optimizer.schedule=square"), "cosine, constant"),
+        ((SMOKE, "--config.optimizer.learning_rate=nan"), "learning_rate=nan"),
+        ((SMOKE, "--config.objective.floor_end_step=1"), "floor_end_step=1"),
+        ((SMOKE, "--config.evaluation.num_particles=0"), "num_particles=0"),
+        ((SMOKE, "--workdir=broken.py/run"), "broken.py/run"),
+        ((MNIST,), "mnist_train.npz"),
+        ((MNIST, "--config.data.name=cifar"), "'cifar'"),
+        ((SMOKE, "--mode=evaluate", "--task=cook"), "likelihood"),
+        ((SMOKE, "--mode=evaluate", "--checkpoint=nowhere"), "'nowhere'"),
+        ((SMOKE, "--mode=evaluate", "--checkpoint=damaged"), "damaged"),
+        ((SMOKE, "--mode=evaluate", "--checkpoint=foreign"), "format 99"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(tmp_path, flags, said):
+    (tmp_path / "raises.py").write_text("raise RuntimeError('boom')")
+    (tmp_path / "broken.py").write_text("def get_config(:")
+    (tmp_path / "empty.py").write_text("x = 1")
+    for name, card in (("damaged", "{"), ("foreign", '{"format": 99}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "card.json").write_text(card)
+    refused = run(*flags, cwd=tmp_path, DOOD_DATA_DIR=str(tmp_path / "data"))
+    last = refused.stderr.strip().splitlines()[-1]
+    assert refused.returncode == 2, refused.stderr
+    assert last.startswith("dood_jax: ") and said in last
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_run_leaves_metrics_checkpoints_and_figures(smoke_run):
+    assert [line["step"] for line in lines_of(smoke_run, "train")] == list(range(5, 45, 5))
+    assert [line["step"] for line in lines_of(smoke_run, "held_out")] == [20, 40]
+    assert sorted(path.name for path in (smoke_run / "checkpoints").iterdir()) == ["20", "40"]
+    assert (smoke_run / "figures" / "reconstruction-000040.png").stat().st_size > 1000
+    assert list((smoke_run / "tensorboard").glob("events*"))
+
+
+def test_a_fresh_process_reproduces_the_held_out_bound(smoke_run):
+    done = run(SMOKE, "--mode=evaluate", f"--workdir={smoke_run}", cwd=smoke_run)
+    assert done.returncode == 0, done.stderr
+    result = json.loads((smoke_run / "results" / "likelihood-synthetic.json").read_text())
+    seen = lines_of(smoke_run, "held_out")[-1]["log_likelihood"]
+    assert result["values"]["log_likelihood_map"]["mean"] == pytest.approx(seen, rel=1e-5)
+    assert result["step"] == 40 and result["n"] == 16
+    assert (smoke_run / "results" / "reconstruction-synthetic.png").exists()
+
+
+def test_a_released_model_is_as_good_and_another_architecture_is_refused(smoke_run, tmp_path):
+    flags = (SMOKE, "--mode=evaluate", "--task=release", f"--workdir={smoke_run}")
+    assert run(*flags, cwd=tmp_path).returncode == 0
+    card = json.loads((smoke_run / "release" / "card.json").read_text())
+    assert abs(card["metrics"]["cost_of_16_bits"]) < 0.1
+    assert card["command"].startswith("python -m dood_jax.main --config=")
+    flags = (SMOKE, "--mode=evaluate", f"--checkpoint={smoke_run}/release", f"--workdir={tmp_path}")
+    refused = run(*flags, "--config.model.features=8", cwd=tmp_path)
+    assert refused.returncode == 2 and "contradicts" in refused.stderr
+    refused = run(SMOKE, f"--workdir={smoke_run}", "--config.model.features=8", cwd=tmp_path)
+    assert refused.returncode == 2 and "model.features=32" in refused.stderr
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_signal_saves_and_a_restart_ends_as_the_unbroken_run(smoke_run, tmp_path, number, code):
+    flags = (SMOKE, f"--workdir={tmp_path}", "--config.training.log_every=1")
+    process = subprocess.Popen(
+        command(*flags), cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+    )
+    _wait_for_step(tmp_path, 3)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == code, said
+    assert run(*flags, cwd=tmp_path).returncode == 0
+    assert params_of(tmp_path) == params_of(smoke_run)
+    assert [line["step"] for line in lines_of(tmp_path, "train")] == list(range(1, 41))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill_at", [7, 23, 38])
+def test_a_killed_run_resumes_and_ends_bit_equal(smoke_run, tmp_path, kill_at):
+    flags = (SMOKE, f"--workdir={tmp_path}", "--config.training.log_every=1")
+    process = subprocess.Popen(command(*flags), cwd=tmp_path, env=environment(), stderr=subprocess.DEVNULL)
+    _wait_for_step(tmp_path, kill_at)
+    process.kill()
+    process.wait()
+    assert run(*flags, cwd=tmp_path).returncode == 0
+    assert params_of(tmp_path) == params_of(smoke_run)
+    assert [line["step"] for line in lines_of(tmp_path, "train")] == list(range(1, 41))
+
+
+def _wait_for_step(workdir: Path, step: int) -> None:
+    """Returns when the run in `workdir` has logged a training step."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        path = workdir / "metrics.jsonl"
+        if path.exists() and path.read_text().count('"train"') >= step:
+            return
+        time.sleep(0.02)
+    raise TimeoutError(f"step {step} was not reached")
