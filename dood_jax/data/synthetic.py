@@ -60,9 +60,12 @@ def _wander(key: Array) -> Array:
     steps = length[..., None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
     start = jax.random.uniform(next(keys), (MAX_STROKES, 1, 2), minval=0.12, maxval=0.88)
     points = jnp.concatenate([start, start + jnp.cumsum(steps, axis=1)], axis=1)
-    joined = jax.random.bernoulli(next(keys), 0.4, (MAX_STROKES, 1, 1))
-    to_last_end = jnp.concatenate([jnp.zeros((1, 1, 2)), points[:-1, -1:] - points[1:, :1]])
-    return points + jnp.where(joined, to_last_end, 0)
+    joined = jax.random.bernoulli(next(keys), 0.4, (MAX_STROKES,))
+    shifts = [jnp.zeros((1, 2))]
+    for t in range(1, MAX_STROKES):
+        to_last_end = points[t - 1, -1:] + shifts[-1] - points[t, :1]
+        shifts.append(jnp.where(joined[t], to_last_end, 0))
+    return points + jnp.stack(shifts)
 
 
 def _frame(points: Array, presence: Array, key: Array) -> Array:
@@ -89,7 +92,7 @@ def _picture(points, presence, ink_width, ink_slope, image_size, key) -> Array:
     level = jax.random.uniform(key_level, minval=0.9, maxval=1.3)
     sharp = jnp.clip(level * (jax.vmap(ink)(points) * presence[:, None, None]).sum(0), 0, 1)
     soften = jnp.asarray(_through_native_size(image_size))
-    return jnp.where(jax.random.bernoulli(key_resample), soften @ sharp @ soften.T, sharp)
+    return jnp.where(jax.random.bernoulli(key_resample), jnp.clip(soften @ sharp @ soften.T, 0, 1), sharp)
 
 
 def _through_native_size(size: int) -> np.ndarray:

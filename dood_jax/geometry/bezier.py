@@ -21,7 +21,7 @@ def bernstein_basis(num_points: int, num_samples: int) -> np.ndarray:
     degree = num_points - 1
     u = np.linspace(0, 1, num_samples)
     columns = [math.comb(degree, d) * u ** (degree - d) * (1 - u) ** d for d in range(num_points)]
-    return np.stack(columns, axis=1).astype(np.float32)
+    return np.stack(columns, axis=1)
 
 
 def curve(control_points: Array, num_samples: int) -> Array:

@@ -30,10 +30,10 @@ def signed_to_glimpse_pixel(positions: Array, size: int) -> Array:
 
 def pen_pixels(size: int) -> np.ndarray:
     """[size] unit-square position of each row or column for the rasteriser (MODEL.md 3.9)."""
-    return np.arange(size, dtype=np.float32) / np.float32(size)
+    return np.arange(size) / size
 
 
 def glimpse_pixels(height: int, width: int) -> np.ndarray:
     """[height, width, 2] signed-square (x, y) of each pixel for the spatial transformer (MODEL.md 3.7)."""
-    x, y = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in (width, height)))
+    x, y = np.meshgrid(*(np.linspace(-1, 1, n) for n in (width, height)))
     return np.stack([x, y], axis=-1)

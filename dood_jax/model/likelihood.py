@@ -15,7 +15,7 @@ from dood_jax.types import Array
 
 _BLURS = (1.0, 2.5, 6.0)  # standard deviations in pixels
 _NUM_FEATURES = 14
-_LOW, _HIGH = 0.01, 1.0  # range of the scale (MODEL.md 4)
+SCALE_RANGE = (0.01, 1.0)  # (MODEL.md 4)
 
 
 class ObservationScale(nn.Module):
@@ -31,11 +31,11 @@ class ObservationScale(nn.Module):
 
     def from_map(self) -> Array:
         """[H, W] scale of the published observation model."""
-        return bounded(self.map, _LOW, _HIGH)
+        return bounded(self.map, *SCALE_RANGE)
 
     def from_canvas(self, canvas: Array) -> Array:
         """[..., H, W] scale for [..., H, W] canvases."""
-        return bounded(_weigh_features(self.canvas, canvas), _LOW, _HIGH)
+        return bounded(_weigh_features(self.canvas, canvas), *SCALE_RANGE)
 
     def __call__(self, kind: str, canvas: Array) -> Array:
         """The scale of either kind, broadcastable to the canvas."""

@@ -64,4 +64,4 @@ def log_mean_exp(log_weights: Array) -> Array:
 
 def effective_samples(log_weights: Array) -> Array:
     """[K, ...] -> [...] (Σ w)² / Σ w², between 1 and K."""
-    return jnp.exp(2 * jax.nn.logsumexp(log_weights, axis=0) - jax.nn.logsumexp(2 * log_weights, axis=0))
+    return 1 / (jax.nn.softmax(log_weights, axis=0) ** 2).sum(0)

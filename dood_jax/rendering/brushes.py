@@ -71,7 +71,8 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
     """exp(-d^2 / 2 w^2) of the soft distance d from every pixel to the curve: a pen of even width.
 
     With narrower Gaussians of standard deviation w/2, Σ_s exp(-d_s^2 / 2 (w/2)^2) raised to the power 1/4.
-    Ink is even along the curve whatever its speed, as long as samples lie closer than about w/2.
+    As long as samples lie closer than about w/2, ink varies with the curve's speed to the power 1/4 only: it
+    is (√(2π) w / 2δ)^(1/4) times that of the true distance where samples lie δ apart.
 
     Args:
       curve: [S, 2] points of the unit square.
@@ -79,7 +80,7 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
       size: (H, W) pixels.
 
     Returns:
-      [H, W], near 1 on the curve and 0 away from it; more than 1 where many samples fall together.
+      [H, W], near 1 on the curve and 0 away from it; up to S^(1/4) where all samples fall together.
     """
     power = 1 / _SHARPNESS**2
     narrow = splat(curve, ink_width / _SHARPNESS, size)

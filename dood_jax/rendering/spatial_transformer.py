@@ -22,7 +22,7 @@ def warp(pictures: Array, matrix: Array, size: tuple[int, int]) -> Array:
     chex.assert_rank(pictures, 3)
     channels, height, width = pictures.shape
     grid = frames.glimpse_pixels(*size).astype(matrix.dtype)
-    places = affine.transform(matrix, grid.reshape(-1, 2))
+    places = affine.transform(matrix, jnp.asarray(grid.reshape(-1, 2)))
     column, column_part = _cell(places[:, 0], width)
     row, row_part = _cell(places[:, 1], height)
     stride = width + 3

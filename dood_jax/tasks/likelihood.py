@@ -25,6 +25,7 @@ def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
             "mean": summary["log_likelihood"],
             "stderr": summary["stderr"],
         },
+        "blank_canvas": evaluation.blank_canvas_log_likelihood(config.data, images),
         "elbo": summary["elbo"],
         "effective_samples": summary["effective_samples"],
     }

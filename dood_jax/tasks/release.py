@@ -20,7 +20,9 @@ from dood_jax.training.config import Config
 def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
     """Writes `workdir/release` (parameters and card.json) of the run in `workdir`."""
     started = time.monotonic()
-    rounded = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), model.params)
+    rounded = jax.tree_util.tree_map(
+        lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), model.params
+    )
     images = evaluation.held_out_images(config.data, config.evaluation)
     keys = evaluation.example_keys(jax.random.key(config.evaluation.seed), len(images))
     devices = jax.local_devices()

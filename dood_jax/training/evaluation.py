@@ -12,6 +12,7 @@ from dood_jax.data import sources
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
+from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
 from dood_jax.objective import importance
 from dood_jax.training import parallel
@@ -19,7 +20,7 @@ from dood_jax.training.config import DataConfig, EvaluationConfig
 from dood_jax.types import Array, Sketch
 
 _SYNTHETIC_TEST_SEED = 1_000_003  # keys of held-out synthetic drawings, apart from training seeds
-_SYNTHETIC_TEST_SIZE = 10_000
+_SYNTHETIC_SIZE = 10_000
 
 
 class Bound(NamedTuple):
@@ -41,14 +42,31 @@ class Bound(NamedTuple):
 def held_out_images(data: DataConfig, evaluation: EvaluationConfig) -> np.ndarray:
     """float32 [N, H, W] in 0..1: the same random test pictures every time; all of them for `num_images=0`."""
     if data.is_synthetic:
-        count = evaluation.num_images or _SYNTHETIC_TEST_SIZE
-        keys = example_keys(jax.random.key(_SYNTHETIC_TEST_SEED), count)
-        draw = lambda key: random_drawing(key, data.image_size).image
-        return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys))
+        return _synthetic_images(data, _SYNTHETIC_TEST_SEED, evaluation.num_images or _SYNTHETIC_SIZE)
     images = sources.load(data.name, "test", data.dir, data.image_size).images
     chosen = np.random.default_rng(evaluation.seed).permutation(len(images))
     chosen = np.sort(chosen[: evaluation.num_images or len(images)])
     return images[chosen].astype(np.float32) / 255
+
+
+def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:
+    """Mean nats of [N, H, W] pictures if nothing is drawn: the floor under every model's number.
+
+    The scale of each pixel is the mean distance of the training pictures from blank, its best value, within
+    the range that models have.
+    """
+    if data.is_synthetic:
+        training = _synthetic_images(data, _SYNTHETIC_TEST_SEED + 1, _SYNTHETIC_SIZE)
+    else:
+        training = sources.load(data.name, "train", data.dir, data.image_size).images / np.float32(255)
+    scale = np.clip(training.mean(0, dtype=np.float64), *SCALE_RANGE)
+    return float((-images / scale - np.log(2 * scale)).sum((1, 2)).mean())
+
+
+def _synthetic_images(data: DataConfig, seed: int, count: int) -> np.ndarray:
+    keys = example_keys(jax.random.key(seed), count)
+    draw = lambda key: random_drawing(key, data.image_size).image
+    return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys))
 
 
 def example_keys(key: Array, count: int) -> Array:

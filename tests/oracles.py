@@ -1,0 +1,58 @@
+"""Plain NumPy and SciPy forms that the tests compare with, and the published self-check inputs."""
+
+import numpy as np
+from scipy import ndimage
+
+STROKE = np.array([(0.1, 0.5), (0.3, 0.2), (0.5, 0.8), (0.7, 0.3), (0.9, 0.6)], np.float32)
+LAYOUT = np.array([0.2, -0.3, 0.5, 0.4], np.float32)
+WIDTH = np.float32(0.02)
+SLOPE = np.float32(0.5)
+SIZE = (50, 50)
+RAMP = np.arange(2500, dtype=np.float32).reshape(SIZE) / 2500
+
+
+def assert_close(actual, expected, tolerance):
+    """|a - ref| / (1 + |ref|) of every entry."""
+    np.testing.assert_allclose(actual, expected, rtol=tolerance, atol=tolerance)
+
+
+def assert_close_to_largest(actual, expected, tolerance):
+    """|a - ref| of every entry, over the largest |ref|."""
+    expected = np.asarray(expected)
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance * np.abs(expected).max())
+
+
+def de_casteljau(control_points, u):
+    """Curve points [len(u), 2] by repeated interpolation; point 0 is reached at u = 1, as published."""
+    points = np.repeat(np.asarray(control_points, float)[None], len(u), axis=0)
+    while points.shape[1] > 1:
+        points = u[:, None, None] * points[:, :-1] + (1 - u)[:, None, None] * points[:, 1:]
+    return points[:, 0]
+
+
+def squared_distances(curve, size):
+    """[S, H, W] from every curve sample to every pixel at (column / W, row / H)."""
+    rows, columns = (np.arange(n) / n for n in size)
+    x, y = np.asarray(curve, float).T[:, :, None, None]
+    return (x - columns[None, None]) ** 2 + (y - rows[None, :, None]) ** 2
+
+
+def splat(curve, width, size):
+    return np.exp(-squared_distances(curve, size) / (2 * float(width) ** 2)).sum(0)
+
+
+def matrix_of(layout):
+    """[2, 3] product of a shift, a scale and a turn."""
+    x, y, scale, angle = np.asarray(layout, float)
+    shift = np.array([[1, 0, x], [0, 1, y], [0, 0, 1]])
+    turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
+    return (shift @ np.diag([scale, scale, 1]) @ turn)[:2]
+
+
+def warp(picture, matrix, size):
+    """Bilinear reading of a picture at the affine image of a grid over -1..1; zero outside."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
+    x, y = np.tensordot(np.asarray(matrix, float), np.stack([x, y, np.ones_like(x)]), axes=1)
+    height, width = picture.shape
+    places = [(y + 1) / 2 * (height - 1), (x + 1) / 2 * (width - 1)]
+    return ndimage.map_coordinates(np.asarray(picture, float), places, order=1, mode="grid-constant")

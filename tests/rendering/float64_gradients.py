@@ -1,0 +1,83 @@
+"""Hand-written gradients of the brushes against autodiff of plain forms, in float64; run as a program."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax.geometry import bezier
+from dood_jax.rendering import brushes
+
+NUM_SAMPLES = 40
+STROKE = np.array([(0.1, 0.5), (0.3, 0.2), (0.5, 0.8), (0.7, 0.3), (0.9, 0.6)])
+CASES = {
+    "a stroke": (STROKE, 0.02),
+    "a thin pen": (STROKE, 0.005),
+    "coincident control points": (np.full((5, 2), 0.4), 0.03),
+    "some coincident control points": (STROKE[[0, 0, 0, 2, 2]], 0.02),
+    "partly outside the frame": (STROKE + [0.5, -0.4], 0.02),
+    "outside the frame": (STROKE + [1.15, -1.2], 0.03),
+    "far outside the frame": (STROKE + 50, 0.04),
+}
+
+
+def plain_curve(points):
+    u = np.linspace(0, 1, NUM_SAMPLES)
+    degree = len(points) - 1
+    terms = [
+        math.comb(degree, d) * (u ** (degree - d) * (1 - u) ** d)[:, None] * points[d][None]
+        for d in range(degree + 1)
+    ]
+    return sum(terms)
+
+
+def plain_splat(curve, width, size):
+    y, x = np.meshgrid(*(np.arange(n) / n for n in size), indexing="ij")
+    squares = (curve[:, 0, None, None] - x) ** 2 + (curve[:, 1, None, None] - y) ** 2
+    return jnp.exp(-squares / (2 * width**2)).sum(0)
+
+
+def plain_soft_distance(curve, width, size):
+    return (plain_splat(curve, width / 2, size) + 1e-20) ** 0.25 - 1e-20**0.25
+
+
+def picture_and_gradients(curve_of, brush, size):
+    """A jitted function of points, width and the weights of the pixels."""
+
+    def weigh(points, width, weights):
+        picture = brush(curve_of(points), width, size)
+        return (weights * picture).sum(), picture
+
+    return jax.jit(jax.value_and_grad(weigh, argnums=(0, 1), has_aux=True))
+
+
+def compare(case, actual, expected):
+    (_, picture), gradients = actual
+    (_, plain_picture), plain_gradients = expected
+    pairs = zip((picture, *gradients), (plain_picture, *plain_gradients), strict=True)
+    for array, plain in pairs:
+        assert array.dtype == jnp.float64, case
+        assert np.isfinite(array).all(), case
+        largest = np.abs(plain).max()
+        np.testing.assert_allclose(array, plain, rtol=0, atol=1e-9 * largest + 1e-300, err_msg=case)
+
+
+def check(brush, plain_brush, size):
+    weights = np.random.default_rng(0).normal(size=size)
+    written = picture_and_gradients(lambda points: bezier.curve(points, NUM_SAMPLES), brush, size)
+    plain = picture_and_gradients(plain_curve, plain_brush, size)
+    for case, (points, width) in CASES.items():
+        inputs = jnp.asarray(points), jnp.asarray(width), weights
+        compare(f"{brush.__name__}, {case}", written(*inputs), plain(*inputs))
+        print(f"{brush.__name__} {size}: {case}")
+
+
+def main():
+    for size in ((50, 50), (20, 31)):
+        check(brushes.splat, plain_splat, size)
+        check(brushes.soft_distance, plain_soft_distance, size)
+
+
+if __name__ == "__main__":
+    main()

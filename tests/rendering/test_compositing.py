@@ -1,0 +1,121 @@
+"""Marks to ink to canvas, by formula and by the published pictures of both placements."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import LAYOUT, SIZE, SLOPE, STROKE, WIDTH, assert_close, assert_close_to_largest
+
+from dood_jax.geometry import affine, bezier
+from dood_jax.rendering import brushes, compositing, spatial_transformer
+
+
+def ink_of_moved_points(points, layout, width, slope, bit):
+    """MT's raw, normalised and finished picture of one stroke (MODEL.md 9.1, 3.10)."""
+    placed = affine.place_points(affine.layout_to_matrix(layout), points)
+    raw = brushes.splat(bezier.curve(placed, 100), width, SIZE) * bit
+    normalised = compositing.max_normalise(raw)
+    return {"raw": raw, "normalised": normalised, "ink": compositing.squash(normalised, slope)}
+
+
+def ink_of_moved_picture(points, layout, width, slope, bit):
+    """M's raw, placed, normalised and finished picture of one stroke (MODEL.md 3.10)."""
+    raw = brushes.splat(bezier.curve(points, 100), width, SIZE) * bit
+    placing = affine.invert(affine.layout_to_matrix(layout))
+    placed = spatial_transformer.warp(raw[None], placing, SIZE)[0]
+    normalised = compositing.max_normalise(placed)
+    ink = compositing.squash(normalised, slope)
+    return {"raw": raw, "placed": placed, "normalised": normalised, "ink": ink}
+
+
+PLACEMENTS = {"MT": ink_of_moved_points, "M": ink_of_moved_picture}
+
+
+def random_ink(*shape):
+    return jnp.asarray(np.random.default_rng(0).uniform(0, 1, shape), jnp.float32)
+
+
+def test_published_stroke_gives_published_ink_when_its_points_are_moved():
+    ink = ink_of_moved_points(STROKE, LAYOUT, WIDTH, SLOPE, 1)["ink"]
+    np.testing.assert_allclose(ink.sum(), 69.3188, atol=2e-4)
+    np.testing.assert_allclose(ink[17, 30], 0.958631, atol=2e-6)
+
+
+def test_published_stroke_gives_published_ink_and_canvas_when_its_picture_is_moved():
+    ink = ink_of_moved_picture(STROKE, LAYOUT, WIDTH, SLOPE, 1)["ink"]
+    np.testing.assert_allclose(ink.sum(), 36.231, atol=1e-3)
+    np.testing.assert_allclose(ink[17, 30], 0.86172, atol=1e-5)
+    np.testing.assert_allclose(compositing.composite(ink, 0.6).sum(), 42.152, atol=1e-3)
+
+
+@pytest.mark.parametrize("model", PLACEMENTS)
+def test_golden_ink_and_its_gradients(golden, model):
+    names = ("points", "layout", "rho", "kappa")
+    inputs = [jnp.asarray(golden[f"ink/{name}"]) for name in names]
+    draw = jax.vmap(PLACEMENTS[model])
+    pictures, pull_back = jax.vjp(lambda *inputs: draw(*inputs, golden["ink/bit"]), *inputs)
+    for name, picture in pictures.items():
+        assert_close_to_largest(picture, golden[f"ink/{model}_{name}"], 1e-4)
+    cotangent = jax.tree.map(jnp.zeros_like, pictures) | {"ink": jnp.asarray(golden["ink/cotangent"])}
+    for name, gradient in zip(names, pull_back(cotangent), strict=True):
+        assert_close_to_largest(gradient, golden[f"ink/{model}_d_{name}"], 1.5e-4)
+
+
+def test_golden_canvases(golden):
+    canvases = jax.vmap(compositing.canvases)(golden["composite/ink"], golden["composite/gamma"][:, 0])
+    assert_close(canvases, golden["composite/canvas"], 1e-5)
+
+
+def test_max_normalise_divides_by_the_largest_pixel():
+    picture = 7 * random_ink(5, 8)
+    expected = np.asarray(picture) / np.asarray(picture).max()
+    np.testing.assert_allclose(compositing.max_normalise(picture), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("peak", "expected"), [(1.01e-4, 1), (1e-4, 1), (0.99e-4, 0.99e-4), (0, 0)])
+def test_max_normalise_leaves_faint_pictures_as_they_are(peak, expected):
+    picture = jnp.zeros((4, 4)).at[1, 2].set(peak)
+    np.testing.assert_allclose(compositing.max_normalise(picture).max(), expected, rtol=1e-6)
+
+
+def test_largest_pixel_carries_no_gradient():
+    picture, cotangent = 7 * random_ink(5, 8), 3 - random_ink(5, 8)
+    gradient = jax.grad(lambda p: (cotangent * compositing.max_normalise(p)).sum())(picture)
+    np.testing.assert_allclose(gradient, cotangent / picture.max(), rtol=1e-6)
+
+
+def test_blank_picture_has_finite_gradients():
+    def ink(picture, slope):
+        return compositing.squash(compositing.max_normalise(picture), slope).sum()
+
+    gradients = jax.grad(ink, argnums=(0, 1))(jnp.zeros((4, 4)), jnp.float32(0.1))
+    np.testing.assert_allclose(gradients[0], 10, rtol=1e-6)
+    assert gradients[1] == 0
+
+
+@pytest.mark.parametrize("slope", [0.1, 0.5, 0.9])
+def test_squashes_are_their_formulas(slope):
+    marks = np.linspace(0, 1.5, 20, dtype=np.float32)
+    np.testing.assert_allclose(compositing.squash(marks, slope), np.tanh(marks / slope), rtol=1e-5)
+    expected = np.tanh(marks / slope) / np.tanh(1 / slope)
+    np.testing.assert_allclose(compositing.squash_to_one(marks, slope), expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("slope", [0.1, 0.5, 0.9])
+def test_squash_to_one_keeps_blank_and_full(slope):
+    np.testing.assert_allclose(compositing.squash_to_one(jnp.array([0.0, 1.0]), slope), [0, 1], atol=1e-7)
+
+
+def test_canvas_after_each_stroke_holds_the_ink_so_far():
+    ink = random_ink(4, 5, 6)
+    sums = [np.asarray(ink[:t], float).sum(0) for t in (1, 2, 3, 4)]
+    np.testing.assert_allclose(compositing.canvases(ink, 0.7), np.tanh(np.stack(sums) / 0.7), rtol=1e-5)
+
+
+def test_canvas_gives_gradient_to_earlier_ink_only():
+    ink = random_ink(4, 5, 6)
+    gradient = jax.grad(lambda ink: compositing.canvases(ink, 0.7)[1].sum())(ink)
+    total = np.asarray(ink[:2], float).sum(0)
+    expected = np.stack([1 / np.cosh(total / 0.7) ** 2 / 0.7] * 2)
+    np.testing.assert_allclose(gradient[:2], expected, rtol=1e-4)
+    np.testing.assert_array_equal(gradient[2:], 0)

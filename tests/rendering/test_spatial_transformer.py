@@ -1,0 +1,114 @@
+"""Bilinear windows against SciPy's interpolation with zeros outside the picture."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import oracles
+import pytest
+from oracles import LAYOUT, RAMP, SIZE, assert_close_to_largest, matrix_of
+
+from dood_jax.geometry import affine, frames
+from dood_jax.rendering import brushes
+from dood_jax.rendering.spatial_transformer import glimpse, warp
+
+IDENTITY = jnp.array([(1.0, 0, 0), (0, 1, 0)])
+LAYOUTS = [(0.2, -0.3, 0.5, 0.4), (-0.8, 0.8, 1.0, 0.7), (0.1, 0.2, 2.5, -2.0), (3.0, 0, 0.4, 0)]
+
+
+def random_pictures(*shape):
+    return np.random.default_rng(1).uniform(0, 1, shape).astype(np.float32)
+
+
+def warp_by(name):
+    """One golden picture warped by a layout's matrix or its inverse."""
+
+    def of_one(picture, layout):
+        matrix = affine.layout_to_matrix(layout)
+        return warp(picture[None], affine.invert(matrix) if name == "placed" else matrix, SIZE)[0]
+
+    return jax.vmap(of_one)
+
+
+def test_published_glimpse_of_the_ramp():
+    picture = glimpse(RAMP[None], jnp.asarray(LAYOUT), SIZE)[0]
+    corners = [picture[0, 0], picture[49, 49], picture[25, 25]]
+    np.testing.assert_allclose(corners, [0.031087, 0.678432, 0.361366], atol=2e-6)
+
+
+def test_published_placing_of_the_ramp():
+    placed = warp(RAMP[None], affine.invert(affine.layout_to_matrix(LAYOUT)), SIZE)[0]
+    pixels = [placed[17, 30], placed[25, 25], placed[0, 0]]
+    np.testing.assert_allclose(pixels, [0.485323, 0.856754, 0], atol=3e-6)
+
+
+@pytest.mark.parametrize("name", ["glimpse", "placed"])
+def test_golden_warps_and_their_gradients(golden, name):
+    picture, layout = jnp.asarray(golden["warp/picture"]), jnp.asarray(golden["warp/layout"])
+    warped, pull_back = jax.vjp(warp_by(name), picture, layout)
+    assert_close_to_largest(warped, golden[f"warp/{name}"], 4e-5)
+    d_picture, d_layout = pull_back(jnp.asarray(golden["warp/cotangent"]))
+    assert_close_to_largest(d_picture, golden[f"warp/{name}_d_picture"], 1.5e-4)
+    assert_close_to_largest(d_layout, golden[f"warp/{name}_d_layout"], 1.5e-4)
+
+
+@pytest.mark.parametrize("size", [(50, 50), (25, 25), (9, 14)])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_warp_reads_every_channel_bilinearly_at_any_size(layout, size):
+    pictures = random_pictures(2, 20, 31)
+    matrix = matrix_of(layout)
+    expected = np.stack([oracles.warp(picture, matrix, size) for picture in pictures])
+    np.testing.assert_allclose(warp(pictures, jnp.asarray(matrix, jnp.float32), size), expected, atol=4e-5)
+
+
+def test_identity_returns_the_picture():
+    pictures = random_pictures(3, 20, 31)
+    np.testing.assert_allclose(warp(pictures, IDENTITY, (20, 31)), pictures, atol=1e-5)
+
+
+def test_window_beside_the_picture_is_blank_and_has_no_gradient():
+    aside = IDENTITY.at[0, 2].set(2.5)
+    pictures = random_pictures(1, 20, 20)
+    np.testing.assert_array_equal(warp(pictures, aside, (20, 20)), 0)
+    np.testing.assert_array_equal(jax.grad(lambda m: warp(pictures, m, (20, 20)).sum())(aside), 0)
+
+
+def test_gradient_to_the_picture_is_the_weight_of_each_pixel():
+    matrix = matrix_of((0.2, -0.1, 0.9, 0.3))
+    read = jax.jacobian(lambda picture: warp(picture[None], jnp.asarray(matrix, jnp.float32), (3, 2))[0])
+    weights = read(jnp.asarray(random_pictures(4, 5))).reshape(3, 2, 20)
+    expected = [oracles.warp(pixel.reshape(4, 5), matrix, (3, 2)) for pixel in np.eye(20)]
+    np.testing.assert_allclose(weights, np.moveaxis(expected, 0, -1), atol=1e-5)
+
+
+def test_gradient_to_the_shift_is_the_slope_of_the_picture():
+    def reading(layout):
+        return glimpse(RAMP[None], layout, (5, 5)).mean()
+
+    gradient = jax.grad(reading)(jnp.array([0.1, -0.2, 0.3, 0.2]))
+    np.testing.assert_allclose(gradient[:2], [49 / 2 / 2500, 49 / 2 * 50 / 2500], rtol=1e-4)
+
+
+def test_glimpse_passes_gradient_to_the_layout_only():
+    def reading(pictures, layout):
+        return glimpse(pictures, layout, (25, 25)).sum()
+
+    d_pictures, d_layout = jax.grad(reading, argnums=(0, 1))(
+        jnp.asarray(random_pictures(2, 50, 50)), jnp.asarray(LAYOUT)
+    )
+    np.testing.assert_array_equal(d_pictures, 0)
+    assert (np.abs(d_layout) > 1).all()
+
+
+@pytest.mark.parametrize("layout", LAYOUTS[:2])
+def test_placed_picture_of_a_dot_lies_within_a_pixel_of_the_placed_dot(layout):
+    matrix = affine.layout_to_matrix(jnp.asarray(layout, jnp.float32))
+    dot = jnp.array([[0.55, 0.45]])
+    picture = warp(brushes.splat(dot, jnp.float32(0.03), SIZE)[None], affine.invert(matrix), SIZE)[0]
+    rows, columns = (frames.pen_pixels(n) for n in SIZE)
+    centre = np.array([(picture.sum(0) * columns).sum(), (picture.sum(1) * rows).sum()]) / picture.sum()
+    np.testing.assert_allclose(centre, affine.place_points(matrix, dot)[0], atol=1 / 50)
+
+
+def test_pictures_without_a_channel_axis_are_refused():
+    with pytest.raises(AssertionError):
+        warp(jnp.zeros(SIZE), IDENTITY, SIZE)

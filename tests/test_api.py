@@ -1,0 +1,114 @@
+"""The model a user holds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import dood_jax
+from dood_jax.api import Model
+from dood_jax.errors import BadInput
+from dood_jax.model import dood
+from dood_jax.model.config import ModelConfig
+from dood_jax.objective import importance
+from dood_jax.types import BrushParams
+
+CONFIG = ModelConfig(
+    num_strokes=3, image_size=20, glimpse_size=10, curve_samples=12, features=16, components=3, unroll=1
+)
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    brush = BrushParams(jnp.float32(0.03), jnp.float32(0.5), jnp.float32(0.5))
+    return Model(CONFIG, dood.init(CONFIG, jax.random.key(0)), brush, {})
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    return np.random.default_rng(0).random((5, 20, 20), np.float32)
+
+
+def test_infer_gives_one_drawing_a_picture(model, images):
+    sketch = model.infer(images, key=3)
+    assert sketch.strokes.layout.shape == (5, 3, 4)
+    assert sketch.strokes.control_points.shape == (5, 3, 5, 2)
+    assert sketch.canvases.shape == (5, 3, 20, 20)
+    assert np.all(np.diff(sketch.strokes.presence, axis=1) <= 0)
+
+
+def test_a_seed_and_its_key_draw_alike_and_another_differs(model, images):
+    first, same, other = (model.infer(images, key) for key in (1, jax.random.key(1), 2))
+    np.testing.assert_array_equal(first.canvases, same.canvases)
+    assert np.abs(first.canvases - other.canvases).max() > 1e-3
+
+
+def test_a_picture_is_drawn_alike_in_any_company(model, images):
+    alone = model.infer(images[:2], key=1)
+    together = model.infer(images, key=1)
+    np.testing.assert_allclose(alone.canvases, together.canvases[:2], atol=1e-5)
+
+
+def test_more_strokes_than_trained_can_be_asked_for(model, images):
+    assert model.infer(images, num_strokes=7).canvases.shape[1] == 7
+
+
+def test_the_best_particle_has_the_highest_elbo(model, images):
+    key = jax.random.fold_in(jax.random.key(4), 0)
+    particles = [
+        importance.weigh(CONFIG, model.params, images[0], one, num_strokes=3)
+        for one in jax.random.split(key, 6)
+    ]
+    best = max(particles, key=lambda particle: float(particle.elbo))
+    chosen = model.infer(images[:1], key=4, num_particles=6)
+    np.testing.assert_allclose(chosen.canvases[0, -1], best.canvas, atol=1e-5)
+
+
+def test_log_likelihood_rises_with_particles_towards_the_evidence(model, images):
+    few = np.mean([model.log_likelihood(images, key, num_particles=1) for key in range(8)])
+    many = model.log_likelihood(images, 0, num_particles=64).mean()
+    assert many > few
+
+
+def test_samples_are_drawings_with_the_models_pen(model):
+    sketch = model.sample(4, key=0)
+    assert sketch.canvases.shape == (4, 3, 20, 20)
+    np.testing.assert_array_equal(sketch.brush.ink_width, np.full((4, 3), np.float32(0.03)))
+    np.testing.assert_allclose(model.render(sketch), sketch.canvases, atol=1e-6)
+
+
+def test_render_at_another_size_shows_the_same_drawing(model, images):
+    sketch = model.infer(images)
+    large = model.render(sketch, size=80)
+    assert large.shape == (5, 3, 80, 80)
+    np.testing.assert_allclose(large[:, :, ::4, ::4], sketch.canvases, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        np.zeros((20, 20)),
+        np.zeros((0, 20, 20)),
+        np.zeros((1, 21, 20)),
+        np.full((1, 20, 20), 255.0),
+        np.full((1, 20, 20), np.nan),
+        np.full((1, 20, 20), -0.1),
+    ],
+)
+def test_unusable_images_are_refused(model, bad):
+    with pytest.raises(BadInput, match=r"takes \[B, 20, 20\]|0\.\.1"):
+        model.infer(bad)
+
+
+def test_unusable_numbers_are_refused(model, images):
+    with pytest.raises(BadInput, match="num_particles=0"):
+        model.infer(images, num_particles=0)
+    with pytest.raises(BadInput, match="num_particles=-1"):
+        model.log_likelihood(images, num_particles=-1)
+    with pytest.raises(BadInput, match="n=0"):
+        model.sample(0)
+
+
+def test_an_unknown_model_is_refused_with_the_names_there_are():
+    with pytest.raises(BadInput, match="nobody"):
+        dood_jax.load("nobody")
