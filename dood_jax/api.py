@@ -59,7 +59,7 @@ class Model:
         return jax.device_get(_sample(self.config, self.params, self.brush, keys, strokes))
 
     def log_likelihood(self, images: Array, key: Array | int = 0, num_particles: int = 200) -> np.ndarray:
-        """[B] importance-weighted bound on log p(x) of [B, H, W] pictures, in nats (MODEL.md 10.1)."""
+        """[B] importance-weighted bound on log p(x) of [B, H, W] pictures, in nats (method.md 10.1)."""
         images = _check_images(images, self.config.image_size)
         _check_positive(num_particles=num_particles)
         keys = evaluation.example_keys(_as_key(key), len(images))

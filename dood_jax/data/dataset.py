@@ -1,6 +1,8 @@
 """What every source of pictures returns."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -10,4 +12,11 @@ class Dataset(NamedTuple):
 
     images: np.ndarray  # uint8 [N, H, W]
     labels: np.ndarray  # int32 [N]
-    metadata: dict[str, str]  # name, split, source
+    metadata: dict[str, Any]  # name, split, source; classes: names by label; alphabets of Omniglot; note
+    attributes: Mapping[str, np.ndarray] = MappingProxyType({})  # [N] each: Omniglot's drawer, …
+
+
+def take(dataset: Dataset, rows: np.ndarray) -> Dataset:
+    """The pictures at [M] rows, in that order, with all that belongs to them."""
+    attributes = {name: values[rows] for name, values in dataset.attributes.items()}
+    return dataset._replace(images=dataset.images[rows], labels=dataset.labels[rows], attributes=attributes)

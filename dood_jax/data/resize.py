@@ -1,4 +1,4 @@
-"""Pictures to the model's size (MODEL.md 2.2)."""
+"""Pictures to the model's size (method.md 2.2)."""
 
 import numpy as np
 from PIL import Image

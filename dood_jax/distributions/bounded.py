@@ -1,4 +1,4 @@
-"""The range map that constrains every network output (MODEL.md 3.1)."""
+"""The range map that constrains every network output (method.md 3.1)."""
 
 import jax
 
@@ -6,5 +6,5 @@ from dood_jax.types import Array
 
 
 def bounded(raw: Array, low: Array | float, high: Array | float) -> Array:
-    """Low + (high - low) * sigmoid(raw), any broadcastable shapes (MODEL.md 3.1)."""
+    """Low + (high - low) * sigmoid(raw), any broadcastable shapes (method.md 3.1)."""
     return low + (high - low) * jax.nn.sigmoid(raw)

@@ -1,4 +1,4 @@
-"""The observation model: every pixel independently Laplace around the canvas (MODEL.md 4)."""
+"""The observation model: every pixel independently Laplace around the canvas (method.md 4)."""
 
 import distrax
 

@@ -1,4 +1,4 @@
-"""Mixtures of diagonal Gaussians (MODEL.md 4)."""
+"""Mixtures of diagonal Gaussians (method.md 4)."""
 
 from typing import NamedTuple
 
@@ -26,5 +26,5 @@ def sample(mixture: Mixture, key: Array) -> Array:
 
 
 def log_prob(mixture: Mixture, value: Array) -> Array:
-    """[] log-density of [..., n], summed over the leading axes (MODEL.md 4, p_stroke)."""
+    """[] log-density of [..., n], summed over the leading axes (method.md 4, p_stroke)."""
     return _distribution(mixture).log_prob(value).sum()

@@ -1,4 +1,4 @@
-"""The on/off bits as a stop process: once off, always off (MODEL.md 5, 6).
+"""The on/off bits as a stop process: once off, always off (method.md 5, 6).
 
 A drawing of k < T strokes has k factors "on" and one "off"; a drawing of all T strokes has no stop factor,
 as published.
@@ -11,7 +11,7 @@ import numpy as np
 
 from dood_jax.types import Array
 
-_EPSILON = float(np.finfo(np.float32).eps)  # probabilities are kept this far from 0 and 1 (MODEL.md 6)
+_EPSILON = float(np.finfo(np.float32).eps)  # probabilities are kept this far from 0 and 1 (method.md 6)
 
 
 def log_probs(logit: Array) -> tuple[Array, Array]:
@@ -20,7 +20,7 @@ def log_probs(logit: Array) -> tuple[Array, Array]:
 
 
 def bernoulli_log_prob(prob: Array, bit: Array) -> Array:
-    """Log Bernoulli(bit; prob) with the probability clamped, as published (MODEL.md 6).
+    """Log Bernoulli(bit; prob) with the probability clamped, as published (method.md 6).
 
     The gradient is zero where the clamp acts.
     """
@@ -28,12 +28,12 @@ def bernoulli_log_prob(prob: Array, bit: Array) -> Array:
 
 
 def mask_of(presence: Array) -> Array:
-    """[T] m_t = o_{t-1}, m_1 = 1: the steps whose bit was really decided (MODEL.md 6)."""
+    """[T] m_t = o_{t-1}, m_1 = 1: the steps whose bit was really decided (method.md 6)."""
     return jnp.concatenate([jnp.ones_like(presence[:1]), presence[:-1]])
 
 
 def log_prob(on: Array, off: Array, presence: Array) -> Array:
-    """[T] masked log-probability of each bit of one drawing (MODEL.md 6).
+    """[T] masked log-probability of each bit of one drawing (method.md 6).
 
     Args:
       on: [T] log-probability of "on" given that all before were on.

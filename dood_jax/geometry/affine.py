@@ -1,4 +1,4 @@
-"""Layouts as affine maps of the signed square: rotate, then scale, then translate (MODEL.md 3.6, 3.8)."""
+"""Layouts as affine maps of the signed square: rotate, then scale, then translate (method.md 3.6, 3.8)."""
 
 import chex
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from dood_jax.types import Array
 
 
 def layout_to_matrix(layout: Array) -> Array:
-    """[4] layout (shift x, shift y, scale, angle in radians) -> [2, 3] matrix (MODEL.md 3.6)."""
+    """[4] layout (shift x, shift y, scale, angle in radians) -> [2, 3] matrix (method.md 3.6)."""
     chex.assert_shape(layout, (4,))
     shift_x, shift_y, scale, angle = layout
     c, s = scale * jnp.cos(angle), scale * jnp.sin(angle)
@@ -42,5 +42,5 @@ def transform(matrix: Array, points: Array) -> Array:
 
 
 def place_points(matrix: Array, points: Array) -> Array:
-    """Applies a [2, 3] map of the signed square to [..., 2] points of the unit square (MODEL.md 3.8)."""
+    """Applies a [2, 3] map of the signed square to [..., 2] points of the unit square (method.md 3.8)."""
     return frames.signed_to_unit(transform(matrix, frames.unit_to_signed(points)))

@@ -1,4 +1,4 @@
-"""Bézier curves of any degree, sampled at equal steps of their parameter (MODEL.md 3.9)."""
+"""Bézier curves of any degree, sampled at equal steps of their parameter (method.md 3.9)."""
 
 import functools
 import math
@@ -25,7 +25,7 @@ def bernstein_basis(num_points: int, num_samples: int) -> np.ndarray:
 
 
 def curve(control_points: Array, num_samples: int) -> Array:
-    """[P, 2] control points -> [S, 2] points of the Bézier curve of degree P - 1 (MODEL.md 3.9)."""
+    """[P, 2] control points -> [S, 2] points of the Bézier curve of degree P - 1 (method.md 3.9)."""
     chex.assert_shape(control_points, (None, 2))
     basis = bernstein_basis(control_points.shape[0], num_samples).astype(control_points.dtype)
     return jnp.matmul(basis, control_points, precision=lax.Precision.HIGHEST)

@@ -41,7 +41,7 @@ def draw(
     num_strokes: int | None = None,
     hold_presence: bool = False,
 ) -> Drawing:
-    """Infers the strokes of one picture by sampling the posterior (MODEL.md 5).
+    """Infers the strokes of one picture by sampling the posterior (method.md 5).
 
     Args:
       config: the model.
@@ -90,7 +90,7 @@ def _draw_stroke(
 def _ink_stroke(
     config: ModelConfig, state: StrokeState, is_first: Array, stroke: StrokeLatents, brush: BrushParams
 ) -> tuple[StrokeState, Array]:
-    """Renders one stroke and passes it on; the canvas slope is that of the first step (MODEL.md 3.11)."""
+    """Renders one stroke and passes it on; the canvas slope is that of the first step (method.md 3.11)."""
     render = make_renderer(config)
     ink = render(stroke.layout, stroke.control_points, brush.ink_width, brush.ink_slope) * stroke.presence
     state = state._replace(
@@ -106,7 +106,7 @@ def _ink_stroke(
 def sample(
     config: ModelConfig, params: Params, brush: BrushParams, key: Array, num_strokes: int | None = None
 ) -> StrokeLatents:
-    """Invents one drawing by ancestral sampling from the prior (MODEL.md 4, 10.5).
+    """Invents one drawing by ancestral sampling from the prior (method.md 4, 10.5).
 
     Args:
       config: the model.

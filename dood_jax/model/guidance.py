@@ -45,7 +45,7 @@ def observe_canvas(nets: Networks, canvas: Array) -> Array:
 
 
 def observe(nets: Networks, target: Target, canvas: Array) -> Observation:
-    """Features of target and canvas; the canvas carries no gradient (MODEL.md 5)."""
+    """Features of target and canvas; the canvas carries no gradient (method.md 5)."""
     embedding = target.embedding + nets.image_encoder.embed(1, patches(canvas))
     residual = jnp.abs(target.image - canvas).sum()
     ratio = residual / jnp.maximum(target.total, 1e-6)

@@ -1,6 +1,6 @@
 """The scale of the observation model: how far a pixel may lie from the canvas.
 
-`map` is the published one, a learned number a pixel (MODEL.md 4). `canvas` computes the scale from the canvas
+`map` is the published one, a learned number a pixel (method.md 4). `canvas` computes the scale from the canvas
 itself: sharp far from ink, wide at its edges; it can go where training never saw ink.
 """
 
@@ -15,7 +15,7 @@ from dood_jax.types import Array
 
 _BLURS = (1.0, 2.5, 6.0)  # standard deviations in pixels
 _NUM_FEATURES = 14
-SCALE_RANGE = (0.01, 1.0)  # (MODEL.md 4)
+SCALE_RANGE = (0.01, 1.0)  # (method.md 4)
 
 
 class ObservationScale(nn.Module):

@@ -1,4 +1,4 @@
-"""One step of the recognition model: is there a stroke, where, which, and with what pen (MODEL.md 5)."""
+"""One step of the recognition model: is there a stroke, where, which, and with what pen (method.md 5)."""
 
 from typing import NamedTuple
 

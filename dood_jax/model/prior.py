@@ -1,4 +1,4 @@
-"""One step of the generative model: what a stroke is likely to be, given the drawing so far (MODEL.md 4)."""
+"""One step of the generative model: what a stroke is likely to be, given the drawing so far (method.md 4)."""
 
 import jax
 import jax.numpy as jnp
@@ -35,7 +35,7 @@ def prior_log_probs(
 
 
 def prior_sample(nets: Networks, state: StrokeState, canvas_features: Array, key: Array) -> StrokeLatents:
-    """Samples one stroke given the canvas; consumes the key (MODEL.md 4)."""
+    """Samples one stroke given the canvas; consumes the key (method.md 4)."""
     key_presence, key_layout, key_stroke = jax.random.split(key, 3)
     on, _ = presence.log_probs(nets.prior_presence([canvas_features])[0])
     bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)

@@ -24,7 +24,7 @@ def make_renderer(config: ModelConfig, image_size: int | None = None) -> Rendere
 
 
 def _render_points(ink, num_samples, size, layout, control_points, ink_width, ink_slope) -> Array:
-    """Control points moved by the layout, then drawn on the canvas (MODEL.md 9.1)."""
+    """Control points moved by the layout, then drawn on the canvas (method.md 9.1)."""
     placed = affine.place_points(affine.layout_to_matrix(layout), control_points)
     return ink(bezier.curve(placed, num_samples), ink_width, ink_slope, size)
 

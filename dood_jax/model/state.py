@@ -29,7 +29,7 @@ class StrokeState(NamedTuple):
 
 
 def initial_state(config: ModelConfig) -> StrokeState:
-    """The state before the first stroke (MODEL.md 4): blank canvas, zero vectors, o_0 = 1."""
+    """The state before the first stroke (method.md 4): blank canvas, zero vectors, o_0 = 1."""
     size = config.image_size
     return StrokeState(
         presence=jnp.ones(()),
@@ -43,7 +43,7 @@ def initial_state(config: ModelConfig) -> StrokeState:
 
 
 def advance_hidden(nets: Networks, state: StrokeState, canvas_features: Array) -> StrokeState:
-    """One step of both recurrent networks on the last stroke and the canvas [F] (MODEL.md 4)."""
+    """One step of both recurrent networks on the last stroke and the canvas [F] (method.md 4)."""
     last_points = state.control_points.reshape(-1)
     layout_input = jnp.concatenate([state.layout, canvas_features])
     stroke_input = jnp.concatenate([last_points, canvas_features])

@@ -1,4 +1,4 @@
-"""The recurrent cell of layouts and strokes (MODEL.md 3.4)."""
+"""The recurrent cell of layouts and strokes (method.md 3.4)."""
 
 import jax
 import jax.numpy as jnp
@@ -8,7 +8,7 @@ from dood_jax.types import Array
 
 
 class GRUCell(nn.Module):
-    """A gated recurrent unit whose reset gate follows the hidden-side linear map (MODEL.md 3.4).
+    """A gated recurrent unit whose reset gate follows the hidden-side linear map (method.md 3.4).
 
     Kernels hold the columns of the gates r, z, n side by side: one matrix product an input.
     """

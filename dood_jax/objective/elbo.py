@@ -1,4 +1,4 @@
-"""The evidence lower bound of one drawing, term by term in the paper's order (MODEL.md 6, 7)."""
+"""The evidence lower bound of one drawing, term by term in the paper's order (method.md 6, 7)."""
 
 import jax.numpy as jnp
 
@@ -15,14 +15,14 @@ def log_likelihood(config: ModelConfig, params: Params, image: Array, canvas: Ar
 
 
 def masked_log_prob(log_probs: StrokeLogProbs, bits: Array) -> Array:
-    """[] Σ_t log p(o_t) m_t + log p(l_t) o_t + log p(s_t) o_t of one drawing with [T] bits (MODEL.md 6)."""
+    """[] Σ_t log p(o_t) m_t + log p(l_t) o_t + log p(s_t) o_t of one drawing with [T] bits (method.md 6)."""
     on_off = presence.log_prob(log_probs.on, log_probs.off, bits)
     drawn = jnp.where(bits > 0, log_probs.layout + log_probs.control_points, 0)
     return (on_off + drawn).sum()
 
 
 def elbo(drawing: Drawing, log_likelihood_of_canvas: Array) -> Array:
-    """[] log p(x | canvas) + log p(z) - log q(z | x) of one sampled drawing (MODEL.md 7)."""
+    """[] log p(x | canvas) + log p(z) - log q(z | x) of one sampled drawing (method.md 7)."""
     log_prior = masked_log_prob(drawing.prior, drawing.strokes.presence)
     log_posterior = masked_log_prob(drawing.posterior, drawing.strokes.presence)
     return log_likelihood_of_canvas + log_prior - log_posterior

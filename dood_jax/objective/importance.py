@@ -1,4 +1,4 @@
-"""The K-particle bound by which models are compared (MODEL.md 10.1)."""
+"""The K-particle bound by which models are compared (method.md 10.1)."""
 
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ def weights(
 
 
 def log_mean_exp(log_weights: Array) -> Array:
-    """[K, ...] -> [...] log of the mean weight: a bound on log p(x) that tightens with K (MODEL.md 10.1)."""
+    """[K, ...] -> [...] log of the mean weight: a bound on log p(x) that tightens with K (method.md 10.1)."""
     return jax.nn.logsumexp(log_weights, axis=0) - jnp.log(log_weights.shape[0])
 
 

@@ -60,7 +60,7 @@ def surrogate(terms: PrefixTerms, floor: Array | float, beta: float) -> Array:
     Args:
       terms: of one picture.
       floor: share of the uniform weight, 1 early in training, 0 later.
-      beta: divides the likelihood in the decision to stop (MODEL.md 7).
+      beta: divides the likelihood in the decision to stop (method.md 7).
     """
     q = jnp.exp(terms.log_q)
     num_strokes = q.shape[0] - 1

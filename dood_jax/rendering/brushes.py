@@ -1,6 +1,6 @@
 """Brushes: from the samples of one curve to how near the pen came to every pixel.
 
-`splat` is the published sum of Gaussians over curve samples (MODEL.md 3.9). The sum separates: with
+`splat` is the published sum of Gaussians over curve samples (method.md 3.9). The sum separates: with
 X[s, j] = exp(-(x_s - j/W)^2 / 2 w^2) and Y likewise over rows, the picture is Y^T X, one matrix product.
 `soft_distance` is exp(-d^2 / 2 w^2) of a soft distance d to the curve: the logarithm of a splat is a soft
 minimum of squared distances, so a narrow splat raised to a power costs no more than the splat itself.
@@ -27,7 +27,7 @@ _einsum = functools.partial(jnp.einsum, precision=lax.Precision.HIGHEST)
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def splat(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
-    """Sum over curve samples of a Gaussian of the distance to each pixel (MODEL.md 3.9).
+    """Sum over curve samples of a Gaussian of the distance to each pixel (method.md 3.9).
 
     Args:
       curve: [S, 2] points of the unit square.

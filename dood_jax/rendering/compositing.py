@@ -1,4 +1,4 @@
-"""From the marks of a brush to ink, and from ink to a canvas (MODEL.md 3.10, 3.11)."""
+"""From the marks of a brush to ink, and from ink to a canvas (method.md 3.10, 3.11)."""
 
 import jax.numpy as jnp
 from jax import lax
@@ -9,13 +9,13 @@ _FAINTEST = 1e-4  # a picture with no pixel above this is left as it is
 
 
 def max_normalise(picture: Array) -> Array:
-    """Divides a [H, W] picture by its largest pixel, which carries no gradient (MODEL.md 3.10, step 4)."""
+    """Divides a [H, W] picture by its largest pixel, which carries no gradient (method.md 3.10, step 4)."""
     peak = lax.stop_gradient(picture.max())
     return picture / jnp.where(peak >= _FAINTEST, peak, 1)
 
 
 def squash(picture: Array, ink_slope: Array) -> Array:
-    """tanh(picture / slope), the ink of a normalised splat (MODEL.md 3.10, step 5)."""
+    """tanh(picture / slope), the ink of a normalised splat (method.md 3.10, step 5)."""
     return jnp.tanh(picture / ink_slope)
 
 
@@ -25,10 +25,10 @@ def squash_to_one(nearness: Array, ink_slope: Array) -> Array:
 
 
 def composite(ink_sum: Array, canvas_slope: Array) -> Array:
-    """The canvas of summed ink: tanh(Σ ink / slope), any leading axes (MODEL.md 3.11)."""
+    """The canvas of summed ink: tanh(Σ ink / slope), any leading axes (method.md 3.11)."""
     return jnp.tanh(ink_sum / canvas_slope)
 
 
 def canvases(ink: Array, canvas_slope: Array) -> Array:
-    """[T, H, W] ink of each stroke -> [T, H, W] canvas after each stroke (MODEL.md 3.11)."""
+    """[T, H, W] ink of each stroke -> [T, H, W] canvas after each stroke (method.md 3.11)."""
     return composite(jnp.cumsum(ink, axis=0), canvas_slope)

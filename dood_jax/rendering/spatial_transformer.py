@@ -1,4 +1,4 @@
-"""Bilinear windows on pictures (MODEL.md 3.7)."""
+"""Bilinear windows on pictures (method.md 3.7)."""
 
 import chex
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ from dood_jax.types import Array
 
 
 def warp(pictures: Array, matrix: Array, size: tuple[int, int]) -> Array:
-    """Reads pictures at the affine image of a regular grid; outside a picture is zero (MODEL.md 3.7).
+    """Reads pictures at the affine image of a regular grid; outside a picture is zero (method.md 3.7).
 
     Args:
       pictures: [C, H, W], read at the same places.

@@ -1,4 +1,4 @@
-"""The importance-weighted bound on held-out pictures (MODEL.md 10.1)."""
+"""The importance-weighted bound on held-out pictures (method.md 10.1)."""
 
 import time
 from pathlib import Path

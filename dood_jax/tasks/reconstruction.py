@@ -1,4 +1,4 @@
-"""Held-out pictures drawn again, stroke by stroke (MODEL.md 10.2)."""
+"""Held-out pictures drawn again, stroke by stroke (method.md 10.2)."""
 
 import time
 from pathlib import Path

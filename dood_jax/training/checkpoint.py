@@ -1,7 +1,6 @@
 """Orbax checkpoints: `DIR/checkpoints/<step>` holds params, the rest of the state, and a JSON meta.
 
-Orbax does not notice a flipped byte, so meta keeps a sha256 for every parameter, checked whenever they are
-read. A released model is a folder with the same params and a card.json in place of meta.
+Orbax does not notice a flipped byte, so meta keeps a sha256 for every array, checked whenever it is read. A released model is a folder with the same params and a card.json in place of meta.
 """
 
 import hashlib
@@ -87,10 +86,12 @@ class Checkpoints:
         except Exception as error:  # Orbax raises many kinds
             raise _Damaged(str(error).splitlines()[0]) from error
         _verify(restored["params"], meta)
+        if ".step" in meta["sha256"]:  # the first checkpoints had sums for their parameters only
+            _verify(restored["state"], meta)
         return restored["state"]._replace(params=restored["params"])
 
 
-class _Damaged(Exception):
+class _Damaged(BadInput):
     """A checkpoint that cannot be trusted."""
 
 
@@ -101,11 +102,11 @@ def read_meta(path: Path) -> dict[str, Any]:
             try:
                 meta = json.loads((path / name).read_text())
             except (ValueError, OSError) as error:
-                raise BadInput(f"{path / name} is not readable JSON; the checkpoint is damaged") from error
+                raise _Damaged(f"{path / name} is not readable JSON; the checkpoint is damaged") from error
             if meta.get("format") != FORMAT:
                 raise BadInput(f"{path} has format {meta.get('format')}; this version reads {FORMAT}")
             return meta
-    raise BadInput(f"{path} is not a checkpoint: it has neither {_CARD_FILE} nor {_META_FILE}")
+    raise _Damaged(f"{path} is not a checkpoint: it has neither {_CARD_FILE} nor {_META_FILE}")
 
 
 def read_params(path: Path, model: ModelConfig, meta: dict[str, Any]) -> Params:
@@ -117,6 +118,7 @@ def read_params(path: Path, model: ModelConfig, meta: dict[str, Any]) -> Params:
         with ocp.StandardCheckpointer() as reader:
             params = reader.restore((path / "params").resolve(), stored)
         _verify(params, meta)
+        _verify_shapes(params, shapes)
     except _Damaged as error:
         raise BadInput(f"{path} is damaged: {error}") from error
     except Exception as error:  # Orbax raises many kinds
@@ -143,23 +145,33 @@ def _meta(config: Config, state: TrainState) -> dict[str, Any]:
         "arguments": sys.argv[1:],
         "commit": _commit(),
         "dtype": "float32",
-        "sha256": _checksums(state.params),
+        "sha256": {**_checksums(state.params), **_checksums(state._replace(params=()))},
     }
 
 
-def _checksums(params: Params) -> dict[str, str]:
-    leaves = jax.tree_util.tree_leaves_with_path(params)
+def _checksums(tree: Any) -> dict[str, str]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
     return {
         jax.tree_util.keystr(path): hashlib.sha256(np.ascontiguousarray(leaf).tobytes()).hexdigest()
         for path, leaf in leaves
     }
 
 
-def _verify(params: Params, meta: dict[str, Any]) -> None:
-    found = _checksums(params)
+def _verify(tree: Any, meta: dict[str, Any]) -> None:
+    found = _checksums(tree)
     wrong = [name for name, value in found.items() if meta["sha256"].get(name) != value]
     if wrong:
         raise _Damaged(f"checksum of {wrong[0]} does not match")
+
+
+def _verify_shapes(params: Params, shapes: Params) -> None:
+    """Orbax restores arrays in the shapes they have, whatever it is asked for."""
+    for (path, wanted), found in zip(
+        jax.tree_util.tree_leaves_with_path(shapes), jax.tree_util.tree_leaves(params), strict=True
+    ):
+        if found.shape != wanted.shape:
+            name = jax.tree_util.keystr(path)
+            raise ValueError(f"{name} has shape {list(found.shape)}, not {list(wanted.shape)}")
 
 
 def _abstract(tree: Any) -> Any:

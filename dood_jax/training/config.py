@@ -35,7 +35,7 @@ class ObjectiveConfig:
     """What is maximised."""
 
     stopping: str = "exact"  # sum over stopping times
-    beta: float = 4.0  # divides the likelihood in the decision to stop (MODEL.md 7)
+    beta: float = 4.0  # divides the likelihood in the decision to stop (method.md 7)
     floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
     floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
 

@@ -82,7 +82,7 @@ def bound(
     evaluation: EvaluationConfig,
     devices: Sequence[jax.Device],
 ) -> Bound:
-    """The bound of [N, H, W] pictures with `evaluation.num_particles` particles (MODEL.md 10.1)."""
+    """The bound of [N, H, W] pictures with `evaluation.num_particles` particles (method.md 10.1)."""
     weigh = _compiled_weights(model, evaluation.num_particles, evaluation.num_strokes, tuple(devices))
     weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices))
     return Bound(

@@ -1,4 +1,4 @@
-"""Adam with rates by group of parameters (MODEL.md 8; groups go by the parameter tree's top keys)."""
+"""Adam with rates by group of parameters (method.md 8; groups go by the parameter tree's top keys)."""
 
 import jax
 import optax

@@ -51,7 +51,7 @@ def _train_step(config, optimizer, sampler, state, pictures, indices, axis_name)
     floor = presence_floor(config.objective, state.step)
     loss = functools.partial(_loss, config, sampler)
     gradient, (metrics, brush) = average(jax.grad(loss, has_aux=True)(state.params, pictures, keys, floor))
-    metrics["gradient_norm"] = optax.global_norm(gradient)
+    metrics["gradient_norm"] = optax.tree.norm(gradient)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
     memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
     remembered = jax.tree_util.tree_map(

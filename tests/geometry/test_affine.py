@@ -45,10 +45,10 @@ def test_positive_angle_turns_right_to_down():
 
 
 def test_golden_matrices_inverses_and_moved_points(golden):
-    matrix = jax.vmap(affine.layout_to_matrix)(golden["affine/layout"])
+    matrix = jax.jit(jax.vmap(affine.layout_to_matrix))(golden["affine/layout"])
     assert_close(matrix, golden["affine/matrix"], 1e-5)
-    assert_close(jax.vmap(affine.invert)(matrix), golden["affine/inverse"], 1e-5)
-    moved = jax.vmap(affine.place_points)(matrix, golden["affine/points"])
+    assert_close(jax.jit(jax.vmap(affine.invert))(matrix), golden["affine/inverse"], 1e-5)
+    moved = jax.jit(jax.vmap(affine.place_points))(matrix, golden["affine/points"])
     assert_close(moved, golden["affine/moved"], 1e-5)
 
 

@@ -1,4 +1,4 @@
-"""The sampled bound of one drawing against a loop over its strokes (MODEL.md 6, 7)."""
+"""The sampled bound of one drawing against a loop over its strokes (method.md 6, 7)."""
 
 import jax.numpy as jnp
 import numpy as np
@@ -22,7 +22,7 @@ def random_log_probs(seed: int) -> StrokeLogProbs:
 
 
 def log_prob_by_loop(log_probs: StrokeLogProbs, count: int) -> float:
-    """MODEL.md 6: a factor for every drawn stroke, then one for the stop unless all strokes are drawn."""
+    """method.md 6: a factor for every drawn stroke, then one for the stop unless all strokes are drawn."""
     total = 0.0
     for t in range(count):
         total += float(log_probs.on[t] + log_probs.layout[t] + log_probs.control_points[t])

@@ -11,7 +11,7 @@ from dood_jax.rendering import brushes, compositing, spatial_transformer
 
 
 def ink_of_moved_points(points, layout, width, slope, bit):
-    """MT's raw, normalised and finished picture of one stroke (MODEL.md 9.1, 3.10)."""
+    """MT's raw, normalised and finished picture of one stroke (method.md 9.1, 3.10)."""
     placed = affine.place_points(affine.layout_to_matrix(layout), points)
     raw = brushes.splat(bezier.curve(placed, 100), width, SIZE) * bit
     normalised = compositing.max_normalise(raw)
@@ -19,7 +19,7 @@ def ink_of_moved_points(points, layout, width, slope, bit):
 
 
 def ink_of_moved_picture(points, layout, width, slope, bit):
-    """M's raw, placed, normalised and finished picture of one stroke (MODEL.md 3.10)."""
+    """M's raw, placed, normalised and finished picture of one stroke (method.md 3.10)."""
     raw = brushes.splat(bezier.curve(points, 100), width, SIZE) * bit
     placing = affine.invert(affine.layout_to_matrix(layout))
     placed = spatial_transformer.warp(raw[None], placing, SIZE)[0]
@@ -36,13 +36,13 @@ def random_ink(*shape):
 
 
 def test_published_stroke_gives_published_ink_when_its_points_are_moved():
-    ink = ink_of_moved_points(STROKE, LAYOUT, WIDTH, SLOPE, 1)["ink"]
+    ink = jax.jit(ink_of_moved_points)(STROKE, LAYOUT, WIDTH, SLOPE, 1)["ink"]
     np.testing.assert_allclose(ink.sum(), 69.3188, atol=2e-4)
     np.testing.assert_allclose(ink[17, 30], 0.958631, atol=2e-6)
 
 
 def test_published_stroke_gives_published_ink_and_canvas_when_its_picture_is_moved():
-    ink = ink_of_moved_picture(STROKE, LAYOUT, WIDTH, SLOPE, 1)["ink"]
+    ink = jax.jit(ink_of_moved_picture)(STROKE, LAYOUT, WIDTH, SLOPE, 1)["ink"]
     np.testing.assert_allclose(ink.sum(), 36.231, atol=1e-3)
     np.testing.assert_allclose(ink[17, 30], 0.86172, atol=1e-5)
     np.testing.assert_allclose(compositing.composite(ink, 0.6).sum(), 42.152, atol=1e-3)
@@ -51,13 +51,16 @@ def test_published_stroke_gives_published_ink_and_canvas_when_its_picture_is_mov
 @pytest.mark.parametrize("model", PLACEMENTS)
 def test_golden_ink_and_its_gradients(golden, model):
     names = ("points", "layout", "rho", "kappa")
+
+    def weigh(inputs):
+        pictures = jax.vmap(PLACEMENTS[model])(*inputs, golden["ink/bit"])
+        return (golden["ink/cotangent"] * pictures["ink"]).sum(), pictures
+
     inputs = [jnp.asarray(golden[f"ink/{name}"]) for name in names]
-    draw = jax.vmap(PLACEMENTS[model])
-    pictures, pull_back = jax.vjp(lambda *inputs: draw(*inputs, golden["ink/bit"]), *inputs)
+    gradients, pictures = jax.jit(jax.grad(weigh, has_aux=True))(inputs)
     for name, picture in pictures.items():
         assert_close_to_largest(picture, golden[f"ink/{model}_{name}"], 1e-4)
-    cotangent = jax.tree.map(jnp.zeros_like, pictures) | {"ink": jnp.asarray(golden["ink/cotangent"])}
-    for name, gradient in zip(names, pull_back(cotangent), strict=True):
+    for name, gradient in zip(names, gradients, strict=True):
         assert_close_to_largest(gradient, golden[f"ink/{model}_d_{name}"], 1.5e-4)
 
 

@@ -11,6 +11,6 @@ HERE = Path(__file__).parent
 def test_hand_written_gradients_of_the_brushes_are_those_of_autodiff_in_float64():
     environment = {**os.environ, "JAX_ENABLE_X64": "1", "PYTHONPATH": str(HERE.parent.parent)}
     command = [sys.executable, str(HERE / "float64_gradients.py")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 28, "seven cases, two brushes, two sizes"
+    assert len(done.stdout.splitlines()) == 14, "seven cases of two brushes"

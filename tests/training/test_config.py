@@ -80,10 +80,11 @@ def test_a_given_value_is_taken_and_nothing_else_changes(key, value):
     assert resolve_with(key, value) == wanted
 
 
-def test_config_files_cannot_hold_an_unknown_key():
+def test_a_key_that_a_config_file_misspells_is_refused_by_name():
     config = default_config()
-    with pytest.raises(AttributeError, match="num_stroke"):
-        config.model.num_stroke = 3
+    config.model.num_stroke = 3
+    with pytest.raises(BadInput, match=r"model\.num_stroke is unknown; choose from .*num_strokes"):
+        resolve(config)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,71 @@
+"""Omniglot beside its pictures: names of characters, the one-shot runs, and how people drew them."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from dood_jax.data import pack
+from dood_jax.data.resize import resize
+from dood_jax.errors import BadInput
+
+SIZE = 105
+ATTRIBUTES = ("alphabet", "character", "drawer", "char_id")  # index, 1-based in it, 1-20, official 1-1623
+
+
+class OneShotRuns(NamedTuple):
+    """The 20 within-alphabet runs of 20-way classification: R runs of Q queries and S supports."""
+
+    supports: np.ndarray  # uint8 [R, S, H, W], one of each character
+    queries: np.ndarray  # uint8 [R, Q, H, W]
+    answers: np.ndarray  # int32 [R, Q] which support shows the query's character
+
+
+class HumanStrokes(NamedTuple):
+    """Pen movements of people, for measuring only: never train on them what is called unsupervised."""
+
+    points: np.ndarray  # float32 [points, 2] x right, y down, pixels of the 105 x 105 picture
+    milliseconds: np.ndarray  # int32 [points]
+    stroke_start: np.ndarray  # int32 [strokes + 1] first point of each stroke
+    drawing_start: np.ndarray  # int32 [drawings + 1] first stroke of each drawing
+    train_row: np.ndarray  # int32 [drawings] the picture in the training set
+
+    def strokes_of(self, drawing: int) -> list[np.ndarray]:
+        """The [points, 2] strokes of one drawing, in the order they were drawn."""
+        first, last = self.drawing_start[drawing : drawing + 2]
+        bounds = self.stroke_start[first : last + 1]
+        return [self.points[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def class_names(alphabets: np.ndarray, characters: np.ndarray, labels: np.ndarray) -> tuple[str, ...]:
+    """Names such as `Greek/character07` by label, from [N] names, numbers and labels."""
+    _, first = np.unique(labels, return_index=True)
+    return tuple(f"{alphabets[row]}/character{characters[row]:02d}" for row in first)
+
+
+def one_shot_runs(directory: Path, image_size: int) -> OneShotRuns:
+    """Reads `omniglot_oneshot.npz` at a picture size; raises BadInput if it is not there or damaged."""
+    path = directory / "omniglot_oneshot.npz"
+    arrays = pack.read_arrays(path, ("support", "query", "label"))
+    pictures = []
+    for packed in (arrays["support"], arrays["query"]):
+        flat = pack.unpack_bits(path, packed.reshape(-1, packed.shape[-1]), (SIZE, SIZE))
+        pictures.append(resize(flat, image_size).reshape(*packed.shape[:2], image_size, image_size))
+    return OneShotRuns(*pictures, arrays["label"].astype(np.int32))
+
+
+def human_strokes(directory: Path) -> HumanStrokes:
+    """Reads `omniglot_strokes.npz`; raises BadInput if it is not there, damaged or out of joint."""
+    path = directory / "omniglot_strokes.npz"
+    names = ("xy", "t", "stroke_start", "drawing_start", "train_row")
+    arrays = pack.read_arrays(path, names)
+    strokes = HumanStrokes(*(arrays[name] for name in names))
+    fits = (
+        strokes.points.shape == (len(strokes.milliseconds), 2)
+        and strokes.stroke_start[-1] == len(strokes.points)
+        and strokes.drawing_start[-1] == len(strokes.stroke_start) - 1
+        and len(strokes.drawing_start) == len(strokes.train_row) + 1
+    )
+    if not fits:
+        raise BadInput(f"{path}: its strokes do not add up to its points; copy it anew")
+    return strokes

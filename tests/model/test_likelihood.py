@@ -1,0 +1,91 @@
+"""The observation scale: the learned map, and features of the canvas with SciPy's blurs."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import assert_close
+from scipy import ndimage
+from scipy.special import expit
+
+from dood_jax.distributions import laplace
+from dood_jax.model.likelihood import ObservationScale
+
+SIZE = 20
+NUM_FEATURES = 14
+
+
+def params_with(canvas=None, size=SIZE):
+    return {"map": jnp.zeros((size, size)), "canvas": jnp.zeros(NUM_FEATURES) if canvas is None else canvas}
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def scale_of(params, kind, canvas):
+    return ObservationScale(params["map"].shape[0]).apply({"params": params}, kind, canvas)
+
+
+def random_canvas(*shape):
+    return np.random.default_rng(9).uniform(0, 1, shape).astype(np.float32)
+
+
+def blur(canvas, deviation):
+    deviations = (*(0 for _ in canvas.shape[:-2]), deviation, deviation)
+    return ndimage.gaussian_filter(canvas.astype(float), deviations, mode="constant", truncate=30)
+
+
+def numpy_features(canvas):
+    fine, middle, wide = (blur(canvas, deviation) for deviation in (1, 2.5, 6))
+    squares = [canvas**2, fine**2, middle**2, wide**2]
+    products = [canvas * fine, canvas * middle, fine * middle]
+    roots = [np.sqrt(middle + 1e-4), np.sqrt(wide + 1e-4)]
+    return np.stack([np.ones_like(canvas), canvas, fine, middle, wide, *squares, *products, *roots])
+
+
+@pytest.mark.parametrize("kind", ["map", "canvas"])
+def test_fresh_scale_is_the_middle_of_its_range(kind):
+    module, canvas = ObservationScale(SIZE), random_canvas(SIZE, SIZE)
+    variables = module.init(jax.random.key(0), kind, canvas)
+    np.testing.assert_allclose(module.apply(variables, kind, canvas), np.full((SIZE, SIZE), 0.505), rtol=1e-6)
+
+
+def test_map_is_bounded_and_does_not_see_the_canvas():
+    raw = 10 * random_canvas(SIZE, SIZE) - 5
+    params = params_with() | {"map": jnp.asarray(raw)}
+    for canvas in (random_canvas(SIZE, SIZE), np.zeros((3, SIZE, SIZE), np.float32)):
+        scale = scale_of(params, "map", canvas)
+        np.testing.assert_allclose(scale, 0.01 + 0.99 * expit(raw), rtol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (50, 50), (15, 30), (2, 3, SIZE, SIZE)])
+@pytest.mark.parametrize(("feature", "deviation"), [(2, 1), (3, 2.5), (4, 6)])
+def test_blurs_are_gaussian_with_zeros_outside_the_picture(feature, deviation, shape):
+    canvas = random_canvas(*shape)
+    scale = scale_of(params_with(jnp.zeros(NUM_FEATURES).at[feature].set(1)), "canvas", canvas)
+    np.testing.assert_allclose(scale, 0.01 + 0.99 * expit(blur(canvas, deviation)), atol=2e-6)
+
+
+def test_scale_weighs_all_fourteen_features_of_every_canvas():
+    canvas = random_canvas(2, SIZE, SIZE)
+    weights = np.random.default_rng(1).normal(size=NUM_FEATURES)
+    expected = 0.01 + 0.99 * expit(np.tensordot(weights, numpy_features(canvas), axes=1))
+    scale = scale_of(params_with(jnp.asarray(weights, jnp.float32)), "canvas", canvas)
+    np.testing.assert_allclose(scale, expected, atol=5e-6)
+
+
+def test_blank_canvas_has_finite_gradients():
+    def total(weights, canvas):
+        return scale_of(params_with(weights), "canvas", canvas).sum()
+
+    gradients = jax.jit(jax.grad(total, argnums=(0, 1)))(jnp.ones(NUM_FEATURES), jnp.zeros((SIZE, SIZE)))
+    assert all(np.isfinite(gradient).all() for gradient in gradients)
+
+
+def test_golden_map_and_likelihood(golden):
+    params = params_with() | {"map": jnp.asarray(golden["likelihood/raw_scale"])}
+    image, canvas = golden["likelihood/image"], golden["likelihood/canvas"]
+    scale = scale_of(params, "map", canvas)
+    assert_close(scale, golden["likelihood/scale"], 1e-5)
+    log_prob = jax.vmap(laplace.log_prob, in_axes=(0, 0, None))(image, canvas, scale)
+    assert_close(log_prob, golden["likelihood/laplace"], 1e-5)
