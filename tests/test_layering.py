@@ -90,5 +90,7 @@ def test_flags_and_settings_are_read_without_jax(module):
 
 def test_the_check_for_jax_can_fail():
     program = "import dood_jax.types, sys; assert 'jax' not in sys.modules"
-    done = subprocess.run([sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=PACKAGE.parent, capture_output=True, check=False
+    )
     assert done.returncode == 1

@@ -6,10 +6,24 @@ from typing import NamedTuple
 import numpy as np
 
 from dood_jax.data import pack
+from dood_jax.data.dataset import Dataset
 from dood_jax.data.resize import resize
 from dood_jax.errors import BadInput
 
 SIZE = 105
+_BACKGROUND = """
+Alphabet_of_the_Magi Anglo-Saxon_Futhorc Arcadian Armenian Asomtavruli_(Georgian) Balinese Bengali
+Blackfoot_(Canadian_Aboriginal_Syllabics) Braille Burmese_(Myanmar) Cyrillic Early_Aramaic Futurama
+Grantha Greek Gujarati Hebrew Inuktitut_(Canadian_Aboriginal_Syllabics) Japanese_(hiragana)
+Japanese_(katakana) Korean Latin Malay_(Jawi_-_Arabic) Mkhedruli_(Georgian) N_Ko
+Ojibwe_(Canadian_Aboriginal_Syllabics) Sanskrit Syriac_(Estrangelo) Tagalog Tifinagh
+"""
+_EVALUATION = """
+Angelic Atemayar_Qelisayer Atlantean Aurek-Besh Avesta Ge_ez Glagolitic Gurmukhi Kannada Keble Malayalam
+Manipuri Mongolian Old_Church_Slavonic_(Cyrillic) Oriya Sylheti Syriac_(Serto) Tengwar Tibetan ULOG
+"""
+ALPHABETS = {"train": tuple(_BACKGROUND.split()), "test": tuple(_EVALUATION.split())}
+NUM_CHARACTERS = 1623  # of both
 ATTRIBUTES = ("alphabet", "character", "drawer", "char_id")  # index, 1-based in it, 1-20, official 1-1623
 
 
@@ -41,6 +55,14 @@ def class_names(alphabets: np.ndarray, characters: np.ndarray, labels: np.ndarra
     """Names such as `Greek/character07` by label, from [N] names, numbers and labels."""
     _, first = np.unique(labels, return_index=True)
     return tuple(f"{alphabets[row]}/character{characters[row]:02d}" for row in first)
+
+
+def with_class_names(dataset: Dataset) -> Dataset:
+    """The set with the names of its classes, from its alphabets and characters."""
+    attributes = dataset.attributes
+    alphabets = np.array(dataset.metadata["alphabets"])[attributes["alphabet"]]
+    classes = class_names(alphabets, attributes["character"], dataset.labels)
+    return dataset._replace(metadata={**dataset.metadata, "classes": classes})
 
 
 def one_shot_runs(directory: Path, image_size: int) -> OneShotRuns:

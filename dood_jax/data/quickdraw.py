@@ -1,7 +1,6 @@
 """Quick, Draw! as it is used: some categories, at most so many drawings of each, a fifth of them held out."""
 
 import numpy as np
-from absl import logging
 
 from dood_jax.data.dataset import Dataset, take
 from dood_jax.errors import BadInput
@@ -14,7 +13,7 @@ def select(dataset: Dataset, categories: tuple[str, ...], per_category: int) -> 
 
     Args:
       dataset: with names of its classes in `metadata`.
-      categories: wanted; those that the set lacks are named in the log.
+      categories: wanted; those that the set lacks are named in `metadata`.
       per_category: most drawings of a category over both splits, a fifth of them for `test`; 0: all.
 
     Raises:
@@ -23,14 +22,11 @@ def select(dataset: Dataset, categories: tuple[str, ...], per_category: int) -> 
     classes = list(dataset.metadata["classes"])
     found = tuple(name for name in categories if name in classes)
     lacking = [name for name in categories if name not in classes]
-    where = f"{dataset.metadata['name']} {dataset.metadata['split']}"
     if not found:
         raise BadInput(
             f"data.categories: {dataset.metadata['source']} has none of {_brief(categories)};"
             f" it has {', '.join(classes)}"
         )
-    if lacking:
-        logging.warning("%s: no drawings of %s here; the other %d it is", where, _brief(lacking), len(found))
     new_label = np.full(len(classes), -1, np.int32)
     new_label[[classes.index(name) for name in found]] = np.arange(len(found))
     rows = np.flatnonzero(new_label[dataset.labels] >= 0)
@@ -60,6 +56,6 @@ def _rank_in_class(labels: np.ndarray) -> np.ndarray:
     return rank
 
 
-def _brief(names: tuple[str, ...] | list[str]) -> str:
+def _brief(names: tuple[str, ...]) -> str:
     shown = ", ".join(names[:10])
     return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"

@@ -10,7 +10,7 @@ from flax import linen as nn
 
 from dood_jax.types import Array
 
-PATCH = 5  # pixels along a patch; picture sizes are multiples of twice this
+PATCH = 5  # pixels along a patch; sizes of pictures and glimpses are multiples of it
 
 
 def patches(picture: Array) -> Array:

@@ -47,7 +47,7 @@ def _constant(values: tuple[float, ...] | None) -> nn.initializers.Initializer:
 
 
 def layout_gaussian(raw: Array) -> Gaussian:
-    """[8] raw numbers -> the posterior of a layout; raw zeros are the whole canvas, unturned."""
+    """[8] raw numbers -> the posterior of a layout; raw zeros are most of the canvas, unturned."""
     start = jnp.array([0, 0, 1, 0], raw.dtype)
     return Gaussian(bounded(raw[:4] + start, LAYOUT_LOW, LAYOUT_HIGH), bounded(raw[4:], 1e-3, 0.5))
 

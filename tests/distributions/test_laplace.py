@@ -10,7 +10,6 @@ from scipy import stats
 from dood_jax.distributions import laplace
 from dood_jax.distributions.bounded import bounded
 
-
 log_prob = jax.jit(laplace.log_prob)
 
 

@@ -38,7 +38,12 @@ def keep_gradient() -> optax.GradientTransformation:
 def config(tiny) -> Config:
     training = TrainingConfig(batch_size=4, steps=100, seed=3)
     return Config(
-        DataConfig("synthetic", image_size=20), tiny, ObjectiveConfig(), OPTIMIZER, training, EvaluationConfig()
+        DataConfig("synthetic", image_size=20),
+        tiny,
+        ObjectiveConfig(),
+        OPTIMIZER,
+        training,
+        EvaluationConfig(),
     )
 
 
@@ -72,9 +77,7 @@ def run(config, optimizer):
         kind = (num_devices, mode, steps_per_call)
         if kind not in compiled:
             training = dataclasses.replace(config.training, steps_per_call=steps_per_call)
-            step = make_step(
-                dataclasses.replace(config, training=training), optimizer, sampler.pick_resident
-            )
+            step = make_step(dataclasses.replace(config, training=training), optimizer, sampler.pick_resident)
             compiled[kind] = parallel.data_parallel(step, devices, training.batch_size, mode)
         state, pictures = (parallel.replicate(tree, devices) for tree in (state, pictures))
         results = []

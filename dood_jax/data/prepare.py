@@ -1,0 +1,138 @@
+"""Writes a set as a directory that TensorFlow Datasets reads: `python -m dood_jax.data.prepare --name=mnist …`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from absl import logging
+
+from dood_jax.data import omniglot, pack
+from dood_jax.data import quickdraw_categories as categories_of_quickdraw
+from dood_jax.data.catalog import CATALOG, SPLITS
+from dood_jax.data.dataset import Dataset
+from dood_jax.errors import BadInput, require_at_least, require_choice
+
+_FILES_NAMED = 4  # in a message, at most
+
+
+def prepare(
+    name: str,
+    from_dir: str | None,
+    to_dir: str,
+    *,
+    categories: str = categories_of_quickdraw.PUBLISHED,
+    per_category: int = 0,
+) -> Path:
+    """Writes one set, whole or not at all, and returns its directory.
+
+    Args:
+      name: mnist, emnist, kmnist, quickdraw or omniglot.
+      from_dir: folder of the npz pack, or of the authors' files, whose checksums are verified; None: download.
+      to_dir: the data directory to write into.
+      categories: of Quick, Draw!, from the authors' files; the pack's are all written.
+      per_category: most drawings of each over both splits, likewise; 0: all.
+
+    Raises:
+      BadInput: nothing to prepare from, a file that is damaged or not the published one, or a directory that
+        is there already or cannot be written.
+    """
+    require_choice("--name", name, tuple(CATALOG))
+    require_at_least("--per_category", per_category, 0)
+    options: dict[str, Any] = {"categories": categories_of_quickdraw.parse(categories)}
+    options["per_category"] = per_category
+    directory = Path(to_dir).expanduser()
+    if not from_dir:
+        return _write(name, directory, options)
+    source = Path(from_dir).expanduser()
+    if not source.is_dir():
+        raise BadInput(f"--from={from_dir} is not a folder; give one with the npz pack or the authors' files")
+    pictures = _from_pack(name, source)
+    if pictures:
+        options["categories"] = next(iter(pictures.values())).metadata["classes"]
+        options.update(pictures=pictures, note=_note(name, pictures))
+        return _write(name, directory, options)
+    manual_dir, options["splits"] = _authors_files(name, source, options["categories"])
+    if options["splits"] != SPLITS:
+        options["note"] = f"only {', '.join(options['splits'])}: the files of the rest were missing"
+    return _write(name, directory, options, manual_dir)
+
+
+def _write(name: str, directory: Path, options: dict[str, Any], manual_dir: Path | None = None) -> Path:
+    from dood_jax.data import download  # noqa: PLC0415 - imports TFDS, which takes a second
+
+    builder = download.make_builder(name, directory, **options)
+    path = Path(builder.data_dir)
+    if path.exists():
+        raise BadInput(f"{path} is there already; delete it or give another --to")
+    try:
+        download.prepare(builder, manual_dir)
+    except BadInput:
+        raise
+    except Exception as error:  # of the network, of the disk, of TFDS
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise BadInput(f"{name} cannot be prepared in {directory}: {said}") from error
+    return path
+
+
+def _from_pack(name: str, source: Path) -> dict[str, Dataset]:
+    """What the pack has of a set, by split."""
+    paths = {split: pack.path_of(source, name, split) for split in SPLITS}
+    read = {split: pack.read(path, name, split) for split, path in paths.items() if path.is_file()}
+    classes = CATALOG[name].classes
+    if name == "omniglot":
+        return {split: omniglot.with_class_names(dataset) for split, dataset in read.items()}
+    return {split: data._replace(metadata={"classes": classes, **data.metadata}) for split, data in read.items()}
+
+
+def _note(name: str, pictures: dict[str, Dataset]) -> str:
+    """In what the pack is unlike the published set, for whoever reads the directory; "" if in nothing."""
+    published = CATALOG[name].counts
+    counts = {split: len(dataset.labels) for split, dataset in pictures.items()}
+    if counts == published and not any("source_names" in data.metadata for data in pictures.values()):
+        return ""
+    parts = [f"{split} {counts.get(split, 0):,}, published {number:,}" for split, number in published.items()]
+    return f"a substitute for the published set, from the npz pack: {'; '.join(parts)}"
+
+
+def _authors_files(name: str, source: Path, categories: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
+    """The folder of the authors' files, `source` or one of the set's name in it, and the splits whole there."""
+    from dood_jax.data import tfds_builders  # noqa: PLC0415 - imports TFDS
+
+    files = tfds_builders.file_names(name, categories)
+    for place in (source, source / name):
+        lacking = {split: [file for file in files[split] if not (place / file).is_file()] for split in SPLITS}
+        whole = tuple(split for split in SPLITS if not lacking[split])
+        for split in set(SPLITS) - set(whole) if whole else ():
+            logging.warning("%s %s is left out: no %s in %s", name, split, ", ".join(lacking[split]), place)
+        if whole:
+            return place, whole
+    some = ", ".join(dict.fromkeys(file for split in SPLITS for file in files[split][:_FILES_NAMED]))
+    packed = " and ".join(pack.path_of(source, name, split).name for split in SPLITS)
+    raise BadInput(f"nothing to prepare {name} from in {source}: looked for {packed}, and for {some}")
+
+
+class _OneLineParser(argparse.ArgumentParser):
+    """Answers a bad flag in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise BadInput(message)
+
+
+def main() -> None:
+    """Prepares what the flags say; exits 2 with one line for bad input."""
+    parser = _OneLineParser("python -m dood_jax.data.prepare", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--name", required=True, help=f"of the set: {', '.join(CATALOG)}")
+    parser.add_argument("--from", dest="from_dir", help="folder of the npz pack or of the authors' files")
+    parser.add_argument("--to", dest="to_dir", required=True, help="data directory to write into")
+    parser.add_argument("--categories", default=categories_of_quickdraw.PUBLISHED, help="or all")
+    parser.add_argument("--per_category", type=int, default=5000, help="most drawings of each; 0: all")
+    try:
+        print(prepare(**vars(parser.parse_args())))
+    except BadInput as error:
+        sys.stderr.write(f"dood_jax: {str(error).splitlines()[0]}\n")
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

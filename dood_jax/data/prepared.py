@@ -1,0 +1,207 @@
+"""Sets that TensorFlow Datasets prepared, by anyone's builder or ours: found, checked, read without TensorFlow."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from dood_jax.data import omniglot, quickdraw
+from dood_jax.data.catalog import CATALOG, SPLITS
+from dood_jax.data.dataset import Dataset, take
+from dood_jax.errors import BadInput
+
+_INFO = "dataset_info.json"
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+_CHUNK = 1000  # records read at a time
+
+
+class Prepared(NamedTuple):
+    """A directory that TFDS prepared, and what its own description says."""
+
+    path: Path
+    info: dict[str, Any]
+
+    @property
+    def splits(self) -> dict[str, int]:
+        """Number of pictures by split."""
+        return {
+            split["name"]: sum(map(int, split.get("shardLengths", []))) for split in self.info.get("splits", [])
+        }
+
+    @property
+    def form(self) -> str:
+        """Of its files; TFDS says nothing where it is its standard."""
+        return self.info.get("fileFormat", "tfrecord")
+
+    @property
+    def note(self) -> str:
+        """In what the set is unlike the published one, if whoever prepared it said so."""
+        description = self.info.get("description", "")
+        return description.removeprefix("Note: ") if description.startswith("Note: ") else ""
+
+
+def find(directory: Path, name: str, split: str, categories: tuple[str, ...]) -> Prepared | None:
+    """The prepared directory of a split below a data directory, or the data directory itself; None if none is.
+
+    Of several that can be read, the newest version; of Quick, Draw!, the one with most of the categories.
+
+    Raises:
+      BadInput: what is there is another set, or in a format that needs TensorFlow.
+    """
+    entry = CATALOG[name]
+    if (directory / _INFO).is_file():
+        found = [_described(directory)]
+        _require_same(found[0], name)
+    else:
+        top = directory / entry.tfds_name
+        pattern = f"{entry.config}/*" if entry.config else "*"
+        places = [*top.glob(pattern), *(top.glob("*/*") if name == "quickdraw" else [])]
+        places = [place for place in places if _VERSION.fullmatch(place.name) and (place / _INFO).is_file()]
+        found = [_described(place) for place in places]
+    for prepared in found:
+        _require_same(prepared, name)
+    usable = [prepared for prepared in found if _rows_of(prepared, name, split)]
+    if not usable:
+        return None
+    best = max(usable, key=lambda prepared: _worth(prepared, categories))
+    _require_array_record(best)
+    return best
+
+
+def fingerprint(prepared: Prepared, name: str, split: str) -> str:
+    """sha256 of the files that decide what is read."""
+    stored = split if split in prepared.splits else "train"
+    digest = hashlib.sha256()
+    for path in sorted(prepared.path.iterdir()):
+        if path.suffix in (".json", ".txt") or path.name.startswith(f"{CATALOG[name].tfds_name}-{stored}."):
+            digest.update(path.name.encode())
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def read(prepared: Prepared, name: str, split: str) -> Dataset:
+    """One split in the library's conventions; raises BadInput if the directory is damaged."""
+    import tensorflow_datasets as tfds  # noqa: PLC0415 - a second, and only for who has such a directory
+
+    stored = split if split in prepared.splits else "train"
+    try:
+        builder = tfds.builder_from_directory(prepared.path)
+        is_file = isinstance(builder.info.features["image"], tfds.features.Image)
+        decoders = {"image": tfds.decode.SkipDecoding()} if is_file else None
+        records = builder.as_data_source(stored, decoders=decoders)
+        dataset = read_records(records, builder.info.features, name, split, str(prepared.path))
+    except BadInput:
+        raise
+    except Exception as error:  # array_record and protobuf raise kinds of their own
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(
+            f"{prepared.path} cannot be read as a prepared {name} {split} set ({said}); delete it and prepare"
+            f" it anew: python -m dood_jax.data.prepare --name={name}"
+        ) from error
+    if len(dataset.labels) != prepared.splits[stored]:
+        raise BadInput(
+            f"{prepared.path} has {len(dataset.labels)} records of {prepared.splits[stored]}; prepare it anew"
+        )
+    if name == "quickdraw" and "test" not in prepared.splits:
+        dataset = take(dataset, np.flatnonzero(quickdraw.held_out(dataset.labels) == (split == "test")))
+    return dataset
+
+
+def read_records(records: Any, features: Any, name: str, split: str, source: str) -> Dataset:
+    """Records of TFDS to a set.
+
+    Args:
+      records: a data source of `image` uint8 [h, w, channels] or an encoded file, `label` and more.
+      features: of the set, with the names of its classes.
+      name: of the set.
+      split: of the set.
+      source: for `metadata`.
+    """
+    size = CATALOG[name].size
+    images = np.empty((len(records), size, size), np.uint8)
+    columns: dict[str, list[int]] = {}
+    for start in range(0, len(records), _CHUNK):
+        rows = range(start, min(start + _CHUNK, len(records)))
+        for row, record in zip(rows, records.__getitems__(list(rows)), strict=True):
+            images[row] = _one_channel(record.pop("image"))
+            for column, value in record.items():
+                columns.setdefault(column, []).append(value)
+    values = {column: np.array(entries) for column, entries in columns.items()}
+    metadata = {"name": name, "split": split, "source": source}
+    if name == "omniglot":
+        return _omniglot(images, values, features, metadata)
+    if name == "emnist":
+        images = np.ascontiguousarray(images.transpose(0, 2, 1))
+    classes = CATALOG[name].classes or tuple(features["label"].names)
+    return Dataset(images, values["label"].astype(np.int32), {**metadata, "classes": classes})
+
+
+def _omniglot(images: np.ndarray, values: dict, features: Any, metadata: dict) -> Dataset:
+    names = np.array(features["alphabet"].names or [str(i) for i in range(features["alphabet"].num_classes)])
+    names = names[values["alphabet"]]
+    alphabets, alphabet = np.unique(names, return_inverse=True)
+    character, char_id = values["alphabet_char_id"] + 1, values["label"] + 1
+    labels = np.unique(char_id, return_inverse=True)[1].astype(np.int32)
+    attributes = {"alphabet": alphabet, "character": character, "char_id": char_id}
+    if "drawer" in values:
+        attributes["drawer"] = values["drawer"]
+    classes = omniglot.class_names(names, character, labels)
+    metadata = {**metadata, "classes": classes, "alphabets": tuple(alphabets.tolist())}
+    return Dataset(255 - images, labels, metadata, attributes)
+
+
+def _one_channel(image: Any) -> np.ndarray:
+    """uint8 [h, w] of a grey picture, decoded or not."""
+    if isinstance(image, bytes):
+        import io  # noqa: PLC0415
+
+        from PIL import Image  # noqa: PLC0415
+
+        return np.asarray(Image.open(io.BytesIO(image)).convert("L"))
+    return image[..., 0]
+
+
+def _described(path: Path) -> Prepared:
+    try:
+        info = json.loads((path / _INFO).read_text())
+        return Prepared(path, dict(info))
+    except (OSError, ValueError, TypeError) as error:
+        raise BadInput(f"{path / _INFO} cannot be read ({error}); delete {path} and prepare it anew") from error
+
+
+def _require_same(prepared: Prepared, name: str) -> None:
+    entry = CATALOG[name]
+    wanted = f"{entry.tfds_name}/{entry.config}" if entry.config else entry.tfds_name
+    config = prepared.info.get("configName")
+    found = prepared.info.get("name")
+    if found != entry.tfds_name or (entry.config and config != entry.config):
+        found = f"{found}/{config}" if config else found
+        raise BadInput(f"{prepared.path} holds the set {found}, not {wanted}; give data.name or data.dir that fit")
+
+
+def _require_array_record(prepared: Prepared) -> None:
+    if prepared.form != "array_record":
+        raise BadInput(
+            f"{prepared.path} is in {prepared.form}, which only TensorFlow reads; where that is installed, convert it:"
+            f" python -m tensorflow_datasets.scripts.convert_format --dataset_version_dir={prepared.path}"
+            " --out_file_format=array_record --out_dir=DIR"
+        )
+
+
+def _rows_of(prepared: Prepared, name: str, split: str) -> int:
+    """How many pictures of a split there are; TFDS's own Quick, Draw! has no test split, we hold some out."""
+    if name == "quickdraw" and set(prepared.splits) == {SPLITS[0]}:
+        split = SPLITS[0]
+    return prepared.splits.get(split, 0)
+
+
+def _worth(prepared: Prepared, categories: tuple[str, ...]) -> tuple:
+    version = tuple(map(int, prepared.path.name.split("."))) if _VERSION.fullmatch(prepared.path.name) else ()
+    names = prepared.path / "label.labels.txt"
+    held = set(names.read_text().splitlines()) if categories and names.is_file() else set()
+    readable = prepared.form == "array_record"
+    return readable, len(held & set(categories)), version, sum(prepared.splits.values())

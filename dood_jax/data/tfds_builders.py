@@ -1,0 +1,230 @@
+"""Our builders for TensorFlow Datasets: they need no TensorFlow, and write array_record.
+
+Names, versions, features and pixels are those of TFDS's own builders (EMNIST lies on its side, Omniglot is black
+on white), so that anybody's reader reads them. They read the authors' files, fetched by TFDS's download manager
+and held against TFDS's checksums, or pictures that are already in memory. Importing this module imports TFDS.
+"""
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+import numpy as np
+import tensorflow_datasets as tfds
+from PIL import Image
+
+from dood_jax.data import omniglot, originals, quickdraw_categories
+from dood_jax.data.catalog import CATALOG, SPLITS
+from dood_jax.data.dataset import Dataset
+
+NOTE = "Note: "  # begins the description of a set that is not as published
+
+Files = dict[str, dict[str, str]]  # split -> part -> URL
+
+
+class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """What the five sets have in common.
+
+    Attributes:
+      urls: where the authors' files of each split are.
+    """
+
+    urls: Files
+
+    def __init__(
+        self,
+        *,
+        splits: tuple[str, ...] = SPLITS,
+        pictures: Mapping[str, Dataset] | None = None,
+        note: str = "",
+        **options: Any,
+    ) -> None:
+        """Builds some splits, from files or from `pictures`; a note says in what they are unlike the published."""
+        self._splits, self._pictures, self._note = splits, pictures, note
+        super().__init__(**options)
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        entry = CATALOG[self.library_name()]
+        side = (entry.size, entry.size, 1)
+        features = {"image": tfds.features.Image(shape=side, encoding_format="png"), **self._label_features()}
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=NOTE + self._note if self._note else f"{self.name} as published.",
+            features=tfds.features.FeaturesDict(features),
+            supervised_keys=("image", "label"),
+            disable_shuffling=True,
+        )
+
+    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
+        if self._pictures is not None:
+            return {split: self._generate_examples(data) for split, data in self._pictures.items()}
+        wanted = {split: self.urls[split] for split in self._splits}
+        files = dl_manager.download(wanted)
+        local = {split: {part: Path(path) for part, path in parts.items()} for split, parts in files.items()}
+        return {split: self._generate_examples(self._read(parts, split)) for split, parts in local.items()}
+
+    def _generate_examples(self, data: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
+        for row in range(len(data.labels)):
+            yield row, self._example(data, row)
+
+    def _example(self, data: Dataset, row: int) -> dict[str, Any]:
+        return {"image": _png(data.images[row]), "label": int(data.labels[row])}
+
+    def _label_features(self) -> dict[str, Any]:
+        return {"label": tfds.features.ClassLabel(names=CATALOG[self.library_name()].classes)}
+
+    def _read(self, files: dict[str, Path], split: str) -> Dataset:
+        """The pictures in the authors' files of a split."""
+        return originals.digits(files["images"], files["labels"], self.library_name(), split)
+
+    @classmethod
+    def library_name(cls) -> str:
+        """What `data.name` calls the set."""
+        return next(name for name, builder in BUILDERS.items() if issubclass(cls, builder))
+
+
+def _digit_files(base: str) -> Files:
+    """Where the four files of an MNIST lie."""
+    return {
+        split: {
+            "images": f"{base}/{prefix}-images-idx3-ubyte.gz",
+            "labels": f"{base}/{prefix}-labels-idx1-ubyte.gz",
+        }
+        for split, prefix in (("train", "train"), ("test", "t10k"))
+    }
+
+
+def _drawing_files(categories: tuple[str, ...]) -> Files:
+    """Where the bitmaps of some categories lie; both splits are cut from the same files."""
+    base = "https://storage.googleapis.com/quickdraw_dataset/full/numpy_bitmap"
+    return dict.fromkeys(SPLITS, {name: f"{base}/{name}.npy" for name in categories})
+
+
+class Mnist(PictureBuilder, skip_registration=True):
+    """Handwritten digits."""
+
+    name = "mnist"
+    VERSION = tfds.core.Version(CATALOG["mnist"].version)
+    urls = _digit_files("https://storage.googleapis.com/cvdf-datasets/mnist")
+
+
+class Kmnist(PictureBuilder, skip_registration=True):
+    """Old Japanese characters."""
+
+    name = "kmnist"
+    VERSION = tfds.core.Version(CATALOG["kmnist"].version)
+    urls = _digit_files("http://codh.rois.ac.jp/kmnist/dataset/kmnist")
+
+
+class Emnist(PictureBuilder, skip_registration=True):
+    """Digits and letters, the balanced selection; written lying on its side, as published."""
+
+    name = "emnist"
+    VERSION = tfds.core.Version(CATALOG["emnist"].version)
+    BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="balanced")]  # noqa: RUF012 - TFDS wants a list
+    urls = dict.fromkeys(SPLITS, {"archive": "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"})
+
+    def _example(self, data, row):
+        return {"image": _png(data.images[row].T), "label": int(data.labels[row])}
+
+    def _read(self, files, split):
+        return originals.emnist(files["archive"], split)
+
+
+class Omniglot(PictureBuilder, skip_registration=True):
+    """Characters of 50 alphabets; written black on white, as published, with who drew them."""
+
+    name = "omniglot"
+    VERSION = tfds.core.Version(CATALOG["omniglot"].version)
+    _BASE = "https://github.com/brendenlake/omniglot/raw/master/python"
+    urls = {  # noqa: RUF012 - never changed
+        "train": {"archive": f"{_BASE}/images_background.zip"},
+        "test": {"archive": f"{_BASE}/images_evaluation.zip"},
+    }
+
+    def _label_features(self):
+        alphabets = sorted(omniglot.ALPHABETS["train"] + omniglot.ALPHABETS["test"])
+        return {
+            "label": tfds.features.ClassLabel(num_classes=omniglot.NUM_CHARACTERS),
+            "alphabet": tfds.features.ClassLabel(names=alphabets),
+            "alphabet_char_id": np.int64,
+            "drawer": np.int64,
+        }
+
+    def _example(self, data, row):
+        alphabet, character, drawer, char_id = (int(data.attributes[name][row]) for name in omniglot.ATTRIBUTES)
+        return {
+            "image": _png(255 - data.images[row]),
+            "label": char_id - 1,
+            "alphabet": data.metadata["alphabets"][alphabet],
+            "alphabet_char_id": character - 1,
+            "drawer": drawer,
+        }
+
+    def _read(self, files, split):
+        return originals.characters(files["archive"], split)
+
+
+class QuickdrawBitmap(PictureBuilder, skip_registration=True):
+    """Drawings of some categories; only their files are fetched."""
+
+    name = "quickdraw_bitmap"
+    VERSION = tfds.core.Version(CATALOG["quickdraw"].version)
+
+    def __init__(
+        self,
+        *,
+        categories: tuple[str, ...] = quickdraw_categories.CATEGORIES,
+        per_category: int = 0,
+        **options: Any,
+    ) -> None:
+        """Takes at most `per_category` drawings of each category over both splits; 0: all."""
+        self._categories, self._per_category = categories, per_category
+        self.urls = _drawing_files(categories)
+        few = hashlib.sha256(repr((categories, per_category)).encode()).hexdigest()[:8]
+        config = tfds.core.BuilderConfig(name=f"{len(categories)}_categories_{few}")
+        super().__init__(config=config, **options)
+
+    @property
+    def url_infos(self):
+        """TFDS's checksums of this set, which it does not look for where our code lies."""
+        records = tfds.core.tfds_path("datasets/quickdraw_bitmap/checksums.tsv")
+        infos = tfds.core.download.checksums.load_url_infos(records)
+        return {url: _with_plain_filename(info) for url, info in infos.items()}
+
+    def _label_features(self):
+        return {"label": tfds.features.ClassLabel(names=self._categories)}
+
+    def _read(self, files, split):
+        return originals.drawings(files, split, self._per_category)
+
+
+BUILDERS: dict[str, type[PictureBuilder]] = {
+    "mnist": Mnist,
+    "emnist": Emnist,
+    "kmnist": Kmnist,
+    "quickdraw": QuickdrawBitmap,
+    "omniglot": Omniglot,
+}
+
+
+def file_names(name: str, categories: tuple[str, ...]) -> dict[str, list[str]]:
+    """What the authors call the files of each split of a set, of these categories of Quick, Draw!."""
+    urls = _drawing_files(categories) if name == "quickdraw" else BUILDERS[name].urls
+    return {split: [url.rsplit("/", 1)[1] for url in parts.values()] for split, parts in urls.items()}
+
+
+def _png(image: np.ndarray) -> io.BytesIO:
+    """A lossless file of a uint8 [h, w] picture."""
+    file = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(image)).save(file, "png", compress_level=1)
+    file.seek(0)
+    return file
+
+
+def _with_plain_filename(info):
+    """Records of Quick, Draw! name files with %20 for a blank; people's own copies have the blank."""
+    return type(info)(size=info.size, checksum=info.checksum, filename=unquote(info.filename or ""))
