@@ -1,7 +1,7 @@
-"""Sets of pictures that were once decoded and resized, kept as memory-mapped arrays in the user's cache folder.
+"""Pictures that were once decoded and resized, kept as memory-mapped arrays in the user's cache folder.
 
-An entry is a folder named after what it was made from. It is written beside its place, flushed, and renamed, so
-that it is there whole or not at all, whoever else writes the same or is killed at it. Any entry may be deleted.
+An entry is a folder named after what it was made from. It is written beside its place, flushed, and renamed,
+so that it is there whole or not at all, whoever else writes the same or is killed at it. Any may be deleted.
 """
 
 import hashlib
@@ -59,7 +59,9 @@ def _read(path: Path) -> Dataset | None:
     try:
         metadata = json.loads((path / "metadata.json").read_text())
         names = metadata.pop("attributes")
-        metadata = {name: tuple(value) if isinstance(value, list) else value for name, value in metadata.items()}
+        metadata = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in metadata.items()
+        }
         images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(path / "labels.npy", allow_pickle=False)
         attributes = {name: np.load(path / f"{_ATTRIBUTE}{name}.npy", allow_pickle=False) for name in names}

@@ -1,4 +1,4 @@
-"""The sets that are known by name: what they are called elsewhere, their classes, and how many are published."""
+"""The sets that are known by name: what they are called elsewhere, their classes, how many are published."""
 
 from typing import NamedTuple
 

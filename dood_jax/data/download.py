@@ -1,8 +1,11 @@
 """Preparing a set with TensorFlow Datasets: from the network, from the authors' files, or from memory."""
 
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import quote
 
 import tensorflow_datasets as tfds
 
@@ -10,6 +13,9 @@ from dood_jax.data import prepared
 from dood_jax.data.catalog import SPLITS
 from dood_jax.data.dataset import Dataset
 from dood_jax.data.tfds_builders import BUILDERS, PictureBuilder
+from dood_jax.errors import BadInput
+
+_PATIENCE = 15  # seconds for the first answer of a server; TFDS itself tries for minutes
 
 
 def make_builder(
@@ -45,6 +51,9 @@ def prepare(builder: PictureBuilder, manual_dir: Path | None = None) -> None:
     What is not in `manual_dir` is downloaded into the data directory's `downloads`; either way the checksums
     are verified. Raises whatever the network, the disk or TFDS raise, for a wrong checksum too.
     """
+    from_network = builder.pictures is None and manual_dir is None
+    if from_network and not any((Path(builder.data_dir_root) / "downloads").glob("**/*.INFO*")):
+        _require_server(next(iter(builder.urls["train"].values())))
     if not sys.stderr.isatty():
         tfds.disable_progress_bar()
     settings = tfds.download.DownloadConfig(
@@ -53,8 +62,18 @@ def prepare(builder: PictureBuilder, manual_dir: Path | None = None) -> None:
     builder.download_and_prepare(download_config=settings, file_format="array_record")
 
 
+def _require_server(url: str) -> None:
+    """BadInput if nobody answers; what is answered does not matter, the download itself will tell."""
+    try:
+        request = urllib.request.Request(quote(url, safe=":/"), method="HEAD")  # noqa: S310 - our own URLs
+        urllib.request.urlopen(request, timeout=_PATIENCE).close()  # noqa: S310
+    except urllib.error.HTTPError:
+        return
+    except OSError as error:
+        raise BadInput(f"{url} does not answer ({error})") from error
+
+
 def read(builder: PictureBuilder, name: str, split: str) -> Dataset:
     """One split through the builder itself."""
-    return prepared.read_records(
-        builder.as_data_source(split), builder.info.features, name, split, builder.data_dir
-    )
+    records = iter(builder.as_data_source(split))
+    return prepared.read_records(records, builder.info.features, name, split, str(builder.data_dir))

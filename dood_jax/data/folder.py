@@ -1,7 +1,7 @@
 """Bring your own: a folder of pictures, in one heap or in a folder per class, split by its owner or by us.
 
-`FOLDER/train/…` and `FOLDER/test/…` are taken as the splits where both are there; else a fifth of the pictures,
-chosen by the sha256 of their names, is for testing.
+`FOLDER/train/…` and `FOLDER/test/…` are taken as the splits where both are there; else a fifth of the
+pictures, chosen by the sha256 of their names, is for testing.
 """
 
 import hashlib

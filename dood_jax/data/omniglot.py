@@ -1,5 +1,6 @@
 """Omniglot beside its pictures: names of characters, the one-shot runs, and how people drew them."""
 
+import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -48,7 +49,12 @@ class HumanStrokes(NamedTuple):
         """The [points, 2] strokes of one drawing, in the order they were drawn."""
         first, last = self.drawing_start[drawing : drawing + 2]
         bounds = self.stroke_start[first : last + 1]
-        return [self.points[start:end] for start, end in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [self.points[start:end] for start, end in itertools.pairwise(bounds)]
+
+
+def labels_of(alphabet: np.ndarray, character: np.ndarray) -> np.ndarray:
+    """Labels in the order of [N] alphabets, then characters, in which official ids are not; int32 [N]."""
+    return np.unique(np.stack([alphabet, character]), axis=1, return_inverse=True)[1].ravel().astype(np.int32)
 
 
 def class_names(alphabets: np.ndarray, characters: np.ndarray, labels: np.ndarray) -> tuple[str, ...]:

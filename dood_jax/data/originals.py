@@ -1,4 +1,4 @@
-"""The files as their authors publish them, read into the library's conventions: upright, white ink on black."""
+"""The files as their authors publish them, read into our conventions: upright, white ink on black."""
 
 import io
 import zipfile
@@ -43,7 +43,9 @@ def drawings(files: Mapping[str, Path], split: str, per_category: int) -> Datase
             bitmaps = np.load(path, mmap_mode="r", allow_pickle=False)
             bitmaps = bitmaps.reshape(-1, 28, 28)
         except (OSError, ValueError, EOFError) as error:
-            raise BadInput(f"{path} does not hold the drawings of {category} ({error}); fetch it anew") from error
+            raise BadInput(
+                f"{path} does not hold the drawings of {category} ({error}); fetch it anew"
+            ) from error
         order = np.random.default_rng(label).permutation(len(bitmaps))
         rows = np.sort(order[: per_category or len(bitmaps)])
         pictures.append(np.asarray(bitmaps[rows]))
@@ -68,7 +70,7 @@ def characters(archive: Path, split: str) -> Dataset:
     alphabets, alphabet = np.unique(names, return_inverse=True)
     character = np.array([int(folder.removeprefix("character")) for _, folder, _ in parts])
     char_id, drawer = np.array([file[:-4].split("_") for _, _, file in parts], int).T
-    labels = np.unique(char_id, return_inverse=True)[1].astype(np.int32)
+    labels = omniglot.labels_of(alphabet, character)
     attributes = dict(zip(omniglot.ATTRIBUTES, (alphabet, character, drawer, char_id), strict=True))
     classes = omniglot.class_names(names, character, labels)
     metadata = {"name": "omniglot", "split": split, "source": str(archive)}
@@ -80,7 +82,7 @@ def _labelled(images: np.ndarray, labels: np.ndarray, name: str, split: str, sou
     size, classes = CATALOG[name].size, CATALOG[name].classes
     if images.shape != (len(labels), size, size) or labels.ndim != 1 or int(labels.max()) >= len(classes):
         raise BadInput(
-            f"{source} holds {list(images.shape)} pixels for {list(labels.shape)} labels up to {labels.max()};"
+            f"{source} holds {list(images.shape)} pixels, {list(labels.shape)} labels up to {labels.max()};"
             f" {name} has [N, {size}, {size}] and {len(classes)} classes"
         )
     metadata = {"name": name, "split": split, "source": source, "classes": classes}

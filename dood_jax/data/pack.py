@@ -1,7 +1,7 @@
 """The npz pack: `<name>_<split>.npz` with `image` uint8 [N, h, w] and integer `label` [N].
 
-Beside them may lie `classes`, names by label, and arrays with one value a picture. Pictures of two colours may
-be packed to bits, [N, bytes] with their size in `shape`.
+Beside them may lie `classes`, names by label, and arrays with one value a picture. Pictures of two colours
+may be packed to bits, [N, bytes] with their size in `shape`.
 """
 
 import hashlib
@@ -47,8 +47,12 @@ def read(path: Path, name: str, split: str) -> Dataset:
         if key in arrays:
             metadata[name_list] = tuple(arrays[key].tolist())
     if "classes" in metadata and int(labels.max()) >= len(metadata["classes"]):
-        raise BadInput(f"{path} has label {labels.max()} but {len(metadata['classes'])} classes; copy it anew")
-    attributes = {key: arrays[key] for key in _ATTRIBUTES if arrays.get(key, labels[:0]).shape == labels.shape}
+        raise BadInput(
+            f"{path} has label {labels.max()} but {len(metadata['classes'])} classes; copy it anew"
+        )
+    attributes = {
+        key: arrays[key] for key in _ATTRIBUTES if arrays.get(key, labels[:0]).shape == labels.shape
+    }
     return Dataset(images, labels.astype(np.int32), metadata, attributes)
 
 

@@ -1,4 +1,4 @@
-"""Writes a set as a directory that TensorFlow Datasets reads: `python -m dood_jax.data.prepare --name=mnist …`."""
+"""`python -m dood_jax.data.prepare --name=mnist …`: a set as a directory that TensorFlow Datasets reads."""
 
 import argparse
 import sys
@@ -28,7 +28,7 @@ def prepare(
 
     Args:
       name: mnist, emnist, kmnist, quickdraw or omniglot.
-      from_dir: folder of the npz pack, or of the authors' files, whose checksums are verified; None: download.
+      from_dir: folder of the npz pack or of the authors' files, which are verified; None: download.
       to_dir: the data directory to write into.
       categories: of Quick, Draw!, from the authors' files; the pack's are all written.
       per_category: most drawings of each over both splits, likewise; 0: all.
@@ -70,7 +70,7 @@ def _write(name: str, directory: Path, options: dict[str, Any], manual_dir: Path
     except BadInput:
         raise
     except Exception as error:  # of the network, of the disk, of TFDS
-        said = " ".join(str(error).split()) or type(error).__name__
+        said = " ".join(str(error).partition("To debug")[0].split()) or type(error).__name__
         raise BadInput(f"{name} cannot be prepared in {directory}: {said}") from error
     return path
 
@@ -82,11 +82,16 @@ def _from_pack(name: str, source: Path) -> dict[str, Dataset]:
     classes = CATALOG[name].classes
     if name == "omniglot":
         return {split: omniglot.with_class_names(dataset) for split, dataset in read.items()}
-    return {split: data._replace(metadata={"classes": classes, **data.metadata}) for split, data in read.items()}
+    return {
+        split: data._replace(metadata={"classes": classes, **data.metadata}) for split, data in read.items()
+    }
 
 
 def _note(name: str, pictures: dict[str, Dataset]) -> str:
     """In what the pack is unlike the published set, for whoever reads the directory; "" if in nothing."""
+    if name == "quickdraw":
+        kinds = len(next(iter(pictures.values())).metadata["classes"])
+        return f"from the npz pack, {kinds} of {len(categories_of_quickdraw.CATEGORIES)} categories"
     published = CATALOG[name].counts
     counts = {split: len(dataset.labels) for split, dataset in pictures.items()}
     if counts == published and not any("source_names" in data.metadata for data in pictures.values()):
@@ -96,7 +101,7 @@ def _note(name: str, pictures: dict[str, Dataset]) -> str:
 
 
 def _authors_files(name: str, source: Path, categories: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
-    """The folder of the authors' files, `source` or one of the set's name in it, and the splits whole there."""
+    """The folder of the authors' files, `source` or the one of the set in it, and the splits whole there."""
     from dood_jax.data import tfds_builders  # noqa: PLC0415 - imports TFDS
 
     files = tfds_builders.file_names(name, categories)

@@ -1,8 +1,9 @@
-"""Sets that TensorFlow Datasets prepared, by anyone's builder or ours: found, checked, read without TensorFlow."""
+"""Sets that TensorFlow Datasets prepared, by anyone's builder or ours, read without TensorFlow."""
 
 import hashlib
 import json
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,7 +29,8 @@ class Prepared(NamedTuple):
     def splits(self) -> dict[str, int]:
         """Number of pictures by split."""
         return {
-            split["name"]: sum(map(int, split.get("shardLengths", []))) for split in self.info.get("splits", [])
+            split["name"]: sum(map(int, split.get("shardLengths", [])))
+            for split in self.info.get("splits", [])
         }
 
     @property
@@ -44,31 +46,36 @@ class Prepared(NamedTuple):
 
 
 def find(directory: Path, name: str, split: str, categories: tuple[str, ...]) -> Prepared | None:
-    """The prepared directory of a split below a data directory, or the data directory itself; None if none is.
+    """The prepared directory of a split below a data directory, or that itself; None if there is none.
 
     Of several that can be read, the newest version; of Quick, Draw!, the one with most of the categories.
 
     Raises:
       BadInput: what is there is another set, or in a format that needs TensorFlow.
     """
-    entry = CATALOG[name]
-    if (directory / _INFO).is_file():
-        found = [_described(directory)]
-        _require_same(found[0], name)
-    else:
-        top = directory / entry.tfds_name
-        pattern = f"{entry.config}/*" if entry.config else "*"
-        places = [*top.glob(pattern), *(top.glob("*/*") if name == "quickdraw" else [])]
-        places = [place for place in places if _VERSION.fullmatch(place.name) and (place / _INFO).is_file()]
-        found = [_described(place) for place in places]
-    for prepared in found:
-        _require_same(prepared, name)
+    found = find_all(directory, name)
     usable = [prepared for prepared in found if _rows_of(prepared, name, split)]
     if not usable:
         return None
     best = max(usable, key=lambda prepared: _worth(prepared, categories))
     _require_array_record(best)
     return best
+
+
+def find_all(directory: Path, name: str) -> list[Prepared]:
+    """Every whole prepared directory of a set, whatever its splits; raises BadInput for another set's."""
+    entry = CATALOG[name]
+    if (directory / _INFO).is_file():
+        places = [directory]
+    else:
+        top = directory / entry.tfds_name
+        places = [*top.glob(f"{entry.config}/*" if entry.config else "*")]
+        places += top.glob("*/*") if name == "quickdraw" else []
+        places = [place for place in places if _VERSION.fullmatch(place.name) and (place / _INFO).is_file()]
+    found = [_described(place) for place in places]
+    for prepared in found:
+        _require_same(prepared, name)
+    return found
 
 
 def fingerprint(prepared: Prepared, name: str, split: str) -> str:
@@ -83,8 +90,11 @@ def fingerprint(prepared: Prepared, name: str, split: str) -> str:
     return digest.hexdigest()
 
 
-def read(prepared: Prepared, name: str, split: str) -> Dataset:
-    """One split in the library's conventions; raises BadInput if the directory is damaged."""
+def read(prepared: Prepared, name: str, split: str, categories: tuple[str, ...] = ()) -> Dataset:
+    """One split in the library's conventions; raises BadInput if the directory is damaged.
+
+    Of Quick, Draw! only the categories are read: somebody's 50 million drawings do not fit into memory.
+    """
     import tensorflow_datasets as tfds  # noqa: PLC0415 - a second, and only for who has such a directory
 
     stored = split if split in prepared.splits else "train"
@@ -93,7 +103,12 @@ def read(prepared: Prepared, name: str, split: str) -> Dataset:
         is_file = isinstance(builder.info.features["image"], tfds.features.Image)
         decoders = {"image": tfds.decode.SkipDecoding()} if is_file else None
         records = builder.as_data_source(stored, decoders=decoders)
-        dataset = read_records(records, builder.info.features, name, split, str(prepared.path))
+        features = builder.info.features
+        wanted = _in_order(records)
+        if categories:
+            names = features["label"].names
+            wanted = (record for record in wanted if names[record["label"]] in categories)
+        dataset = read_records(wanted, features, name, split, str(prepared.path))
     except BadInput:
         raise
     except Exception as error:  # array_record and protobuf raise kinds of their own
@@ -102,34 +117,33 @@ def read(prepared: Prepared, name: str, split: str) -> Dataset:
             f"{prepared.path} cannot be read as a prepared {name} {split} set ({said}); delete it and prepare"
             f" it anew: python -m dood_jax.data.prepare --name={name}"
         ) from error
-    if len(dataset.labels) != prepared.splits[stored]:
+    if len(records) != prepared.splits[stored]:
         raise BadInput(
-            f"{prepared.path} has {len(dataset.labels)} records of {prepared.splits[stored]}; prepare it anew"
+            f"{prepared.path} has {len(records)} records of {prepared.splits[stored]}; prepare it anew"
         )
     if name == "quickdraw" and "test" not in prepared.splits:
         dataset = take(dataset, np.flatnonzero(quickdraw.held_out(dataset.labels) == (split == "test")))
     return dataset
 
 
-def read_records(records: Any, features: Any, name: str, split: str, source: str) -> Dataset:
+def read_records(records: Iterable[dict], features: Any, name: str, split: str, source: str) -> Dataset:
     """Records of TFDS to a set.
 
     Args:
-      records: a data source of `image` uint8 [h, w, channels] or an encoded file, `label` and more.
+      records: with `image` uint8 [h, w, channels] or an encoded file, `label` and more.
       features: of the set, with the names of its classes.
       name: of the set.
       split: of the set.
       source: for `metadata`.
     """
     size = CATALOG[name].size
-    images = np.empty((len(records), size, size), np.uint8)
-    columns: dict[str, list[int]] = {}
-    for start in range(0, len(records), _CHUNK):
-        rows = range(start, min(start + _CHUNK, len(records)))
-        for row, record in zip(rows, records.__getitems__(list(rows)), strict=True):
-            images[row] = _one_channel(record.pop("image"))
-            for column, value in record.items():
-                columns.setdefault(column, []).append(value)
+    pictures: list[np.ndarray] = []
+    columns: dict[str, list[int]] = {"label": []}
+    for record in records:
+        pictures.append(_one_channel(record["image"]))
+        for column in record.keys() - {"image"}:
+            columns.setdefault(column, []).append(record[column])
+    images = np.array(pictures, np.uint8).reshape(-1, size, size)
     values = {column: np.array(entries) for column, entries in columns.items()}
     metadata = {"name": name, "split": split, "source": source}
     if name == "omniglot":
@@ -140,12 +154,18 @@ def read_records(records: Any, features: Any, name: str, split: str, source: str
     return Dataset(images, values["label"].astype(np.int32), {**metadata, "classes": classes})
 
 
+def _in_order(records: Any) -> Iterator[dict]:
+    """Records of a data source, read many at a time, which is seven times faster than one by one."""
+    for start in range(0, len(records), _CHUNK):
+        yield from records.__getitems__(list(range(start, min(start + _CHUNK, len(records)))))
+
+
 def _omniglot(images: np.ndarray, values: dict, features: Any, metadata: dict) -> Dataset:
     names = np.array(features["alphabet"].names or [str(i) for i in range(features["alphabet"].num_classes)])
     names = names[values["alphabet"]]
     alphabets, alphabet = np.unique(names, return_inverse=True)
     character, char_id = values["alphabet_char_id"] + 1, values["label"] + 1
-    labels = np.unique(char_id, return_inverse=True)[1].astype(np.int32)
+    labels = omniglot.labels_of(alphabet, character)
     attributes = {"alphabet": alphabet, "character": character, "char_id": char_id}
     if "drawer" in values:
         attributes["drawer"] = values["drawer"]
@@ -170,7 +190,9 @@ def _described(path: Path) -> Prepared:
         info = json.loads((path / _INFO).read_text())
         return Prepared(path, dict(info))
     except (OSError, ValueError, TypeError) as error:
-        raise BadInput(f"{path / _INFO} cannot be read ({error}); delete {path} and prepare it anew") from error
+        raise BadInput(
+            f"{path / _INFO} cannot be read ({error}); delete {path} and prepare it anew"
+        ) from error
 
 
 def _require_same(prepared: Prepared, name: str) -> None:
@@ -180,13 +202,15 @@ def _require_same(prepared: Prepared, name: str) -> None:
     found = prepared.info.get("name")
     if found != entry.tfds_name or (entry.config and config != entry.config):
         found = f"{found}/{config}" if config else found
-        raise BadInput(f"{prepared.path} holds the set {found}, not {wanted}; give data.name or data.dir that fit")
+        raise BadInput(
+            f"{prepared.path} holds the set {found}, not {wanted}; give data.name or data.dir that fit"
+        )
 
 
 def _require_array_record(prepared: Prepared) -> None:
     if prepared.form != "array_record":
         raise BadInput(
-            f"{prepared.path} is in {prepared.form}, which only TensorFlow reads; where that is installed, convert it:"
+            f"{prepared.path} is in {prepared.form}, which only TensorFlow reads; convert it where that is:"
             f" python -m tensorflow_datasets.scripts.convert_format --dataset_version_dir={prepared.path}"
             " --out_file_format=array_record --out_dir=DIR"
         )

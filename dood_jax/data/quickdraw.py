@@ -40,19 +40,17 @@ def select(dataset: Dataset, categories: tuple[str, ...], per_category: int) -> 
 
 
 def held_out(labels: np.ndarray) -> np.ndarray:
-    """bool [N]: which drawings are for testing where nobody split them: a random fifth of each class."""
+    """Which of [N] drawings are for testing where nobody split them: a random fifth of a class; bool [N]."""
     sizes = np.bincount(labels)
     return _rank_in_class(labels) < sizes[labels] // 5
 
 
 def _rank_in_class(labels: np.ndarray) -> np.ndarray:
-    """[N] place of every drawing in a random order, always the same, of its class."""
-    order = np.random.default_rng(_SEED).permutation(len(labels))
-    order = order[np.argsort(labels[order], kind="stable")]
-    sizes = np.bincount(labels)
-    first = np.cumsum(sizes) - sizes
+    """[N] place of every drawing in a random order of its class: always the same, whatever other classes."""
     rank = np.empty(len(labels), np.int64)
-    rank[order] = np.arange(len(labels)) - first[labels[order]]
+    by_class = np.argsort(labels, kind="stable")
+    for rows in np.split(by_class, np.cumsum(np.bincount(labels))[:-1]):
+        rank[rows] = np.random.default_rng(_SEED).permutation(len(rows))
     return rank
 
 

@@ -1,18 +1,25 @@
 """Which picture each training example sees, and with which noise: a function of seed, step and index alone.
 
 An example's index is its place in the global batch, so results do not depend on how a batch is split over
-devices, and a run resumes from its step number.
+devices and hosts, and a run resumes from its step number. Examples follow one another through the set, which
+is shuffled anew for every epoch: an epoch shows each picture exactly once. Where the set does not divide into
+batches, a batch straddles two epochs.
 """
 
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
+from dood_jax.data import shuffle
 from dood_jax.data.synthetic import random_drawing
+from dood_jax.errors import BadInput
 from dood_jax.types import Array
 
-Sampler = Callable[[Array, Array], Array]  # (pictures on the device, key) -> [H, W] picture, 0..1
+Sampler = Callable[[Array, Array, Array], Array]  # (pictures on the device, row, key) -> [H, W] picture, 0..1
+
+_SHUFFLES = 2**32 - 1  # sets their keys apart from those of examples, whose steps stay below
 
 
 def example_keys(seed: int, step: Array, indices: Array) -> Array:
@@ -21,12 +28,50 @@ def example_keys(seed: int, step: Array, indices: Array) -> Array:
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(step_key, indices)
 
 
-def pick_resident(images: Array, key: Array) -> Array:
-    """One of the uint8 [N, H, W] pictures on the device, drawn with replacement; consumes the key."""
-    index = jax.random.randint(key, (), 0, images.shape[0])
-    return images[index].astype(jnp.float32) / 255
+def rows(seed: int, step: Array, indices: Array, batch_size: int, size: int) -> Array:
+    """[B] uint32 rows of the pictures that the examples with [B] global indices see at a step.
+
+    Args:
+      seed: of the run.
+      step: [] from 0.
+      indices: [B] places in the global batch.
+      batch_size: of the global batch.
+      size: how many pictures there are.
+
+    Raises:
+      BadInput: so many pictures or examples that places in an epoch overflow.
+    """
+    if batch_size * size >= 2**32:
+        raise BadInput(
+            f"training.batch_size={batch_size} times {size} pictures is not below 2^32; take fewer of either"
+        )
+    key = jax.random.fold_in(jax.random.key(seed), np.uint32(_SHUFFLES))
+
+    def row(index):
+        epoch, position = _place(step, index, batch_size, size)
+        return shuffle.shuffled(position, size, shuffle.words_of(jax.random.fold_in(key, epoch)))
+
+    return jax.vmap(row)(indices)
 
 
-def pick_synthetic(blank: Array, key: Array) -> Array:
+def _place(step: Array, index: Array, batch_size: int, size: int) -> tuple[Array, Array]:
+    """[] epoch and [] position in it of example step * batch_size + index, which itself may overflow.
+
+    Every `size` steps are `batch_size` whole epochs.
+    """
+    step = jnp.asarray(step).astype(jnp.uint32)
+    whole, rest = step // np.uint32(size), step % np.uint32(size)
+    count = rest * np.uint32(batch_size) + index.astype(jnp.uint32)
+    return whole * np.uint32(batch_size) + count // np.uint32(size), count % np.uint32(size)
+
+
+def pick_resident(images: Array, row: Array, key: Array) -> Array:
+    """One of the uint8 [N, H, W] pictures on the device; needs no key."""
+    del key
+    return images[row].astype(jnp.float32) / 255
+
+
+def pick_synthetic(blank: Array, row: Array, key: Array) -> Array:
     """A synthetic drawing of the size of the [1, H, W] blank picture; consumes the key."""
+    del row
     return random_drawing(key, blank.shape[-1]).image

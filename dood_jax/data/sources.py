@@ -78,7 +78,10 @@ def load(
     require_fitting(name, transpose, per_category)
     chosen = categories_of_quickdraw.parse(categories) if name == "quickdraw" else ()
     wanted = Wanted(name, split, image_size, transpose, chosen, per_category)
-    source = _find(wanted, data_directory(dir))
+    try:
+        source = _find(wanted, data_directory(dir))
+    except OSError as error:
+        raise BadInput(f"{error.filename} cannot be read ({error.strerror}); mend its permissions") from error
     logging.info("%s %s: %s %s", name, split, source.kind, source.place)
     make = functools.partial(_make, source, wanted)
     if source.fingerprint is None:
@@ -106,7 +109,9 @@ def _find(wanted: Wanted, directory: Path) -> Source:
         return _from_prepared(found, wanted)
     path = pack.path_of(directory, name, split)
     if path.is_file():
-        return Source("npz pack", path, functools.partial(_read_pack, path, name, split), pack.fingerprint(path))
+        return Source(
+            "npz pack", path, functools.partial(_read_pack, path, name, split), pack.fingerprint(path)
+        )
     return _download(wanted, directory)
 
 
@@ -116,19 +121,22 @@ def _read_pack(path: Path, name: str, split: str) -> Dataset:
 
 
 def _from_prepared(found: prepared.Prepared, wanted: Wanted) -> Source:
-    read = functools.partial(prepared.read, found, wanted.name, wanted.split)
+    read = functools.partial(prepared.read, found, wanted.name, wanted.split, wanted.categories)
     fingerprint = prepared.fingerprint(found, wanted.name, wanted.split)
     return Source("TFDS directory", found.path, read, fingerprint, found.note)
 
 
 def _download(wanted: Wanted, directory: Path) -> Source:
-    """Fetches and prepares a set whole; a directory that holds half of one is not mixed with another source."""
+    """Fetches and prepares a whole set; where half of one lies, it is not mixed with another source."""
     name, split = wanted.name, wanted.split
     entry, looked_for = CATALOG[name], pack.path_of(directory, name, split)
-    missing = f"no {name} {split} set: looked for {directory / entry.tfds_name}/**/{entry.version} and {looked_for}"
+    prepared_set = directory / entry.tfds_name
+    missing = f"no {name} {split} set: looked for {prepared_set}/**/{entry.version} and {looked_for}"
     remedy = "give --config.data.dir or $DOOD_DATA_DIR (or train without data: --config=configs/synthetic.py)"
     if any(pack.path_of(directory, name, other).is_file() for other in SPLITS):
         raise BadInput(f"{missing}, and only found the pack's other split; {remedy}")
+    for half in prepared.find_all(directory, name):
+        raise BadInput(f"{missing}; {half.path} has only {', '.join(half.splits)}; {remedy}")
     if not directory.is_dir() and directory != Path(_TFDS_DEFAULT).expanduser():
         raise BadInput(f"{missing}, but there is no such directory; {remedy}")
     from dood_jax.data import download  # noqa: PLC0415 - imports TFDS
@@ -140,8 +148,8 @@ def _download(wanted: Wanted, directory: Path) -> Source:
         )
         download.prepare(builder)
     except Exception as error:  # of the network, of the disk, of TFDS
-        said = (str(error).splitlines() or [""])[0]
-        raise BadInput(f"{missing}, then downloading failed ({type(error).__name__}: {said}); {remedy}") from error
+        said = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(f"{missing}, then downloading failed: {said}; {remedy}") from error
     found = prepared.find(directory, name, split, wanted.categories)
     if found:
         return _from_prepared(found, wanted)
@@ -154,6 +162,10 @@ def _make(source: Source, wanted: Wanted) -> Dataset:
     dataset = source.read()
     if wanted.name == "quickdraw":
         dataset = quickdraw.select(dataset, wanted.categories, wanted.per_category)
+    if not len(dataset.labels):
+        raise BadInput(
+            f"{source.place} holds no pictures of {wanted.name} {wanted.split} that were asked for"
+        )
     if wanted.transpose:
         dataset = dataset._replace(images=dataset.images.transpose(0, 2, 1))
     return dataset._replace(images=resize(dataset.images, wanted.image_size))
@@ -166,7 +178,8 @@ def _described(dataset: Dataset, wanted: Wanted, source: Source) -> Dataset:
         entry = CATALOG[wanted.name]
         metadata.setdefault("classes", entry.classes)
         count, published = len(dataset.labels), entry.counts[wanted.split]
-        metadata["note"] = source.note or _note(wanted, dataset.metadata, count, published)
+        notes = (source.note, _note(wanted, dataset.metadata, count, published))
+        metadata["note"] = "; ".join(note for note in notes if note)
         if metadata["note"]:
             logging.warning("%s %s: %s", wanted.name, wanted.split, metadata["note"])
     return dataset._replace(metadata=metadata)
@@ -179,5 +192,6 @@ def _note(wanted: Wanted, metadata: dict, count: int, published: int) -> str:
     if wanted.name == "quickdraw":
         lacking = ", ".join(metadata.get("lacking", ())[:10])
         lacks = f", without {lacking}" if lacking else ""
-        return f"{count:,} drawings of {len(metadata['classes'])} categories{lacks}; published {published:,} of 10"
+        kinds = len(metadata["classes"])
+        return f"{count:,} drawings of {kinds} categories{lacks}; published {published:,} of 10"
     return "" if count == published else f"{count:,} of the {published:,} published images"

@@ -1,8 +1,8 @@
 """Our builders for TensorFlow Datasets: they need no TensorFlow, and write array_record.
 
-Names, versions, features and pixels are those of TFDS's own builders (EMNIST lies on its side, Omniglot is black
-on white), so that anybody's reader reads them. They read the authors' files, fetched by TFDS's download manager
-and held against TFDS's checksums, or pictures that are already in memory. Importing this module imports TFDS.
+Names, versions, features and pixels are those of TFDS's own builders (EMNIST lies on its side, Omniglot is
+black on white), so that anybody's reader reads them. They read the authors' files, fetched by TFDS's download
+manager and held against TFDS's checksums, or pictures in memory. Importing this module imports TFDS.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     Attributes:
       urls: where the authors' files of each split are.
+      pictures: to be written instead of what is in these files, by split.
     """
 
     urls: Files
@@ -42,8 +43,9 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         note: str = "",
         **options: Any,
     ) -> None:
-        """Builds some splits, from files or from `pictures`; a note says in what they are unlike the published."""
-        self._splits, self._pictures, self._note = splits, pictures, note
+        """Builds some splits; a note says in what they are unlike the published ones."""
+        self.pictures = pictures
+        self._splits, self._note = splits, note
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
@@ -59,8 +61,8 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        if self._pictures is not None:
-            return {split: self._generate_examples(data) for split, data in self._pictures.items()}
+        if self.pictures is not None:
+            return {split: self._generate_examples(data) for split, data in self.pictures.items()}
         wanted = {split: self.urls[split] for split in self._splits}
         files = dl_manager.download(wanted)
         local = {split: {part: Path(path) for part, path in parts.items()} for split, parts in files.items()}
@@ -100,7 +102,7 @@ def _digit_files(base: str) -> Files:
 def _drawing_files(categories: tuple[str, ...]) -> Files:
     """Where the bitmaps of some categories lie; both splits are cut from the same files."""
     base = "https://storage.googleapis.com/quickdraw_dataset/full/numpy_bitmap"
-    return dict.fromkeys(SPLITS, {name: f"{base}/{name}.npy" for name in categories})
+    return {split: {name: f"{base}/{name}.npy" for name in categories} for split in SPLITS}
 
 
 class Mnist(PictureBuilder, skip_registration=True):
@@ -125,7 +127,9 @@ class Emnist(PictureBuilder, skip_registration=True):
     name = "emnist"
     VERSION = tfds.core.Version(CATALOG["emnist"].version)
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name="balanced")]  # noqa: RUF012 - TFDS wants a list
-    urls = dict.fromkeys(SPLITS, {"archive": "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"})
+    urls = {  # noqa: RUF012 - never changed
+        split: {"archive": "https://biometrics.nist.gov/cs_links/EMNIST/gzip.zip"} for split in SPLITS
+    }
 
     def _example(self, data, row):
         return {"image": _png(data.images[row].T), "label": int(data.labels[row])}
@@ -155,7 +159,9 @@ class Omniglot(PictureBuilder, skip_registration=True):
         }
 
     def _example(self, data, row):
-        alphabet, character, drawer, char_id = (int(data.attributes[name][row]) for name in omniglot.ATTRIBUTES)
+        alphabet, character, drawer, char_id = (
+            int(data.attributes[name][row]) for name in omniglot.ATTRIBUTES
+        )
         return {
             "image": _png(255 - data.images[row]),
             "label": char_id - 1,

@@ -1,4 +1,4 @@
-"""How a task's numbers are kept: `DIR/results/<task>-<dataset>.json`."""
+"""How a task's numbers are kept: `DIR/results/<task>-<dataset>.json`, `-transposed` for EMNIST so turned."""
 
 import importlib.metadata
 import json
@@ -40,7 +40,8 @@ def write(
         "seconds": round(time.monotonic() - started, 2),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
     }
-    path = workdir / "results" / f"{task}-{config.data.name}.json"
+    orientation = "-transposed" if config.data.transpose else ""
+    path = workdir / "results" / f"{task}-{config.data.name}{orientation}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_suffix(".tmp")
     whole.write_text(json.dumps(record, indent=1) + "\n")

@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict, config_dict
 
+from dood_jax.data import catalog, quickdraw_categories
 from dood_jax.errors import BadInput, require_at_least, require_choice
 from dood_jax.model.config import ModelConfig
 
@@ -23,11 +24,21 @@ class DataConfig:
     name: str = "mnist"  # a set of `dood_jax.data`, or synthetic
     dir: str | None = None
     image_size: int = 50
+    transpose: bool = False  # EMNIST lying on its side, as it was published
+    categories: str = quickdraw_categories.PUBLISHED  # of Quick, Draw!, joined by commas; or all
+    per_category: int = 0  # most drawings of each over both splits, a fifth of them in test; 0: all
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        catalog.require_name(self.name)
+        require_at_least("data.per_category", self.per_category, 0)
+        catalog.require_fitting(self.name, self.transpose, self.per_category)
+        quickdraw_categories.parse(self.categories)
 
     @property
     def is_synthetic(self) -> bool:
         """Whether pictures are drawn on the device."""
-        return self.name == "synthetic"
+        return self.name == catalog.SYNTHETIC
 
 
 @dataclasses.dataclass(frozen=True)

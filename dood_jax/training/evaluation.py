@@ -8,14 +8,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.data import sources
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
 from dood_jax.objective import importance
-from dood_jax.training import parallel
+from dood_jax.training import datasets, parallel
 from dood_jax.training.config import DataConfig, EvaluationConfig
 from dood_jax.types import Array, Sketch
 
@@ -43,7 +42,7 @@ def held_out_images(data: DataConfig, evaluation: EvaluationConfig) -> np.ndarra
     """float32 [N, H, W] in 0..1: the same random test pictures every time; all of them for `num_images=0`."""
     if data.is_synthetic:
         return _synthetic_images(data, _SYNTHETIC_TEST_SEED, evaluation.num_images or _SYNTHETIC_SIZE)
-    images = sources.load(data.name, "test", data.dir, data.image_size).images
+    images = datasets.load(data, "test").images
     chosen = np.random.default_rng(evaluation.seed).permutation(len(images))
     chosen = np.sort(chosen[: evaluation.num_images or len(images)])
     return images[chosen].astype(np.float32) / 255
@@ -58,7 +57,7 @@ def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:
     if data.is_synthetic:
         training = _synthetic_images(data, _SYNTHETIC_TEST_SEED + 1, _SYNTHETIC_SIZE)
     else:
-        training = sources.load(data.name, "train", data.dir, data.image_size).images / np.float32(255)
+        training = datasets.load(data, "train").images / np.float32(255)
     scale = np.clip(training.mean(0, dtype=np.float64), *SCALE_RANGE)
     return float((-images / scale - np.log(2 * scale)).sum((1, 2)).mean())
 

@@ -8,9 +8,9 @@ import numpy as np
 from absl import logging
 
 from dood_jax import figures
-from dood_jax.data import sampler, sources
+from dood_jax.data import sampler
 from dood_jax.model import networks
-from dood_jax.training import evaluation, parallel
+from dood_jax.training import datasets, evaluation, parallel
 from dood_jax.training.checkpoint import Checkpoints
 from dood_jax.training.config import Config
 from dood_jax.training.logging import MetricWriter
@@ -60,7 +60,7 @@ def _pictures(config: Config) -> tuple[np.ndarray, sampler.Sampler]:
     data = config.data
     if data.is_synthetic:
         return np.zeros((1, data.image_size, data.image_size), np.uint8), sampler.pick_synthetic
-    return sources.load(data.name, "train", data.dir, data.image_size).images, sampler.pick_resident
+    return datasets.load(data, "train").images, sampler.pick_resident
 
 
 def _evaluator(config: Config, workdir: Path, devices: list[jax.Device]) -> Callable[[TrainState], dict]:

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from dood_jax.data.sampler import Sampler, example_keys
+from dood_jax.data import sampler as sampling
+from dood_jax.data.sampler import Sampler
 from dood_jax.model import dood
 from dood_jax.model.networks import Params
 from dood_jax.objective import stopping
@@ -47,10 +48,13 @@ def presence_floor(config: ObjectiveConfig, step: Array) -> Array:
 
 def _train_step(config, optimizer, sampler, state, pictures, indices, axis_name):
     average = functools.partial(lax.pmean, axis_name=axis_name) if axis_name else lambda values: values
-    keys = example_keys(config.training.seed, state.step, indices)
+    seed, batch_size = config.training.seed, config.training.batch_size
+    keys = sampling.example_keys(seed, state.step, indices)
+    rows = sampling.rows(seed, state.step, indices, batch_size, pictures.shape[0])
     floor = presence_floor(config.objective, state.step)
     loss = functools.partial(_loss, config, sampler)
-    gradient, (metrics, brush) = average(jax.grad(loss, has_aux=True)(state.params, pictures, keys, floor))
+    differentiate = jax.grad(loss, has_aux=True)
+    gradient, (metrics, brush) = average(differentiate(state.params, pictures, rows, keys, floor))
     metrics["gradient_norm"] = optax.tree.norm(gradient)
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
     memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
@@ -67,23 +71,23 @@ def _train_step(config, optimizer, sampler, state, pictures, indices, axis_name)
 
 
 def _loss(
-    config: Config, sampler: Sampler, params: Params, pictures: Array, keys: Array, floor: Array
+    config: Config, sampler: Sampler, params: Params, pictures: Array, rows: Array, keys: Array, floor: Array
 ) -> tuple[Array, tuple[Metrics, BrushParams]]:
-    """Negative surrogate of the examples with [B] keys, averaged; metrics and mean pen beside it."""
+    """Negative surrogate of the examples with [B] rows and keys, averaged; metrics and mean pen beside it."""
     example = functools.partial(_example, config, sampler)
-    surrogate, metrics, brush = jax.vmap(example, in_axes=(None, None, 0, None))(
-        params, pictures, keys, floor
+    surrogate, metrics, brush = jax.vmap(example, in_axes=(None, None, 0, 0, None))(
+        params, pictures, rows, keys, floor
     )
     mean = functools.partial(jax.tree_util.tree_map, jnp.mean)
     return -surrogate.mean(), (mean(metrics), mean(lax.stop_gradient(brush)))
 
 
 def _example(
-    config: Config, sampler: Sampler, params: Params, pictures: Array, key: Array, floor: Array
+    config: Config, sampler: Sampler, params: Params, pictures: Array, row: Array, key: Array, floor: Array
 ) -> tuple[Array, Metrics, BrushParams]:
     """Draws one picture and its strokes: what to maximise, metrics, and the first stroke's pen."""
     key_picture, key_drawing = jax.random.split(key)
-    image = sampler(pictures, key_picture)
+    image = sampler(pictures, row, key_picture)
     drawing = dood.draw(config.model, params, image, key_drawing, hold_presence=True)
     terms = stopping.prefix_terms(config.model, params, image, drawing)
     q = jnp.exp(terms.log_q)

@@ -98,14 +98,15 @@ def test_more_strokes_at_test_time_begin_with_those_of_training(draw, lively, pi
     assert_same(first, drawings)
 
 
-def test_canvas_slope_is_decided_on_the_blank_canvas(tiny, lively, pictures, drawings):
+def test_canvas_slope_is_decided_on_the_blank_canvas(tiny, lively, draw, pictures, keys):
+    drawing = draw(lively, pictures, keys, hold_presence=True)
     nets = networks.bind(tiny, lively)
 
     def slope_on(canvas):
         observation = guidance.observe(nets, guidance.prepare(nets, pictures[0]), canvas)
         return float(heads.canvas_slope(nets.canvas_slope([observation.image_features])[0]))
 
-    found = drawings.brush.canvas_slope[0]
+    found = drawing.brush.canvas_slope[0]
     np.testing.assert_allclose(found, slope_on(np.zeros((20, 20), np.float32)), rtol=1e-5)
     assert abs(found - slope_on(pictures[1])) > 1e-3
 

@@ -160,7 +160,7 @@ def test_checkpoints_with_sums_for_parameters_only_are_restored(run, config, sta
 def test_a_run_with_no_whole_checkpoint_is_refused(run, config, state, caplog):
     for step in ("1", "2"):
         flip_a_byte_of(run / "checkpoints" / step / "params")
-    with pytest.raises(BadInput, match="no checkpoint in .*checkpoints is readable"):
+    with pytest.raises(BadInput, match=r"no checkpoint in .*checkpoints is readable"):
         restore(run, config, state)
 
 
@@ -252,5 +252,5 @@ def test_find_says_what_it_looked_for_and_what_there_is(tmp_path, released):
 
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
-    with pytest.raises(BadInput, match="is not a checkpoint: it has neither card.json nor"):
+    with pytest.raises(BadInput, match=r"is not a checkpoint: it has neither card\.json nor"):
         checkpoint.read_meta(tmp_path)

@@ -69,7 +69,7 @@ def start(lively, optimizer) -> TrainState:
 
 @pytest.fixture(scope="module")
 def run(config, optimizer):
-    """(state, pictures, number of calls, device count, mode, steps per call) -> states and metrics, on the host."""
+    """(state, pictures, number of calls, devices, mode, steps a call) -> [(state, metrics)] on the host."""
     compiled = {}
 
     def run(state, pictures, calls, num_devices=1, mode="pmap", steps_per_call=1):

@@ -1,0 +1,96 @@
+"""What pictures cost: loading a set cold and from the cache, and the share of the input in a training step.
+
+    python benchmarks/input.py [--name=mnist] [--dir=DIR] [--image_size=50] [--batch_size=64] [--rounds=30]
+
+Loading is timed in this process, cold with an empty cache of its own. The share is the time of choosing the
+batch and gathering its pictures, compiled alone, over that of the whole step; they take turns.
+"""
+
+import functools
+import os
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+
+from dood_jax.data import sampler
+from dood_jax.training import datasets, parallel
+from dood_jax.training.config import Config, default_config, resolve
+from dood_jax.training.optimizer import make_optimizer
+from dood_jax.training.state import init_state
+from dood_jax.training.step import make_step
+
+_NAME = flags.DEFINE_string("name", "mnist", "A set that is files.")
+_DIR = flags.DEFINE_string("dir", None, "The data directory; else as in training.")
+_IMAGE_SIZE = flags.DEFINE_integer("image_size", 50, "Pixels of a side.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Pictures a step.")
+_ROUNDS = flags.DEFINE_integer("rounds", 30, "Timed steps.")
+
+
+def main(_: list[str]) -> None:
+    """Prints a table."""
+    settings = default_config()
+    settings.data.update(name=_NAME.value, dir=_DIR.value, image_size=_IMAGE_SIZE.value)
+    settings.training.batch_size = _BATCH_SIZE.value
+    config = resolve(settings)
+    device = f"{jax.devices()[0].device_kind} ({os.cpu_count()} cores), jax {jax.__version__}"
+    with tempfile.TemporaryDirectory() as cache:
+        os.environ["XDG_CACHE_HOME"] = cache
+        for state in ("cold", "cached"):
+            seconds, images = _seconds(lambda: np.array(datasets.load(config.data, "train").images))
+            print(f"load {config.data.name} {list(images.shape)} {state}: {seconds:.2f} s, {device}")
+    _print_share(config, jax.device_put(images), device)
+
+
+def _print_share(config: Config, images: jax.Array, device: str) -> None:
+    training = config.training
+    optimizer = make_optimizer(config.optimizer, training.steps)
+    step = parallel.data_parallel(
+        make_step(config, optimizer, sampler.pick_resident),
+        jax.local_devices()[:1],
+        training.batch_size,
+        "pmap",
+    )
+    state = init_state(config.model, optimizer, jax.random.key(0))
+    feed = jax.jit(functools.partial(_batch, config))
+    state, _ = step(state, images)
+    feed(jnp.int32(0), images)
+    whole, alone = [], []
+    for round_ in range(_ROUNDS.value):
+        seconds, (state, _) = _seconds(functools.partial(step, state, images))
+        whole.append(seconds)
+        alone.append(_seconds(functools.partial(feed, jnp.int32(round_), images))[0])
+    step_ms, input_ms = (1e3 * statistics.median(times) for times in (whole, alone))
+    print(
+        f"step of {training.batch_size}: {step_ms:.1f} ms, input alone {input_ms:.3f} ms"
+        f" = {100 * input_ms / step_ms:.2f} %, medians of {_ROUNDS.value}, {device}"
+    )
+
+
+def _batch(config: Config, step: jax.Array, images: jax.Array) -> jax.Array:
+    """[B, H, W] pictures of a step, as training sees them."""
+    training = config.training
+    indices = jnp.arange(training.batch_size)
+    keys = sampler.example_keys(training.seed, step, indices)
+    rows = sampler.rows(training.seed, step, indices, training.batch_size, len(images))
+    return jax.vmap(sampler.pick_resident, in_axes=(None, 0, 0))(images, rows, keys)
+
+
+def _seconds(call: Callable) -> tuple[float, object]:
+    """Of a call, waited for; and its result."""
+    started = time.perf_counter()
+    result = jax.block_until_ready(call())
+    return time.perf_counter() - started, result
+
+
+if __name__ == "__main__":
+    app.run(main)

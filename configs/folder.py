@@ -1,0 +1,12 @@
+"""Pictures of one's own, `--config.data.dir=FOLDER`, at 50 x 50."""
+
+from ml_collections import ConfigDict
+
+from dood_jax.training.config import default_config
+
+
+def get_config() -> ConfigDict:
+    """The defaults, on a folder of pictures."""
+    config = default_config()
+    config.data.name = "folder"
+    return config
