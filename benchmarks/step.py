@@ -71,10 +71,9 @@ def main(_: list[str]) -> None:
     yardstick = statistics.median(contenders[0].times)
     for contender in contenders:
         median = statistics.median(contender.times)
-        print(
-            f"{contender.name:10} {contender.first:12.1f} {1e3 * median:10.1f} {1e3 * min(contender.times):8.1f}"
-            f" {_BATCH_SIZE.value / median:9.0f} {yardstick / median:6.2f}"
-        )
+        milliseconds = f"{1e3 * median:10.1f} {1e3 * min(contender.times):8.1f}"
+        speed = f"{_BATCH_SIZE.value / median:9.0f} {yardstick / median:6.2f}"
+        print(f"{contender.name:10} {contender.first:12.1f} {milliseconds} {speed}")
 
 
 def _pictures(size: int) -> np.ndarray:

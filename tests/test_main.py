@@ -27,7 +27,13 @@ def environment(**changes: str) -> dict[str, str]:
 
 def run(*flags: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        command(*flags), cwd=cwd, env=environment(**changes), capture_output=True, text=True, timeout=300
+        command(*flags),
+        cwd=cwd,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
 
 

@@ -1,7 +1,7 @@
 """The scale of the observation model: how far a pixel may lie from the canvas.
 
-`map` is the published one, a learned number a pixel (method.md 4). `canvas` computes the scale from the canvas
-itself: sharp far from ink, wide at its edges; it can go where training never saw ink.
+`map` is the published one, a learned number a pixel (method.md 4). `canvas` computes the scale from the
+canvas itself: sharp far from ink, wide at its edges; it can go where training never saw ink.
 """
 
 import functools

@@ -20,7 +20,7 @@ def squash(picture: Array, ink_slope: Array) -> Array:
 
 
 def squash_to_one(nearness: Array, ink_slope: Array) -> Array:
-    """tanh(nearness / slope) / tanh(1 / slope): nearness 1, the centre of a distance brush's mark, is ink 1."""
+    """tanh(nearness / slope) / tanh(1 / slope): nearness 1, a distance brush on the curve, is ink 1."""
     return jnp.tanh(nearness / ink_slope) / jnp.tanh(1 / ink_slope)
 
 

@@ -1,6 +1,7 @@
 """Orbax checkpoints: `DIR/checkpoints/<step>` holds params, the rest of the state, and a JSON meta.
 
-Orbax does not notice a flipped byte, so meta keeps a sha256 for every array, checked whenever it is read. A released model is a folder with the same params and a card.json in place of meta.
+Orbax does not notice a flipped byte, so meta keeps a sha256 for every array, checked whenever it is read. A
+released model is a folder with the same params and a card.json in place of meta.
 """
 
 import hashlib
