@@ -144,7 +144,7 @@ def test_a_stop_signal_saves_and_a_restart_ends_as_the_unbroken_run(smoke_run, t
     )
     _wait_for_step(tmp_path, 3)
     process.send_signal(number)
-    _, said = process.communicate(timeout=120)
+    _, said = process.communicate(timeout=300)
     assert process.returncode == code, said
     assert run(*flags, cwd=tmp_path).returncode == 0
     assert params_of(tmp_path) == params_of(smoke_run)
@@ -166,7 +166,7 @@ def test_a_killed_run_resumes_and_ends_bit_equal(smoke_run, tmp_path, kill_at):
 
 def _wait_for_step(workdir: Path, step: int) -> None:
     """Returns when the run in `workdir` has logged a training step."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline:
         path = workdir / "metrics.jsonl"
         if path.exists() and path.read_text().count('"train"') >= step:

@@ -149,12 +149,18 @@ def test_gradient_norm_is_that_of_the_gradient(three_steps):
         np.testing.assert_allclose(metrics["gradient_norm"], np.sqrt(sum(squares)), rtol=1e-5)
 
 
-def test_pen_is_remembered_as_a_running_mean(three_steps):
-    """Means of 1, 2, 3 steps: the first is the first batch's pen, and each lies in the pen's range."""
-    pens = np.array([state.brush for state, _ in three_steps])
-    for values, low, high in zip(pens.T, (0.005, 0.1, 0.1), (0.04, 0.9, 1.5), strict=True):
-        assert np.all((values > low) & (values < high))
-    assert np.all(pens[0] != pens[1])
+@pytest.mark.parametrize(("step", "memory"), [(0, 0.0), (1, 0.5), (3, 0.75), (1000, 0.99)])
+def test_pen_is_remembered_as_a_running_mean(run, start, resident, step, memory):
+    """The mean of all steps, then of the last hundred or so: told by what an old pen still weighs."""
+    at_step = start._replace(step=np.int32(step))
+    remembered = []
+    for value in (0, 1):
+        pen = BrushParams(*(np.float32(value),) * 3)
+        ((state, _),) = run(at_step._replace(brush=pen), resident, 1)
+        remembered.append(np.array(state.brush))
+    np.testing.assert_allclose(remembered[1] - remembered[0], memory, atol=1e-6)
+    new = remembered[0] / (1 - memory)
+    assert np.all((new > [0.005, 0.1, 0.1]) & (new < [0.04, 0.9, 1.5]))
 
 
 def test_two_steps_a_call_equal_two_calls(run, start, resident, three_steps):
