@@ -80,10 +80,12 @@ def load(name_or_dir: str | Path) -> Model:
     """
     path = checkpoint.find(str(name_or_dir), RELEASED)
     meta = checkpoint.read_meta(path)
-    config = ModelConfig(**meta["config"]["model"])
-    params = checkpoint.read_params(path, config, meta)
-    brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})
-    return Model(config, params, brush, meta)
+    try:
+        config = ModelConfig(**meta["config"]["model"])
+        brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})
+    except (KeyError, TypeError) as error:
+        raise BadInput(f"{path} does not describe a model of this version ({error})") from error
+    return Model(config, checkpoint.read_params(path, config, meta), brush, meta)
 
 
 def _check_images(images: Array, size: int) -> np.ndarray:

@@ -25,6 +25,8 @@ def main(_: list[str]) -> None:
         stopped_by = _run()
     except BadInput as error:
         command_line.refuse(error)
+    except KeyboardInterrupt:  # before there was anything to save
+        sys.exit(130)
     if stopped_by:
         sys.exit(128 + stopped_by)
 

@@ -55,7 +55,7 @@ class MetricWriter:
     def training(self, step: int) -> None:
         """Writes the means of the metrics added since the last call, and the speed."""
         added = jax.device_get(self._since_last)
-        metrics = {name: float(np.mean([one[name] for one in added])) for name in added[0]}
+        metrics = {name: _mean_of_finite([one[name] for one in added]) for name in added[0]}
         self._since_last = []
         now = time.monotonic()
         speed = (step - self._last_step) * self._batch_size / max(now - self._last_time, 1e-9)
@@ -72,7 +72,7 @@ class MetricWriter:
         self._last_time = time.monotonic()
 
     def _write(self, kind: str, step: int, metrics: dict[str, float]) -> None:
-        rounded = {name: float(f"{value:.6g}") for name, value in metrics.items()}
+        rounded = {name: float(f"{value:.6g}") for name, value in metrics.items() if np.isfinite(value)}
         seconds = round(self._seconds_before + time.monotonic() - self._started, 1)
         self._lines.write(json.dumps({"step": step, "kind": kind, "seconds": seconds, **rounded}) + "\n")
         self._lines.flush()
@@ -81,6 +81,12 @@ class MetricWriter:
         if self._bar.disable or kind == "held_out":
             text = ", ".join(f"{name} {value:g}" for name, value in rounded.items())
             logging.info("step %d %s: %s", step, kind.replace("_", " "), text)
+
+
+def _mean_of_finite(values: list[np.ndarray]) -> float:
+    """Skipped steps have no finite loss; NaN if no step has."""
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.mean(finite)) if finite else float("nan")
 
 
 def read_lines(workdir: Path) -> list[dict[str, Any]]:

@@ -9,10 +9,11 @@ from absl import logging
 
 from dood_jax import figures
 from dood_jax.data import sampler
+from dood_jax.errors import BadInput
 from dood_jax.model import networks
 from dood_jax.training import datasets, evaluation, parallel
 from dood_jax.training.checkpoint import Checkpoints
-from dood_jax.training.config import Config
+from dood_jax.training.config import Config, TrainingConfig
 from dood_jax.training.logging import MetricWriter
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.signals import StopSignals
@@ -39,6 +40,7 @@ def train(config: Config, workdir: Path) -> int | None:
     with Checkpoints(workdir) as checkpoints, StopSignals() as signals:
         state = checkpoints.restore_latest(config, state) or state
         step = int(state.step)
+        _require_whole_calls(training, step)
         logging.info("%d parameters, from step %d to %d", networks.count(state.params), step, training.steps)
         with MetricWriter(workdir, step, training.steps, training.batch_size) as writer:
             while step < training.steps and signals.received is None:
@@ -53,6 +55,15 @@ def train(config: Config, workdir: Path) -> int | None:
                     checkpoints.save(config, state)
             checkpoints.save(config, state)
         return signals.received
+
+
+def _require_whole_calls(training: TrainingConfig, step: int) -> None:
+    """A run is resumed only where calls of several steps meet its end and all that happens between."""
+    if step % training.steps_per_call:
+        raise BadInput(
+            f"training.steps_per_call={training.steps_per_call} does not divide step {step}, where this run"
+            " goes on; give training.steps_per_call=1"
+        )
 
 
 def _pictures(config: Config) -> tuple[np.ndarray, sampler.Sampler]:
