@@ -30,6 +30,7 @@ class Model:
     params: Params
     brush: BrushParams  # scalars
     meta: dict[str, Any]
+    name: str = ""  # by which it was loaded
 
     def infer(
         self, images: Array, key: Array | int = 0, num_particles: int = 1, num_strokes: int | None = None
@@ -85,7 +86,7 @@ def load(name_or_dir: str | Path) -> Model:
         brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})
     except (KeyError, TypeError) as error:
         raise BadInput(f"{path} does not describe a model of this version ({error})") from error
-    return Model(config, checkpoint.read_params(path, config, meta), brush, meta)
+    return Model(config, checkpoint.read_params(path, config, meta), brush, meta, str(name_or_dir))
 
 
 def _check_images(images: Array, size: int) -> np.ndarray:

@@ -11,8 +11,8 @@ from dood_jax.errors import BadInput
 
 def refuse(error: Exception | str) -> None:
     """One line on stderr, exit code 2."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    sys.stderr.write(f"dood_jax: {lines[0]}\n")
+    said = " ".join(str(error).split()) or type(error).__name__
+    sys.stderr.write(f"dood_jax: {said}\n")
     sys.exit(2)
 
 
@@ -25,10 +25,8 @@ def parse_flags(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         refuse(error)
-    except (AttributeError, KeyError) as error:
-        refuse(_explain_missing_key(error, argv))
     except Exception as error:  # a config file is a program and may raise anything
-        refuse(f"the config file cannot be used ({type(error).__name__}: {error}); mend it")
+        refuse(_explain(error, argv))
     _refuse_missing_config(argv)
     if rest[1:]:
         refuse(f"argument {rest[1]!r} is not a flag; see --help")
@@ -45,15 +43,16 @@ def writable(workdir: Path) -> Path:
         raise BadInput(f"--workdir={workdir} cannot be written ({error.strerror}); give another") from error
 
 
-def _explain_missing_key(error: Exception, argv: list[str]) -> str:
-    """Which `--config.key` names nothing; or that the config file has no `get_config`."""
+def _explain(error: Exception, argv: list[str]) -> str:
+    """Which `--config.key` names nothing, or what is wrong with the config file."""
     key = str(error).strip("\"'").split("'")[0]
-    given = [
-        flag for flag in argv if flag.startswith("--config.") and key in flag.partition("=")[0].split(".")
-    ]
-    if given:
-        return f"{given[0]}: the config has no key {key!r}; its keys are those of dood_jax/training/config.py"
-    return f"the config file cannot be used ({error}); it needs a function get_config()"
+    overrides = [flag for flag in argv if flag.startswith("--config.")]
+    named = [flag for flag in overrides if key in flag.partition("=")[0].split(".")]
+    if named and isinstance(error, AttributeError | KeyError):
+        return f"{named[0]}: the config has no key {key!r}; its keys are those of dood_jax/training/config.py"
+    if "'get_config'" in str(error):
+        return f"the config file cannot be used ({error}); it needs a function get_config()"
+    return f"the config file cannot be used ({type(error).__name__}: {error}); mend it"
 
 
 def _refuse_missing_config(argv: list[str]) -> None:

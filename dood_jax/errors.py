@@ -5,6 +5,11 @@ class BadInput(ValueError):
     """A value that cannot be used; the message names the value received and the remedy."""
 
 
+def first_line(error: Exception) -> str:
+    """What an error says, cut to its first line; its kind if it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 def require_choice(key: str, value: str, choices: tuple[str, ...]) -> str:
     """The value, or BadInput listing the choices."""
     if value not in choices:
@@ -16,4 +21,11 @@ def require_at_least(key: str, value: float, least: float) -> float:
     """The value, or BadInput naming the least that will do; NaN is refused."""
     if not value >= least:
         raise BadInput(f"{key}={value} is too small; give at least {least}")
+    return value
+
+
+def require_seed(key: str, value: int) -> int:
+    """The value, or BadInput if it is no 32-bit seed."""
+    if not 0 <= value < 2**32:
+        raise BadInput(f"{key}={value} is no seed; give one from 0 to 2^32 - 1")
     return value

@@ -40,7 +40,7 @@ def _run() -> int | None:
     workdir = command_line.writable(Path(_WORKDIR.value or f"runs/{Path(config_file).stem}"))
     from dood_jax.training import compilation, logging  # only now: jax takes a second to import
 
-    logging.log_to_stderr()
+    logging.hold_log()
     compilation.keep_compiled_programs()
     if _MODE.value == "train":
         from dood_jax.training import loop

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dood_jax.data.dataset import Dataset
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, first_line
 
 _ATTRIBUTES = ("alphabet", "character", "drawer", "char_id", "source", "source_index")
 _NAME_LISTS = {"classes": "classes", "alphabet_names": "alphabets", "source_names": "source_names"}
@@ -65,7 +65,7 @@ def read_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
                 found[name] = arrays[name]
     except Exception as error:  # zip, zlib and numpy each raise kinds of their own
         raise BadInput(
-            f"{path} is not a readable npz with arrays {' and '.join(needed)} ({_first_line(error)});"
+            f"{path} is not a readable npz with arrays {' and '.join(needed)} ({first_line(error)});"
             " copy it anew"
         ) from error
     return found
@@ -80,7 +80,3 @@ def unpack_bits(path: Path, packed: np.ndarray, shape: tuple[int, int]) -> np.nd
             " to bits; copy it anew"
         )
     return np.unpackbits(packed, axis=1, count=pixels).reshape(-1, *shape) * np.uint8(255)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

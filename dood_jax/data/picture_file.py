@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 
@@ -23,7 +23,7 @@ def read(path: Path, size: int) -> np.ndarray:
             picture = ImageOps.exif_transpose(opened)
             ink = _without_transparency(picture) if picture.has_transparency_data else _grey(picture)
     except Exception as error:  # Pillow raises kinds of its own for each format
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        said = first_line(error)
         raise BadInput(f"{path} cannot be read as a picture ({said}); mend it or take it out") from error
     if min(ink.shape) == 0:
         raise BadInput(f"{path} has no pixels; take it out")

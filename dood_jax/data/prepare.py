@@ -11,7 +11,7 @@ from dood_jax.data import omniglot, pack
 from dood_jax.data import quickdraw_categories as categories_of_quickdraw
 from dood_jax.data.catalog import CATALOG, SPLITS
 from dood_jax.data.dataset import Dataset
-from dood_jax.errors import BadInput, require_at_least, require_choice
+from dood_jax.errors import BadInput, first_line, require_at_least, require_choice
 
 _FILES_NAMED = 4  # in a message, at most
 
@@ -135,7 +135,7 @@ def main() -> None:
     try:
         print(prepare(**vars(parser.parse_args())))
     except BadInput as error:
-        sys.stderr.write(f"dood_jax: {str(error).splitlines()[0]}\n")
+        sys.stderr.write(f"dood_jax: {first_line(error)}\n")
         sys.exit(2)
 
 

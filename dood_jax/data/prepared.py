@@ -12,7 +12,7 @@ import numpy as np
 from dood_jax.data import omniglot, quickdraw
 from dood_jax.data.catalog import CATALOG, SPLITS
 from dood_jax.data.dataset import Dataset, take
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, first_line
 
 _INFO = "dataset_info.json"
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
@@ -112,7 +112,7 @@ def read(prepared: Prepared, name: str, split: str, categories: tuple[str, ...] 
     except BadInput:
         raise
     except Exception as error:  # array_record and protobuf raise kinds of their own
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        said = first_line(error)
         raise BadInput(
             f"{prepared.path} cannot be read as a prepared {name} {split} set ({said}); delete it and prepare"
             f" it anew: python -m dood_jax.data.prepare --name={name}"

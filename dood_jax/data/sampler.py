@@ -19,12 +19,17 @@ from dood_jax.types import Array
 
 Sampler = Callable[[Array, Array, Array], Array]  # (pictures on the device, row, key) -> [H, W] picture, 0..1
 
-_SHUFFLES = 2**32 - 1  # sets their keys apart from those of examples, whose steps stay below
+_STREAMS = ("examples", "shuffles", "parameters", "evaluation")
+
+
+def stream(seed: int, purpose: str) -> Array:
+    """The key of one purpose of a seed; no two purposes share any key."""
+    return jax.random.fold_in(jax.random.key(seed), _STREAMS.index(purpose))
 
 
 def example_keys(seed: int, step: Array, indices: Array) -> Array:
     """[B] keys of the examples with [B] global indices at a step."""
-    step_key = jax.random.fold_in(jax.random.key(seed), step)
+    step_key = jax.random.fold_in(stream(seed, "examples"), step)
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(step_key, indices)
 
 
@@ -45,7 +50,7 @@ def rows(seed: int, step: Array, indices: Array, batch_size: int, size: int) -> 
         raise BadInput(
             f"training.batch_size={batch_size} times {size} pictures is not below 2^32; take fewer of either"
         )
-    key = jax.random.fold_in(jax.random.key(seed), np.uint32(_SHUFFLES))
+    key = stream(seed, "shuffles")
 
     def row(index):
         epoch, position = _place(step, index, batch_size, size)

@@ -17,7 +17,7 @@ from dood_jax.data import quickdraw_categories as categories_of_quickdraw
 from dood_jax.data.catalog import CATALOG, FOLDER, NAMES, SPLITS, SYNTHETIC, require_fitting, require_name
 from dood_jax.data.dataset import Dataset
 from dood_jax.data.resize import resize
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, first_line
 
 _CACHE_FORMAT = 1  # to be raised when the same files shall give other arrays
 _TFDS_DEFAULT = "~/tensorflow_datasets"
@@ -148,7 +148,7 @@ def _download(wanted: Wanted, directory: Path) -> Source:
         )
         download.prepare(builder)
     except Exception as error:  # of the network, of the disk, of TFDS
-        said = (str(error).splitlines() or [type(error).__name__])[0]
+        said = first_line(error)
         raise BadInput(f"{missing}, then downloading failed: {said}; {remedy}") from error
     found = prepared.find(directory, name, split, wanted.categories)
     if found:

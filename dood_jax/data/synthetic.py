@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 
 from dood_jax.geometry import bezier
 from dood_jax.rendering import brushes, compositing
@@ -92,7 +93,8 @@ def _picture(points, presence, ink_width, ink_slope, image_size, key) -> Array:
     level = jax.random.uniform(key_level, minval=0.9, maxval=1.3)
     sharp = jnp.clip(level * (jax.vmap(ink)(points) * presence[:, None, None]).sum(0), 0, 1)
     soften = jnp.asarray(_through_native_size(image_size))
-    return jnp.where(jax.random.bernoulli(key_resample), jnp.clip(soften @ sharp @ soften.T, 0, 1), sharp)
+    soft = jnp.einsum("ij,jk,lk->il", soften, sharp, soften, precision=lax.Precision.HIGHEST)
+    return jnp.where(jax.random.bernoulli(key_resample), jnp.clip(soft, 0, 1), sharp)
 
 
 def _through_native_size(size: int) -> np.ndarray:

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import distrax
+import jax.numpy as jnp
 
 from dood_jax.types import Array
 
@@ -19,9 +20,10 @@ def _distribution(gaussian: Gaussian) -> distrax.Distribution:
     return distrax.Independent(normal, reinterpreted_batch_ndims=gaussian.mean.ndim)
 
 
-def sample_and_log_prob(gaussian: Gaussian, key: Array) -> tuple[Array, Array]:
-    """A reparametrised sample of the event's shape and its [] log-density; consumes the key."""
-    return _distribution(gaussian).sample_and_log_prob(seed=key)
+def sample_and_log_prob(gaussian: Gaussian, noise: Array) -> tuple[Array, Array]:
+    """The sample mean + scale * noise for standard normal noise of its shape, and its [] log-density."""
+    sample = gaussian.mean + gaussian.scale * noise
+    return sample, (distrax.Normal(0.0, 1.0).log_prob(noise) - jnp.log(gaussian.scale)).sum()
 
 
 def log_prob(gaussian: Gaussian, value: Array) -> Array:

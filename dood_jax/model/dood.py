@@ -11,7 +11,7 @@ from jax import lax
 from dood_jax.model import guidance
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Networks, Params, bind
-from dood_jax.model.posterior import posterior_step
+from dood_jax.model.posterior import StrokeNoise, posterior_step, stroke_noise
 from dood_jax.model.prior import prior_log_probs, prior_sample
 from dood_jax.model.renderer import make_renderer
 from dood_jax.model.state import StrokeState, advance_hidden, initial_state
@@ -22,11 +22,12 @@ from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents
 def init(config: ModelConfig, key: Array) -> Params:
     """Fresh parameters, float32; consumes the key."""
     key_params, key_noise = jax.random.split(key)
+    noise = stroke_noise(key_noise, config.num_points)
     blank = jnp.zeros((config.image_size, config.image_size))
 
     def call_every_network(nets: Networks) -> None:
         target = guidance.prepare(nets, blank)
-        _draw_stroke(nets, target, initial_state(config), jnp.ones((), bool), key_noise, True)
+        _draw_stroke(nets, target, initial_state(config), jnp.ones((), bool), noise, True)
         nets.likelihood.from_map()
 
     return nn.init(call_every_network, Networks(config))(key_params)["params"]
@@ -62,8 +63,9 @@ def draw(
 
     is_first = jnp.arange(num_strokes) == 0
     keys = jax.random.split(key, num_strokes)
+    noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
     unroll = min(config.unroll, num_strokes)
-    final, drawing = lax.scan(step, initial_state(config), (is_first, keys), unroll=unroll)
+    final, drawing = lax.scan(step, initial_state(config), (is_first, noise), unroll=unroll)
     return drawing._replace(brush=drawing.brush._replace(canvas_slope=final.canvas_slope))
 
 
@@ -72,14 +74,14 @@ def _draw_stroke(
     target: guidance.Target,
     state: StrokeState,
     is_first: Array,
-    key: Array,
+    noise: StrokeNoise,
     hold_presence: bool,
 ) -> tuple[StrokeState, Drawing]:
     """One stroke: look at the canvas, decide, draw, and weigh the stroke under the prior."""
     canvas = state.canvas
     observation = guidance.observe(nets, target, canvas)
     state = advance_hidden(nets, state, observation.canvas_features)
-    step = posterior_step(nets, target, observation, state, key, hold_presence)
+    step = posterior_step(nets, target, observation, state, noise, hold_presence)
     prior = prior_log_probs(
         nets, state, observation.canvas_features, step.glimpse.canvas_features, step.stroke
     )

@@ -9,6 +9,7 @@ import functools
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax import lax
 
 from dood_jax.distributions.bounded import bounded
 from dood_jax.types import Array
@@ -67,7 +68,8 @@ def _weigh_features(weights: Array, canvas: Array) -> Array:
 def _blur(canvas: Array, deviation: float) -> Array:
     """Gaussian blur, zero outside the picture: one matrix product along each axis."""
     rows, columns = (_blur_matrix(size, deviation) for size in canvas.shape[-2:])
-    return jnp.matmul(jnp.matmul(rows, canvas), columns.T)
+    product = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
+    return product(product(rows, canvas), columns.T)
 
 
 @functools.lru_cache

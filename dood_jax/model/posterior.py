@@ -13,6 +13,22 @@ from dood_jax.networks import heads
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 
 
+class StrokeNoise(NamedTuple):
+    """The randomness of one stroke."""
+
+    presence: Array  # [] uniform in 0..1
+    layout: Array  # [4] standard normal
+    control_points: Array  # [P, 2] standard normal
+
+
+def stroke_noise(key: Array, num_points: int) -> StrokeNoise:
+    """Draws the randomness of one stroke; consumes the key."""
+    key_presence, key_latents = jax.random.split(key)
+    latents = jax.random.normal(key_latents, (4 + 2 * num_points,))
+    presence = jax.random.uniform(key_presence)
+    return StrokeNoise(presence, latents[:4], latents[4:].reshape(num_points, 2))
+
+
 class PosteriorStep(NamedTuple):
     """A stroke sampled from the posterior."""
 
@@ -27,25 +43,22 @@ def posterior_step(
     target: guidance.Target,
     observation: guidance.Observation,
     state: StrokeState,
-    key: Array,
+    noise: StrokeNoise,
     hold_presence: bool,
 ) -> PosteriorStep:
     """Samples one stroke given target, canvas and the recurrent states, already advanced.
 
-    With `hold_presence` the bit stays on, for objectives that sum over stopping times; consumes the key.
+    With `hold_presence` the bit stays on, for objectives that sum over stopping times.
     """
-    key_presence, key_layout, key_stroke = jax.random.split(key, 3)
     image_features, ratio = observation.image_features, observation.residual_ratio
     on, off = presence.log_probs(nets.posterior_presence([image_features, ratio])[0])
-    bit = (
-        jnp.ones(()) if hold_presence else jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
-    )
+    bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(jnp.float32)
     layout_params = heads.layout_gaussian(nets.posterior_layout([state.layout_hidden, image_features, ratio]))
-    layout, log_q_layout = gaussian.sample_and_log_prob(layout_params, key_layout)
+    layout, log_q_layout = gaussian.sample_and_log_prob(layout_params, noise.layout)
     glimpse = guidance.look(nets, target, state.canvas, layout)
     seen = [state.stroke_hidden, glimpse.features]
     stroke_params = heads.stroke_gaussian(nets.posterior_stroke(seen))
-    control_points, log_q_stroke = gaussian.sample_and_log_prob(stroke_params, key_stroke)
+    control_points, log_q_stroke = gaussian.sample_and_log_prob(stroke_params, noise.control_points)
     pen = nets.brush([*seen, layout])
     brush = BrushParams(
         ink_width=heads.ink_width(pen[0]),

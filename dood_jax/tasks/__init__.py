@@ -9,13 +9,13 @@ from dood_jax import api
 from dood_jax.errors import BadInput
 from dood_jax.tasks import likelihood, reconstruction, release
 from dood_jax.training.config import Config, resolve
+from dood_jax.training.logging import show_log
 
 TASKS: dict[str, Callable] = {
     "likelihood": likelihood.run,
     "reconstruction": reconstruction.run,
     "release": release.run,
 }
-DEFAULT = "likelihood,reconstruction"
 
 
 def evaluate(settings: dict, overrides: dict, names: str, checkpoint: str, workdir: Path) -> None:
@@ -34,6 +34,7 @@ def evaluate(settings: dict, overrides: dict, names: str, checkpoint: str, workd
             raise BadInput(f"--task={name} is not known; choose from {', '.join(sorted(TASKS))}")
     model = api.load(checkpoint)
     config = _with_model_of(model, settings, overrides)
+    show_log()
     for name in tasks:
         values = TASKS[name](model, config, workdir)
         logging.info("%s of %s on %s: %s", name, checkpoint, config.data.name, values)
@@ -44,7 +45,7 @@ def _with_model_of(model: api.Model, settings: dict, overrides: dict) -> Config:
     stored = {f"model.{key}": value for key, value in model.meta["config"]["model"].items()}
     stored["data.image_size"] = stored.pop("model.image_size")
     for key, value in overrides.items():
-        if key in stored and stored[key] != value:
+        if key in stored and key != "model.unroll" and stored[key] != value:
             raise BadInput(f"--config.{key}={value} contradicts the checkpoint, which has {stored[key]}")
     data = {**settings["data"], "image_size": model.config.image_size}
     model_settings = {

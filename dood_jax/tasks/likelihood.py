@@ -16,7 +16,8 @@ def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
     """Measures a model on `data.name` and writes `likelihood-<dataset>.json`."""
     started = time.monotonic()
     images = evaluation.held_out_images(config.data, config.evaluation)
-    keys = evaluation.example_keys(jax.random.key(config.evaluation.seed), len(images))
+    blank = evaluation.blank_canvas_log_likelihood(config.data, images)
+    keys = evaluation.held_out_keys(config.evaluation, len(images))
     devices = jax.local_devices()
     measured = evaluation.bound(model.config, model.params, images, keys, config.evaluation, devices)
     summary = measured.summary()
@@ -25,7 +26,7 @@ def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
             "mean": summary["log_likelihood"],
             "stderr": summary["stderr"],
         },
-        "blank_canvas": evaluation.blank_canvas_log_likelihood(config.data, images),
+        "blank_canvas": blank,
         "elbo": summary["elbo"],
         "effective_samples": summary["effective_samples"],
     }

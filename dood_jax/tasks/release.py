@@ -3,6 +3,7 @@
 The held-out bound is measured in 32 and in 16 bits, so that the card tells what the small form costs.
 """
 
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,25 @@ import jax
 import numpy as np
 
 from dood_jax.api import Model
+from dood_jax.errors import BadInput
 from dood_jax.tasks import results
-from dood_jax.training import checkpoint, evaluation
+from dood_jax.training import checkpoint, evaluation, parallel
 from dood_jax.training import logging as run_logging
 from dood_jax.training.config import Config
+
+_LOCAL_FLAGS = ("--workdir", "--config.data.dir")
 
 
 def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
     """Writes `workdir/release` (parameters and card.json) of the run in `workdir`."""
+    if "arguments" not in model.meta:
+        raise BadInput("--task=release takes a run's checkpoint; this one is released already")
     started = time.monotonic()
     rounded = jax.tree_util.tree_map(
         lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), model.params
     )
     images = evaluation.held_out_images(config.data, config.evaluation)
-    keys = evaluation.example_keys(jax.random.key(config.evaluation.seed), len(images))
+    keys = evaluation.held_out_keys(config.evaluation, len(images))
     devices = jax.local_devices()
     full, small = (
         evaluation.bound(model.config, params, images, keys, config.evaluation, devices).summary()
@@ -37,16 +43,22 @@ def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
         **{name: round(value, 4) for name, value in small.items()},
         "cost_of_16_bits": round(full["log_likelihood"] - small["log_likelihood"], 4),
     }
-    lines = [line for line in run_logging.read_lines(workdir) if line["step"] <= model.meta["step"]]
-    origin = dict(model.meta)
-    command = ["python -m dood_jax.main", *origin.pop("arguments")]
-    card = {
-        **origin,
-        "command": " ".join(command),
-        "seconds": lines[-1]["seconds"] if lines else None,
-        "device": results.device_name(),
-        "metrics": values,
-    }
+    card = {**_origin(model, workdir), "metrics": values}
     checkpoint.release(model.params, card, workdir / "release")
     results.write(workdir, "release", values, config, model, len(images), started)
     return values
+
+
+def _origin(model: Model, workdir: Path) -> dict[str, Any]:
+    """Settings, command, time and device of the training; no folder of the machine it ran on."""
+    meta = dict(model.meta)
+    arguments = [one for one in meta.pop("arguments") if not one.startswith(_LOCAL_FLAGS)]
+    lines = [line for line in run_logging.read_lines(workdir) if line["step"] <= meta["step"]]
+    config = {**meta["config"], "data": {**meta["config"]["data"], "dir": None}}
+    return {
+        **meta,
+        "config": config,
+        "command": shlex.join(["python", "-m", "dood_jax.main", *arguments]),
+        "seconds": lines[-1]["seconds"] if lines else None,
+        "device": meta.get("device", parallel.device_name()),
+    }

@@ -7,9 +7,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-import jax
-
 from dood_jax.api import Model
+from dood_jax.training import parallel
 from dood_jax.training.config import Config
 
 _VERSIONED = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
@@ -29,14 +28,14 @@ def write(
         "task": task,
         "values": values,
         "config": config.as_dict(),
-        "checkpoint": model.meta.get("name", "run"),
+        "checkpoint": model.name,
         "step": model.meta["step"],
         "dataset": config.data.name,
         "split": "test",
         "n": count,
         "seed": config.evaluation.seed,
         "commit": model.meta["commit"],
-        "device": device_name(),
+        "device": parallel.device_name(),
         "seconds": round(time.monotonic() - started, 2),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
     }
@@ -47,11 +46,3 @@ def write(
     whole.write_text(json.dumps(record, indent=1) + "\n")
     os.replace(whole, path)
     return path
-
-
-def device_name() -> str:
-    """What the numbers were made on, as in `2 x NVIDIA H100` or `cpu (2 cores)`."""
-    devices = jax.devices()
-    if devices[0].platform == "cpu":
-        return f"cpu ({os.cpu_count()} cores)"
-    return f"{len(devices)} x {devices[0].device_kind}"

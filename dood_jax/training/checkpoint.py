@@ -17,11 +17,12 @@ import numpy as np
 import orbax.checkpoint as ocp
 from absl import logging
 
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, first_line
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
 from dood_jax.training.config import Config
+from dood_jax.training.parallel import device_name
 from dood_jax.training.state import TrainState
 
 FORMAT = 1
@@ -58,7 +59,8 @@ class Checkpoints:
             state=ocp.args.StandardSave(rest),
             meta=ocp.args.JsonSave(_meta(config, state)),
         )
-        self._manager.save(step, args=items)
+        if not self._manager.save(step, args=items):
+            raise RuntimeError(f"{self._directory} did not take checkpoint {step}")
 
     def restore_latest(self, config: Config, template: TrainState) -> TrainState | None:
         """The newest state that is whole, or None if there is none; damaged ones are passed over, loudly.
@@ -66,16 +68,26 @@ class Checkpoints:
         Raises BadInput for a run of another model, or if every checkpoint is damaged.
         """
         steps = sorted(self._manager.all_steps(), reverse=True)
+        damaged: list[int] = []
         for step in steps:
             try:
                 meta = read_meta(self._directory / str(step))
-                _check_same_model(meta, config.model, self._directory)
-                return self._restore(step, meta, template)
+                _check_same_run(meta, config, self._directory)
+                state = self._restore(step, meta, template)
+                self._set_aside(damaged)
+                return state
             except _Damaged as error:
                 logging.warning("checkpoint %d is damaged (%s); trying the one before", step, error)
+                damaged.append(step)
         if steps:
             raise BadInput(f"no checkpoint in {self._directory} is readable; move it away to start afresh")
         return None
+
+    def _set_aside(self, damaged: list[int]) -> None:
+        """Renames damaged steps: Orbax saves nothing at or below the newest step that it sees."""
+        for step in damaged:
+            (self._directory / str(step)).rename(self._directory / f"damaged-{step}")
+        self._manager.reload()
 
     def _restore(self, step: int, meta: dict, template: TrainState) -> TrainState:
         items = ocp.args.Composite(
@@ -85,10 +97,9 @@ class Checkpoints:
         try:
             restored = self._manager.restore(step, args=items)
         except Exception as error:  # Orbax raises many kinds
-            raise _Damaged(str(error).splitlines()[0]) from error
+            raise _Damaged(first_line(error)) from error
         _verify(restored["params"], meta)
-        if ".step" in meta["sha256"]:  # the first checkpoints had sums for their parameters only
-            _verify(restored["state"], meta)
+        _verify(restored["state"], meta)
         return restored["state"]._replace(params=restored["params"])
 
 
@@ -104,6 +115,8 @@ def read_meta(path: Path) -> dict[str, Any]:
                 meta = json.loads((path / name).read_text())
             except (ValueError, OSError) as error:
                 raise _Damaged(f"{path / name} is not readable JSON; the checkpoint is damaged") from error
+            if not isinstance(meta, dict):
+                raise _Damaged(f"{path / name} holds no settings; the checkpoint is damaged")
             if meta.get("format") != FORMAT:
                 raise BadInput(f"{path} has format {meta.get('format')}; this version reads {FORMAT}")
             return meta
@@ -123,8 +136,7 @@ def read_params(path: Path, model: ModelConfig, meta: dict[str, Any]) -> Params:
     except _Damaged as error:
         raise BadInput(f"{path} is damaged: {error}") from error
     except Exception as error:  # Orbax raises many kinds
-        first = (str(error).splitlines() or [type(error).__name__])[0]
-        raise BadInput(f"{path} cannot be read as this model: {first[:200]}") from error
+        raise BadInput(f"{path} cannot be read as this model: {first_line(error)[:200]}") from error
     return jax.tree_util.tree_map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
 
 
@@ -133,6 +145,8 @@ def release(params: Params, meta: dict[str, Any], path: Path) -> None:
     small = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16), params)
     with ocp.StandardCheckpointer() as writer:
         writer.save((path / "params").resolve(), small, force=True)
+    for marker in path.glob("params/**/commit_success.txt"):
+        marker.unlink()  # names the folder it was written in; nothing reads it
     card = {**meta, "format": FORMAT, "dtype": "float16", "sha256": _checksums(small)}
     (path / _CARD_FILE).write_text(json.dumps(card, indent=1) + "\n")
 
@@ -145,6 +159,7 @@ def _meta(config: Config, state: TrainState) -> dict[str, Any]:
         "brush": {name: float(value) for name, value in state.brush._asdict().items()},
         "arguments": sys.argv[1:],
         "commit": _commit(),
+        "device": device_name(),
         "dtype": "float32",
         "sha256": {**_checksums(state.params), **_checksums(state._replace(params=()))},
     }
@@ -182,19 +197,26 @@ def _abstract(tree: Any) -> Any:
     )
 
 
-def _check_same_model(meta: dict[str, Any], model: ModelConfig, directory: Path) -> None:
-    for key, value in meta["config"]["model"].items():
-        wanted = getattr(model, key, None)
-        if key != "unroll" and wanted != value:
+def _check_same_run(meta: dict[str, Any], config: Config, directory: Path) -> None:
+    """A run goes on with the model, the pictures and the seed it began with."""
+    stored, given = meta["config"], config.as_dict()
+    fixed = [("model", key) for key in stored["model"] if key != "unroll"]
+    fixed += [("data", "name"), ("training", "seed")]
+    for group, key in fixed:
+        value, wanted = stored[group].get(key), given[group].get(key)
+        if wanted != value:
             raise BadInput(
-                f"{directory} holds a model with model.{key}={value!r}, not {wanted!r};"
+                f"{directory} holds a run with {group}.{key}={value!r}, not {wanted!r};"
                 " give another --workdir or the same settings"
             )
 
 
 def _commit() -> str:
     """The commit of the source, or an empty string outside a checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short", "HEAD"]
+    root = Path(__file__).resolve().parents[2]
+    if not (root / ".git").exists():
+        return ""
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=False).stdout.strip()
     except (OSError, subprocess.TimeoutExpired):

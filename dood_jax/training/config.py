@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict, config_dict
 
 from dood_jax.data import catalog, quickdraw_categories
-from dood_jax.errors import BadInput, require_at_least, require_choice
+from dood_jax.errors import BadInput, require_at_least, require_choice, require_seed
 from dood_jax.model.config import ModelConfig
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
@@ -95,6 +95,7 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         """Checks every value."""
+        require_seed("training.seed", self.seed)
         require_choice("training.parallel", self.parallel, ("pmap", "shard_map"))
         for key in (
             "steps",
@@ -125,6 +126,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Checks every value."""
+        require_seed("evaluation.seed", self.seed)
         for key in ("num_images", "num_strokes"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 0)
         for key in ("num_particles", "batch_size"):

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dood_jax.data.sampler import stream
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
@@ -55,10 +56,10 @@ def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:
     the range that models have.
     """
     if data.is_synthetic:
-        training = _synthetic_images(data, _SYNTHETIC_TEST_SEED + 1, _SYNTHETIC_SIZE)
+        mean = _synthetic_images(data, _SYNTHETIC_TEST_SEED + 1, _SYNTHETIC_SIZE).mean(0, dtype=np.float64)
     else:
-        training = datasets.load(data, "train").images / np.float32(255)
-    scale = np.clip(training.mean(0, dtype=np.float64), *SCALE_RANGE)
+        mean = datasets.load(data, "train").images.mean(0, dtype=np.float64) / 255
+    scale = np.clip(mean, *SCALE_RANGE)
     return float((-images / scale - np.log(2 * scale)).sum((1, 2)).mean())
 
 
@@ -66,6 +67,11 @@ def _synthetic_images(data: DataConfig, seed: int, count: int) -> np.ndarray:
     keys = example_keys(jax.random.key(seed), count)
     draw = lambda key: random_drawing(key, data.image_size).image
     return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys))
+
+
+def held_out_keys(evaluation: EvaluationConfig, count: int) -> Array:
+    """[N] keys of the held-out pictures."""
+    return example_keys(stream(evaluation.seed, "evaluation"), count)
 
 
 def example_keys(key: Array, count: int) -> Array:
@@ -103,15 +109,19 @@ def infer(
     batch_size: int,
 ) -> Sketch:
     """Drawings of [N, H, W] pictures: of each picture's particles, the one of highest ELBO."""
-    best = _compiled_infer(model, num_particles, num_strokes)
-    return in_batches(best, params, images, keys, batch_size)
+    devices = tuple(jax.local_devices())
+    best = _compiled_infer(model, num_particles, num_strokes, devices)
+    return in_batches(best, params, images, keys, batch_size, len(devices))
 
 
 def in_batches(
     function: Callable, params: Params, images: np.ndarray, keys: Array, batch_size: int, num_devices: int = 1
 ) -> Any:
-    """Applies (params, [B, H, W], [B] keys) -> [B, ...] to N pictures; every batch has the same size."""
-    size = min(batch_size, len(images))
+    """Applies (params, [B, H, W], [B] keys) -> [B, ...] to N pictures; every batch has the same size.
+
+    Fewer pictures than a batch are padded to a power of two, so that few sizes are ever compiled.
+    """
+    size = min(batch_size, 1 << (len(images) - 1).bit_length())
     size += -size % num_devices
     results = []
     for start in range(0, len(images), size):
@@ -132,13 +142,25 @@ def _compiled_weights(
 
 @functools.lru_cache
 def _compiled_infer(
-    model: ModelConfig, num_particles: int, num_strokes: int
+    model: ModelConfig, num_particles: int, num_strokes: int, devices: tuple[jax.Device, ...]
 ) -> Callable[[Params, Array, Array], Sketch]:
     def one(params, image, key):
         weigh = functools.partial(importance.weigh, model, params, image, num_strokes=num_strokes or None)
-        particles = jax.vmap(weigh)(jax.random.split(key, num_particles))
-        best = jnp.argmax(particles.elbo)
-        drawing = jax.tree_util.tree_map(lambda leaf: leaf[best], particles.drawing)
+        drawing = _best_particle(weigh, jax.random.split(key, num_particles)).drawing
         return Sketch(drawing.strokes, drawing.brush, dood.render(model, drawing.strokes, drawing.brush))
 
-    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+
+
+def _best_particle(weigh: Callable[[Array], importance.Particle], keys: Array) -> importance.Particle:
+    """The particle of highest ELBO among [K] keys; only the best so far is kept."""
+
+    def better(best, key):
+        new = weigh(key)
+        chosen = lambda ours, theirs: jnp.where(new.elbo > best.elbo, ours, theirs)
+        return jax.tree_util.tree_map(chosen, new, best), None
+
+    nothing = jax.tree_util.tree_map(
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(weigh, keys[0])
+    )
+    return jax.lax.scan(better, nothing._replace(elbo=jnp.float32(-jnp.inf)), keys)[0]

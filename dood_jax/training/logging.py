@@ -15,13 +15,42 @@ from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
 _JSON_LINES = "metrics.jsonl"
+_PACKAGE = str(Path(__file__).parents[1])
 
 
-def log_to_stderr() -> None:
-    """Shows the log from INFO; libraries that share absl's log are heard from warnings upward."""
+class _Gate(stdlib_logging.Filter):
+    """Holds our lines back until a run's input has been accepted: bad input is answered by one line alone.
+
+    Libraries that share absl's log are heard from warnings upward.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[stdlib_logging.LogRecord] | None = []
+
+    def filter(self, record: stdlib_logging.LogRecord) -> bool:
+        if not record.pathname.startswith(_PACKAGE):
+            return record.levelno >= stdlib_logging.WARNING
+        if self.held is None:
+            return True
+        self.held.append(record)
+        return False
+
+
+_GATE = _Gate()
+
+
+def hold_log() -> None:
+    """Logs from INFO upward to stderr, but nothing of ours before `show_log`."""
     logging.set_verbosity(logging.INFO)
-    is_ours = lambda record: "dood_jax" in record.pathname or record.levelno >= stdlib_logging.WARNING
-    logging.get_absl_handler().addFilter(is_ours)
+    logging.get_absl_handler().addFilter(_GATE)
+
+
+def show_log() -> None:
+    """Writes what was held back, and from now on everything at once."""
+    held, _GATE.held = _GATE.held or [], None
+    for record in held:
+        logging.get_absl_handler().handle(record)
 
 
 class MetricWriter:
@@ -29,7 +58,9 @@ class MetricWriter:
 
     def __init__(self, workdir: Path, step: int, num_steps: int, batch_size: int) -> None:
         """Opens the files under `workdir`."""
-        self._seconds_before = _keep_lines_until(workdir, step)
+        kept = _keep_lines_until(workdir, step)
+        self._seconds_before = kept[-1]["seconds"] if kept else 0.0
+        self.last_held_out = max((line["step"] for line in kept if line["kind"] == "held_out"), default=-1)
         self._lines = (workdir / _JSON_LINES).open("a")
         self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
         self._bar = tqdm(total=num_steps, initial=step, unit="step", disable=not sys.stderr.isatty())
@@ -69,6 +100,7 @@ class MetricWriter:
     def held_out(self, step: int, metrics: dict[str, float]) -> None:
         """Metrics on held-out pictures."""
         self._write("held_out", step, metrics)
+        self.last_held_out = step
         self._last_time = time.monotonic()
 
     def _write(self, kind: str, step: int, metrics: dict[str, float]) -> None:
@@ -103,10 +135,10 @@ def read_lines(workdir: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def _keep_lines_until(workdir: Path, step: int) -> float:
-    """Drops later lines, so that a resumed run tells each step once; returns the seconds spent until then."""
+def _keep_lines_until(workdir: Path, step: int) -> list[dict[str, Any]]:
+    """Drops later lines, so that a resumed run tells each step once; returns those that stay."""
     kept = [line for line in read_lines(workdir) if line["step"] <= step]
     whole = workdir / (_JSON_LINES + ".tmp")
     whole.write_text("".join(json.dumps(line) + "\n" for line in kept))
     os.replace(whole, workdir / _JSON_LINES)
-    return kept[-1]["seconds"] if kept else 0.0
+    return kept

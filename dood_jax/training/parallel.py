@@ -4,6 +4,7 @@ State and pictures are replicated and carry no device axis; only the batch is sp
 """
 
 import functools
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -80,3 +81,11 @@ def _shard_map(step: Callable, devices: Sequence[jax.Device]) -> Callable:
         check_vma=False,
     )
     return jax.jit(mapped, donate_argnums=0)
+
+
+def device_name() -> str:
+    """What the numbers were made on, as in `2 x NVIDIA H100` or `cpu (2 cores)`."""
+    devices = jax.devices()
+    if devices[0].platform == "cpu":
+        return f"cpu ({os.cpu_count()} cores)"
+    return f"{len(devices)} x {devices[0].device_kind}"

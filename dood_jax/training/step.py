@@ -56,18 +56,24 @@ def _train_step(config, optimizer, sampler, state, pictures, indices, axis_name)
     differentiate = jax.grad(loss, has_aux=True)
     gradient, (metrics, brush) = average(differentiate(state.params, pictures, rows, keys, floor))
     metrics["gradient_norm"] = optax.tree.norm(gradient)
+    finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
+    metrics["skipped"] = jnp.where(finite, 0.0, 1.0)
+    take = functools.partial(_take_step, optimizer, gradient, brush)
+    state = lax.cond(finite, take, lambda state: state._replace(skipped=state.skipped + 1), state)
+    return state._replace(step=state.step + 1), metrics
+
+
+def _take_step(
+    optimizer: optax.GradientTransformation, gradient: Params, brush: BrushParams, state: TrainState
+) -> TrainState:
+    """Moves the parameters and the running mean of pens."""
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.params)
     memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
     remembered = jax.tree_util.tree_map(
         lambda old, new: memory * old + (1 - memory) * new, state.brush, brush
     )
-    updated = (optax.apply_updates(state.params, updates), optimizer_state, remembered)
-    finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
-    kept = (state.params, state.optimizer_state, state.brush)
-    chosen = jax.tree_util.tree_map(lambda new, old: jnp.where(finite, new, old), updated, kept)
-    metrics["skipped"] = jnp.where(finite, 0.0, 1.0)
-    skipped = state.skipped + jnp.where(finite, 0, 1)
-    return TrainState(state.step + 1, *chosen, skipped), metrics
+    params = optax.apply_updates(state.params, updates)
+    return state._replace(params=params, optimizer_state=optimizer_state, brush=remembered)
 
 
 def _loss(

@@ -10,7 +10,13 @@ from dood_jax.distributions import gaussian
 from dood_jax.distributions.gaussian import Gaussian
 
 log_prob = jax.jit(gaussian.log_prob)
-sample_and_log_prob = jax.jit(gaussian.sample_and_log_prob)
+
+
+@jax.jit
+def sample_and_log_prob(distribution, key):
+    noise = jax.random.normal(key, distribution.mean.shape)
+    return gaussian.sample_and_log_prob(distribution, noise)
+
 
 SHAPES = [(4,), (5, 2)]
 
@@ -63,10 +69,3 @@ def test_sample_is_reparametrised():
     np.testing.assert_allclose(gradient.mean, 1, rtol=1e-6)
     noise = (sample - distribution.mean) / distribution.scale
     np.testing.assert_allclose(gradient.scale, noise, rtol=1e-4, atol=1e-4)
-
-
-def test_same_key_gives_the_same_sample_and_another_key_another():
-    distribution = random_gaussian((4,))
-    first, again, other = (sample_and_log_prob(distribution, jax.random.key(seed))[0] for seed in (1, 1, 2))
-    np.testing.assert_array_equal(first, again)
-    assert (np.abs(first - other) > 0).all()
