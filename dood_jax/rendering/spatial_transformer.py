@@ -20,17 +20,21 @@ def warp(pictures: Array, matrix: Array, size: tuple[int, int]) -> Array:
       [C, rows, columns], differentiable in pictures and matrix.
     """
     chex.assert_rank(pictures, 3)
-    channels, height, width = pictures.shape
+    height, width = pictures.shape[1:]
     grid = frames.glimpse_pixels(*size).astype(matrix.dtype)
     places = affine.transform(matrix, jnp.asarray(grid.reshape(-1, 2)))
     column, column_part = _cell(places[:, 0], width)
     row, row_part = _cell(places[:, 1], height)
     stride = width + 3
-    framed = jnp.pad(pictures, ((0, 0), (1, 2), (1, 2))).reshape(channels, -1)
     index = (row + 1) * stride + column + 1
-    upper = _mix(framed[:, index], framed[:, index + 1], column_part)
-    lower = _mix(framed[:, index + stride], framed[:, index + stride + 1], column_part)
-    return _mix(upper, lower, row_part).reshape(channels, *size)
+
+    def read(picture):
+        framed = jnp.pad(picture, ((1, 2), (1, 2))).reshape(-1)
+        upper = _mix(framed[index], framed[index + 1], column_part)
+        lower = _mix(framed[index + stride], framed[index + stride + 1], column_part)
+        return _mix(upper, lower, row_part).reshape(size)
+
+    return jnp.stack([read(picture) for picture in pictures])
 
 
 def glimpse(pictures: Array, layout: Array, size: tuple[int, int]) -> Array:
@@ -46,4 +50,4 @@ def _cell(positions: Array, size: int) -> tuple[Array, Array]:
 
 
 def _mix(first: Array, second: Array, part: Array) -> Array:
-    return first + part[None] * (second - first)
+    return first + part * (second - first)
