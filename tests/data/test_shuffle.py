@@ -83,7 +83,11 @@ def test_more_pictures_and_examples_than_places_are_refused():
         sampler.rows(0, 0, jnp.arange(4), 65536, 65536)
 
 
-def test_shuffles_do_not_take_the_keys_of_examples():
-    before = np.asarray(jax.random.key_data(sampler.example_keys(3, 17, jnp.arange(4))))
-    by_hand = [jax.random.fold_in(jax.random.fold_in(jax.random.key(3), 17), i) for i in range(4)]
-    np.testing.assert_array_equal(before, [jax.random.key_data(key) for key in by_hand])
+def test_no_two_purposes_of_a_seed_share_a_key():
+    bits = lambda key: tuple(np.asarray(jax.random.key_data(key)).tolist())
+    purposes = ("shuffles", "parameters", "evaluation")
+    others = [sampler.stream(3, purpose) for purpose in purposes]
+    folded = [jax.random.fold_in(key, i) for key in others for i in range(20)]
+    examples = [key for step in range(20) for key in sampler.example_keys(3, step, jnp.arange(4))]
+    everything = [bits(key) for key in [*others, *folded, *examples]]
+    assert len(set(everything)) == len(everything)

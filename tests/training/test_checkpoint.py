@@ -149,12 +149,20 @@ def test_torn_meta_sends_the_run_back_to_the_older_checkpoint(run, config, state
     assert_equal_bits(restore(run, config, state), at_step(state, 1))
 
 
-def test_checkpoints_with_sums_for_parameters_only_are_restored(run, config, state):
-    path = run / "checkpoints" / "2" / "meta" / "metadata"
-    meta = json.loads(path.read_text())
-    meta["sha256"] = {name: value for name, value in meta["sha256"].items() if name.startswith("[")}
-    path.write_text(json.dumps(meta))
+def test_a_damaged_newest_checkpoint_is_set_aside_so_that_the_run_saves_again(run, config, state):
+    flip_a_byte_of(run / "checkpoints" / "2" / "params")
+    with Checkpoints(run) as checkpoints:
+        restored = checkpoints.restore_latest(config, state)
+        assert int(restored.step) == 1
+        checkpoints.save(config, at_step(state, 2))
+    assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["1", "2", "damaged-2"]
     assert_equal_bits(restore(run, config, state), at_step(state, 2))
+
+
+def test_another_seed_in_the_same_folder_is_refused(run, config, state):
+    other = dataclasses.replace(config, training=dataclasses.replace(config.training, seed=5))
+    with pytest.raises(BadInput, match=r"training\.seed=\d+, not 5"):
+        restore(run, other, state)
 
 
 def test_a_run_with_no_whole_checkpoint_is_refused(run, config, state, caplog):
