@@ -49,7 +49,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         super().__init__(**options)
 
     def _info(self) -> tfds.core.DatasetInfo:
-        entry = CATALOG[self.library_name()]
+        entry = CATALOG[self.set_name()]
         side = (entry.size, entry.size, 1)
         features = {"image": tfds.features.Image(shape=side, encoding_format="png"), **self._label_features()}
         return tfds.core.DatasetInfo(
@@ -76,14 +76,14 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {"image": _png(data.images[row]), "label": int(data.labels[row])}
 
     def _label_features(self) -> dict[str, Any]:
-        return {"label": tfds.features.ClassLabel(names=CATALOG[self.library_name()].classes)}
+        return {"label": tfds.features.ClassLabel(names=CATALOG[self.set_name()].classes)}
 
     def _read(self, files: dict[str, Path], split: str) -> Dataset:
         """The pictures in the authors' files of a split."""
-        return originals.digits(files["images"], files["labels"], self.library_name(), split)
+        return originals.digits(files["images"], files["labels"], self.set_name(), split)
 
     @classmethod
-    def library_name(cls) -> str:
+    def set_name(cls) -> str:
         """What `data.name` calls the set."""
         return next(name for name, builder in BUILDERS.items() if issubclass(cls, builder))
 
