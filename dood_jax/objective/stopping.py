@@ -32,12 +32,12 @@ class PrefixTerms(NamedTuple):
 
 def prefix_terms(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> PrefixTerms:
     """The parts of the bound for every stopping time; the drawing must hold all its bits on."""
-    drawn = compositing.canvases(drawing.ink, drawing.brush.canvas_slope)
-    canvases = jnp.concatenate([jnp.zeros_like(drawn[:1]), drawn])
+    canvases = compositing.canvases(drawing.ink, drawing.brush.canvas_slope)
+    blank = log_likelihood(config, params, image, jnp.zeros_like(image))
     posterior, prior = drawing.posterior, drawing.prior
     kl = posterior.layout + posterior.control_points - prior.layout - prior.control_points
     return PrefixTerms(
-        log_likelihood=log_likelihood(config, params, image, canvases),
+        log_likelihood=jnp.append(blank, log_likelihood(config, params, image, canvases)),
         kl=jnp.concatenate([jnp.zeros_like(kl[:1]), jnp.cumsum(kl)]),
         log_q=stopping_log_probs(posterior.on, posterior.off),
         log_p=stopping_log_probs(prior.on, prior.off),
