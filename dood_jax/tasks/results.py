@@ -9,6 +9,7 @@ from typing import Any
 
 from dood_jax.api import Model
 from dood_jax.training import parallel
+from dood_jax.training.checkpoint import commit
 from dood_jax.training.config import Config
 
 _VERSIONED = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
@@ -34,7 +35,8 @@ def write(
         "split": "test",
         "n": count,
         "seed": config.evaluation.seed,
-        "commit": model.meta["commit"],
+        "commit": commit(),
+        "trained_at_commit": model.meta["commit"],
         "device": parallel.device_name(),
         "seconds": round(time.monotonic() - started, 2),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},

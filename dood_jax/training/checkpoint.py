@@ -4,8 +4,10 @@ Orbax does not notice a flipped byte, so meta keeps a sha256 for every array, ch
 released model is a folder with the same params and a card.json in place of meta.
 """
 
+import functools
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -27,6 +29,7 @@ from dood_jax.training.state import TrainState
 
 FORMAT = 1
 _KEPT = 3  # newest steps kept
+_NEEDED = ("brush", "commit", "config", "dtype", "sha256", "step")  # in every meta and card
 _META_FILE, _CARD_FILE = Path("meta", "metadata"), "card.json"
 
 
@@ -34,10 +37,16 @@ class Checkpoints:
     """The checkpoints of one run."""
 
     def __init__(self, workdir: Path) -> None:
-        """Opens `workdir/checkpoints`, creating it."""
+        """Opens `workdir/checkpoints`, creating it; raises BadInput if it cannot be."""
+        commit()  # now: the source may have another by the first save
         self._directory = (workdir / "checkpoints").resolve()
         options = ocp.CheckpointManagerOptions(max_to_keep=_KEPT, cleanup_tmp_directories=True)
-        self._manager = ocp.CheckpointManager(self._directory, options=options)
+        try:
+            self._manager = ocp.CheckpointManager(self._directory, options=options)
+        except OSError as error:
+            raise BadInput(
+                f"{self._directory} cannot be written ({error}); give another --workdir"
+            ) from error
 
     def __enter__(self) -> "Checkpoints":
         """Nothing more to open."""
@@ -86,7 +95,9 @@ class Checkpoints:
     def _set_aside(self, damaged: list[int]) -> None:
         """Renames damaged steps: Orbax saves nothing at or below the newest step that it sees."""
         for step in damaged:
-            (self._directory / str(step)).rename(self._directory / f"damaged-{step}")
+            aside = self._directory / f"damaged-{step}"
+            shutil.rmtree(aside, ignore_errors=True)
+            (self._directory / str(step)).rename(aside)
         self._manager.reload()
 
     def _restore(self, step: int, meta: dict, template: TrainState) -> TrainState:
@@ -119,6 +130,9 @@ def read_meta(path: Path) -> dict[str, Any]:
                 raise _Damaged(f"{path / name} holds no settings; the checkpoint is damaged")
             if meta.get("format") != FORMAT:
                 raise BadInput(f"{path} has format {meta.get('format')}; this version reads {FORMAT}")
+            missing = [key for key in _NEEDED if key not in meta]
+            if missing:
+                raise _Damaged(f"{path / name} lacks {', '.join(missing)}; the checkpoint is damaged")
             return meta
     raise _Damaged(f"{path} is not a checkpoint: it has neither {_CARD_FILE} nor {_META_FILE}")
 
@@ -158,7 +172,7 @@ def _meta(config: Config, state: TrainState) -> dict[str, Any]:
         "config": config.as_dict(),
         "brush": {name: float(value) for name, value in state.brush._asdict().items()},
         "arguments": sys.argv[1:],
-        "commit": _commit(),
+        "commit": commit(),
         "device": device_name(),
         "dtype": "float32",
         "sha256": {**_checksums(state.params), **_checksums(state._replace(params=()))},
@@ -211,8 +225,9 @@ def _check_same_run(meta: dict[str, Any], config: Config, directory: Path) -> No
             )
 
 
-def _commit() -> str:
-    """The commit of the source, or an empty string outside a checkout."""
+@functools.cache
+def commit() -> str:
+    """The commit of the source when it was first asked for, or an empty string outside a checkout."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return ""

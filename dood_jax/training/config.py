@@ -34,6 +34,8 @@ class DataConfig:
         require_at_least("data.per_category", self.per_category, 0)
         catalog.require_fitting(self.name, self.transpose, self.per_category)
         quickdraw_categories.parse(self.categories)
+        if self.name == catalog.FOLDER and not self.dir:
+            raise BadInput("data.name='folder' without data.dir; give --config.data.dir=FOLDER")
 
     @property
     def is_synthetic(self) -> bool:
