@@ -42,6 +42,7 @@ class Checkpoints:
         self._directory = (workdir / "checkpoints").resolve()
         options = ocp.CheckpointManagerOptions(max_to_keep=_KEPT, cleanup_tmp_directories=True)
         try:
+            self._directory.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(self._directory, options=options)
         except OSError as error:
             raise BadInput(

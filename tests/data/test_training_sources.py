@@ -56,7 +56,9 @@ def folder_of_pictures(directory: Path) -> Path:
 
 @pytest.mark.parametrize("name", [*CATALOG, "folder"])
 def test_a_config_names_its_set(name):
-    data = resolve(config_of(name)).data
+    config = config_of(name)
+    config.data.dir = "pictures"
+    data = resolve(config).data
     assert data.name == name
     assert data.per_category == (5000 if name == "quickdraw" else 0)
 

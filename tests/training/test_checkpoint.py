@@ -70,7 +70,8 @@ def run(saved_run, tmp_path):
 def saved_release(tmp_path_factory, config, params):
     """A released model; copy it before doing harm."""
     path = tmp_path_factory.mktemp("released") / "toy"
-    checkpoint.release(params, {"config": config.as_dict(), "step": 7}, path)
+    meta = {"config": config.as_dict(), "step": 7, "brush": {}, "commit": "abc"}
+    checkpoint.release(params, meta, path)
     return path
 
 
