@@ -1,5 +1,7 @@
 """Plain NumPy and SciPy forms that the tests compare with, and the published self-check inputs."""
 
+import itertools
+
 import numpy as np
 from scipy import ndimage
 
@@ -39,6 +41,26 @@ def squared_distances(curve, size):
 
 def splat(curve, width, size):
     return np.exp(-squared_distances(curve, size) / (2 * float(width) ** 2)).sum(0)
+
+
+def polyline_distance(curve, size):
+    """[H, W] from every pixel to the nearest point of the polyline, one pixel and one segment at a time."""
+    points = [complex(x, y) for x, y in curve]
+
+    def to_segment(pixel, start, end):
+        edge = end - start
+        share = ((pixel - start) * edge.conjugate()).real / abs(edge) ** 2 if edge else 0
+        return abs(start + min(max(share, 0), 1) * edge - pixel)
+
+    def to_polyline(i, j):
+        pixel = complex(j / size[1], i / size[0])
+        return min(to_segment(pixel, *ends) for ends in itertools.pairwise(points))
+
+    return np.array([[to_polyline(i, j) for j in range(size[1])] for i in range(size[0])])
+
+
+def distance(curve, width, size):
+    return np.exp(-(polyline_distance(curve, size) ** 2) / (2 * float(width) ** 2))
 
 
 def matrix_of(layout):

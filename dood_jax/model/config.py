@@ -6,7 +6,7 @@ from dood_jax.errors import BadInput, require_at_least, require_choice
 
 CHOICES = {
     "preset": ("fast",),
-    "brush": ("soft_distance", "splat"),
+    "brush": ("soft_distance", "distance", "splat"),
     "placement": ("points",),
     "decoder": ("curve",),
     "guidance": ("canvas",),

@@ -3,6 +3,8 @@
 A model is a pair (config, params); nothing else holds state.
 """
 
+import functools
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -11,8 +13,8 @@ from jax import lax
 from dood_jax.model import guidance
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Networks, Params, bind
-from dood_jax.model.posterior import StrokeNoise, posterior_step, stroke_noise
-from dood_jax.model.prior import prior_log_probs, prior_sample
+from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step, stroke_noise
+from dood_jax.model.prior import Situation, prior_log_probs, prior_sample
 from dood_jax.model.renderer import make_renderer
 from dood_jax.model.state import StrokeState, advance_hidden, initial_state
 from dood_jax.rendering import compositing
@@ -27,7 +29,10 @@ def init(config: ModelConfig, key: Array) -> Params:
 
     def call_every_network(nets: Networks) -> None:
         target = guidance.prepare(nets, blank)
-        _draw_stroke(nets, target, initial_state(config), jnp.ones((), bool), noise, True)
+        _, (step, _, situation) = _draw_stroke(
+            nets, target, initial_state(config), jnp.ones((), bool), noise, True
+        )
+        prior_log_probs(nets, situation, step.stroke)
         nets.likelihood.from_map()
 
     return nn.init(call_every_network, Networks(config))(key_params)["params"]
@@ -65,8 +70,11 @@ def draw(
     keys = jax.random.split(key, num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
     unroll = min(config.unroll, num_strokes)
-    final, drawing = lax.scan(step, initial_state(config), (is_first, noise), unroll=unroll)
-    return drawing._replace(brush=drawing.brush._replace(canvas_slope=final.canvas_slope))
+    final, (steps, ink, situations) = lax.scan(step, initial_state(config), (is_first, noise), unroll=unroll)
+    brush = steps.brush._replace(canvas_slope=final.canvas_slope)
+    weigh = functools.partial(prior_log_probs, bind(config, params))
+    prior = jax.vmap(weigh)(situations, steps.stroke)
+    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior)
 
 
 def _draw_stroke(
@@ -76,17 +84,17 @@ def _draw_stroke(
     is_first: Array,
     noise: StrokeNoise,
     hold_presence: bool,
-) -> tuple[StrokeState, Drawing]:
-    """One stroke: look at the canvas, decide, draw, and weigh the stroke under the prior."""
+) -> tuple[StrokeState, tuple[PosteriorStep, Array, Situation]]:
+    """One stroke: look at the canvas, decide, draw; the step, its ink, and what the prior must know."""
     canvas = state.canvas
     observation = guidance.observe(nets, target, canvas)
     state = advance_hidden(nets, state, observation.canvas_features)
     step = posterior_step(nets, target, observation, state, noise, hold_presence)
-    prior = prior_log_probs(
-        nets, state, observation.canvas_features, step.glimpse.canvas_features, step.stroke
+    situation = Situation(
+        state.layout_hidden, state.stroke_hidden, observation.canvas_features, step.canvas_patches
     )
     state, ink = _ink_stroke(nets.config, state, is_first, step.stroke, step.brush)
-    return state, Drawing(step.stroke, step.brush, ink, step.log_probs, prior)
+    return state, (step, ink, situation)
 
 
 def _ink_stroke(

@@ -31,7 +31,7 @@ class Glimpse(NamedTuple):
     """What is seen in the window of a layout."""
 
     features: Array  # [F] of target and canvas
-    canvas_features: Array  # [F/2] of the canvas alone
+    canvas_patches: Array  # [h, w, 25] of the canvas alone, for the prior
 
 
 def prepare(nets: Networks, image: Array) -> Target:
@@ -63,16 +63,11 @@ def look(nets: Networks, target: Target, canvas: Array, layout: Array) -> Glimps
     target_patches, canvas_patches = patches(windows[0]), patches(windows[1])
     encoder = nets.glimpse_encoder
     features = encoder.encode(encoder.embed(0, target_patches) + encoder.embed(1, canvas_patches))
-    return Glimpse(features, _encode_canvas_glimpse(nets, canvas_patches))
+    return Glimpse(features, canvas_patches)
 
 
 def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> Array:
-    """[F/2] features of the canvas alone in the window of a [4] layout, for the prior."""
+    """[h, w, 25] patches of the canvas alone in the window of a [4] layout, for the prior."""
     size = nets.config.glimpse_size
     window = spatial_transformer.glimpse(canvas[None], layout, (size, size))[0]
-    return _encode_canvas_glimpse(nets, patches(window))
-
-
-def _encode_canvas_glimpse(nets: Networks, patched: Array) -> Array:
-    encoder = nets.canvas_glimpse_encoder
-    return encoder.encode(encoder.embed(0, patched))
+    return patches(window)

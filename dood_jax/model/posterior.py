@@ -35,7 +35,7 @@ class PosteriorStep(NamedTuple):
     stroke: StrokeLatents  # of one stroke: no T axis
     brush: BrushParams  # of one stroke; its canvas slope is used at the first step only
     log_probs: StrokeLogProbs
-    glimpse: guidance.Glimpse
+    canvas_patches: Array  # [h, w, 25] of the canvas in the window, for the prior
 
 
 def posterior_step(
@@ -66,4 +66,6 @@ def posterior_step(
         canvas_slope=heads.canvas_slope(nets.canvas_slope([image_features])[0]),
     )
     stroke = StrokeLatents(bit * state.presence, layout, control_points)
-    return PosteriorStep(stroke, brush, StrokeLogProbs(on, off, log_q_layout, log_q_stroke), glimpse)
+    return PosteriorStep(
+        stroke, brush, StrokeLogProbs(on, off, log_q_layout, log_q_stroke), glimpse.canvas_patches
+    )

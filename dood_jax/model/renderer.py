@@ -19,8 +19,7 @@ class Renderer(Protocol):
 def make_renderer(config: ModelConfig, image_size: int | None = None) -> Renderer:
     """The renderer of a model, at its own or at another picture size."""
     size = image_size or config.image_size
-    ink = {"splat": _splat_ink, "soft_distance": _soft_distance_ink}[config.brush]
-    return functools.partial(_render_points, ink, config.curve_samples, (size, size))
+    return functools.partial(_render_points, _INKS[config.brush], config.curve_samples, (size, size))
 
 
 def _render_points(ink, num_samples, size, layout, control_points, ink_width, ink_slope) -> Array:
@@ -34,5 +33,12 @@ def _splat_ink(curve: Array, ink_width: Array, ink_slope: Array, size: tuple[int
     return compositing.squash(compositing.max_normalise(splat), ink_slope)
 
 
-def _soft_distance_ink(curve: Array, ink_width: Array, ink_slope: Array, size: tuple[int, int]) -> Array:
-    return compositing.squash_to_one(brushes.soft_distance(curve, ink_width, size), ink_slope)
+def _distance_ink(brush, curve: Array, ink_width: Array, ink_slope: Array, size: tuple[int, int]) -> Array:
+    return compositing.squash_to_one(brush(curve, ink_width, size), ink_slope)
+
+
+_INKS = {
+    "splat": _splat_ink,
+    "soft_distance": functools.partial(_distance_ink, brushes.soft_distance),
+    "distance": functools.partial(_distance_ink, brushes.distance),
+}

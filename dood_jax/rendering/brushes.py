@@ -4,9 +4,9 @@
 X[s, j] = exp(-(x_s - j/W)^2 / 2 w^2) and Y likewise over rows, the picture is Y^T X, one matrix product.
 `soft_distance` is exp(-d^2 / 2 w^2) of a soft distance d to the curve: the logarithm of a splat is a soft
 minimum of squared distances, so a narrow splat raised to a power costs no more than the splat itself.
+`distance` is the same of the true distance to the polyline through the samples.
 
-Both have the gradient of the separable product written out, since a compiler would keep and revisit far
-larger intermediates.
+All have their gradient written out, since a compiler would keep and revisit far larger intermediates.
 """
 
 import functools
@@ -19,10 +19,11 @@ from jax import lax
 from dood_jax.geometry import frames
 from dood_jax.types import Array
 
-_SHARPNESS = 2  # the narrow splat of `soft_distance` is this many times narrower than the pen
-_TINY = 1e-20  # added inside the power: a pixel far from the curve has a finite gradient
+_TINY = 1e-20  # added inside the root: a pixel far from the curve has a finite gradient
+_LEAST_SQUARE = 1e-20  # added to the squared length of a segment, which may be zero
+_SEGMENTS_A_PASS = 8  # segments that `distance` measures in one pass over the pixels
 
-_einsum = functools.partial(jnp.einsum, precision=lax.Precision.HIGHEST)
+_matmul = functools.partial(jnp.matmul, precision=lax.Precision.HIGHEST)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
@@ -43,28 +44,29 @@ def splat(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
 def _splat_forward(curve, ink_width, size):
     chex.assert_shape(curve, (None, 2))
     chex.assert_shape(ink_width, ())
-    height, width = size
-    from_columns = curve[:, 0, None] - frames.pen_pixels(width).astype(curve.dtype)[None]
-    from_rows = curve[:, 1, None] - frames.pen_pixels(height).astype(curve.dtype)[None]
-    columns = jnp.exp(-0.5 * (from_columns / ink_width) ** 2)
-    rows = jnp.exp(-0.5 * (from_rows / ink_width) ** 2)
-    picture = _einsum("si,sj->ij", rows, columns)
-    return picture, (curve, ink_width, rows, columns)
+    from_columns, from_rows = _offsets(curve, ink_width, size)
+    columns, rows = jnp.exp(-0.5 * from_columns**2), jnp.exp(-0.5 * from_rows**2)
+    return _matmul(rows, columns), (curve, ink_width, rows, columns)
 
 
 def _splat_backward(size, saved, cotangent):
     curve, ink_width, rows, columns = saved
-    height, width = size
-    from_columns = curve[:, 0, None] - frames.pen_pixels(width).astype(curve.dtype)[None]
-    from_rows = curve[:, 1, None] - frames.pen_pixels(height).astype(curve.dtype)[None]
-    by_row = _einsum("ij,sj->si", cotangent, columns) * rows * from_rows
-    by_column = _einsum("ij,si->sj", cotangent, rows) * columns * from_columns
-    d_curve = -jnp.stack([by_column.sum(1), by_row.sum(1)], axis=1) / ink_width**2
-    d_width = ((by_row * from_rows).sum() + (by_column * from_columns).sum()) / ink_width**3
+    from_columns, from_rows = _offsets(curve, ink_width, size)
+    by_row = _matmul(cotangent, columns.T) * rows * from_rows
+    by_column = _matmul(rows.T, cotangent) * columns * from_columns
+    d_curve = -jnp.stack([by_column.sum(1), by_row.sum(0)], axis=1) / ink_width
+    d_width = ((by_row * from_rows).sum() + (by_column * from_columns).sum()) / ink_width
     return d_curve, d_width
 
 
 splat.defvjp(_splat_forward, _splat_backward)
+
+
+def _offsets(curve: Array, ink_width: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """[S, W] and [H, S] from each pixel column and row to each sample, in pen widths."""
+    rows, columns = (frames.pen_pixels(length).astype(curve.dtype) for length in size)
+    scaled, per_width = curve / ink_width, 1 / ink_width
+    return scaled[:, 0, None] - per_width * columns[None], scaled[None, :, 1] - per_width * rows[:, None]
 
 
 def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
@@ -82,6 +84,90 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
     Returns:
       [H, W], near 1 on the curve and 0 away from it; up to S^(1/4) where all samples fall together.
     """
-    power = 1 / _SHARPNESS**2
-    narrow = splat(curve, ink_width / _SHARPNESS, size)
-    return jnp.exp(power * jnp.log(narrow + _TINY)) - _TINY**power
+    fourth_root = lambda picture: jnp.sqrt(jnp.sqrt(picture + _TINY))
+    narrow = splat(curve, ink_width / 2, size)
+    return fourth_root(narrow) - fourth_root(jnp.zeros_like(ink_width))
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
+    """exp(-d^2 / 2 w^2) of the true distance d from every pixel to the polyline (method.md 3.9).
+
+    The gradient holds the foot of every pixel, its nearest point, at its place along its segment. That is
+    exact wherever one point alone is nearest, since d does not change at first order as the foot slides.
+
+    Args:
+      curve: [S, 2] corners of the polyline in the unit square, at least 2; they may coincide.
+      ink_width: [] standard deviation of the pen, as a share of the picture.
+      size: (H, W) pixels.
+
+    Returns:
+      [H, W], 1 on the curve and 0 away from it, however dense the samples.
+    """
+    return _distance_forward(curve, ink_width, size)[0]
+
+
+def _distance_forward(curve, ink_width, size):
+    chex.assert_shape(curve, (None, 2))
+    chex.assert_shape(ink_width, ())
+    square, place = _nearest(curve, size)
+    near = jnp.exp(square * (-0.5 / ink_width**2))
+    return near, (curve, ink_width, square, place, near)
+
+
+def _distance_backward(size, saved, cotangent):
+    curve, ink_width, square, place, near = saved
+    pull = cotangent * near * (1 / ink_width**2)
+    foot, backward = jax.vjp(lambda curve: _at_place(curve, place), curve)
+    pixel = jnp.stack(jnp.broadcast_arrays(*_pixels(curve, size)), axis=-1)
+    (d_curve,) = backward(pull[..., None] * (pixel - foot))
+    return d_curve, (pull * square).sum() / ink_width
+
+
+distance.defvjp(_distance_forward, _distance_backward)
+
+
+def _nearest(curve: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """[H, W] squared distance to the foot, and the foot's place, counted in segments from the start.
+
+    A loop keeps the nearest so far, some segments a pass: an argmin over all of them is slow to run, and
+    without a loop a compiler computes the whole search again for every use of the place.
+    """
+    columns, rows = _pixels(curve, size)
+    last = len(curve) - 1
+    corners = jnp.pad(curve, ((0, -last % _SEGMENTS_A_PASS), (0, 0)), mode="edge")
+
+    def visit(nearest, segment):
+        square, place = nearest
+        index, start, edge = segment
+        found, share = _nearest_on_segment(columns - start[0], rows - start[1], edge)
+        return (jnp.minimum(found, square), jnp.where(found < square, index + share, place)), None
+
+    segments = (jnp.arange(len(corners) - 1, dtype=curve.dtype), corners[:-1], corners[1:] - corners[:-1])
+    none_yet = (jnp.full(size, jnp.inf, curve.dtype), jnp.zeros(size, curve.dtype))
+    (square, place), _ = lax.scan(visit, none_yet, segments, unroll=_SEGMENTS_A_PASS)
+    return square, jnp.minimum(place, last)
+
+
+def _nearest_on_segment(x: Array, y: Array, edge: Array) -> tuple[Array, Array]:
+    """[H, W] squared distance from pixels to a segment, and the share of it that lies before the foot.
+
+    Pixels are at x [1, W], y [H, 1] from the segment's start; `edge` [2] leads from there to its end.
+    """
+    slope = edge / ((edge**2).sum() + _LEAST_SQUARE)
+    share = jnp.clip(x * slope[0] + y * slope[1], 0, 1)
+    return (x - share * edge[0]) ** 2 + (y - share * edge[1]) ** 2, share
+
+
+def _at_place(curve: Array, place: Array) -> Array:
+    """[H, W, 2] points of the polyline at [H, W] places, counted in segments from the start."""
+    segment = jnp.minimum(place.astype(jnp.int32), len(curve) - 2)
+    share = (place - segment)[..., None]
+    ends = jnp.concatenate([curve[:-1], curve[1:]], axis=1)[segment]  # one look-up, so one scatter backward
+    return (1 - share) * ends[..., :2] + share * ends[..., 2:]
+
+
+def _pixels(curve: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """[1, W] place of every column of pixels and [H, 1] of every row, in the curve's precision."""
+    rows, columns = (jnp.asarray(frames.pen_pixels(length), curve.dtype) for length in size)
+    return columns[None], rows[:, None]

@@ -2,6 +2,7 @@
 
 import itertools
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -23,15 +24,31 @@ def squash(picture: Array, ink_slope: Array) -> Array:
 
 def squash_to_one(nearness: Array, ink_slope: Array) -> Array:
     """tanh(nearness / slope) / tanh(1 / slope): nearness 1, a distance brush on the curve, is ink 1."""
-    return jnp.tanh(nearness / ink_slope) / jnp.tanh(1 / ink_slope)
+    return jnp.tanh(nearness * (1 / ink_slope)) * (1 / jnp.tanh(1 / ink_slope))
 
 
 def composite(ink_sum: Array, canvas_slope: Array) -> Array:
     """The canvas of summed ink: tanh(Σ ink / slope), any leading axes (method.md 3.11)."""
-    return jnp.tanh(ink_sum / canvas_slope)
+    return jnp.tanh(ink_sum * (1 / canvas_slope))
 
 
 def canvases(ink: Array, canvas_slope: Array) -> Array:
     """[T, H, W] ink of each stroke -> [T, H, W] canvas after each stroke (method.md 3.11)."""
-    sums = jnp.stack(list(itertools.accumulate(ink)))  # a few adds; compilers make slow code of cumsum
-    return composite(sums, canvas_slope)
+    return composite(running_sum(ink), canvas_slope)
+
+
+@jax.custom_vjp
+def running_sum(pictures: Array) -> Array:
+    """[T, H, W] -> [T, H, W] sums of the first 1..T pictures.
+
+    A few adds, and as few for the gradient: compilers make slow code of a cumulative sum's, and of that of
+    taking an array apart.
+    """
+    return jnp.stack(list(itertools.accumulate(pictures)))
+
+
+def _running_sum_backward(_: None, cotangent: Array) -> tuple[Array]:
+    return (running_sum(cotangent[::-1])[::-1],)
+
+
+running_sum.defvjp(lambda pictures: (running_sum(pictures), None), _running_sum_backward)

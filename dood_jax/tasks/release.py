@@ -43,13 +43,13 @@ def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
         **{name: round(value, 4) for name, value in small.items()},
         "cost_of_16_bits": round(full["log_likelihood"] - small["log_likelihood"], 4),
     }
-    card = {**_origin(model, workdir), "metrics": values}
+    card = {**origin(model, workdir), "metrics": values}
     checkpoint.release(model.params, card, workdir / "release")
     results.write(workdir, "release", values, config, model, len(images), started)
     return values
 
 
-def _origin(model: Model, workdir: Path) -> dict[str, Any]:
+def origin(model: Model, workdir: Path) -> dict[str, Any]:
     """Settings, command, time and device of the training; no folder of the machine it ran on."""
     meta = dict(model.meta)
     arguments = [one for one in meta.pop("arguments") if not one.startswith(_LOCAL_FLAGS)]

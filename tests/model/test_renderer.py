@@ -18,14 +18,15 @@ def test_splat_and_points_placement_reproduce_the_published_stroke():
     assert float(ink[17, 30]) == pytest.approx(0.958631, abs=1e-5)
 
 
-def test_soft_distance_marks_the_same_place_with_ink_one_at_its_centre():
-    splat, soft = (
+@pytest.mark.parametrize("distance", ["soft_distance", "distance"])
+def test_a_distance_brush_marks_the_same_place_with_ink_one_at_its_centre(distance):
+    splat, even = (
         make_renderer(ModelConfig(brush=brush))(LAYOUT, POINTS, jnp.float32(0.02), jnp.float32(0.2))
-        for brush in ("splat", "soft_distance")
+        for brush in ("splat", distance)
     )
-    together = (splat * soft).sum() / jnp.sqrt((splat**2).sum() * (soft**2).sum())
+    together = (splat * even).sum() / jnp.sqrt((splat**2).sum() * (even**2).sum())
     assert float(together) > 0.97
-    assert float(soft.max()) == pytest.approx(1, abs=0.02)
+    assert float(even.max()) == pytest.approx(1, abs=0.02)
 
 
 def test_a_renderer_of_another_size_reads_the_same_curve():

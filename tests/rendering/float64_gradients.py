@@ -42,6 +42,14 @@ def plain_soft_distance(curve, width, size):
     return (plain_splat(curve, width / 2, size) + 1e-20) ** 0.25 - 1e-20**0.25
 
 
+def plain_distance(curve, width, size):
+    pixels = np.stack(np.meshgrid(*(np.arange(n) / n for n in size[::-1])), axis=-1)
+    start, edge = curve[:-1, None, None], jnp.diff(curve, axis=0)[:, None, None]
+    share = jnp.clip(((pixels - start) * edge).sum(-1) / (edge**2).sum(-1), 0, 1)[..., None]
+    squares = ((start + share * edge - pixels) ** 2).sum(-1)
+    return jnp.exp(-squares.min(0) / (2 * width**2))
+
+
 def picture_and_gradients(curve_of, brush, size):
     """A jitted function of points, width and the weights of the pixels."""
 
@@ -63,11 +71,12 @@ def compare(case, actual, expected):
         np.testing.assert_allclose(array, plain, rtol=0, atol=1e-9 * largest + 1e-300, err_msg=case)
 
 
-def check(brush, plain_brush, size):
+def check(brush, plain_brush, size, cases=tuple(CASES)):
     weights = np.random.default_rng(0).normal(size=size)
     written = picture_and_gradients(lambda points: bezier.curve(points, NUM_SAMPLES), brush, size)
     plain = picture_and_gradients(plain_curve, plain_brush, size)
-    for case, (points, width) in CASES.items():
+    for case in cases:
+        points, width = CASES[case]
         inputs = jnp.asarray(points), jnp.asarray(width), weights
         compare(f"{brush.__name__}, {case}", written(*inputs), plain(*inputs))
         print(f"{brush.__name__}: {case}")
@@ -76,6 +85,8 @@ def check(brush, plain_brush, size):
 def main():
     check(brushes.splat, plain_splat, (40, 31))
     check(brushes.soft_distance, plain_soft_distance, (40, 31))
+    one_nearest = [case for case in CASES if case != "coincident control points"]
+    check(brushes.distance, plain_distance, (40, 31), one_nearest)
 
 
 if __name__ == "__main__":

@@ -13,4 +13,4 @@ def test_hand_written_gradients_of_the_brushes_are_those_of_autodiff_in_float64(
     command = [sys.executable, str(HERE / "float64_gradients.py")]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert len(done.stdout.splitlines()) == 14, "seven cases of two brushes"
+    assert len(done.stdout.splitlines()) == 20, "seven cases of two brushes, six of the third"

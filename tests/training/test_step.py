@@ -231,6 +231,18 @@ def test_group_multipliers_show_in_the_first_update(three_steps, start):
         np.testing.assert_allclose(moves, multiplier * RATE, rtol=5e-3, err_msg=name)
 
 
+def test_a_model_that_draws_by_true_distance_makes_a_finite_step(config, optimizer, start, resident):
+    model = dataclasses.replace(config.model, brush="distance")
+    step = make_step(dataclasses.replace(config, model=model), optimizer, sampler.pick_resident)
+    devices = jax.local_devices()[:1]
+    step = parallel.data_parallel(step, devices, config.training.batch_size, "pmap")
+    state, _ = jax.device_get(step(*(parallel.replicate(tree, devices) for tree in (start, resident))))
+    assert (state.step, state.skipped) == (1, 0)
+    gradient = dict(leaves_of(gradient_of(state)))
+    assert all(np.isfinite(leaf).all() for leaf in gradient.values())
+    assert np.abs(gradient["['brush']['out']['bias']"]).min() > 0
+
+
 @pytest.mark.parametrize(("clip_norm", "factor"), [(0.0, 1.0), (1e6, 1.0), (0.5, 0.25)])
 def test_gradients_are_clipped_by_their_global_norm(clip_norm, factor):
     """A step on gradient norm 2: Adam's first moment, 0.1 of the clipped gradient, tells the clip."""
