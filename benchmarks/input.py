@@ -62,11 +62,12 @@ def _print_share(config: Config, images: jax.Array, device: str) -> None:
     )
     state = init_state(config.model, optimizer, jax.random.key(0))
     feed = jax.jit(functools.partial(_batch, config))
-    state, _ = step(state, images)
+    lessons = sampler.lessons(training.seed, 0, len(images), training.batch_size)
+    state, _ = step(state, images, lessons)
     feed(jnp.int32(0), images)
     whole, alone = [], []
     for round_ in range(_ROUNDS.value):
-        seconds, (state, _) = _seconds(functools.partial(step, state, images))
+        seconds, (state, _) = _seconds(functools.partial(step, state, images, lessons))
         whole.append(seconds)
         alone.append(_seconds(functools.partial(feed, jnp.int32(round_), images))[0])
     step_ms, input_ms = (1e3 * statistics.median(times) for times in (whole, alone))
@@ -81,7 +82,8 @@ def _batch(config: Config, step: jax.Array, images: jax.Array) -> jax.Array:
     training = config.training
     indices = jnp.arange(training.batch_size)
     keys = sampler.example_keys(training.seed, step, indices)
-    rows = sampler.rows(training.seed, step, indices, training.batch_size, len(images))
+    lessons = sampler.lessons(training.seed, 0, len(images), training.batch_size)
+    rows = sampler.rows(lessons, step, indices, training.batch_size)
     return jax.vmap(sampler.pick_resident, in_axes=(None, 0, 0))(images, rows, keys)
 
 

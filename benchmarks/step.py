@@ -44,6 +44,7 @@ class Contender:
         devices = jax.local_devices()[:1]
         self._step = parallel.data_parallel(step, devices, config.training.batch_size, "pmap")
         self._pictures = jax.device_put(_pictures(model.image_size))
+        self._lessons = sampler.lessons(0, 0, len(self._pictures), config.training.batch_size)
         self._state = init_state(config.model, optimizer, jax.random.key(0))
         self.first = self.time_step()
         self.times: list[float] = []
@@ -51,7 +52,7 @@ class Contender:
     def time_step(self) -> float:
         """Seconds of one step, waited for."""
         started = time.perf_counter()
-        self._state, metrics = self._step(self._state, self._pictures)
+        self._state, metrics = self._step(self._state, self._pictures, self._lessons)
         jax.block_until_ready((self._state, metrics))
         return time.perf_counter() - started
 

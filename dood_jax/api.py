@@ -74,19 +74,25 @@ class Model:
         return np.asarray(_render(self.config, strokes.strokes, strokes.brush, size))
 
 
-def load(name_or_dir: str | Path) -> Model:
+def load(name_or_dir: str | Path, member: int = 0) -> Model:
     """Loads a released model by name, or any checkpoint by its folder.
 
-    Raises BadInput if there is none, or if it is damaged.
+    Of several models that were trained together, `member` picks one. Raises BadInput if there is none, or if
+    the checkpoint is damaged.
     """
     path = checkpoint.find(str(name_or_dir), RELEASED)
-    meta = checkpoint.read_meta(path)
+    whole = checkpoint.read_meta(path)
+    count = checkpoint.num_models(whole)
+    if not 0 <= member < count:
+        raise BadInput(f"evaluation.member={member}, but {path} holds {count} (0 is the first)")
+    meta = checkpoint.meta_of_member(whole, member)
     try:
         config = ModelConfig(**meta["config"]["model"])
         brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})
     except (KeyError, TypeError) as error:
         raise BadInput(f"{path} does not describe a model of this version ({error})") from error
-    return Model(config, checkpoint.read_params(path, config, meta), brush, meta, str(name_or_dir))
+    params = checkpoint.read_params(path, config, whole, member)
+    return Model(config, params, brush, meta, str(name_or_dir))
 
 
 def _check_images(images: Array, size: int) -> np.ndarray:

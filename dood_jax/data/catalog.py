@@ -44,10 +44,10 @@ NAMES = (*CATALOG, FOLDER)  # sets that are files
 TRANSPOSED_AS_PUBLISHED = ("emnist",)
 
 
-def require_name(name: str) -> str:
+def require_name(name: str, key: str = "data.name") -> str:
     """The name, or BadInput listing those known; `synthetic` is drawn, not loaded."""
     if name not in (*NAMES, SYNTHETIC):
-        raise BadInput(f"data.name={name!r} is not a known set; choose from {', '.join(NAMES)}, {SYNTHETIC}")
+        raise BadInput(f"{key}={name!r} is not a known set; choose from {', '.join(NAMES)}, {SYNTHETIC}")
     return name
 
 

@@ -7,6 +7,7 @@ batches, a batch straddles two epochs.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -22,52 +23,65 @@ Sampler = Callable[[Array, Array, Array], Array]  # (pictures on the device, row
 _STREAMS = ("examples", "shuffles", "parameters", "evaluation")
 
 
-def stream(seed: int, purpose: str) -> Array:
-    """The key of one purpose of a seed; no two purposes share any key."""
-    return jax.random.fold_in(jax.random.key(seed), _STREAMS.index(purpose))
+class Lessons(NamedTuple):
+    """What one model learns from: its seed, and its pictures among those on the device."""
+
+    seed: Array  # [] uint32
+    first: Array  # [] uint32 row of its first picture
+    grid: shuffle.Grid  # of its pictures
 
 
-def example_keys(seed: int, step: Array, indices: Array) -> Array:
-    """[B] keys of the examples with [B] global indices at a step."""
-    step_key = jax.random.fold_in(stream(seed, "examples"), step)
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(step_key, indices)
+def lessons(seed: int, first: int, size: int, batch_size: int) -> Lessons:
+    """The lessons of a model that sees the `size` pictures from row `first` in batches of `batch_size`.
 
-
-def rows(seed: int, step: Array, indices: Array, batch_size: int, size: int) -> Array:
-    """[B] uint32 rows of the pictures that the examples with [B] global indices see at a step.
-
-    Args:
-      seed: of the run.
-      step: [] from 0.
-      indices: [B] places in the global batch.
-      batch_size: of the global batch.
-      size: how many pictures there are.
-
-    Raises:
-      BadInput: so many pictures or examples that places in an epoch overflow.
+    Raises BadInput if there are so many pictures or examples that places in an epoch overflow.
     """
     if batch_size * size >= 2**32:
         raise BadInput(
             f"training.batch_size={batch_size} times {size} pictures is not below 2^32; take fewer of either"
         )
-    key = stream(seed, "shuffles")
+    return Lessons(np.uint32(seed), np.uint32(first), shuffle.grid(size))
+
+
+def stream(seed: Array | int, purpose: str) -> Array:
+    """The key of one purpose of a seed; no two purposes share any key."""
+    return jax.random.fold_in(jax.random.key(seed), _STREAMS.index(purpose))
+
+
+def example_keys(seed: Array | int, step: Array, indices: Array) -> Array:
+    """[B] keys of the examples with [B] global indices at a step."""
+    step_key = jax.random.fold_in(stream(seed, "examples"), step)
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(step_key, indices)
+
+
+def rows(lessons: Lessons, step: Array, indices: Array, batch_size: int) -> Array:
+    """[B] uint32 rows of the pictures that the examples with [B] global indices see at a step.
+
+    Args:
+      lessons: of the model.
+      step: [] from 0.
+      indices: [B] places in the global batch.
+      batch_size: of the global batch.
+    """
+    key = stream(lessons.seed, "shuffles")
 
     def row(index):
-        epoch, position = _place(step, index, batch_size, size)
-        return shuffle.shuffled(position, size, shuffle.words_of(jax.random.fold_in(key, epoch)))
+        epoch, position = _place(step, index, batch_size, lessons.grid.size)
+        words = shuffle.words_of(jax.random.fold_in(key, epoch))
+        return lessons.first + shuffle.shuffled(position, lessons.grid, words)
 
     return jax.vmap(row)(indices)
 
 
-def _place(step: Array, index: Array, batch_size: int, size: int) -> tuple[Array, Array]:
+def _place(step: Array, index: Array, batch_size: int, size: Array) -> tuple[Array, Array]:
     """[] epoch and [] position in it of example step * batch_size + index, which itself may overflow.
 
     Every `size` steps are `batch_size` whole epochs.
     """
     step = jnp.asarray(step).astype(jnp.uint32)
-    whole, rest = step // np.uint32(size), step % np.uint32(size)
+    whole, rest = step // size, step % size
     count = rest * np.uint32(batch_size) + index.astype(jnp.uint32)
-    return whole * np.uint32(batch_size) + count // np.uint32(size), count % np.uint32(size)
+    return whole * np.uint32(batch_size) + count // size, count % size
 
 
 def pick_resident(images: Array, row: Array, key: Array) -> Array:

@@ -6,6 +6,7 @@ whole is; what lands outside 0..N-1 is moved again until it lies inside.
 """
 
 import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,24 +18,37 @@ from dood_jax.types import Array
 ROUNDS = 8
 
 
-def shuffled(position: Array, size: int, words: Array) -> Array:
-    """[] uint32 entry of the shuffle of `size` numbers at a [] position, by [ROUNDS] random uint32 words.
+class Grid(NamedTuple):
+    """How many numbers are shuffled, and the grid that they are written in: [] uint32."""
 
-    Over all positions below `size` every number below `size` comes exactly once.
-    """
+    size: Array
+    rows: Array
+    columns: Array
+
+
+def grid(size: int) -> Grid:
+    """The grid of 0..size-1, as nearly square as whole numbers allow."""
     columns = math.isqrt(size - 1) + 1
-    rows = -(-size // columns)
-    move = lambda number: _move(number, rows, columns, words)
-    return lax.while_loop(lambda number: number >= np.uint32(size), move, move(position.astype(jnp.uint32)))
+    return Grid(np.uint32(size), np.uint32(-(-size // columns)), np.uint32(columns))
 
 
-def _move(number: Array, rows: int, columns: int, words: Array) -> Array:
+def shuffled(position: Array, grid: Grid, words: Array) -> Array:
+    """[] uint32 entry of the shuffle of `grid.size` numbers at a [] position, by [ROUNDS] random words.
+
+    Over all positions below the size every number below it comes exactly once.
+    """
+    move = lambda number: _move(number, grid, words)
+    return lax.while_loop(lambda number: number >= grid.size, move, move(position.astype(jnp.uint32)))
+
+
+def _move(number: Array, grid: Grid, words: Array) -> Array:
     """A one-to-one map of 0..rows*columns-1."""
-    left, right = number // np.uint32(columns), number % np.uint32(columns)
+    rows, columns = grid.rows, grid.columns
+    left, right = number // columns, number % columns
     for turn in range(0, ROUNDS, 2):
-        left = (left + _hash(right, words[turn]) % np.uint32(rows)) % np.uint32(rows)
-        right = (right + _hash(left, words[turn + 1]) % np.uint32(columns)) % np.uint32(columns)
-    return left * np.uint32(columns) + right
+        left = (left + _hash(right, words[turn]) % rows) % rows
+        right = (right + _hash(left, words[turn + 1]) % columns) % columns
+    return left * columns + right
 
 
 def _hash(value: Array, word: Array) -> Array:

@@ -32,7 +32,7 @@ def evaluate(settings: dict, overrides: dict, names: str, checkpoint: str, workd
     for name in tasks:
         if name not in TASKS:
             raise BadInput(f"--task={name} is not known; choose from {', '.join(sorted(TASKS))}")
-    model = api.load(checkpoint)
+    model = api.load(checkpoint, settings["evaluation"]["member"])
     config = _with_model_of(model, settings, overrides)
     show_log()
     for name in tasks:
@@ -47,7 +47,7 @@ def _with_model_of(model: api.Model, settings: dict, overrides: dict) -> Config:
     for key, value in overrides.items():
         if key in stored and key != "model.unroll" and stored[key] != value:
             raise BadInput(f"--config.{key}={value} contradicts the checkpoint, which has {stored[key]}")
-    data = {**settings["data"], "image_size": model.config.image_size}
+    data = {**settings["data"], "names": "", "image_size": model.config.image_size}
     model_settings = {
         key: value for key, value in model.meta["config"]["model"].items() if key != "image_size"
     }

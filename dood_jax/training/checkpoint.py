@@ -23,6 +23,7 @@ from dood_jax.errors import BadInput, first_line
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
+from dood_jax.training import members
 from dood_jax.training.config import Config
 from dood_jax.training.parallel import device_name
 from dood_jax.training.state import TrainState
@@ -60,7 +61,7 @@ class Checkpoints:
 
     def save(self, config: Config, state: TrainState) -> None:
         """Writes the state in the background; a step already on disk is left alone."""
-        step = int(state.step)
+        step = state.steps_done
         if step in self._manager.all_steps():
             return
         params, rest = state.params, state._replace(params=())
@@ -138,10 +139,35 @@ def read_meta(path: Path) -> dict[str, Any]:
     raise _Damaged(f"{path} is not a checkpoint: it has neither {_CARD_FILE} nor {_META_FILE}")
 
 
-def read_params(path: Path, model: ModelConfig, meta: dict[str, Any]) -> Params:
-    """The parameters of a model in float32, on the default device; raises BadInput if damaged or foreign."""
-    shapes = jax.eval_shape(lambda key: dood.init(model, key), jax.random.key(0))
-    dtype = np.dtype(meta["dtype"])
+def num_models(meta: dict[str, Any]) -> int:
+    """How many models a checkpoint holds."""
+    return len(meta.get("members", [None]))
+
+
+def meta_of_member(meta: dict[str, Any], which: int) -> dict[str, Any]:
+    """The meta that a member's training alone would have written, but for the checksums of all."""
+    if num_models(meta) == 1:
+        return meta
+    name, seed = meta["members"][which]
+    config = {
+        **meta["config"],
+        "data": {**meta["config"]["data"], "name": name, "names": ""},
+        "training": {**meta["config"]["training"], "seed": seed, "num_models": 1},
+    }
+    brush = {pen: values[which] for pen, values in meta["brush"].items()}
+    rest = {key: value for key, value in meta.items() if key != "members"}
+    return {**rest, "config": config, "brush": brush}
+
+
+def read_params(path: Path, model: ModelConfig, meta: dict[str, Any], member: int = 0) -> Params:
+    """The parameters of a model in float32, on the default device; raises BadInput if damaged or foreign.
+
+    `meta` is that of the checkpoint; of several models trained together, `member` tells which to take.
+    """
+    count, dtype = num_models(meta), np.dtype(meta["dtype"])
+    one = jax.eval_shape(lambda key: dood.init(model, key), jax.random.key(0))
+    leading = () if count == 1 else (count,)
+    shapes = jax.tree_util.tree_map(lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape), dtype), one)
     stored = jax.tree_util.tree_map(lambda leaf: np.zeros(leaf.shape, dtype), shapes)
     try:
         with ocp.StandardCheckpointer() as reader:
@@ -152,6 +178,7 @@ def read_params(path: Path, model: ModelConfig, meta: dict[str, Any]) -> Params:
         raise BadInput(f"{path} is damaged: {error}") from error
     except Exception as error:  # Orbax raises many kinds
         raise BadInput(f"{path} cannot be read as this model: {first_line(error)[:200]}") from error
+    params = members.pick(params, count, member)
     return jax.tree_util.tree_map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
 
 
@@ -167,11 +194,13 @@ def release(params: Params, meta: dict[str, Any], path: Path) -> None:
 
 
 def _meta(config: Config, state: TrainState) -> dict[str, Any]:
+    several = {"members": config.members} if len(config.members) > 1 else {}
     return {
         "format": FORMAT,
-        "step": int(state.step),
+        "step": state.steps_done,
         "config": config.as_dict(),
-        "brush": {name: float(value) for name, value in state.brush._asdict().items()},
+        **several,
+        "brush": {name: np.asarray(value).tolist() for name, value in state.brush._asdict().items()},
         "arguments": sys.argv[1:],
         "commit": commit(),
         "device": device_name(),
@@ -216,9 +245,10 @@ def _check_same_run(meta: dict[str, Any], config: Config, directory: Path) -> No
     """A run goes on with the model, the pictures and the seed it began with."""
     stored, given = meta["config"], config.as_dict()
     fixed = [("model", key) for key in stored["model"] if key != "unroll"]
-    fixed += [("data", "name"), ("training", "seed")]
+    fixed += [("data", "name"), ("data", "names"), ("training", "seed"), ("training", "num_models")]
+    defaults = {"names": "", "num_models": 1}  # of runs begun before there were several models
     for group, key in fixed:
-        value, wanted = stored[group].get(key), given[group].get(key)
+        value, wanted = stored[group].get(key, defaults.get(key)), given[group].get(key)
         if wanted != value:
             raise BadInput(
                 f"{directory} holds a run with {group}.{key}={value!r}, not {wanted!r};"

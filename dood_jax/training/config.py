@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict, config_dict
 
@@ -22,6 +22,7 @@ class DataConfig:
     """Which pictures."""
 
     name: str = "mnist"  # a set of `dood_jax.data`, or synthetic
+    names: str = ""  # several sets, joined by commas: a model for each, side by side in one program
     dir: str | None = None
     image_size: int = 50
     transpose: bool = False  # EMNIST lying on its side, as it was published
@@ -30,17 +31,32 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        catalog.require_name(self.name)
         require_at_least("data.per_category", self.per_category, 0)
-        catalog.require_fitting(self.name, self.transpose, self.per_category)
+        for name in self.sets:
+            catalog.require_name(name, "data.names" if self.names else "data.name")
+        if len(self.sets) == 1:
+            catalog.require_fitting(self.sets[0], self.transpose, self.per_category)
+        elif len(set(self.sets) & set(catalog.CATALOG)) < len(self.sets):
+            raise BadInput(f"data.names={self.names!r}; give different ones of {', '.join(catalog.CATALOG)}")
         quickdraw_categories.parse(self.categories)
-        if self.name == catalog.FOLDER and not self.dir:
+        if self.sets == (catalog.FOLDER,) and not self.dir:
             raise BadInput("data.name='folder' without data.dir; give --config.data.dir=FOLDER")
+
+    @property
+    def sets(self) -> tuple[str, ...]:
+        """The sets that models are trained on."""
+        return tuple(self.names.split(",")) if self.names else (self.name,)
 
     @property
     def is_synthetic(self) -> bool:
         """Whether pictures are drawn on the device."""
-        return self.name == catalog.SYNTHETIC
+        return self.sets == (catalog.SYNTHETIC,)
+
+    def only(self, name: str) -> "DataConfig":
+        """The settings of one of the sets, without those that other sets alone know."""
+        transpose = self.transpose and name in catalog.TRANSPOSED_AS_PUBLISHED
+        per_category = self.per_category if name == "quickdraw" else 0
+        return dataclasses.replace(self, name=name, names="", transpose=transpose, per_category=per_category)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +105,7 @@ class TrainingConfig:
     steps: int = 12000
     batch_size: int = 64  # over all devices
     seed: int = 0
+    num_models: int = 1  # models of each set, with seeds from `seed` on, side by side in one program
     steps_per_call: int = 1  # steps per compiled call; more than 1 pays on accelerators
     parallel: str = "pmap"
     checkpoint_every: int = 500
@@ -102,6 +119,7 @@ class TrainingConfig:
         for key in (
             "steps",
             "batch_size",
+            "num_models",
             "steps_per_call",
             "checkpoint_every",
             "evaluate_every",
@@ -125,14 +143,22 @@ class EvaluationConfig:
     num_strokes: int = 0  # most strokes; 0 as trained
     batch_size: int = 64
     seed: int = 0
+    member: int = 0  # of the models that were trained side by side
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_seed("evaluation.seed", self.seed)
-        for key in ("num_images", "num_strokes"):
+        for key in ("num_images", "num_strokes", "member"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 0)
         for key in ("num_particles", "batch_size"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 1)
+
+
+class Member(NamedTuple):
+    """One of the models of a run."""
+
+    name: str  # of its set
+    seed: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,6 +171,12 @@ class Config:
     optimizer: OptimizerConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+
+    @property
+    def members(self) -> list[Member]:
+        """The models of the run: every set with every seed."""
+        seeds = range(self.training.seed, self.training.seed + self.training.num_models)
+        return [Member(name, seed) for name in self.data.sets for seed in seeds]
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Nested plain values, as checkpoints keep them."""

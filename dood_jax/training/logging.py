@@ -14,6 +14,8 @@ from absl import logging
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+Metric = float | np.ndarray
+
 _JSON_LINES = "metrics.jsonl"
 _PACKAGE = str(Path(__file__).parents[1])
 
@@ -54,10 +56,13 @@ def show_log() -> None:
 
 
 class MetricWriter:
-    """Writes the metrics of a run that goes on at `step`; lines of steps after it are dropped."""
+    """Writes the metrics of a run that goes on at `step`; lines of steps after it are dropped.
+
+    A metric is a number, or of several models trained side by side an array [N] in their order.
+    """
 
     def __init__(self, workdir: Path, step: int, num_steps: int, batch_size: int) -> None:
-        """Opens the files under `workdir`."""
+        """Opens the files under `workdir`; `batch_size` is that of all models together."""
         kept = _keep_lines_until(workdir, step)
         self._seconds_before = kept[-1]["seconds"] if kept else 0.0
         self.last_held_out = max((line["step"] for line in kept if line["kind"] == "held_out"), default=-1)
@@ -93,32 +98,48 @@ class MetricWriter:
         self._last_step, self._last_time = step, now
         self._write("train", step, {**metrics, "images_per_second": speed})
         self._bar.update(step - self._bar.n)
-        self._bar.set_postfix_str(
-            f"{metrics['elbo']:.0f} nats, {metrics['strokes']:.1f} strokes, {speed:.0f} images/s"
-        )
+        elbo, strokes = np.mean(metrics["elbo"]), np.mean(metrics["strokes"])
+        self._bar.set_postfix_str(f"{elbo:.0f} nats, {strokes:.1f} strokes, {speed:.0f} images/s")
 
-    def held_out(self, step: int, metrics: dict[str, float]) -> None:
+    def held_out(self, step: int, metrics: dict[str, Metric]) -> None:
         """Metrics on held-out pictures."""
         self._write("held_out", step, metrics)
         self.last_held_out = step
         self._last_time = time.monotonic()
 
-    def _write(self, kind: str, step: int, metrics: dict[str, float]) -> None:
-        rounded = {name: float(f"{value:.6g}") for name, value in metrics.items() if np.isfinite(value)}
+    def _write(self, kind: str, step: int, metrics: dict[str, Metric]) -> None:
+        rounded = {name: _rounded(value) for name, value in metrics.items() if np.any(np.isfinite(value))}
         seconds = round(self._seconds_before + time.monotonic() - self._started, 1)
         self._lines.write(json.dumps({"step": step, "kind": kind, "seconds": seconds, **rounded}) + "\n")
         self._lines.flush()
         for name, value in rounded.items():
-            self._board.add_scalar(f"{kind}/{name}", value, step)
+            for which, one in enumerate(value if isinstance(value, list) else [value]):
+                tag = f"{kind}/{name}/{which}" if isinstance(value, list) else f"{kind}/{name}"
+                self._board.add_scalar(tag, np.nan if one is None else one, step)
         if self._bar.disable or kind == "held_out":
-            text = ", ".join(f"{name} {value:g}" for name, value in rounded.items())
+            text = ", ".join(f"{name} {_as_text(value)}" for name, value in rounded.items())
             logging.info("step %d %s: %s", step, kind.replace("_", " "), text)
 
 
-def _mean_of_finite(values: list[np.ndarray]) -> float:
-    """Skipped steps have no finite loss; NaN if no step has."""
-    finite = [value for value in values if np.isfinite(value)]
-    return float(np.mean(finite)) if finite else float("nan")
+def _mean_of_finite(values: list[Metric]) -> np.ndarray:
+    """Mean over steps; skipped steps have no finite loss, and NaN is the mean of none."""
+    finite = np.isfinite(values)
+    return np.where(finite, values, 0).sum(0) / np.where(finite.any(0), finite.sum(0), np.nan)
+
+
+def _rounded(value: Metric) -> float | list[float | None]:
+    """To six digits, as JSON knows it: None where a model has no finite value."""
+    if np.ndim(value):
+        return [float(f"{one:.6g}") if np.isfinite(one) else None for one in value]
+    return float(f"{value:.6g}")
+
+
+def _as_text(value: float | list[float | None]) -> str:
+    return (
+        " ".join("-" if one is None else f"{one:g}" for one in value)
+        if isinstance(value, list)
+        else f"{value:g}"
+    )
 
 
 def read_lines(workdir: Path) -> list[dict[str, Any]]:

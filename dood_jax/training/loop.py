@@ -5,13 +5,14 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 from absl import logging
 
 from dood_jax import figures
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model import networks
-from dood_jax.training import datasets, evaluation, parallel
+from dood_jax.training import evaluation, members, parallel
 from dood_jax.training import logging as run_logging
 from dood_jax.training.checkpoint import Checkpoints
 from dood_jax.training.config import Config, TrainingConfig
@@ -29,31 +30,30 @@ def train(config: Config, workdir: Path) -> int | None:
         raise BadInput(f"{jax.process_count()} processes; this version trains in one, over all its devices")
     devices = jax.local_devices()
     logging.info("training on %d x %s into %s", len(devices), devices[0].device_kind, workdir)
-    images, pick = _pictures(config)
-    optimizer = make_optimizer(config.optimizer, config.training.steps)
     training = config.training
-    step_once = parallel.data_parallel(
-        make_step(config, optimizer, pick), devices, training.batch_size, training.parallel
+    images, lessons = members.lessons(config)
+    optimizer = make_optimizer(config.optimizer, training.steps)
+    pick = sampler.pick_synthetic if config.data.is_synthetic else sampler.pick_resident
+    step_once, place = parallel.over_devices(
+        make_step(config, optimizer, pick), devices, training, len(config.members)
     )
     evaluate = _evaluator(config, workdir, devices)
-    fresh = jax.jit(lambda key: init_state(config.model, optimizer, key))(
-        sampler.stream(training.seed, "parameters")
-    )
-    state = parallel.replicate(fresh, devices)
-    pictures = parallel.replicate(images, devices)
+    pictures, lessons = parallel.replicate(images, devices), place(lessons)
+    state = place(_fresh_state(config, optimizer))
     with StopSignals() as signals, Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore_latest(config, state) or state
-        step = int(state.step)
+        step = state.steps_done
         _require_whole_calls(training, step)
         run_logging.show_log()
         logging.info("%d parameters, from step %d to %d", networks.count(state.params), step, training.steps)
-        with run_logging.MetricWriter(workdir, step, training.steps, training.batch_size) as writer:
+        batch_size = training.batch_size * len(config.members)
+        with run_logging.MetricWriter(workdir, step, training.steps, batch_size) as writer:
             while signals.received is None:
                 if _evaluation_due(training, step) and writer.last_held_out < step:
                     writer.held_out(step, evaluate(state))
                 if step >= training.steps:
                     break
-                state, metrics = step_once(state, pictures)
+                state, metrics = step_once(state, pictures, lessons)
                 step += training.steps_per_call
                 writer.add(metrics)
                 if step % training.log_every == 0:
@@ -77,28 +77,53 @@ def _require_whole_calls(training: TrainingConfig, step: int) -> None:
         )
 
 
-def _pictures(config: Config) -> tuple[np.ndarray, sampler.Sampler]:
-    """uint8 training pictures for the device and how an example takes one."""
-    data = config.data
-    if data.is_synthetic:
-        return np.zeros((1, data.image_size, data.image_size), np.uint8), sampler.pick_synthetic
-    return datasets.load(data, "train").images, sampler.pick_resident
+def _fresh_state(config: Config, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state before the first step, of all members."""
+    init = lambda key: init_state(config.model, optimizer, key)
+    keys = [sampler.stream(member.seed, "parameters") for member in config.members]
+    return jax.jit(init)(keys[0]) if len(keys) == 1 else jax.jit(jax.vmap(init))(jax.numpy.stack(keys))
 
 
 def _evaluator(config: Config, workdir: Path, devices: list[jax.Device]) -> Callable[[TrainState], dict]:
-    """Held-out bound and a step-by-step figure for a state."""
-    settings = config.evaluation
-    images = evaluation.held_out_images(config.data, settings)
-    keys = evaluation.held_out_keys(settings, len(images))
+    """Held-out bounds and a step-by-step figure for the state of each member."""
+    images = {
+        name: evaluation.held_out_images(config.data.only(name), config.evaluation)
+        for name in config.data.sets
+    }
+    count = len(config.members)
 
-    def evaluate(state: TrainState) -> dict[str, float]:
-        params, step = jax.device_get(state.params), int(state.step)
-        summary = evaluation.bound(config.model, params, images, keys, settings, devices).summary()
-        shown = images[:_FIGURE_COLUMNS]
-        sketch = evaluation.infer(config.model, params, shown, keys, 1, settings.num_strokes, len(shown))
-        title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
-        path = workdir / "figures" / f"reconstruction-{step:06d}.png"
-        figures.step_by_step(path, shown, sketch.canvases, title)
-        return summary
+    def evaluate(state: TrainState) -> dict[str, float | np.ndarray]:
+        params = jax.device_get(state.params)
+        summaries = [
+            _evaluate(
+                config,
+                members.pick(params, count, which),
+                images[member.name],
+                devices,
+                workdir / "figures" / members.title(config.members, which),
+                state.steps_done,
+            )
+            for which, member in enumerate(config.members)
+        ]
+        return members.stack(summaries)
 
     return evaluate
+
+
+def _evaluate(
+    config: Config,
+    params: networks.Params,
+    images: np.ndarray,
+    devices: list[jax.Device],
+    folder: Path,
+    step: int,
+) -> dict[str, float]:
+    """Of one model: the held-out bound, and a figure in the folder."""
+    settings = config.evaluation
+    keys = evaluation.held_out_keys(settings, len(images))
+    summary = evaluation.bound(config.model, params, images, keys, settings, devices).summary()
+    shown = images[:_FIGURE_COLUMNS]
+    sketch = evaluation.infer(config.model, params, shown, keys, 1, settings.num_strokes, len(shown))
+    title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
+    figures.step_by_step(folder / f"reconstruction-{step:06d}.png", shown, sketch.canvases, title)
+    return summary

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from dood_jax.model import dood
@@ -19,6 +20,11 @@ class TrainState(NamedTuple):
     optimizer_state: optax.OptState
     brush: BrushParams  # running mean of first strokes' pens, scalars: what `sample` draws with
     skipped: Array  # [] int32 steps whose loss or gradient was not finite; they changed nothing else
+
+    @property
+    def steps_done(self) -> int:
+        """The step as a number; models trained side by side are all at the same."""
+        return int(np.max(self.step))
 
 
 def init_state(config: ModelConfig, optimizer: optax.GradientTransformation, key: Array) -> TrainState:

@@ -24,16 +24,16 @@ _BRUSH_MEMORY = 0.99  # of the running mean of pens
 
 
 def make_step(config: Config, optimizer: optax.GradientTransformation, sampler: Sampler) -> Step:
-    """A function (state, pictures on the device, [B] global example indices, axis_name) -> (state, metrics).
+    """A function (state, pictures, lessons, [B] global example indices, axis_name) -> (state, metrics).
 
     It makes `training.steps_per_call` steps; metrics are their means.
     """
     one_step = functools.partial(_train_step, config, optimizer, sampler)
 
-    def steps(state, pictures, indices, axis_name=None):
+    def steps(state, pictures, lessons, indices, axis_name=None):
         if config.training.steps_per_call == 1:
-            return one_step(state, pictures, indices, axis_name)
-        body = lambda state, _: one_step(state, pictures, indices, axis_name)
+            return one_step(state, pictures, lessons, indices, axis_name)
+        body = lambda state, _: one_step(state, pictures, lessons, indices, axis_name)
         state, metrics = lax.scan(body, state, length=config.training.steps_per_call)
         return state, jax.tree_util.tree_map(jnp.mean, metrics)
 
@@ -46,11 +46,10 @@ def presence_floor(config: ObjectiveConfig, step: Array) -> Array:
     return jnp.clip((config.floor_end_step - step) / span, 0, 1)
 
 
-def _train_step(config, optimizer, sampler, state, pictures, indices, axis_name):
+def _train_step(config, optimizer, sampler, state, pictures, lessons, indices, axis_name):
     average = functools.partial(lax.pmean, axis_name=axis_name) if axis_name else lambda values: values
-    seed, batch_size = config.training.seed, config.training.batch_size
-    keys = sampling.example_keys(seed, state.step, indices)
-    rows = sampling.rows(seed, state.step, indices, batch_size, pictures.shape[0])
+    keys = sampling.example_keys(lessons.seed, state.step, indices)
+    rows = sampling.rows(lessons, state.step, indices, config.training.batch_size)
     floor = presence_floor(config.objective, state.step)
     loss = functools.partial(_loss, config, sampler)
     differentiate = jax.grad(loss, has_aux=True)

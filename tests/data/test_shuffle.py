@@ -14,7 +14,7 @@ from dood_jax.errors import BadInput
 @functools.cache
 def whole_shuffle(size: int):
     """Words -> all entries."""
-    entry = functools.partial(shuffle.shuffled, size=size)
+    entry = functools.partial(shuffle.shuffled, grid=shuffle.grid(size))
     return jax.jit(lambda words: jax.vmap(lambda place: entry(place, words=words))(jnp.arange(size)))
 
 
@@ -43,7 +43,8 @@ def test_neighbours_do_not_stay_together():
 
 def rows_of_steps(seed: int, steps: range, batch_size: int, size: int) -> np.ndarray:
     """[S * B] rows in the order in which they are seen."""
-    at_step = jax.jit(lambda step: sampler.rows(seed, step, jnp.arange(batch_size), batch_size, size))
+    lessons = sampler.lessons(seed, 0, size, batch_size)
+    at_step = jax.jit(lambda step: sampler.rows(lessons, step, jnp.arange(batch_size), batch_size))
     return np.concatenate([np.asarray(at_step(np.int32(step))) for step in steps])
 
 
@@ -66,21 +67,22 @@ def test_a_batch_may_be_larger_than_the_set():
 def test_rows_follow_from_the_step_alone_and_not_from_the_split_of_the_batch():
     whole = rows_of_steps(3, range(17, 20), 12, 100)
     np.testing.assert_array_equal(rows_of_steps(3, range(18, 20), 12, 100), whole[12:])
+    lessons = sampler.lessons(3, 0, 100, 12)
     for part in (np.arange(4), np.arange(4, 12), np.array([11, 0, 5])):
-        np.testing.assert_array_equal(sampler.rows(3, 17, jnp.asarray(part), 12, 100), whole[part])
+        np.testing.assert_array_equal(sampler.rows(lessons, 17, jnp.asarray(part), 12), whole[part])
 
 
 def test_places_are_right_after_more_examples_than_32_bits_hold():
     size, batch_size = 92474, 4096
     for step in (0, 92473, 92474, 1_500_000, 2**31 - 1):
         for index in (0, 17, 4095):
-            epoch, position = sampler._place(jnp.int32(step), jnp.int32(index), batch_size, size)
+            epoch, position = sampler._place(jnp.int32(step), jnp.int32(index), batch_size, np.uint32(size))
             assert divmod(step * batch_size + index, size) == (int(epoch), int(position))
 
 
 def test_more_pictures_and_examples_than_places_are_refused():
     with pytest.raises(BadInput, match=r"training\.batch_size=65536 times 65536 pictures"):
-        sampler.rows(0, 0, jnp.arange(4), 65536, 65536)
+        sampler.lessons(0, 0, 65536, 65536)
 
 
 def test_no_two_purposes_of_a_seed_share_a_key():

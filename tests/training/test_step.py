@@ -79,10 +79,11 @@ def run(config, optimizer):
             training = dataclasses.replace(config.training, steps_per_call=steps_per_call)
             step = make_step(dataclasses.replace(config, training=training), optimizer, sampler.pick_resident)
             compiled[kind] = parallel.data_parallel(step, devices, training.batch_size, mode)
+        lessons = sampler.lessons(config.training.seed, 0, len(pictures), config.training.batch_size)
         state, pictures = (parallel.replicate(tree, devices) for tree in (state, pictures))
         results = []
         for _ in range(calls):
-            state, metrics = compiled[kind](state, pictures)
+            state, metrics = compiled[kind](state, pictures, lessons)
             results.append(jax.device_get((state, metrics)))
         return results
 
@@ -236,7 +237,9 @@ def test_a_model_that_draws_by_true_distance_makes_a_finite_step(config, optimiz
     step = make_step(dataclasses.replace(config, model=model), optimizer, sampler.pick_resident)
     devices = jax.local_devices()[:1]
     step = parallel.data_parallel(step, devices, config.training.batch_size, "pmap")
-    state, _ = jax.device_get(step(*(parallel.replicate(tree, devices) for tree in (start, resident))))
+    lessons = sampler.lessons(config.training.seed, 0, len(resident), config.training.batch_size)
+    inputs = [parallel.replicate(tree, devices) for tree in (start, resident, lessons)]
+    state, _ = jax.device_get(step(*inputs))
     assert (state.step, state.skipped) == (1, 0)
     gradient = dict(leaves_of(gradient_of(state)))
     assert all(np.isfinite(leaf).all() for leaf in gradient.values())

@@ -1,0 +1,190 @@
+"""Models trained side by side: each as if alone, kept in one checkpoint, and picked out of it."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+import dood_jax
+from dood_jax import tasks
+from dood_jax.data import sampler
+from dood_jax.errors import BadInput
+from dood_jax.training import loop, members, parallel
+from dood_jax.training.config import (
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
+from dood_jax.training.optimizer import make_optimizer
+from dood_jax.training.state import init_state
+from dood_jax.training.step import make_step
+
+BATCH = 4
+
+
+@pytest.fixture(scope="module")
+def config(tiny) -> Config:
+    """Two sets and two seeds: four models."""
+    return Config(
+        DataConfig(names="mnist,kmnist", image_size=20),
+        tiny,
+        ObjectiveConfig(),
+        OptimizerConfig(learning_rate=1e-4, schedule="constant", warmup_steps=0),
+        TrainingConfig(batch_size=BATCH, steps=100, seed=3, num_models=2),
+        EvaluationConfig(num_images=4, num_particles=2, batch_size=4),
+    )
+
+
+@pytest.fixture(scope="module")
+def sets(pictures) -> list[np.ndarray]:
+    """uint8 pictures of two sets of different size."""
+    whole = np.round(pictures * 255).astype(np.uint8)
+    return [whole[:5], whole[3:6]]
+
+
+@pytest.fixture(scope="module")
+def lessons(sets) -> list[sampler.Lessons]:
+    first, second = (len(images) for images in sets)
+    shares = [(0, first), (first, second)]
+    return [sampler.lessons(seed, *share, BATCH) for share in shares for seed in (3, 4)]
+
+
+@pytest.fixture(scope="module")
+def step(config):
+    return make_step(config, make_optimizer(config.optimizer, 100), sampler.pick_resident)
+
+
+@pytest.fixture(scope="module")
+def fresh(config):
+    """A member's seed -> its state before the first step."""
+    optimizer = make_optimizer(config.optimizer, 100)
+    init = jax.jit(lambda key: init_state(config.model, optimizer, key))
+    return lambda seed: jax.device_get(init(sampler.stream(seed, "parameters")))
+
+
+def three_steps(run, state, pictures, lessons):
+    metrics = []
+    for _ in range(3):
+        state, one = run(state, pictures, lessons)
+        metrics.append(jax.device_get(one))
+    return jax.device_get(state), metrics
+
+
+@pytest.mark.parametrize("num_devices", [1, 2])
+def test_each_model_is_as_if_trained_alone(config, sets, lessons, step, fresh, num_devices):
+    devices = jax.local_devices()[:num_devices]
+    states = members.stack([fresh(member.seed) for member in config.members])
+    run, place = parallel.over_devices(step, devices, config.training, 4)
+    pictures = parallel.replicate(np.concatenate(sets), devices)
+    together, metrics = three_steps(run, place(states), pictures, place(members.stack(lessons)))
+    alone_run = parallel.data_parallel(step, devices[:1], BATCH, "pmap")
+    for which, member in enumerate(config.members):
+        images = sets[which // 2]
+        own = sampler.lessons(member.seed, 0, len(images), BATCH)
+        alone, own_metrics = three_steps(alone_run, fresh(member.seed), jax.device_put(images), own)
+        for one, other in zip(metrics, own_metrics, strict=True):
+            for name, value in other.items():
+                np.testing.assert_allclose(one[name][which], value, rtol=1e-5, err_msg=name)
+        picked = members.pick(together, 4, which)
+        for one, other in zip(
+            jax.tree_util.tree_leaves(picked), jax.tree_util.tree_leaves(alone), strict=True
+        ):
+            assert np.linalg.norm(one - other) <= 1e-5 * np.linalg.norm(other) + 1e-6
+
+
+def test_members_are_every_set_with_every_seed(config):
+    assert config.members == [("mnist", 3), ("mnist", 4), ("kmnist", 3), ("kmnist", 4)]
+    assert members.title(config.members, 2) == "kmnist-seed3"
+    alone = dataclasses.replace(config, data=DataConfig(), training=TrainingConfig())
+    assert alone.members == [("mnist", 0)]
+    assert members.title(alone.members, 0) == ""
+
+
+def test_models_that_do_not_divide_over_the_devices_are_refused():
+    with pytest.raises(BadInput, match=r"3 models \(training.num_models\) do not divide over 2 devices"):
+        parallel.model_parallel(lambda *_: None, jax.local_devices()[:2], BATCH, 3)
+
+
+@pytest.mark.parametrize("names", ["mnist,mnist", "mnist,synthetic", "mnist,cifar", "folder,mnist"])
+def test_sets_that_cannot_stand_together_are_refused(names):
+    with pytest.raises(BadInput, match=r"data\.names="):
+        DataConfig(names=names)
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory):
+    """The folder of a run of two models on synthetic strokes."""
+    workdir = tmp_path_factory.mktemp("run")
+    config = Config(
+        DataConfig("synthetic", image_size=20),
+        tiny,
+        ObjectiveConfig(),
+        OptimizerConfig(warmup_steps=0),
+        TrainingConfig(
+            batch_size=2, steps=4, num_models=2, checkpoint_every=2, evaluate_every=2, log_every=2
+        ),
+        EvaluationConfig(num_images=4, num_particles=2, batch_size=4),
+    )
+    loop.train(dataclasses.replace(config, training=dataclasses.replace(config.training, steps=2)), workdir)
+    loop.train(config, workdir)
+    return workdir, config
+
+
+def test_a_run_of_two_models_goes_on_and_tells_of_both(run):
+    workdir, _ = run
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [(line["step"], line["kind"]) for line in lines] == [
+        (2, "train"),
+        (2, "held_out"),
+        (4, "train"),
+        (4, "held_out"),
+    ]
+    for line in lines:
+        first, second = line["elbo"]
+        assert np.isfinite([first, second]).all() and first != second
+    figures = {path.relative_to(workdir / "figures").as_posix() for path in workdir.glob("figures/*/*.png")}
+    assert figures == {
+        f"synthetic-seed{seed}/reconstruction-00000{step}.png" for seed in (0, 1) for step in (2, 4)
+    }
+
+
+def test_each_model_is_picked_out_of_the_checkpoint(run):
+    workdir, _ = run
+    one, other = (dood_jax.load(str(workdir), member=which) for which in (0, 1))
+    seeds = [model.meta["config"]["training"]["seed"] for model in (one, other)]
+    assert seeds == [0, 1]
+    kernel = lambda model: np.asarray(model.params["layout_rnn"]["kernel_i"])
+    assert kernel(one).ndim == 2 and not np.array_equal(kernel(one), kernel(other))
+    assert one.brush.ink_width.shape == ()
+    held_out = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])["log_likelihood"]
+    assert held_out[0] != held_out[1]
+    with pytest.raises(BadInput, match=r"evaluation\.member=2, but .* holds 2"):
+        dood_jax.load(str(workdir), member=2)
+
+
+def test_one_of_two_models_is_released(run, tmp_path):
+    workdir, config = run
+    settings = config.as_dict()
+    settings["evaluation"]["member"] = 1
+    del settings["model"]["image_size"]
+    tasks.evaluate(settings, {}, "release", str(workdir), workdir)
+    released = dood_jax.load(str(workdir / "release"))
+    assert released.meta["config"]["training"]["seed"] == 1
+    assert released.meta["config"]["training"]["num_models"] == 1
+    picked = dood_jax.load(str(workdir), member=1)
+    for one, other in zip(
+        jax.tree_util.tree_leaves(released.params), jax.tree_util.tree_leaves(picked.params), strict=True
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
+
+
+def test_a_run_of_two_models_does_not_go_on_as_four(run):
+    workdir, config = run
+    four = dataclasses.replace(config, training=dataclasses.replace(config.training, num_models=4, steps=6))
+    with pytest.raises(BadInput, match=r"training\.num_models=2, not 4"):
+        loop.train(four, workdir)
