@@ -13,8 +13,8 @@ import numpy as np
 
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
-from dood_jax.tasks import results
-from dood_jax.training import checkpoint, evaluation, parallel
+from dood_jax.tasks import likelihood, results
+from dood_jax.training import checkpoint, evaluation, parallel, scale_fitting
 from dood_jax.training import logging as run_logging
 from dood_jax.training.config import Config
 
@@ -26,15 +26,14 @@ def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
     if "arguments" not in model.meta:
         raise BadInput("--task=release takes a run's checkpoint; this one is released already")
     started = time.monotonic()
-    rounded = jax.tree_util.tree_map(
-        lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), model.params
-    )
+    params = likelihood.with_both_scales(model, config)
+    rounded = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), params)
     images = evaluation.held_out_images(config.data, config.evaluation)
     keys = evaluation.held_out_keys(config.evaluation, len(images))
     devices = jax.local_devices()
     full, small = (
         evaluation.bound(model.config, params, images, keys, config.evaluation, devices).summary()
-        for params in (model.params, rounded)
+        for params in (params, rounded)
     )
     values = {
         "dataset": config.data.name,
@@ -43,8 +42,9 @@ def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
         **{name: round(value, 4) for name, value in small.items()},
         "cost_of_16_bits": round(full["log_likelihood"] - small["log_likelihood"], 4),
     }
-    card = {**origin(model, workdir), "metrics": values}
-    checkpoint.release(model.params, card, workdir / "release")
+    fitted = {"fitted_scale": scale_fitting.other_scale(model.config)}
+    card = {**origin(model, workdir), **fitted, "metrics": values}
+    checkpoint.release(params, card, workdir / "release")
     results.write(workdir, "release", values, config, model, len(images), started)
     return values
 

@@ -72,6 +72,7 @@ class MetricWriter:
         self._batch_size = batch_size
         self._started = time.monotonic()
         self._last_step, self._last_time = step, self._started
+        self._has_begun = False
         self._since_last: list[dict[str, jax.Array]] = []
 
     def __enter__(self) -> "MetricWriter":
@@ -87,6 +88,12 @@ class MetricWriter:
     def add(self, metrics: dict[str, jax.Array]) -> None:
         """Takes the metrics of one training call, without waiting for them."""
         self._since_last.append(metrics)
+
+    def note_first_call(self) -> None:
+        """Logs, once, how long the first training call took to be compiled and begun."""
+        if not self._has_begun:
+            logging.info("first step after %.1f s, compilation included", time.monotonic() - self._started)
+            self._has_begun = True
 
     def training(self, step: int) -> None:
         """Writes the means of the metrics added since the last call, and the speed."""

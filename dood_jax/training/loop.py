@@ -54,6 +54,7 @@ def train(config: Config, workdir: Path) -> int | None:
                 if step >= training.steps:
                     break
                 state, metrics = step_once(state, pictures, lessons)
+                writer.note_first_call()
                 step += training.steps_per_call
                 writer.add(metrics)
                 if step % training.log_every == 0:

@@ -232,6 +232,23 @@ def test_group_multipliers_show_in_the_first_update(three_steps, start):
         np.testing.assert_allclose(moves, multiplier * RATE, rtol=5e-3, err_msg=name)
 
 
+def test_a_step_is_traced_once(config, optimizer, start, resident):
+    traces = []
+
+    def counted(*args, **names):
+        traces.append(1)
+        return make_step(config, optimizer, sampler.pick_resident)(*args, **names)
+
+    devices = jax.local_devices()[:1]
+    step = parallel.data_parallel(counted, devices, config.training.batch_size, "pmap")
+    lessons = sampler.lessons(config.training.seed, 0, len(resident), config.training.batch_size)
+    state, pictures, lessons = (parallel.replicate(tree, devices) for tree in (start, resident, lessons))
+    for _ in range(3):
+        state, _ = step(state, pictures, lessons)
+    step(parallel.replicate(start, devices), pictures, lessons)  # as after a resume
+    assert len(traces) == 1
+
+
 def test_a_model_that_draws_by_true_distance_makes_a_finite_step(config, optimizer, start, resident):
     model = dataclasses.replace(config.model, brush="distance")
     step = make_step(dataclasses.replace(config, model=model), optimizer, sampler.pick_resident)

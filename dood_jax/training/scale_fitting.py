@@ -1,0 +1,95 @@
+"""Fits the observation scale that a model was not trained with; its drawings stay as they are (method.md 4).
+
+The map has a closed form, the mean error of each pixel. The weights of the canvas features are found by Adam.
+"""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dood_jax.data import sampler
+from dood_jax.data.synthetic import random_drawing
+from dood_jax.model.config import ModelConfig
+from dood_jax.model.likelihood import SCALE_RANGE
+from dood_jax.model.networks import Params
+from dood_jax.objective.elbo import log_likelihood
+from dood_jax.training import datasets, evaluation
+from dood_jax.training.config import DataConfig
+from dood_jax.types import Array
+
+_PICTURES, _STEPS, _BATCH = 1024, 400, 128
+_RATES = (0.1, 0.005)  # of Adam, first and last
+_SEED = 0
+_INSIDE = 1e-4  # how far within its range a fitted map stays
+
+
+def other_scale(model: ModelConfig) -> str:
+    """The scale that a model was not trained with."""
+    return "canvas" if model.likelihood_scale == "map" else "map"
+
+
+def fit_other_scale(model: ModelConfig, params: Params, data: DataConfig) -> Params:
+    """The parameters with the other scale fitted to drawings of up to 1,024 training pictures.
+
+    Args:
+      model: whose drawings they are.
+      params: its parameters.
+      data: of the training set.
+    """
+    images = _training_pictures(data)
+    keys = evaluation.example_keys(sampler.stream(_SEED, "evaluation"), len(images))
+    sketch = evaluation.infer(model, params, images, keys, 1, model.num_strokes, 64)
+    canvases = sketch.canvases[:, -1]
+    if other_scale(model) == "map":
+        fitted = {"map": _fitted_map(images, canvases)}
+    else:
+        fitted = {"canvas": _fitted_weights(model, params, images, canvases)}
+    return {**params, "likelihood": {**params["likelihood"], **fitted}}
+
+
+def _training_pictures(data: DataConfig) -> np.ndarray:
+    """float32 [N, H, W], always the same."""
+    if data.is_synthetic:
+        keys = jax.random.split(jax.random.key(_SEED), _PICTURES)
+        draw = lambda key: random_drawing(key, data.image_size).image
+        return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys))
+    images = datasets.load(data, "train").images
+    chosen = np.random.default_rng(_SEED).permutation(len(images))[:_PICTURES]
+    return images[np.sort(chosen)].astype(np.float32) / 255
+
+
+def _fitted_map(images: np.ndarray, canvases: np.ndarray) -> Array:
+    """[H, W] raw numbers whose scale is the mean error of each pixel, the most likely one."""
+    low, high = SCALE_RANGE
+    share = (np.abs(images - canvases).mean(0) - low) / (high - low)
+    share = np.clip(share, _INSIDE, 1 - _INSIDE)
+    return jnp.asarray(np.log(share / (1 - share)), jnp.float32)
+
+
+def _fitted_weights(model: ModelConfig, params: Params, images: np.ndarray, canvases: np.ndarray) -> Array:
+    """[14] weights of the canvas features."""
+    model = dataclasses.replace(model, likelihood_scale="canvas")
+    schedule = optax.cosine_decay_schedule(_RATES[0], _STEPS, _RATES[1] / _RATES[0])
+    adam = optax.adam(schedule)
+
+    def loss(weights, images, canvases):
+        fitted = {**params, "likelihood": {**params["likelihood"], "canvas": weights}}
+        each = jax.vmap(functools.partial(log_likelihood, model, fitted))
+        return -each(images, canvases).mean() / images[0].size
+
+    def step(carry, key):
+        weights, state = carry
+        rows = jax.random.randint(key, (_BATCH,), 0, len(images))
+        gradient = jax.grad(loss)(weights, pictures[rows], drawn[rows])
+        updates, state = adam.update(gradient, state)
+        return (optax.apply_updates(weights, updates), state), None
+
+    pictures, drawn = jnp.asarray(images), jnp.asarray(canvases)
+    start = jnp.zeros_like(params["likelihood"]["canvas"])
+    keys = jax.random.split(jax.random.key(_SEED), _STEPS)
+    (weights, _), _ = jax.jit(lambda start: jax.lax.scan(step, (start, adam.init(start)), keys))(start)
+    return weights
