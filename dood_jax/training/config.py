@@ -17,6 +17,9 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
+PRECISIONS = ("default", "bfloat16", "tensorfloat32", "float32")  # as JAX names them
+
+
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
     """Which pictures."""
@@ -108,6 +111,7 @@ class TrainingConfig:
     num_models: int = 1  # models of each set, with seeds from `seed` on, side by side in one program
     steps_per_call: int = 1  # steps per compiled call; more than 1 pays on accelerators
     parallel: str = "pmap"
+    precision: str = "default"  # of the networks' products on accelerators; drawing is exact anyway
     checkpoint_every: int = 500
     evaluate_every: int = 1000
     log_every: int = 50
@@ -116,6 +120,7 @@ class TrainingConfig:
         """Checks every value."""
         require_seed("training.seed", self.seed)
         require_choice("training.parallel", self.parallel, ("pmap", "shard_map"))
+        require_choice("training.precision", self.precision, PRECISIONS)
         for key in (
             "steps",
             "batch_size",

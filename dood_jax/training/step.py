@@ -29,13 +29,15 @@ def make_step(config: Config, optimizer: optax.GradientTransformation, sampler: 
     It makes `training.steps_per_call` steps; metrics are their means.
     """
     one_step = functools.partial(_train_step, config, optimizer, sampler)
+    precision = None if config.training.precision == "default" else config.training.precision
 
     def steps(state, pictures, lessons, indices, axis_name=None):
-        if config.training.steps_per_call == 1:
-            return one_step(state, pictures, lessons, indices, axis_name)
-        body = lambda state, _: one_step(state, pictures, lessons, indices, axis_name)
-        state, metrics = lax.scan(body, state, length=config.training.steps_per_call)
-        return state, jax.tree_util.tree_map(jnp.mean, metrics)
+        with jax.default_matmul_precision(precision):
+            if config.training.steps_per_call == 1:
+                return one_step(state, pictures, lessons, indices, axis_name)
+            body = lambda state, _: one_step(state, pictures, lessons, indices, axis_name)
+            state, metrics = lax.scan(body, state, length=config.training.steps_per_call)
+            return state, jax.tree_util.tree_map(jnp.mean, metrics)
 
     return steps
 

@@ -1,6 +1,7 @@
 """A training step: the same on any number of devices, unmoved by numbers that are not finite."""
 
 import dataclasses
+import re
 
 import jax
 import jax.numpy as jnp
@@ -230,6 +231,24 @@ def test_group_multipliers_show_in_the_first_update(three_steps, start):
         multiplier = {"likelihood": 10.0, "posterior_presence": 0.3}.get(name, 1.0)
         assert moves.size, name
         np.testing.assert_allclose(moves, multiplier * RATE, rtol=5e-3, err_msg=name)
+
+
+def precisions(config, optimizer, start, precision: str) -> list[str]:
+    """What the products of a step say of their precision."""
+    training = dataclasses.replace(config.training, precision=precision)
+    step = make_step(dataclasses.replace(config, training=training), optimizer, sampler.pick_resident)
+    pictures = np.zeros((4, 20, 20), np.float32)
+    jaxpr = jax.make_jaxpr(step)(start, pictures, sampler.lessons(0, 0, 4, 4), np.arange(4))
+    return re.findall(r"precision=\(Precision.(\w+)", str(jaxpr))
+
+
+def test_products_of_the_networks_have_the_precision_asked_for(config, optimizer, start):
+    exact_anyway = precisions(config, optimizer, start, "default")
+    assert set(exact_anyway) == {"HIGHEST"}, "the rasteriser"
+    in_bfloat16 = precisions(config, optimizer, start, "bfloat16")
+    assert in_bfloat16.count("DEFAULT") > len(exact_anyway) == in_bfloat16.count("HIGHEST")
+    in_float32 = precisions(config, optimizer, start, "float32")
+    assert in_float32 == ["HIGHEST"] * len(in_bfloat16)
 
 
 def test_a_step_is_traced_once(config, optimizer, start, resident):
