@@ -52,6 +52,14 @@ class Model:
         strokes = num_strokes or self.config.num_strokes
         return evaluation.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
 
+    def refine(self, images: Array, sketch: Sketch, num_steps: int = 100) -> Sketch:
+        """`infer`'s drawings of [B, H, W] pictures, corrected by gradient steps on each picture alone."""
+        images = _check_images(images, self.config.image_size)
+        _check_positive(num_steps=num_steps)
+        if len(sketch.canvases) != len(images):
+            raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
+        return evaluation.refine(self.config, images, sketch, num_steps, _BATCH_SIZE)
+
     def sample(self, n: int, key: Array | int = 0, num_strokes: int | None = None) -> Sketch:
         """Invents n drawings with the pen used most in training; a key may be a seed."""
         _check_positive(n=n, num_strokes=num_strokes)

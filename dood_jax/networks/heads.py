@@ -15,6 +15,7 @@ from dood_jax.types import Array
 LAYOUT_LOW = np.array([-0.8, -0.8, 0.25, -np.pi / 4], np.float32)  # ranges of a layout (method.md 4)
 LAYOUT_HIGH = np.array([0.8, 0.8, 1.0, np.pi / 4], np.float32)
 POINT_LOW, POINT_HIGH = -0.2, 1.2  # range of a control point's mean (method.md 4)
+INK_WIDTH, INK_SLOPE, CANVAS_SLOPE = (0.005, 0.04), (0.1, 0.9), (0.1, 1.5)  # ranges of pens (method.md 5)
 
 
 class Head(nn.Module):
@@ -79,14 +80,14 @@ def _mixture(raw: Array, size: int, low: Array | float, high: Array | float) -> 
 
 def ink_width(raw: Array) -> Array:
     """Raw number -> standard deviation of the pen, as a share of the picture (method.md 5, 9.1)."""
-    return bounded(raw, 0.005, 0.04)
+    return bounded(raw, *INK_WIDTH)
 
 
 def ink_slope(raw: Array) -> Array:
     """Raw number -> slope of a stroke's ink (method.md 5)."""
-    return bounded(raw, 0.1, 0.9)
+    return bounded(raw, *INK_SLOPE)
 
 
 def canvas_slope(raw: Array) -> Array:
     """Raw number -> slope of the canvas (method.md 5)."""
-    return bounded(raw, 0.1, 1.5)
+    return bounded(raw, *CANVAS_SLOPE)

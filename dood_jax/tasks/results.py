@@ -23,8 +23,12 @@ def write(
     model: Model,
     count: int,
     started: float,
+    refined: bool = False,
 ) -> Path:
-    """Writes one result, whole or not at all; `started` is time.monotonic() at the task's start."""
+    """Writes one result, whole or not at all; `started` is time.monotonic() at the task's start.
+
+    The names of `refined` results end in `-refined`.
+    """
     record = {
         "task": task,
         "values": values,
@@ -41,8 +45,8 @@ def write(
         "seconds": round(time.monotonic() - started, 2),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
     }
-    orientation = "-transposed" if config.data.transpose else ""
-    path = workdir / "results" / f"{task}-{config.data.name}{orientation}.json"
+    kind = ("-transposed" if config.data.transpose else "") + ("-refined" if refined else "")
+    path = workdir / "results" / f"{task}-{config.data.name}{kind}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_suffix(".tmp")
     whole.write_text(json.dumps(record, indent=1) + "\n")

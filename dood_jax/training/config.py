@@ -148,12 +148,13 @@ class EvaluationConfig:
     num_strokes: int = 0  # most strokes; 0 as trained
     batch_size: int = 64
     seed: int = 0
+    refine_steps: int = 0  # gradient steps on each drawing, for reconstructions
     member: int = 0  # of the models that were trained side by side
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_seed("evaluation.seed", self.seed)
-        for key in ("num_images", "num_strokes", "member"):
+        for key in ("num_images", "num_strokes", "member", "refine_steps"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 0)
         for key in ("num_particles", "batch_size"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 1)

@@ -10,14 +10,14 @@ import numpy as np
 
 from dood_jax.data.sampler import stream
 from dood_jax.data.synthetic import random_drawing
-from dood_jax.model import dood
+from dood_jax.model import dood, refinement
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
 from dood_jax.objective import importance
 from dood_jax.training import datasets, parallel
 from dood_jax.training.config import DataConfig, EvaluationConfig
-from dood_jax.types import Array, Sketch
+from dood_jax.types import Array, BrushParams, Sketch
 
 _SYNTHETIC_TEST_SEED = 1_000_003  # keys of held-out synthetic drawings, apart from training seeds
 _SYNTHETIC_SIZE = 10_000
@@ -114,10 +114,35 @@ def infer(
     return in_batches(best, params, images, keys, batch_size, len(devices))
 
 
+def refine(model: ModelConfig, images: np.ndarray, sketch: Sketch, num_steps: int, batch_size: int) -> Sketch:
+    """Drawings of [N, H, W] pictures, corrected by gradient steps on each (`model.refinement`).
+
+    Pictures with as many strokes go together, so that strokes that are not drawn cost nothing.
+    """
+    counts = sketch.strokes.presence.sum(1).astype(int)
+    devices = tuple(jax.local_devices())
+    better = jax.tree_util.tree_map(np.array, sketch)
+    for count in np.unique(counts[counts > 0]):
+        rows = np.flatnonzero(counts == count)
+        strokes = jax.tree_util.tree_map(lambda leaf: leaf[rows, :count], sketch.strokes)  # noqa: B023
+        pens = BrushParams(
+            *(value[rows, :count] for value in sketch.brush[:2]), sketch.brush.canvas_slope[rows]
+        )
+        correct = _compiled_refine(model, num_steps, devices)
+        found = in_batches(correct, {}, images[rows], (strokes, pens), batch_size, len(devices))
+        better.strokes.control_points[rows, :count] = found.strokes.control_points
+        better.brush.ink_width[rows, :count] = found.brush.ink_width
+        better.brush.ink_slope[rows, :count] = found.brush.ink_slope
+        better.brush.canvas_slope[rows] = found.brush.canvas_slope
+        better.canvases[rows, :count] = found.canvases
+        better.canvases[rows, count:] = found.canvases[:, -1:]
+    return better
+
+
 def in_batches(
-    function: Callable, params: Params, images: np.ndarray, keys: Array, batch_size: int, num_devices: int = 1
+    function: Callable, params: Params, images: np.ndarray, beside: Any, batch_size: int, num_devices: int = 1
 ) -> Any:
-    """Applies (params, [B, H, W], [B] keys) -> [B, ...] to N pictures; every batch has the same size.
+    """Applies (params, [B, H, W], [B] keys or other) -> [B, ...] to N pictures; all batches have one size.
 
     Fewer pictures than a batch are padded to a power of two, so that few sizes are ever compiled.
     """
@@ -126,7 +151,8 @@ def in_batches(
     results = []
     for start in range(0, len(images), size):
         indices = np.minimum(np.arange(start, start + size), len(images) - 1)
-        results.append(jax.device_get(function(params, images[indices], keys[indices])))
+        taken = jax.tree_util.tree_map(lambda leaf: leaf[indices], beside)  # noqa: B023 - called at once
+        results.append(jax.device_get(function(params, images[indices], taken)))
     return jax.tree_util.tree_map(lambda *parts: np.concatenate(parts)[: len(images)], *results)
 
 
@@ -150,6 +176,17 @@ def _compiled_infer(
         return Sketch(drawing.strokes, drawing.brush, dood.render(model, drawing.strokes, drawing.brush))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+
+
+@functools.lru_cache
+def _compiled_refine(
+    model: ModelConfig, num_steps: int, devices: tuple[jax.Device, ...]
+) -> Callable[[Params, Array, Any], Sketch]:
+    def one(image, drawn):
+        strokes, brush = refinement.refine(model, image, *drawn, num_steps)
+        return Sketch(strokes, brush, dood.render(model, strokes, brush))
+
+    return parallel.map_examples(lambda _, images, drawn: jax.vmap(one)(images, drawn), devices)
 
 
 def _best_particle(weigh: Callable[[Array], importance.Particle], keys: Array) -> importance.Particle:

@@ -126,7 +126,7 @@ def map_examples(function: Callable, devices: Sequence[jax.Device]) -> Callable:
 
     def split_and_join(params, images, keys):
         split = lambda array: array.reshape(len(devices), -1, *array.shape[1:])
-        results = mapped(params, split(images), split(keys))
+        results = mapped(params, split(images), jax.tree_util.tree_map(split, keys))
         return jax.tree_util.tree_map(lambda array: array.reshape(-1, *array.shape[2:]), results)
 
     return split_and_join

@@ -1,0 +1,114 @@
+"""Refinement moves strokes towards a picture whose strokes are known, and nothing else."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dood_jax.model import dood, refinement
+from dood_jax.training import evaluation
+from dood_jax.types import BrushParams, Sketch, StrokeLatents
+
+COUNTS = np.array([1, 3, 0, 2, 3])  # strokes of each drawing
+
+
+@pytest.fixture(scope="module")
+def true_sketch(tiny) -> Sketch:
+    """Five drawings of random strokes in various layouts."""
+    random = np.random.default_rng(4)
+    number, strokes = len(COUNTS), tiny.num_strokes
+    layout = random.uniform([-0.3, -0.3, 0.6, -0.5], [0.3, 0.3, 0.9, 0.5], (number, strokes, 4))
+    drawn = StrokeLatents(
+        presence=(np.arange(strokes) < COUNTS[:, None]).astype(np.float32),
+        layout=layout.astype(np.float32),
+        control_points=random.uniform(0.1, 0.9, (number, strokes, tiny.num_points, 2)).astype(np.float32),
+    )
+    pens = (np.full((number, strokes), value, np.float32) for value in (0.03, 0.5))
+    return with_canvases(tiny, drawn, BrushParams(*pens, np.full(number, 0.9, np.float32)))
+
+
+def with_canvases(model, strokes, brush) -> Sketch:
+    draw = jax.jit(jax.vmap(lambda strokes, brush: dood.render(model, strokes, brush)))
+    return Sketch(strokes, brush, np.asarray(draw(strokes, brush)))
+
+
+@pytest.fixture(scope="module")
+def shaken(tiny, true_sketch) -> Sketch:
+    """The drawings with every control point a little off."""
+    points = true_sketch.strokes.control_points
+    noise = 0.04 * np.random.default_rng(5).standard_normal(points.shape).astype(np.float32)
+    strokes = true_sketch.strokes._replace(control_points=points + noise)
+    return with_canvases(tiny, strokes, true_sketch.brush)
+
+
+@pytest.fixture(scope="module")
+def images(true_sketch):
+    return true_sketch.canvases[:, -1]
+
+
+@pytest.fixture(scope="module")
+def refined(tiny, images, shaken) -> Sketch:
+    return evaluation.refine(tiny, images, shaken, 100, 4)
+
+
+def errors(images, sketch) -> np.ndarray:
+    return np.abs(images - sketch.canvases[:, -1]).sum((1, 2))
+
+
+def test_shaken_strokes_find_their_way_back(images, shaken, refined):
+    before, after = errors(images, shaken), errors(images, refined)
+    drawn = COUNTS > 0
+    assert (before[drawn] > 5).all()
+    assert (after[drawn] < 0.35 * before[drawn]).all()
+    assert after[~drawn] == before[~drawn] == 0
+
+
+def test_canvases_are_those_of_the_strokes(tiny, refined):
+    again = with_canvases(tiny, refined.strokes, refined.brush)
+    np.testing.assert_allclose(refined.canvases, again.canvases, atol=1e-4)
+
+
+def test_layouts_presence_and_absent_strokes_stay(shaken, refined):
+    np.testing.assert_array_equal(refined.strokes.layout, shaken.strokes.layout)
+    np.testing.assert_array_equal(refined.strokes.presence, shaken.strokes.presence)
+    absent = shaken.strokes.presence == 0
+    old, new = shaken.strokes.control_points, refined.strokes.control_points
+    np.testing.assert_array_equal(new[absent], old[absent])
+    assert (new[~absent] != old[~absent]).any()
+
+
+def test_a_drawing_is_refined_by_itself(tiny, images, shaken, refined):
+    one = jax.tree_util.tree_map(lambda leaf: leaf[3:4], shaken)
+    alone = evaluation.refine(tiny, images[3:4], one, 100, 4)
+    np.testing.assert_allclose(alone.canvases[0], refined.canvases[3], atol=2e-3)
+
+
+def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny, images, shaken):
+    """Adam's first step is the rate times the sign; the gradient is the loss's, by differences."""
+    strokes, brush = (jax.tree_util.tree_map(lambda leaf: leaf[1], part) for part in shaken[:2])
+    identity = strokes._replace(layout=np.tile(np.float32([0, 0, 1, 0]), (tiny.num_strokes, 1)))
+
+    @jax.jit
+    def loss(strokes, brush):
+        error = jnp.abs(images[1] - dood.render(tiny, strokes, brush)[-1])
+        return (error + 2 * error**2).sum()
+
+    moved, pens = refinement.refine(tiny, images[1], identity, brush, 1)
+    for index in ((0, 0, 0), (1, 2, 1), (2, 4, 0)):
+        step = np.zeros_like(identity.control_points)
+        step[index] = 1e-3
+        up, down = (
+            loss(identity._replace(control_points=identity.control_points + sign * step), brush)
+            for sign in (1, -1)
+        )
+        change = moved.control_points[index] - identity.control_points[index]
+        np.testing.assert_allclose(change, -4e-3 * np.sign(up - down), rtol=1e-3)
+    for name, rate in (("ink_width", 8e-4), ("ink_slope", 4e-3)):
+        np.testing.assert_allclose(np.abs(getattr(pens, name) - getattr(brush, name)), rate, rtol=1e-2)
+
+
+def test_pens_stay_within_what_the_heads_can_give(tiny, images, shaken):
+    extreme = BrushParams(*(jnp.full_like(value, 10) for value in shaken.brush))
+    one = jax.tree_util.tree_map(lambda leaf: leaf[1], (images, shaken.strokes, extreme))
+    _, pens = refinement.refine(tiny, *one, 2)
+    assert (pens.ink_width <= 0.04).all() and (pens.ink_slope <= 0.9).all() and pens.canvas_slope <= 1.5
