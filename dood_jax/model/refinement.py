@@ -1,7 +1,7 @@
 """Refinement at test time: gradient steps on the strokes inferred for one picture (method.md 10.11).
 
-Nothing is learned. The recognition network places strokes in one look; a hundred small corrections take much of
-the error away.
+Nothing is learned. The recognition network places strokes in one look; a hundred small corrections take much
+of the error away.
 """
 
 from typing import NamedTuple
