@@ -89,3 +89,45 @@ def test_golden_map_and_likelihood(golden):
     assert_close(scale, golden["likelihood/scale"], 1e-5)
     log_prob = jax.vmap(laplace.log_prob, in_axes=(0, 0, None))(image, canvas, scale)
     assert_close(log_prob, golden["likelihood/laplace"], 1e-5)
+
+
+def plain_scale(weights, canvas):
+    """The same by jnp and a plain sum, for autodiff."""
+    size = canvas.shape[-1]
+    offsets = np.arange(size)[:, None] - np.arange(size)
+    blurred = []
+    for deviation in (1, 2.5, 6):
+        whole = np.exp(-(np.arange(-200, 201) ** 2) / (2 * deviation**2)).sum()
+        kernel = np.exp(-(offsets**2) / (2 * deviation**2)) / whole
+        blurred.append(jnp.einsum("ij,...jk,kl->...il", kernel, canvas, kernel))
+    fine, middle, wide = blurred
+    squares = [canvas**2, fine**2, middle**2, wide**2]
+    products = [canvas * fine, canvas * middle, fine * middle]
+    roots = [jnp.sqrt(middle + 1e-4), jnp.sqrt(wide + 1e-4)]
+    features = [jnp.ones_like(canvas), canvas, fine, middle, wide, *squares, *products, *roots]
+    return 0.01 + 0.99 * jax.nn.sigmoid(sum(w * f for w, f in zip(weights, features, strict=True)))
+
+
+@pytest.mark.parametrize("shape", [(SIZE, SIZE), (4, SIZE, SIZE)])
+def test_gradient_of_the_canvas_scale_is_that_of_the_plain_form(shape):
+    random = np.random.default_rng(3)
+    weights = random.standard_normal(NUM_FEATURES).astype(np.float32)
+    canvas, pull = random_canvas(*shape), random.standard_normal(shape).astype(np.float32)
+
+    def ours(weights, canvas):
+        return (scale_of(params_with(weights), "canvas", canvas) * pull).sum()
+
+    def plain(weights, canvas):
+        return (plain_scale(weights, canvas) * pull).sum()
+
+    found, wanted = (jax.jit(jax.grad(f, argnums=(0, 1)))(weights, canvas) for f in (ours, plain))
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())
+
+
+def test_gradient_under_vmap_sums_over_pictures():
+    weights = np.random.default_rng(3).standard_normal(NUM_FEATURES).astype(np.float32)
+    canvas = random_canvas(3, SIZE, SIZE)
+    each = lambda weights, one: scale_of(params_with(weights), "canvas", one).sum()
+    mapped = jax.grad(lambda weights: jax.vmap(each, in_axes=(None, 0))(weights, canvas).sum())(weights)
+    np.testing.assert_allclose(mapped, jax.grad(each)(weights, canvas), rtol=1e-4)

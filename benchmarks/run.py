@@ -1,0 +1,287 @@
+"""One table of ratios, measured within one run: forms of the same thing take turns, round by round.
+
+    python benchmarks/run.py [--only=brushes,step,models,compile,infer,likelihood,refine] [--rounds=20]
+        [--batch_size=64] [--json=FILE]
+
+A ratio is the first form's median over this one's: above 1 is faster. Memory is what a compiled program needs
+beside its inputs and results. Pictures are synthetic drawings; no data is needed.
+"""
+
+import dataclasses
+import functools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parent))
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import plain
+from absl import app, flags
+
+from dood_jax.data import sampler
+from dood_jax.data.synthetic import random_drawing
+from dood_jax.geometry import frames
+from dood_jax.model import dood, refinement
+from dood_jax.model.config import ModelConfig
+from dood_jax.objective import importance, stopping
+from dood_jax.rendering import brushes
+from dood_jax.training import members, parallel
+from dood_jax.training.checkpoint import commit
+from dood_jax.training.config import default_config, resolve
+from dood_jax.training.optimizer import make_optimizer
+from dood_jax.training.state import init_state
+from dood_jax.training.step import make_step
+
+_ONLY = flags.DEFINE_list("only", [], "Groups of the table; all if none is given.")
+_ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed calls of each form.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Pictures a call.")
+_JSON = flags.DEFINE_string("json", None, "Where the rows are written as JSON.")
+
+SIZE, PARTICLES = (50, 50), 20
+
+
+@dataclasses.dataclass
+class Form:
+    """One way to do a thing, compiled, with the inputs that it is timed on."""
+
+    name: str
+    program: Any  # a compiled function
+    inputs: tuple
+    carries: bool = False  # whether the first result is the next call's first input
+    times: list[float] = dataclasses.field(default_factory=list)
+
+    def call(self) -> float:
+        """Seconds of one call, waited for."""
+        started = time.perf_counter()
+        result = jax.block_until_ready(self.program(*self.inputs))
+        seconds = time.perf_counter() - started
+        if self.carries:
+            self.inputs = (result[0], *self.inputs[1:])
+        return seconds
+
+
+def form(name: str, function: Callable, *inputs: Any, carries: bool = False) -> Form:
+    """Compiles a function for the inputs; a carried input is given up."""
+    jitted = jax.jit(function, donate_argnums=0 if carries else ())
+    return Form(name, jitted.lower(*inputs).compile(), inputs, carries)
+
+
+def measure(group: str, forms: list[Form], rounds: int) -> list[dict[str, Any]]:
+    """Lets forms take turns after a first call each; the rows of their table."""
+    for one in forms:
+        one.call()
+    for _ in range(rounds):
+        for one in forms:
+            one.times.append(one.call())
+    yardstick = statistics.median(forms[0].times)
+    return [
+        {
+            "group": group,
+            "form": one.name,
+            "milliseconds": 1e3 * statistics.median(one.times),
+            "ratio": yardstick / statistics.median(one.times),
+            "memory_mib": one.program.memory_analysis().temp_size_in_bytes / 2**20,
+        }
+        for one in forms
+    ]
+
+
+def splat_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Samples x pixels exponentials, for autodiff."""
+    rows, columns = (jnp.asarray(frames.pen_pixels(length), curve.dtype) for length in size)
+    from_columns, from_rows = (
+        columns[None, None] - curve[:, 0, None, None],
+        rows[:, None] - curve[:, 1, None, None],
+    )
+    return jnp.exp(-(from_columns**2 + from_rows**2) / (2 * width**2)).sum(0)
+
+
+def distance_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int]) -> jax.Array:
+    """Every pixel against every segment, the least distance taken, for autodiff."""
+    rows, columns = (jnp.asarray(frames.pen_pixels(length), curve.dtype) for length in size)
+    start, edge = curve[:-1, :, None, None], (curve[1:] - curve[:-1])[:, :, None, None]
+    x, y = columns[None, None] - start[:, 0], rows[:, None] - start[:, 1]
+    share = jnp.clip((x * edge[:, 0] + y * edge[:, 1]) / ((edge**2).sum(1) + 1e-20), 0, 1)
+    square = (x - share * edge[:, 0]) ** 2 + (y - share * edge[:, 1]) ** 2
+    return jnp.exp(-square.min(0) / (2 * width**2))
+
+
+def brush_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """A batch of strokes, forward and with gradient."""
+    random = np.random.default_rng(0)
+    curves = np.cumsum(random.normal(0, 0.02, (batch_size, config.curve_samples, 2)), axis=1) + 0.5
+    curves, widths = jnp.asarray(curves, jnp.float32), jnp.full(batch_size, 0.02)
+    drawn = {
+        "splat as written": splat_as_written,
+        "splat": brushes.splat,
+        "soft_distance": brushes.soft_distance,
+        "distance": brushes.distance,
+        "distance as written": distance_as_written,
+    }
+    forward, gradient = [], []
+    for name, brush in drawn.items():
+        paint = jax.vmap(functools.partial(brush, size=SIZE))
+        total = lambda curves, widths, paint=paint: (paint(curves, widths) ** 2).sum()
+        forward.append(form(name, paint, curves, widths))
+        gradient.append(form(name, jax.value_and_grad(total, argnums=(0, 1)), curves, widths))
+    return measure("brush, forward", forward, rounds) + measure("brush, with gradient", gradient, rounds)
+
+
+def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> Form:
+    """A training step of `fast` on synthetic pictures that lie on the device."""
+    settings = default_config()
+    settings.training.update(batch_size=batch_size, num_models=models)
+    settings.model.update(model)
+    config = resolve(settings)
+    optimizer = make_optimizer(config.optimizer, config.training.steps)
+    step = make_step(config, optimizer, sampler.pick_resident)
+    images = np.round(255 * pictures(256)).astype(np.uint8)
+    lessons = members.stack([sampler.lessons(seed, 0, len(images), batch_size) for seed in range(models)])
+    init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed))
+    states = members.stack([jax.device_get(init(seed)) for seed in range(models)])
+    one = lambda state, lessons: step(state, images, lessons, jnp.arange(batch_size))
+    return form(name, one if models == 1 else jax.vmap(one), states, lessons, carries=True)
+
+
+def step_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """The published step as plainly written against `fast` in its variants."""
+    forms = [
+        training_form("fast", batch_size),
+        training_form("fast, plain scan", batch_size, unroll=1),
+        training_form("fast, distance", batch_size, brush="distance"),
+        training_form("fast, distance, 24 samples", batch_size, brush="distance", curve_samples=24),
+        training_form("fast, canvas scale", batch_size, likelihood_scale="canvas"),
+    ]
+    rows = measure("training step", forms, rounds)
+    step, images = plain.make_step(), jnp.asarray(pictures(batch_size))
+    published = form("published as written", step, plain.init(jax.random.key(0)), images, jax.random.key(1))
+    few = min(rounds, 4)
+    return rows + measure("published step", [published, training_form("fast", batch_size)], few)
+
+
+def model_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """One model against several in one program; the time is that of all."""
+    forms = [training_form(f"{count} models", batch_size, count) for count in (1, 2, 4)]
+    return measure("models in one program", forms, rounds)
+
+
+def compile_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """A fresh process to the end of the first step, without and with compiled programs on disk."""
+    program = (
+        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]; import run;"
+        f"run.training_form('fast', {batch_size}).call()"
+    )
+    rows = []
+    with tempfile.TemporaryDirectory() as cache:
+        for name in ("empty cache", "warm cache"):
+            started = time.perf_counter()
+            environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
+            subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+            seconds = time.perf_counter() - started
+            rows.append({"group": "start to first step", "form": name, "milliseconds": 1e3 * seconds})
+            rows[-1].update(ratio=rows[0]["milliseconds"] / (1e3 * seconds), memory_mib=0.0)
+    return rows
+
+
+def infer_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """Drawings inferred, one particle each, against the forward pass of training."""
+    params, images, keys = model_and_pictures(config, batch_size)
+    infer = lambda image, key: dood.draw(config, params, image, key).strokes
+    forms = [
+        form("forward pass of training", jax.vmap(functools.partial(_bound, config, params)), images, keys),
+        form("infer", jax.vmap(infer), images, keys),
+    ]
+    return measure("inference", forms, rounds)
+
+
+def likelihood_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """The bound with K particles against K forward passes of training."""
+    params, images, keys = model_and_pictures(config, batch_size)
+    forward = jax.vmap(functools.partial(_bound, config, params))
+    each = lambda key: jax.random.split(key, PARTICLES)
+
+    def called_often(images, keys):
+        return jax.lax.map(lambda keys: forward(images, keys), jax.vmap(each)(keys).T)
+
+    weigh = lambda image, key: importance.weights(config, params, image, key, PARTICLES).elbo
+    forms = [
+        form(f"{PARTICLES} forward passes", called_often, images, keys),
+        form(f"{PARTICLES} particles", jax.vmap(weigh), images, keys),
+    ]
+    return measure("K-sample likelihood", forms, max(2, rounds // 10))
+
+
+def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """A hundred gradient steps on every drawing, all six strokes present; the time of one picture."""
+    params, images, keys = model_and_pictures(config, batch_size)
+    drawing = jax.vmap(lambda image, key: dood.draw(config, params, image, key, hold_presence=True))(
+        images, keys
+    )
+    refine = jax.vmap(lambda *drawn: refinement.refine(config, *drawn, 100))
+    rows = measure("refinement", [form("one picture", refine, images, *drawing[:2])], max(2, rounds // 10))
+    return [{**row, "milliseconds": row["milliseconds"] / batch_size} for row in rows]
+
+
+def _bound(config: ModelConfig, params: Any, image: jax.Array, key: jax.Array) -> jax.Array:
+    """What training computes of one picture, without its gradient."""
+    drawing = dood.draw(config, params, image, key, hold_presence=True)
+    return stopping.expected_elbo(stopping.prefix_terms(config, params, image, drawing))
+
+
+@functools.cache
+def pictures(count: int) -> np.ndarray:
+    """[N, 50, 50] synthetic drawings, 0..1."""
+    keys = jax.random.split(jax.random.key(0), count)
+    return np.asarray(jax.jit(jax.vmap(lambda key: random_drawing(key, SIZE[0]).image))(keys))
+
+
+def model_and_pictures(config: ModelConfig, batch_size: int) -> tuple[Any, jax.Array, jax.Array]:
+    """Fresh parameters, pictures and keys."""
+    params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
+    return params, jnp.asarray(pictures(batch_size)), jax.random.split(jax.random.key(1), batch_size)
+
+
+GROUPS = {
+    "brushes": brush_rows,
+    "step": step_rows,
+    "models": model_rows,
+    "compile": compile_rows,
+    "infer": infer_rows,
+    "likelihood": likelihood_rows,
+    "refine": refine_rows,
+}
+
+
+def main(_: list[str]) -> None:
+    """Prints the table."""
+    rows = []
+    about = {"device": parallel.device_name(), "jax": jax.__version__, "commit": commit()}
+    print(", ".join(f"{name} {value}" for name, value in about.items()), f"batch {_BATCH_SIZE.value}")
+    print(f"{'what':22} {'form':28} {'median ms':>10} {'ratio':>7} {'MiB':>7}")
+    for group in _ONLY.value or GROUPS:
+        for row in GROUPS[group](default_model(), _ROUNDS.value, _BATCH_SIZE.value):
+            figures = f"{row['milliseconds']:10.2f} {row['ratio']:7.2f} {row['memory_mib']:7.0f}"
+            print(f"{row['group']:22} {row['form']:28} {figures}", flush=True)
+            rows.append(row)
+    if _JSON.value:
+        Path(_JSON.value).write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")
+
+
+def default_model() -> ModelConfig:
+    """The `fast` model."""
+    return resolve(default_config()).model
+
+
+if __name__ == "__main__":
+    app.run(main)

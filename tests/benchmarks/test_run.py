@@ -1,0 +1,49 @@
+"""The table of ratios: every group runs at tiny size and gives whole rows."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def run():
+    spec = importlib.util.spec_from_file_location("run", BENCHMARKS / "run.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def small(run, monkeypatch):
+    """Pictures of the size of the tiny model, few particles."""
+    monkeypatch.setattr(run, "SIZE", (20, 20))
+    monkeypatch.setattr(run, "PARTICLES", 2)
+    run.pictures.cache_clear()
+    yield run
+    run.pictures.cache_clear()
+
+
+@pytest.mark.parametrize("group", ["brushes", "infer", "likelihood", "refine"])
+def test_rows_are_whole(small, tiny, group):
+    rows = small.GROUPS[group](tiny, 2, 2)
+    assert rows
+    for row in rows:
+        assert row["milliseconds"] > 0 and row["ratio"] > 0 and row["memory_mib"] >= 0
+    assert rows[0]["ratio"] == 1
+    assert len({(row["group"], row["form"]) for row in rows}) == len(rows)
+
+
+def test_brushes_as_written_paint_what_ours_paint(run):
+    random = np.random.default_rng(0)
+    curve = (0.5 + np.cumsum(random.normal(0, 0.02, (24, 2)), axis=0)).astype(np.float32)
+    for written, ours in (
+        (run.splat_as_written, run.brushes.splat),
+        (run.distance_as_written, run.brushes.distance),
+    ):
+        np.testing.assert_allclose(
+            written(curve, 0.02, (30, 20)), ours(curve, np.float32(0.02), (30, 20)), atol=2e-4
+        )
