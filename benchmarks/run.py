@@ -56,7 +56,8 @@ class Form:
     """One way to do a thing, compiled, with the inputs that it is timed on."""
 
     name: str
-    program: Any  # a compiled function
+    function: Callable
+    program: Any  # the function, compiled
     inputs: tuple
     carries: bool = False  # whether the first result is the next call's first input
     times: list[float] = dataclasses.field(default_factory=list)
@@ -74,7 +75,7 @@ class Form:
 def form(name: str, function: Callable, *inputs: Any, carries: bool = False) -> Form:
     """Compiles a function for the inputs; a carried input is given up."""
     jitted = jax.jit(function, donate_argnums=0 if carries else ())
-    return Form(name, jitted.lower(*inputs).compile(), inputs, carries)
+    return Form(name, function, jitted.lower(*inputs).compile(), inputs, carries)
 
 
 def measure(group: str, forms: list[Form], rounds: int) -> list[dict[str, Any]]:
@@ -146,7 +147,7 @@ def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> 
     config = resolve(settings)
     optimizer = make_optimizer(config.optimizer, config.training.steps)
     step = make_step(config, optimizer, sampler.pick_resident)
-    images = np.round(255 * pictures(256)).astype(np.uint8)
+    images = jnp.asarray(np.round(255 * pictures(256)), jnp.uint8)
     lessons = members.stack([sampler.lessons(seed, 0, len(images), batch_size) for seed in range(models)])
     init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed))
     states = members.stack([jax.device_get(init(seed)) for seed in range(models)])

@@ -3,6 +3,8 @@
 import functools
 from typing import Protocol
 
+import jax
+
 from dood_jax.geometry import affine, bezier
 from dood_jax.model.config import ModelConfig
 from dood_jax.rendering import brushes, compositing
@@ -22,6 +24,7 @@ def make_renderer(config: ModelConfig, image_size: int | None = None) -> Rendere
     return functools.partial(_render_points, _INKS[config.brush], config.curve_samples, (size, size))
 
 
+@jax.named_scope("ink")
 def _render_points(ink, num_samples, size, layout, control_points, ink_width, ink_slope) -> Array:
     """Control points moved by the layout, then drawn on the canvas (method.md 9.1)."""
     placed = affine.place_points(affine.layout_to_matrix(layout), control_points)

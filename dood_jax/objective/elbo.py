@@ -1,5 +1,6 @@
 """The evidence lower bound of one drawing, term by term in the paper's order (method.md 6, 7)."""
 
+import jax
 import jax.numpy as jnp
 
 from dood_jax.distributions import laplace, presence
@@ -8,6 +9,7 @@ from dood_jax.model.networks import Params, bind
 from dood_jax.types import Array, Drawing, StrokeLogProbs
 
 
+@jax.named_scope("likelihood")
 def log_likelihood(config: ModelConfig, params: Params, image: Array, canvas: Array) -> Array:
     """[...] nats of a [H, W] picture given [..., H, W] canvases, under the model's observation scale."""
     scale = bind(config, params).likelihood(config.likelihood_scale, canvas)

@@ -32,6 +32,7 @@ def composite(ink_sum: Array, canvas_slope: Array) -> Array:
     return jnp.tanh(ink_sum * (1 / canvas_slope))
 
 
+@jax.named_scope("compositing")
 def canvases(ink: Array, canvas_slope: Array) -> Array:
     """[T, H, W] ink of each stroke -> [T, H, W] canvas after each stroke (method.md 3.11)."""
     return composite(running_sum(ink), canvas_slope)

@@ -1,6 +1,7 @@
 """Bilinear windows on pictures (method.md 3.7)."""
 
 import chex
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -37,6 +38,7 @@ def warp(pictures: Array, matrix: Array, size: tuple[int, int]) -> Array:
     return jnp.stack([read(picture) for picture in pictures])
 
 
+@jax.named_scope("glimpse")
 def glimpse(pictures: Array, layout: Array, size: tuple[int, int]) -> Array:
     """The window of [C, H, W] pictures that a [4] layout frames, with gradient to the layout only."""
     return warp(lax.stop_gradient(pictures), affine.layout_to_matrix(layout), size)

@@ -64,6 +64,7 @@ def _train_step(config, optimizer, sampler, state, pictures, lessons, indices, a
     return state._replace(step=state.step + 1), metrics
 
 
+@jax.named_scope("optimizer")
 def _take_step(
     optimizer: optax.GradientTransformation, gradient: Params, brush: BrushParams, state: TrainState
 ) -> TrainState:
