@@ -2,7 +2,7 @@
 
     python -m dood_jax.main --config=configs/mnist.py
 
-12,000 steps took 54 minutes of two shared CPU cores and gave 6,948 nats on 500 test pictures, 20 particles.
+20,000 steps took 63 minutes of two shared CPU cores and gave 6,975 nats on 500 test pictures, 20 particles.
 """
 
 from ml_collections import ConfigDict
@@ -14,4 +14,5 @@ def get_config() -> ConfigDict:
     """The defaults, on MNIST."""
     config = default_config()
     config.data.name = "mnist"
+    config.training.steps = 20000
     return config
