@@ -12,16 +12,14 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
+from dood_jax.distributions import laplace
 from dood_jax.distributions.bounded import bounded
 from dood_jax.types import Array
 
-_BLURS = (1.0, 2.5, 6.0)  # standard deviations in pixels
+_FINE, _MIDDLE, _WIDE = 1.0, 2.5, 6.0  # standard deviations of the blurs in pixels
 _NUM_FEATURES = 14
 _TINY = 1e-4  # under the roots, so that their slope is finite on blank paper
-_FIRST = np.array(
-    [0, 0, 0, 0, 0, 1, 2, 3, 4, 1, 1, 2]
-)  # of 1, C, F, M, W: the two whose product a weight is of
-_SECOND = np.array([0, 1, 2, 3, 4, 1, 2, 3, 4, 2, 3, 3])
+_LEAST_EIGENVALUE = 1e-6  # of the wide blur that is kept; blurred pixels move by about as much
 SCALE_RANGE = (0.01, 1.0)  # (method.md 4)
 
 
@@ -42,24 +40,55 @@ class ObservationScale(nn.Module):
 
     def from_canvas(self, canvas: Array) -> Array:
         """[..., H, W] scale for [..., H, W] canvases."""
-        return bounded(_weigh_features(self.canvas, canvas), *SCALE_RANGE)
+        return _scale(self.canvas, canvas)
 
-    def __call__(self, kind: str, canvas: Array) -> Array:
-        """The scale of either kind, broadcastable to the canvas."""
-        return self.from_map() if kind == "map" else self.from_canvas(canvas)
+    def log_prob(self, kind: str, image: Array, canvas: Array) -> Array:
+        """[...] nats of a [H, W] picture given [..., H, W] canvases, under the scale of either kind.
+
+        A canvas may be [1, 1], one pixel for all: a blank one.
+        """
+        if kind == "map":
+            return laplace.log_prob(image, canvas, self.from_map())
+        return _log_prob(self.canvas, image, canvas)
 
 
-def _weigh_features(weights: Array, canvas: Array) -> Array:
-    """Weighted sum of local features of [..., H, W] canvases."""
-    return _polynomial(weights, canvas, *_blurs(canvas))
+def _plain_log_prob(weights: Array, image: Array, canvas: Array) -> Array:
+    """[...] nats of a [H, W] picture given [..., H, W] canvases, under the scale from the canvas."""
+    return laplace.log_prob(image, canvas, _scale(weights, canvas))
 
 
 @jax.custom_vjp
-def _polynomial(weights: Array, canvas: Array, fine: Array, middle: Array, wide: Array) -> Array:
-    """The sum of 1, C, F, M, W, C², F², M², W², CF, CM, FM, √M, √W, each times its weight.
+def _log_prob(weights: Array, image: Array, canvas: Array) -> Array:
+    """The same, whose gradient is taken on the way forward, one canvas at a time.
 
-    Its gradient in the weights is a few products of pictures; a compiler would sum pixels fourteen times.
+    A canvas has one log-probability, so the way back only multiplies. The dozens of pictures in between are
+    not kept, and those of one canvas, even of a batch, stay in the cache.
     """
+    return _plain_log_prob(weights, image, canvas)
+
+
+def _log_prob_forward(weights, image, canvas):
+    if canvas.ndim > 2:
+        return lax.map(lambda one: _log_prob_forward(weights, image, one), canvas)
+    return jax.value_and_grad(_plain_log_prob, argnums=(0, 1, 2))(weights, image, canvas)
+
+
+def _log_prob_backward(slopes, cotangent):
+    d_weights, d_image, d_canvas = slopes
+    total = lambda slope: jnp.tensordot(cotangent, slope, cotangent.ndim)
+    return total(d_weights), total(d_image), cotangent[..., None, None] * d_canvas
+
+
+_log_prob.defvjp(_log_prob_forward, _log_prob_backward)
+
+
+def _scale(weights: Array, canvas: Array) -> Array:
+    """[..., H, W] scale for [..., H, W] canvases."""
+    return bounded(_polynomial(weights, canvas, *_blurs(canvas)), *SCALE_RANGE)
+
+
+def _polynomial(weights: Array, canvas: Array, fine: Array, middle: Array, wide: Array) -> Array:
+    """The sum of 1, C, F, M, W, C², F², M², W², CF, CM, FM, √M, √W, each times its weight."""
     one, c, f, m, w, cc, ff, mm, ww, cf, cm, fm, root_m, root_w = weights
     return (
         one
@@ -72,32 +101,28 @@ def _polynomial(weights: Array, canvas: Array, fine: Array, middle: Array, wide:
     )
 
 
-def _polynomial_backward(saved, cotangent):
-    weights, canvas, fine, middle, wide = saved
-    _, c, f, m, w, cc, ff, mm, ww, cf, cm, fm, root_m, root_w = weights
-    slopes = (
-        c + 2 * cc * canvas + cf * fine + cm * middle,
-        f + 2 * ff * fine + cf * canvas + fm * middle,
-        m + 2 * mm * middle + cm * canvas + fm * fine + 0.5 * root_m * lax.rsqrt(middle + _TINY),
-        w + 2 * ww * wide + 0.5 * root_w * lax.rsqrt(wide + _TINY),
-    )
-    features = jnp.stack([jnp.ones_like(canvas), canvas, fine, middle, wide]).reshape(5, -1)
-    roots = jnp.sqrt(jnp.stack([middle, wide]) + _TINY).reshape(2, -1)
-    pull = cotangent.reshape(-1)
-    products = (features * pull) @ features.T
-    d_weights = jnp.concatenate([products[_FIRST, _SECOND], roots @ pull])
-    return d_weights, *(cotangent * slope for slope in slopes)
+def _blurs(canvas: Array) -> tuple[Array, Array, Array]:
+    """Gaussian blurs of [..., H, W] canvases, fine to wide, zero outside the picture.
 
-
-_polynomial.defvjp(lambda *inputs: (_polynomial(*inputs), inputs), _polynomial_backward)
-
-
-def _blurs(canvas: Array) -> list[Array]:
-    """Gaussian blurs, zero outside the picture; along rows all of them are one matrix product."""
+    The wide one goes through the few smooth pictures that it lets pass.
+    """
     height, width = canvas.shape[-2:]
-    across = np.concatenate([_blur_matrix(width, deviation).T for deviation in _BLURS], axis=1)
-    blurred = jnp.split(canvas @ across, len(_BLURS), axis=-1)
-    return [_blur_matrix(height, deviation) @ one for deviation, one in zip(_BLURS, blurred, strict=True)]
+    fine, middle = ([_blur_matrix(size, one) for size in (height, width)] for one in (_FINE, _MIDDLE))
+    to_smooth = [_blur_root(size, _WIDE) for size in (height, width)]
+    from_smooth = [root.T for root in to_smooth]
+    return _through(canvas, fine), _through(canvas, middle), _through(canvas, to_smooth + from_smooth)
+
+
+def _through(picture: Array, matrices: list[np.ndarray]) -> Array:
+    """[..., H, W] multiplied along rows and columns in turn, by matrices for H, for W, for H and so on.
+
+    Each product runs over the last axis but one and puts the axis it makes last: one large product, whatever
+    the leading axes.
+    """
+    for matrix in matrices:
+        over = (((picture.ndim - 2,), (0,)), ((), ()))
+        picture = lax.dot_general(picture, matrix, over, precision=lax.Precision.HIGHEST)
+    return picture
 
 
 @functools.lru_cache
@@ -106,3 +131,11 @@ def _blur_matrix(size: int, deviation: float) -> np.ndarray:
     gaussian = np.exp(-((reach[:, None] - reach[None]) ** 2) / (2 * deviation**2))
     whole = np.exp(-(np.arange(-4 * size, 4 * size + 1) ** 2) / (2 * deviation**2)).sum()
     return (gaussian / whole).astype(np.float32)
+
+
+@functools.lru_cache
+def _blur_root(size: int, deviation: float) -> np.ndarray:
+    """[size, R] whose product with its own transpose is the blur; R is small where the blur is wide."""
+    values, vectors = np.linalg.eigh(_blur_matrix(size, deviation).astype(float))
+    kept = values > _LEAST_EIGENVALUE
+    return (vectors[:, kept] * np.sqrt(values[kept])).astype(np.float32)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from dood_jax.distributions import laplace, presence
+from dood_jax.distributions import presence
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params, bind
 from dood_jax.types import Array, Drawing, StrokeLogProbs
@@ -12,8 +12,7 @@ from dood_jax.types import Array, Drawing, StrokeLogProbs
 @jax.named_scope("likelihood")
 def log_likelihood(config: ModelConfig, params: Params, image: Array, canvas: Array) -> Array:
     """[...] nats of a [H, W] picture given [..., H, W] canvases, under the model's observation scale."""
-    scale = bind(config, params).likelihood(config.likelihood_scale, canvas)
-    return laplace.log_prob(image, canvas, scale)
+    return bind(config, params).likelihood.log_prob(config.likelihood_scale, image, canvas)
 
 
 def masked_log_prob(log_probs: StrokeLogProbs, bits: Array) -> Array:

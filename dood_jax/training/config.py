@@ -25,12 +25,12 @@ class DataConfig:
     """Which pictures."""
 
     name: str = "mnist"  # a set of `dood_jax.data`, or synthetic
-    names: str = ""  # several sets, joined by commas: a model for each, side by side in one program
     dir: str | None = None
     image_size: int = 50
     transpose: bool = False  # EMNIST lying on its side, as it was published
     categories: str = quickdraw_categories.PUBLISHED  # of Quick, Draw!, joined by commas; or all
     per_category: int = 0  # most drawings of each over both splits, a fifth of them in test; 0: all
+    names: str = ""  # several sets, joined by commas: a model for each, side by side in one program
 
     def __post_init__(self) -> None:
         """Checks every value."""

@@ -23,7 +23,10 @@ def params_with(canvas=None, size=SIZE):
 
 @functools.partial(jax.jit, static_argnums=1)
 def scale_of(params, kind, canvas):
-    return ObservationScale(params["map"].shape[0]).apply({"params": params}, kind, canvas)
+    module = ObservationScale(params["map"].shape[0])
+    if kind == "map":
+        return module.apply({"params": params}, method="from_map")
+    return module.apply({"params": params}, canvas, method="from_canvas")
 
 
 def random_canvas(*shape):
@@ -45,9 +48,9 @@ def numpy_features(canvas):
 
 @pytest.mark.parametrize("kind", ["map", "canvas"])
 def test_fresh_scale_is_the_middle_of_its_range(kind):
-    module, canvas = ObservationScale(SIZE), random_canvas(SIZE, SIZE)
-    variables = module.init(jax.random.key(0), kind, canvas)
-    np.testing.assert_allclose(module.apply(variables, kind, canvas), np.full((SIZE, SIZE), 0.505), rtol=1e-6)
+    params = ObservationScale(SIZE).init(jax.random.key(0), method="from_map")["params"]
+    scale = scale_of(params, kind, random_canvas(SIZE, SIZE))
+    np.testing.assert_allclose(scale, np.full((SIZE, SIZE), 0.505), rtol=1e-6)
 
 
 def test_map_is_bounded_and_does_not_see_the_canvas():

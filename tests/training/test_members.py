@@ -176,11 +176,10 @@ def test_one_of_two_models_is_released(run, tmp_path):
     released = dood_jax.load(str(workdir / "release"))
     assert released.meta["config"]["training"]["seed"] == 1
     assert released.meta["config"]["training"]["num_models"] == 1
-    picked = dood_jax.load(str(workdir), member=1)
-    for one, other in zip(
-        jax.tree_util.tree_leaves(released.params), jax.tree_util.tree_leaves(picked.params), strict=True
-    ):
-        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-6)
+    picked = dict(jax.tree_util.tree_leaves_with_path(dood_jax.load(str(workdir), member=1).params))
+    for path, leaf in jax.tree_util.tree_leaves_with_path(released.params):
+        if "canvas']" not in jax.tree_util.keystr(path):  # the scale that is fitted on the way
+            np.testing.assert_allclose(leaf, picked[path], rtol=1e-3, atol=1e-6)
 
 
 def test_a_run_of_two_models_does_not_go_on_as_four(run):
