@@ -128,9 +128,68 @@ def test_gradient_of_the_canvas_scale_is_that_of_the_plain_form(shape):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4 * np.abs(other).max())
 
 
-def test_gradient_under_vmap_sums_over_pictures():
-    weights = np.random.default_rng(3).standard_normal(NUM_FEATURES).astype(np.float32)
-    canvas = random_canvas(3, SIZE, SIZE)
-    each = lambda weights, one: scale_of(params_with(weights), "canvas", one).sum()
-    mapped = jax.grad(lambda weights: jax.vmap(each, in_axes=(None, 0))(weights, canvas).sum())(weights)
-    np.testing.assert_allclose(mapped, jax.grad(each)(weights, canvas), rtol=1e-4)
+@functools.partial(jax.jit, static_argnums=1)
+def log_prob_of(params, kind, image, canvas):
+    module = ObservationScale(params["map"].shape[0])
+    return module.apply({"params": params}, kind, image, canvas, method="log_prob")
+
+
+def plain_log_prob(params, kind, image, canvas):
+    """Laplace around the canvas, every step of it left to autodiff."""
+    scale = plain_scale(params["canvas"], canvas)
+    if kind == "map":
+        scale = 0.01 + 0.99 * jax.nn.sigmoid(params["map"])
+    return (-jnp.abs(image - canvas) / scale - jnp.log(2 * scale)).sum((-2, -1))
+
+
+def random_params(size=SIZE):
+    random = np.random.default_rng(3)
+    draw = lambda *shape: random.standard_normal(shape).astype(np.float32)
+    return {"map": draw(size, size), "canvas": draw(NUM_FEATURES)}
+
+
+def random_image(*shape):
+    return np.random.default_rng(4).uniform(0, 1, shape).astype(np.float32)
+
+
+def assert_same_gradients(found, wanted):
+    for one, other in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5 * np.abs(other).max())
+
+
+@pytest.mark.parametrize("kind", ["map", "canvas"])
+@pytest.mark.parametrize("leading", [(), (4,), (2, 3)])
+def test_log_prob_and_its_gradients_are_those_of_the_plain_form(kind, leading):
+    params, image, canvas = random_params(50), random_image(50, 50), random_canvas(*leading, 50, 50)
+    pull = np.random.default_rng(5).standard_normal(leading).astype(np.float32)
+    np.testing.assert_allclose(
+        log_prob_of(params, kind, image, canvas), plain_log_prob(params, kind, image, canvas), rtol=1e-5
+    )
+
+    def gradients(log_prob):
+        total = lambda params, image, canvas: (log_prob(params, kind, image, canvas) * pull).sum()
+        return jax.jit(jax.grad(total, argnums=(0, 1, 2)))(params, image, canvas)
+
+    assert_same_gradients(gradients(log_prob_of), gradients(plain_log_prob))
+
+
+@pytest.mark.parametrize("kind", ["map", "canvas"])
+def test_log_prob_under_vmap_sums_gradients_over_pictures(kind):
+    params, image, canvas = random_params(), random_image(3, SIZE, SIZE), random_canvas(3, 4, SIZE, SIZE)
+
+    def gradients(log_prob):
+        each = jax.vmap(log_prob, in_axes=(None, None, 0, 0))
+        total = lambda params, canvas: each(params, kind, image, canvas).sum()
+        return jax.jit(jax.grad(total, argnums=(0, 1)))(params, canvas)
+
+    assert_same_gradients(gradients(log_prob_of), gradients(plain_log_prob))
+
+
+@pytest.mark.parametrize("kind", ["map", "canvas"])
+def test_one_blank_pixel_stands_for_a_blank_canvas(kind):
+    params, image = random_params(), random_image(SIZE, SIZE)
+    value_and_slopes = jax.value_and_grad(log_prob_of)
+    value, slopes = value_and_slopes(params, kind, image, jnp.zeros((1, 1)))
+    expected, expected_slopes = value_and_slopes(params, kind, image, jnp.zeros((SIZE, SIZE)))
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    assert_same_gradients(slopes, expected_slopes)
