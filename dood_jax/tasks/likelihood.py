@@ -55,5 +55,5 @@ def with_both_scales(model: Model, config: Config) -> Params:
     if "fitted_scale" in model.meta:
         return model.params
     stored = model.meta["config"]["data"]
-    data = resolve({"data": {**stored, "dir": config.data.dir}}).data
+    data = resolve({"data": {**stored, "dir": config.data.dir or stored["dir"]}}).data
     return scale_fitting.fit_other_scale(model.config, model.params, data)

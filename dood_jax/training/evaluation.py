@@ -42,7 +42,7 @@ class Bound(NamedTuple):
 def held_out_images(data: DataConfig, evaluation: EvaluationConfig) -> np.ndarray:
     """float32 [N, H, W] in 0..1: the same random test pictures every time; all of them for `num_images=0`."""
     if data.is_synthetic:
-        return _synthetic_images(data, _SYNTHETIC_TEST_SEED, evaluation.num_images or _SYNTHETIC_SIZE)
+        return synthetic_images(data, _SYNTHETIC_TEST_SEED, evaluation.num_images or _SYNTHETIC_SIZE)
     images = datasets.load(data, "test").images
     chosen = np.random.default_rng(evaluation.seed).permutation(len(images))
     chosen = np.sort(chosen[: evaluation.num_images or len(images)])
@@ -56,14 +56,15 @@ def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:
     the range that models have.
     """
     if data.is_synthetic:
-        mean = _synthetic_images(data, _SYNTHETIC_TEST_SEED + 1, _SYNTHETIC_SIZE).mean(0, dtype=np.float64)
+        mean = synthetic_images(data, _SYNTHETIC_TEST_SEED + 1, _SYNTHETIC_SIZE).mean(0, dtype=np.float64)
     else:
         mean = datasets.load(data, "train").images.mean(0, dtype=np.float64) / 255
     scale = np.clip(mean, *SCALE_RANGE)
     return float((-images / scale - np.log(2 * scale)).sum((1, 2)).mean())
 
 
-def _synthetic_images(data: DataConfig, seed: int, count: int) -> np.ndarray:
+def synthetic_images(data: DataConfig, seed: int, count: int) -> np.ndarray:
+    """float32 [N, H, W] synthetic drawings, 0..1, by seed and place alone."""
     keys = example_keys(jax.random.key(seed), count)
     draw = lambda key: random_drawing(key, data.image_size).image
     return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys))

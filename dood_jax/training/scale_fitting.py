@@ -12,7 +12,6 @@ import numpy as np
 import optax
 
 from dood_jax.data import sampler
-from dood_jax.data.synthetic import random_drawing
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
@@ -54,9 +53,7 @@ def fit_other_scale(model: ModelConfig, params: Params, data: DataConfig) -> Par
 def _training_pictures(data: DataConfig) -> np.ndarray:
     """float32 [N, H, W], always the same."""
     if data.is_synthetic:
-        keys = jax.random.split(jax.random.key(_SEED), _PICTURES)
-        draw = lambda key: random_drawing(key, data.image_size).image
-        return np.asarray(jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys))
+        return evaluation.synthetic_images(data, _SEED, _PICTURES)
     images = datasets.load(data, "train").images
     chosen = np.random.default_rng(_SEED).permutation(len(images))[:_PICTURES]
     return images[np.sort(chosen)].astype(np.float32) / 255
