@@ -2,8 +2,8 @@
 
     python -m dood_jax.main --config=configs/mnist.py
 
-20,000 steps, the first 11,204 on the schedule of 28,000, took 63 minutes of two shared CPU cores and gave 6,975 nats
-on 500 test pictures, 20 particles.
+20,000 steps, the first 11,204 on the schedule of 28,000, took 63 minutes of two shared CPU cores and
+gave 6,975 nats on 500 test pictures, 20 particles.
 """
 
 from ml_collections import ConfigDict
