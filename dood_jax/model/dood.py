@@ -4,6 +4,8 @@ A model is a pair (config, params); nothing else holds state.
 """
 
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -69,12 +71,26 @@ def draw(
     is_first = jnp.arange(num_strokes) == 0
     keys = jax.random.split(key, num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
-    unroll = min(config.unroll, num_strokes)
-    final, (steps, ink, situations) = lax.scan(step, initial_state(config), (is_first, noise), unroll=unroll)
+    final, (steps, ink, situations) = _scan_from_blank(config, step, (is_first, noise))
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
     weigh = functools.partial(prior_log_probs, bind(config, params))
     prior = jax.vmap(weigh)(situations, steps.stroke)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior)
+
+
+def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
+    """`lax.scan` of a step over strokes from the initial state, with the first stroke apart.
+
+    The blank canvas and all that is computed from it alone then have no batch axis: under `vmap` it is computed
+    once for all pictures, and once for all particles of a picture.
+    """
+    first, later = (
+        jax.tree_util.tree_map(lambda one, part=part: one[part], inputs) for part in (0, slice(1, None))
+    )
+    state, first = step(initial_state(config), first)
+    state, later = lax.scan(step, state, later, unroll=max(config.unroll - 1, 1))
+    join = lambda first, later: jnp.concatenate([first[None], later])
+    return state, jax.tree_util.tree_map(join, first, later)
 
 
 def _draw_stroke(
