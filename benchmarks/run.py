@@ -3,8 +3,9 @@
     python benchmarks/run.py [--only=brushes,step,models,compile,infer,likelihood,refine] [--rounds=20]
         [--batch_size=64] [--json=FILE]
 
-A ratio is the first form's median over this one's: above 1 is faster. Memory is what a compiled program needs
-beside its inputs and results. Pictures are synthetic drawings; no data is needed.
+A ratio is the first form's median over this one's: above 1 is faster. Core time is that of all threads,
+steadier on a shared machine. Memory is what a compiled program needs beside its inputs and results. Pictures
+are synthetic drawings; no data is needed.
 """
 
 import dataclasses
@@ -61,15 +62,16 @@ class Form:
     inputs: tuple
     carries: bool = False  # whether the first result is the next call's first input
     times: list[float] = dataclasses.field(default_factory=list)
+    core_times: list[float] = dataclasses.field(default_factory=list)
 
-    def call(self) -> float:
-        """Seconds of one call, waited for."""
-        started = time.perf_counter()
+    def call(self) -> None:
+        """Makes one call, waits for it and notes its seconds."""
+        started, core_started = time.perf_counter(), time.process_time()
         result = jax.block_until_ready(self.program(*self.inputs))
-        seconds = time.perf_counter() - started
+        self.times.append(time.perf_counter() - started)
+        self.core_times.append(time.process_time() - core_started)
         if self.carries:
             self.inputs = (result[0], *self.inputs[1:])
-        return seconds
 
 
 def form(name: str, function: Callable, *inputs: Any, carries: bool = False) -> Form:
@@ -80,18 +82,18 @@ def form(name: str, function: Callable, *inputs: Any, carries: bool = False) -> 
 
 def measure(group: str, forms: list[Form], rounds: int) -> list[dict[str, Any]]:
     """Lets forms take turns after a first call each; the rows of their table."""
-    for one in forms:
-        one.call()
-    for _ in range(rounds):
+    for _ in range(1 + rounds):
         for one in forms:
-            one.times.append(one.call())
-    yardstick = statistics.median(forms[0].times)
+            one.call()
+    median = lambda times: statistics.median(times[1:])
+    yardstick = median(forms[0].times)
     return [
         {
             "group": group,
             "form": one.name,
-            "milliseconds": 1e3 * statistics.median(one.times),
-            "ratio": yardstick / statistics.median(one.times),
+            "milliseconds": 1e3 * median(one.times),
+            "core_milliseconds": 1e3 * median(one.core_times),
+            "ratio": yardstick / median(one.times),
             "memory_mib": one.program.memory_analysis().temp_size_in_bytes / 2**20,
         }
         for one in forms
@@ -178,21 +180,33 @@ def model_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[s
 
 
 def compile_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
-    """A fresh process to the end of the first step, without and with compiled programs on disk."""
-    program = (
-        f"import sys; sys.path[:0] = [{str(Path(__file__).parent)!r}]; import run;"
-        f"run.training_form('fast', {batch_size}).call()"
-    )
+    """`main` from its start to the end of the first step, without and with compiled programs on disk."""
     rows = []
-    with tempfile.TemporaryDirectory() as cache:
+    with tempfile.TemporaryDirectory() as folder:
         for name in ("empty cache", "warm cache"):
-            started = time.perf_counter()
-            environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": cache}
-            subprocess.run([sys.executable, "-c", program], env=environment, check=True)
-            seconds = time.perf_counter() - started
+            seconds = _seconds_to_first_step(Path(folder), batch_size)
             rows.append({"group": "start to first step", "form": name, "milliseconds": 1e3 * seconds})
-            rows[-1].update(ratio=rows[0]["milliseconds"] / (1e3 * seconds), memory_mib=0.0)
+            rows[-1].update(ratio=rows[0]["milliseconds"] / (1e3 * seconds))
     return rows
+
+
+def _seconds_to_first_step(folder: Path, batch_size: int) -> float:
+    """Starts a training whose compiled programs lie in the folder, and stops it after its first step."""
+    root = Path(__file__).parents[1]
+    with tempfile.TemporaryDirectory() as workdir:
+        command = [sys.executable, "-m", "dood_jax.main", f"--config={root}/configs/synthetic.py"]
+        command += [f"--workdir={workdir}", f"--config.training.batch_size={batch_size}"]
+        started = time.perf_counter()
+        environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(folder)}
+        with subprocess.Popen(
+            command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True
+        ) as training:
+            reached = any("first step after" in line for line in training.stderr)
+            seconds = time.perf_counter() - started
+            training.kill()
+    if not reached:
+        raise RuntimeError(f"{' '.join(command)} made no step")
+    return seconds
 
 
 def infer_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
@@ -215,7 +229,7 @@ def likelihood_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[d
     def called_often(images, keys):
         return jax.lax.map(lambda keys: forward(images, keys), jax.vmap(each)(keys).T)
 
-    weigh = lambda image, key: importance.weights(config, params, image, key, PARTICLES).elbo
+    weigh = lambda image, key: importance.weights(config, params, image, key, PARTICLES).elbo("map")
     forms = [
         form(f"{PARTICLES} forward passes", called_often, images, keys),
         form(f"{PARTICLES} particles", jax.vmap(weigh), images, keys),
@@ -231,7 +245,9 @@ def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[
     )
     refine = jax.vmap(lambda *drawn: refinement.refine(config, *drawn, 100))
     rows = measure("refinement", [form("one picture", refine, images, *drawing[:2])], max(2, rounds // 10))
-    return [{**row, "milliseconds": row["milliseconds"] / batch_size} for row in rows]
+    each = lambda row, name: row[name] / batch_size
+    names = ("milliseconds", "core_milliseconds")
+    return [{**row, **{name: each(row, name) for name in names}} for row in rows]
 
 
 def _bound(config: ModelConfig, params: Any, image: jax.Array, key: jax.Array) -> jax.Array:
@@ -269,11 +285,13 @@ def main(_: list[str]) -> None:
     rows = []
     about = {"device": parallel.device_name(), "jax": jax.__version__, "commit": commit()}
     print(", ".join(f"{name} {value}" for name, value in about.items()), f"batch {_BATCH_SIZE.value}")
-    print(f"{'what':22} {'form':28} {'median ms':>10} {'ratio':>7} {'MiB':>7}")
+    print(f"{'what':22} {'form':28} {'median ms':>10} {'core ms':>10} {'ratio':>7} {'MiB':>7}")
     for group in _ONLY.value or GROUPS:
         for row in GROUPS[group](default_model(), _ROUNDS.value, _BATCH_SIZE.value):
-            figures = f"{row['milliseconds']:10.2f} {row['ratio']:7.2f} {row['memory_mib']:7.0f}"
-            print(f"{row['group']:22} {row['form']:28} {figures}", flush=True)
+            wall, ratio = f"{row['milliseconds']:10.2f}", f"{row['ratio']:7.2f}"
+            core = f"{row['core_milliseconds']:10.2f}" if "core_milliseconds" in row else " " * 10
+            memory = f"{row['memory_mib']:7.0f}" if "memory_mib" in row else ""
+            print(f"{row['group']:22} {row['form']:28} {wall} {core} {ratio} {memory}", flush=True)
             rows.append(row)
     if _JSON.value:
         Path(_JSON.value).write_text(json.dumps({**about, "rows": rows}, indent=1) + "\n")

@@ -67,14 +67,22 @@ class Model:
         strokes = num_strokes or self.config.num_strokes
         return jax.device_get(_sample(self.config, self.params, self.brush, keys, strokes))
 
-    def log_likelihood(self, images: Array, key: Array | int = 0, num_particles: int = 200) -> np.ndarray:
-        """[B] importance-weighted bound on log p(x) of [B, H, W] pictures, in nats (method.md 10.1)."""
+    def log_likelihood(
+        self, images: Array, key: Array | int = 0, num_particles: int = 200, refine_steps: int = 0
+    ) -> np.ndarray:
+        """[B] importance-weighted bound on log p(x) of [B, H, W] pictures, in nats (method.md 10.1).
+
+        With `refine_steps` the posterior of each picture is refined first by so many gradient steps.
+        """
         images = _check_images(images, self.config.image_size)
-        _check_positive(num_particles=num_particles)
+        _check_positive(num_particles=num_particles, refine_steps=refine_steps or None)
         keys = evaluation.example_keys(_as_key(key), len(images))
-        settings = EvaluationConfig(num_particles=num_particles, batch_size=_BATCH_SIZE)
-        devices = jax.local_devices()
-        return evaluation.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
+        settings = EvaluationConfig(
+            num_particles=num_particles, batch_size=_BATCH_SIZE, refine_steps=refine_steps
+        )
+        measure = evaluation.refined_bound if refine_steps else evaluation.bound
+        measured = measure(self.config, self.params, images, keys, settings, jax.local_devices())
+        return measured.log_likelihood
 
     def render(self, strokes: Sketch, size: int | None = None) -> np.ndarray:
         """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""

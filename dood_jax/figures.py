@@ -13,9 +13,16 @@ import numpy as np
 
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _PANEL_INCHES = 0.62
+_ROW_BEFORE = ((1, 0), (0, 0), (0, 0), (0, 0))  # for np.pad
 
 
-def step_by_step(path: Path, images: np.ndarray, canvases: np.ndarray, title: str = "") -> None:
+def step_by_step(
+    path: Path,
+    images: np.ndarray,
+    canvases: np.ndarray,
+    title: str = "",
+    windows: np.ndarray | None = None,
+) -> None:
     """Writes a PNG: a row for the targets, then one for the drawing after every stroke.
 
     Args:
@@ -23,13 +30,79 @@ def step_by_step(path: Path, images: np.ndarray, canvases: np.ndarray, title: st
       images: [N, H, W] targets, 0..1, ink = 1; one column each.
       canvases: [N, T, H, W] after each stroke.
       title: above the picture.
+      windows: [N, T, 4, 2] corners in pixels of the window of each stroke, outlined; NaN for none.
     """
     num_strokes = canvases.shape[1]
     added = np.diff(canvases, axis=1, prepend=0)
     rows = [np.repeat(1 - images[..., None], 3, axis=-1)]
     rows += [_coloured(added[:, : k + 1]) for k in range(num_strokes)]
     names = ["target"] + [f"stroke {k}" for k in range(1, num_strokes + 1)]
-    _grid(path, np.stack(rows), names, title)
+    outlines = None
+    if windows is not None:
+        outlines = np.pad(np.swapaxes(windows, 0, 1), _ROW_BEFORE, constant_values=np.nan)
+    _grid(path, np.stack(rows), names, title, outlines)
+
+
+def side_by_side(path: Path, images: np.ndarray, canvases: dict[str, np.ndarray]) -> None:
+    """Writes a PNG: a row for the [N, H, W] targets, then one for the [N, T, H, W] drawings of each name."""
+    rows = [np.repeat(1 - images[..., None], 3, axis=-1)]
+    rows += [_coloured(np.diff(drawn, axis=1, prepend=0)) for drawn in canvases.values()]
+    _grid(path, np.stack(rows), ["target", *canvases])
+
+
+def histograms(path: Path, shares: dict[str, list[float]], x_name: str, y_name: str) -> None:
+    """Writes a PNG: for every name a bar at 0, 1, 2 … of its share."""
+    figure, axis = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
+    width = 0.8 / len(shares)
+    for which, (name, heights) in enumerate(shares.items()):
+        places = np.arange(len(heights)) + (which - (len(shares) - 1) / 2) * width
+        axis.bar(places, heights, width, color=_PALETTE[which % len(_PALETTE)], label=name)
+    axis.set_xticks(range(max(len(heights) for heights in shares.values())))
+    axis.set_xlabel(x_name)
+    axis.set_ylabel(y_name)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
+def heat_map(
+    path: Path,
+    values: dict[str, dict[str, float]],
+    pictures: dict[str, dict[str, np.ndarray]],
+    row_title: str,
+    column_title: str,
+) -> None:
+    """Writes a PNG: a cell for every row and column, shaded by its number, pictures above drawings inside.
+
+    Args:
+      path: of the PNG.
+      values: row name -> column name -> number.
+      pictures: the same -> [2, N, H, W] pictures and drawings, 0..1, ink = 1.
+      row_title: what rows are.
+      column_title: what columns are.
+    """
+    rows, columns = list(values), list(next(iter(values.values())))
+    numbers = np.array([[values[row][column] for column in columns] for row in rows])
+    size = (1.55 * len(columns) + 1.2, 1.15 * len(rows) + 0.7)
+    figure, axis = plt.subplots(figsize=size, layout="constrained")
+    low = min(numbers.min(), 0)
+    axis.imshow(numbers, cmap="cividis", vmin=low, vmax=max(numbers.max(), low + 1), aspect="auto")
+    axis.set_xticks(range(len(columns)), columns)
+    axis.set_yticks(range(len(rows)), rows)
+    axis.set_xlabel(column_title)
+    axis.set_ylabel(row_title)
+    axis.xaxis.set_label_position("top")
+    axis.xaxis.tick_top()
+    middle = (low + numbers.max()) / 2
+    for (row, column), number in np.ndenumerate(numbers):
+        colour = "black" if number > middle else "white"
+        axis.text(column, row + 0.38, f"{number:,.0f}", ha="center", va="center", color=colour, fontsize=9)
+        left, bottom = (column + 0.06) / len(columns), 1 - (row + 0.72) / len(rows)
+        inside = axis.inset_axes([left, bottom, 0.88 / len(columns), 0.66 / len(rows)])
+        above_each_other = np.concatenate(pictures[rows[row]][columns[column]], axis=1)
+        inside.imshow(1 - np.hstack(above_each_other), cmap="gray", vmin=0, vmax=1)
+        inside.axis("off")
+    _save(figure, path)
 
 
 def _coloured(ink: np.ndarray) -> np.ndarray:
@@ -42,8 +115,10 @@ def _coloured(ink: np.ndarray) -> np.ndarray:
     return paper
 
 
-def _grid(path: Path, panels: np.ndarray, names: list[str], title: str) -> None:
-    """Writes [rows, columns, H, W, 3] panels with a name for each row."""
+def _grid(
+    path: Path, panels: np.ndarray, names: list[str], title: str = "", outlines: np.ndarray | None = None
+) -> None:
+    """Writes [rows, columns, H, W, 3] panels with a name for each row and [rows, columns, 4, 2] outlines."""
     rows, columns = panels.shape[:2]
     size = (columns * _PANEL_INCHES + 0.9, rows * _PANEL_INCHES + (0.4 if title else 0.05))
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
@@ -51,6 +126,11 @@ def _grid(path: Path, panels: np.ndarray, names: list[str], title: str) -> None:
         for column in range(columns):
             axis = axes[row, column]
             axis.imshow(panels[row, column], interpolation="bilinear", vmin=0, vmax=1)
+            if outlines is not None:
+                corners = outlines[row, column]
+                axis.fill(*corners.T, fill=False, edgecolor="#777777", linewidth=0.6, clip_on=True)
+                axis.set_xlim(-0.5, panels.shape[3] - 0.5)
+                axis.set_ylim(panels.shape[2] - 0.5, -0.5)
             axis.set_xticks([])
             axis.set_yticks([])
             for edge in axis.spines.values():
@@ -59,6 +139,10 @@ def _grid(path: Path, panels: np.ndarray, names: list[str], title: str) -> None:
     if title:
         figure.suptitle(title, fontsize=9)
     figure.subplots_adjust(0.9 / size[0], 0.01, 0.995, 1 - (0.35 if title else 0.05) / size[1], 0.05, 0.05)
+    _save(figure, path)
+
+
+def _save(figure: plt.Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)

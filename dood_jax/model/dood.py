@@ -5,7 +5,7 @@ A model is a pair (config, params); nothing else holds state.
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +20,7 @@ from dood_jax.model.prior import Situation, prior_log_probs, prior_sample
 from dood_jax.model.renderer import make_renderer
 from dood_jax.model.state import StrokeState, advance_hidden, initial_state
 from dood_jax.rendering import compositing
-from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents
+from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents, StrokeLogProbs
 
 
 def init(config: ModelConfig, key: Array) -> Params:
@@ -73,16 +73,15 @@ def draw(
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
     final, (steps, ink, situations) = _scan_from_blank(config, step, (is_first, noise))
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
-    weigh = functools.partial(prior_log_probs, bind(config, params))
-    prior = jax.vmap(weigh)(situations, steps.stroke)
+    prior = weigh_under_prior(config, params, situations, steps.stroke)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior)
 
 
 def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
     """`lax.scan` of a step over strokes from the initial state, with the first stroke apart.
 
-    The blank canvas and all that is computed from it alone then have no batch axis: under `vmap` it is computed
-    once for all pictures, and once for all particles of a picture.
+    The blank canvas and all that is computed from it alone then have no batch axis: under `vmap` it is
+    computed once for all pictures.
     """
     first, later = (
         jax.tree_util.tree_map(lambda one, part=part: one[part], inputs) for part in (0, slice(1, None))
@@ -127,6 +126,46 @@ def _ink_stroke(
         canvas_slope=jnp.where(is_first, brush.canvas_slope, state.canvas_slope),
     )
     return state, ink
+
+
+class Retraced(NamedTuple):
+    """Given strokes, drawn one after the other: what the prior says of them (`prior_log_probs`) needs."""
+
+    ink: Array  # [T, H, W] of each stroke, blank where presence is 0
+    situations: Situation  # before each stroke, [T, ...]
+
+
+def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Retraced:
+    """Draws given strokes of one drawing, without looking at a target.
+
+    Args:
+      config: the model.
+      params: its parameters.
+      strokes: T of them.
+      brush: pens of each stroke.
+    """
+
+    def step(state, inputs):
+        is_first, stroke, ink_width, ink_slope = inputs
+        nets = bind(config, params)
+        canvas_features = guidance.observe_canvas(nets, state.canvas)
+        state = advance_hidden(nets, state, canvas_features)
+        glimpse_patches = guidance.look_at_canvas(nets, state.canvas, stroke.layout)
+        situation = Situation(state.layout_hidden, state.stroke_hidden, canvas_features, glimpse_patches)
+        pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
+        state, ink = _ink_stroke(config, state, is_first, stroke, pen)
+        return state, Retraced(ink, situation)
+
+    is_first = jnp.arange(strokes.presence.shape[0]) == 0
+    inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
+    return _scan_from_blank(config, step, inputs)[1]
+
+
+def weigh_under_prior(
+    config: ModelConfig, params: Params, situations: Situation, strokes: StrokeLatents
+) -> StrokeLogProbs:
+    """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4)."""
+    return jax.vmap(functools.partial(prior_log_probs, bind(config, params)))(situations, strokes)
 
 
 def sample(

@@ -20,6 +20,7 @@ _FINE, _MIDDLE, _WIDE = 1.0, 2.5, 6.0  # standard deviations of the blurs in pix
 _NUM_FEATURES = 14
 _TINY = 1e-4  # under the roots, so that their slope is finite on blank paper
 _LEAST_EIGENVALUE = 1e-6  # of the wide blur that is kept; blurred pixels move by about as much
+SCALES = ("map", "canvas")  # kinds of scale
 SCALE_RANGE = (0.01, 1.0)  # (method.md 4)
 
 

@@ -17,7 +17,8 @@ from dood_jax.networks import heads
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_POINT_RATE, _SLOPE_RATE, _WIDTH_RATE = 4e-3, 4e-3, 8e-4  # of Adam, at the first step
+_POINT_RATE = 4e-3  # of Adam, at the first step
+PEN_RATES = BrushParams(ink_width=8e-4, ink_slope=4e-3, canvas_slope=4e-3)
 _LAST_SHARE = 0.1  # of the cosine
 _SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
 _UNMOVED = jnp.array([0.0, 0.0, 1.0, 0.0])  # the layout that leaves points where they are
@@ -49,7 +50,7 @@ def refine(
     """
     matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
     traces = Traces(jax.vmap(affine.place_points)(matrices, strokes.control_points), brush)
-    rates = Traces(_POINT_RATE, BrushParams(_WIDTH_RATE, _SLOPE_RATE, _SLOPE_RATE))
+    rates = Traces(_POINT_RATE, PEN_RATES)
     adam = optax.adam(optax.cosine_decay_schedule(1.0, num_steps, _LAST_SHARE))
 
     def step(carry, _):
@@ -59,7 +60,7 @@ def refine(
         moved = jax.tree_util.tree_map(
             lambda value, rate, update: value + rate * update, traces, rates, updates
         )
-        return (_within_range(moved), state), None
+        return (moved._replace(brush=within_range(moved.brush)), state), None
 
     (traces, _), _ = jax.lax.scan(step, (traces, adam.init(traces)), length=num_steps)
     back = jax.vmap(lambda matrix, points: affine.place_points(affine.invert(matrix), points))
@@ -76,12 +77,7 @@ def _error(config: ModelConfig, image: Array, presence: Array, traces: Traces) -
     return (error + _SQUARE_WEIGHT * error**2).sum()
 
 
-def _within_range(traces: Traces) -> Traces:
+def within_range(brush: BrushParams) -> BrushParams:
     """Pens within the ranges that the heads give."""
-    width, slope, canvas = (
-        jnp.clip(value, low, high)
-        for value, (low, high) in zip(
-            traces.brush, (heads.INK_WIDTH, heads.INK_SLOPE, heads.CANVAS_SLOPE), strict=True
-        )
-    )
-    return traces._replace(brush=BrushParams(width, slope, canvas))
+    ranges = (heads.INK_WIDTH, heads.INK_SLOPE, heads.CANVAS_SLOPE)
+    return BrushParams(*(jnp.clip(pen, *limits) for pen, limits in zip(brush, ranges, strict=True)))

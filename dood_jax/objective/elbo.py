@@ -22,7 +22,7 @@ def masked_log_prob(log_probs: StrokeLogProbs, bits: Array) -> Array:
     return (on_off + drawn).sum()
 
 
-def elbo(drawing: Drawing, log_likelihood_of_canvas: Array) -> Array:
+def elbo(drawing: Drawing, log_likelihood_of_canvas: Array | float) -> Array:
     """[] log p(x | canvas) + log p(z) - log q(z | x) of one sampled drawing (method.md 7)."""
     log_prior = masked_log_prob(drawing.prior, drawing.strokes.presence)
     log_posterior = masked_log_prob(drawing.posterior, drawing.strokes.presence)

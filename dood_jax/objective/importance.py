@@ -1,5 +1,6 @@
 """The K-particle bound by which models are compared (method.md 10.1)."""
 
+import dataclasses
 from typing import NamedTuple
 
 import jax
@@ -8,6 +9,7 @@ from jax import lax
 
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.dood import draw
+from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.objective.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
@@ -15,11 +17,16 @@ from dood_jax.types import Array, Drawing
 
 
 class Weights(NamedTuple):
-    """What a bound and its summaries need of K drawings of one picture."""
+    """What bounds and their summaries need of K drawings of one picture."""
 
-    elbo: Array  # [K] log p(x, z) - log q(z | x)
+    log_ratio: Array  # [K] log p(z) - log q(z | x)
+    log_likelihood: dict[str, Array]  # [K] log p(x | canvas) under either kind of observation scale
     strokes: Array  # [K] strokes drawn
     l1: Array  # [K] Σ over pixels of |image - canvas|
+
+    def elbo(self, scale: str) -> Array:
+        """[K] log p(x, z) - log q(z | x) under one kind of scale."""
+        return self.log_ratio + self.log_likelihood[scale]
 
 
 class Particle(NamedTuple):
@@ -50,11 +57,20 @@ def weights(
     """Weighs K drawings of a [H, W] picture, one after the other: memory does not grow with K."""
 
     def one(key):
-        particle = weigh(config, params, image, key, num_strokes)
-        error = jnp.abs(image - particle.canvas).sum()
-        return Weights(particle.elbo, particle.drawing.strokes.presence.sum(), error)
+        drawing = draw(config, params, image, key, num_strokes=num_strokes)
+        canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
+        return weights_of(config, params, image, canvas, elbo(drawing, 0.0), drawing.strokes.presence.sum())
 
     return lax.map(one, jax.random.split(key, num_particles))
+
+
+def weights_of(
+    config: ModelConfig, params: Params, image: Array, canvas: Array, log_ratio: Array, strokes: Array
+) -> Weights:
+    """The weights of one drawing, given its canvas and its log p(z) - log q(z | x)."""
+    under = lambda scale: dataclasses.replace(config, likelihood_scale=scale)
+    likelihoods = {scale: log_likelihood(under(scale), params, image, canvas) for scale in SCALES}
+    return Weights(log_ratio, likelihoods, strokes, jnp.abs(image - canvas).sum())
 
 
 def log_mean_exp(log_weights: Array) -> Array:

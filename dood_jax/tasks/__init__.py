@@ -1,53 +1,85 @@
-"""Evaluations of a restored model, one file each."""
+"""Evaluations of restored models, one file each.
 
-from collections.abc import Callable
+A task takes (models, config, workdir), writes its results and figures into `workdir/results`, and returns its
+values.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from absl import logging
 
 from dood_jax import api
+from dood_jax.api import Model
 from dood_jax.errors import BadInput
-from dood_jax.tasks import likelihood, reconstruction, release
+from dood_jax.tasks import likelihood, reconstruction, release, stroke_counts, transfer
 from dood_jax.training.config import Config, resolve
 from dood_jax.training.logging import show_log
 
-TASKS: dict[str, Callable] = {
-    "likelihood": likelihood.run,
-    "reconstruction": reconstruction.run,
-    "release": release.run,
+
+class Task(NamedTuple):
+    """An evaluation, and what it is called for."""
+
+    run: Callable[[Sequence[Model], Config, Path], dict[str, Any]]
+    takes_several: bool = False  # models at once
+    takes_all_sets: bool = False  # of `data.names` at once, else one after the other
+
+
+TASKS = {
+    "likelihood": Task(likelihood.run),
+    "reconstruction": Task(reconstruction.run, takes_several=True),
+    "release": Task(release.run, takes_all_sets=True),
+    "stroke_counts": Task(stroke_counts.run, takes_all_sets=True),
+    "transfer": Task(transfer.run, takes_several=True, takes_all_sets=True),
 }
 
 
-def evaluate(settings: dict, overrides: dict, names: str, checkpoint: str, workdir: Path) -> None:
-    """Runs tasks on a checkpoint and logs their values.
+def evaluate(settings: dict, overrides: dict, names: str, checkpoints: str, workdir: Path) -> None:
+    """Runs tasks on checkpoints and logs their values.
 
     Args:
-      settings: nested config values; what shapes the model is taken from the checkpoint instead.
-      overrides: dotted keys given on the command line; BadInput if one contradicts the checkpoint.
+      settings: nested config values; what shapes a model is taken from its checkpoint instead.
+      overrides: dotted keys given on the command line; BadInput if one contradicts a checkpoint.
       names: of tasks, joined by commas.
-      checkpoint: a folder or a released name.
+      checkpoints: folders or released names, joined by commas.
       workdir: where `results` go.
     """
-    tasks = names.split(",")
-    for name in tasks:
+    chosen = names.split(",")
+    for name in chosen:
         if name not in TASKS:
             raise BadInput(f"--task={name} is not known; choose from {', '.join(sorted(TASKS))}")
-    model = api.load(checkpoint, settings["evaluation"]["member"])
-    config = _with_model_of(model, settings, overrides)
+        if "," in checkpoints and not TASKS[name].takes_several:
+            raise BadInput(f"--task={name} takes one checkpoint; --checkpoint={checkpoints} names several")
+    resolve(settings)
+    models = [api.load(one, settings["evaluation"]["member"]) for one in checkpoints.split(",")]
+    config, *_ = [_with_model_of(model, settings, overrides) for model in models]
+    _require_alike(models)
     show_log()
-    for name in tasks:
-        values = TASKS[name](model, config, workdir)
-        logging.info("%s of %s on %s: %s", name, checkpoint, config.data.name, values)
+    for name in chosen:
+        run, _, takes_all_sets = TASKS[name]
+        for on_sets in [config] if takes_all_sets else [config.on(one) for one in config.data.sets]:
+            values = run(models, on_sets, workdir)
+            logging.info("%s of %s on %s: %s", name, checkpoints, ", ".join(on_sets.data.sets), values)
 
 
-def _with_model_of(model: api.Model, settings: dict, overrides: dict) -> Config:
+def _require_alike(models: Sequence[Model]) -> None:
+    """Models that stand side by side look at pictures of one size, and have different names."""
+    sizes = {model.name: model.config.image_size for model in models}
+    if len(set(sizes.values())) > 1:
+        raise BadInput(f"--checkpoint names models of different picture sizes ({sizes}); give those of one")
+    if len(sizes) < len(models):
+        raise BadInput(f"--checkpoint names {models[0].name} and others more than once; give each once")
+
+
+def _with_model_of(model: Model, settings: dict, overrides: dict) -> Config:
     """The settings with the checkpoint's model and picture size."""
     stored = {f"model.{key}": value for key, value in model.meta["config"]["model"].items()}
     stored["data.image_size"] = stored.pop("model.image_size")
     for key, value in overrides.items():
         if key in stored and key != "model.unroll" and stored[key] != value:
             raise BadInput(f"--config.{key}={value} contradicts the checkpoint, which has {stored[key]}")
-    data = {**settings["data"], "names": "", "image_size": model.config.image_size}
+    data = {**settings["data"], "image_size": model.config.image_size}
     model_settings = {
         key: value for key, value in model.meta["config"]["model"].items() if key != "image_size"
     }

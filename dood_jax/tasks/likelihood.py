@@ -1,53 +1,89 @@
 """The importance-weighted bound on held-out pictures, under both observation scales (method.md 4, 10.1).
 
-The scale that a model was not trained with comes with a released model; for any other it is fitted first.
+The scale that a model was not trained with comes with a released model; for any other it is fitted first. An
+interrupted measurement goes on where it was. With `evaluation.refine_steps` the posterior of every picture is
+refined first (method.md 10.11), and the result's name ends in `-refined`.
 """
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import numpy as np
 
 from dood_jax.api import Model
+from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.tasks import results
+from dood_jax.tasks.kept import KeptWeights
 from dood_jax.training import evaluation, scale_fitting
 from dood_jax.training.config import Config, resolve
 
 
-def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
-    """Measures a model on `data.name` and writes `likelihood-<dataset>.json`."""
+def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
+    """Measures one model on `data.name` and writes `likelihood-<dataset>.json`."""
+    (model,) = models
     started = time.monotonic()
-    images = evaluation.held_out_images(config.data, config.evaluation)
-    blank = evaluation.blank_canvas_log_likelihood(config.data, images)
-    keys = evaluation.held_out_keys(config.evaluation, len(images))
-    devices = jax.local_devices()
-    params = with_both_scales(model, config)
-    summaries = {
-        scale: evaluation.bound(
-            dataclasses.replace(model.config, likelihood_scale=scale),
-            params,
-            images,
-            keys,
-            config.evaluation,
-            devices,
-        ).summary()
-        for scale in ("map", "canvas")
-    }
-    trained_with = summaries[model.config.likelihood_scale]
-    values = {
-        **{
-            f"log_likelihood_{scale}": {"mean": summary["log_likelihood"], "stderr": summary["stderr"]}
-            for scale, summary in summaries.items()
-        },
-        "blank_canvas": blank,
-        "elbo": trained_with["elbo"],
-        "effective_samples": trained_with["effective_samples"],
-    }
-    results.write(workdir, "likelihood", values, config, model, len(images), started)
+    values, count = measure(model, config, workdir)
+    results.write(workdir, "likelihood", values, config, model, count, started)
     return values
+
+
+def measure(model: Model, config: Config, workdir: Path) -> tuple[dict[str, Any], int]:
+    """What `likelihood-<dataset>.json` says of a model on `data.name`, and the number of pictures.
+
+    Batches that are done are kept in the workdir until all are.
+    """
+    images = evaluation.held_out_images(config.data, config.evaluation)
+    params = with_both_scales(model, config)
+    bounds = _refined_bounds if config.evaluation.refine_steps else _bounds
+    measured = bounds(model, config, params, images, workdir / "results")
+    summaries = {scale: bound.summary() for scale, bound in measured.items()}
+    own = summaries[model.config.likelihood_scale]
+    values = {
+        **{f"log_likelihood_{scale}": _figures(summary) for scale, summary in summaries.items()},
+        "blank_canvas": evaluation.blank_canvas_log_likelihood(config.data, images),
+        **{name: own[name] for name in ("elbo", "effective_samples", "strokes", "l1")},
+    }
+    return values, len(images)
+
+
+def _figures(summary: dict[str, float]) -> dict[str, float]:
+    names = {"mean": "log_likelihood", "stderr": "stderr"}
+    return {
+        **{ours: summary[theirs] for ours, theirs in names.items()},
+        **{name: summary[name] for name in ("elbo", "effective_samples")},
+    }
+
+
+def _bounds(
+    model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
+) -> dict[str, evaluation.Bound]:
+    keys = evaluation.held_out_keys(config.evaluation, len(images))
+    kept = KeptWeights(folder, model, config)
+    devices = jax.local_devices()
+    bounds = evaluation.bounds(model.config, params, images, keys, config.evaluation, devices, kept)
+    kept.discard()
+    return bounds
+
+
+def _refined_bounds(
+    model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
+) -> dict[str, evaluation.Bound]:
+    keys = evaluation.held_out_keys(config.evaluation, len(images))
+    kept = {scale: KeptWeights(folder, model, config, scale) for scale in SCALES}
+    devices = jax.local_devices()
+    bounds = {}
+    for scale in SCALES:
+        under = dataclasses.replace(model.config, likelihood_scale=scale)
+        settings = config.evaluation
+        bounds[scale] = evaluation.refined_bound(under, params, images, keys, settings, devices, kept[scale])
+    for one in kept.values():
+        one.discard()
+    return bounds
 
 
 def with_both_scales(model: Model, config: Config) -> Params:

@@ -5,6 +5,7 @@ The held-out bound is measured in 32 and in 16 bits, so that the card tells what
 
 import shlex
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +22,10 @@ from dood_jax.training.config import Config
 _LOCAL_FLAGS = ("--workdir", "--config.data.dir")
 
 
-def run(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
-    """Writes `workdir/release` (parameters and card.json) of the run in `workdir`."""
+def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
+    """Writes `workdir/release` (parameters, card.json) of the run in `workdir`, measured on its own set."""
+    (model,) = models
+    config = config.on(model.meta["config"]["data"]["name"])
     if "arguments" not in model.meta:
         raise BadInput("--task=release takes a run's checkpoint; this one is released already")
     started = time.monotonic()

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,35 +21,48 @@ def write(
     task: str,
     values: dict[str, Any],
     config: Config,
-    model: Model,
+    models: Model | Sequence[Model],
     count: int,
     started: float,
-    refined: bool = False,
+    path: str | None = None,
 ) -> Path:
-    """Writes one result, whole or not at all; `started` is time.monotonic() at the task's start.
+    """Writes one result of one or several models, whole or not at all.
 
-    The names of `refined` results end in `-refined`.
+    `started` is time.monotonic() at the task's start. The file is named after task and set unless `path`
+    names it; with `evaluation.refine_steps` the name ends in `-refined`.
     """
+    models = [models] if isinstance(models, Model) else models
+    only = lambda entries: entries[0] if len(models) == 1 else entries
     record = {
         "task": task,
         "values": values,
         "config": config.as_dict(),
-        "checkpoint": model.name,
-        "step": model.meta["step"],
+        "checkpoint": only([model.name for model in models]),
+        "step": only([model.meta["step"] for model in models]),
         "dataset": config.data.name,
         "split": "test",
         "n": count,
         "seed": config.evaluation.seed,
         "commit": commit(),
-        "trained_at_commit": model.meta["commit"],
+        "trained_at_commit": only([model.meta["commit"] for model in models]),
         "device": parallel.device_name(),
         "seconds": round(time.monotonic() - started, 2),
         "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
     }
-    kind = ("-transposed" if config.data.transpose else "") + ("-refined" if refined else "")
-    path = workdir / "results" / f"{task}-{config.data.name}{kind}.json"
+    written = workdir / "results" / (path or f"{task}-{config.data.name}{suffix(config)}.json")
+    save(written, record)
+    return written
+
+
+def suffix(config: Config) -> str:
+    """What the names of results tell of their settings."""
+    transposed = "-transposed" if config.data.transpose else ""
+    return transposed + ("-refined" if config.evaluation.refine_steps else "")
+
+
+def save(path: Path, record: dict[str, Any]) -> None:
+    """Writes JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     whole = path.with_suffix(".tmp")
     whole.write_text(json.dumps(record, indent=1) + "\n")
     os.replace(whole, path)
-    return path

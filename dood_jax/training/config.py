@@ -184,6 +184,10 @@ class Config:
         seeds = range(self.training.seed, self.training.seed + self.training.num_models)
         return [Member(name, seed) for name in self.data.sets for seed in seeds]
 
+    def on(self, name: str) -> "Config":
+        """The same run on one of its sets, or on another."""
+        return dataclasses.replace(self, data=self.data.only(name))
+
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Nested plain values, as checkpoints keep them."""
         return dataclasses.asdict(self)

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -12,15 +12,28 @@ from dood_jax.data.sampler import stream
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.model import dood, refinement
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.likelihood import SCALE_RANGE
+from dood_jax.model.likelihood import SCALE_RANGE, SCALES
 from dood_jax.model.networks import Params
-from dood_jax.objective import importance
+from dood_jax.objective import importance, refined
 from dood_jax.training import datasets, parallel
 from dood_jax.training.config import DataConfig, EvaluationConfig
 from dood_jax.types import Array, BrushParams, Sketch
 
 _SYNTHETIC_TEST_SEED = 1_000_003  # keys of held-out synthetic drawings, apart from training seeds
 _SYNTHETIC_SIZE = 10_000
+
+
+_TRIED = 20  # drawings of a picture, of which the best is refined
+
+
+class Kept(Protocol):
+    """Keeps the weights of finished batches, so that an interrupted measurement goes on where it was."""
+
+    def get(self, start: int) -> importance.Weights | None:
+        """The weights of the batch that begins at a picture, if they were kept."""
+
+    def put(self, start: int, weights: importance.Weights) -> None:
+        """Keeps the weights of the batch that begins at a picture."""
 
 
 class Bound(NamedTuple):
@@ -88,15 +101,60 @@ def bound(
     evaluation: EvaluationConfig,
     devices: Sequence[jax.Device],
 ) -> Bound:
-    """The bound of [N, H, W] pictures with `evaluation.num_particles` particles (method.md 10.1)."""
+    """The bound of [N, H, W] pictures under the model's own observation scale (method.md 10.1)."""
+    return bounds(model, params, images, keys, evaluation, devices)[model.likelihood_scale]
+
+
+def bounds(
+    model: ModelConfig,
+    params: Params,
+    images: np.ndarray,
+    keys: Array,
+    evaluation: EvaluationConfig,
+    devices: Sequence[jax.Device],
+    kept: Kept | None = None,
+) -> dict[str, Bound]:
+    """Bounds of [N, H, W] pictures under both observation scales, from the same drawings.
+
+    `evaluation.num_particles` a picture (method.md 10.1).
+    """
     weigh = _compiled_weights(model, evaluation.num_particles, evaluation.num_strokes, tuple(devices))
-    weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices))
+    weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices), kept)
+    return {scale: _bound(weights, scale) for scale in SCALES}
+
+
+def refined_bound(
+    model: ModelConfig,
+    params: Params,
+    images: np.ndarray,
+    keys: Array,
+    evaluation: EvaluationConfig,
+    devices: Sequence[jax.Device],
+    kept: Kept | None = None,
+) -> Bound:
+    """The bound with posteriors that `evaluation.refine_steps` gradient steps fitted to each picture.
+
+    Climbed and measured under the model's own scale (method.md 10.11).
+    """
+    weigh = _compiled_refined_weights(
+        model,
+        evaluation.num_particles,
+        evaluation.num_strokes,
+        evaluation.refine_steps,
+        tuple(devices),
+    )
+    weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices), kept)
+    return _bound(weights, model.likelihood_scale)
+
+
+def _bound(weights: importance.Weights, scale: str) -> Bound:
+    elbo = weights.elbo(scale)
     return Bound(
-        log_likelihood=np.asarray(importance.log_mean_exp(weights.elbo.T)),
-        elbo=weights.elbo.mean(1),
+        log_likelihood=np.asarray(importance.log_mean_exp(elbo.T)),
+        elbo=elbo.mean(1),
         strokes=weights.strokes.mean(1),
         l1=weights.l1.mean(1),
-        effective_samples=np.asarray(importance.effective_samples(weights.elbo.T)),
+        effective_samples=np.asarray(importance.effective_samples(elbo.T)),
     )
 
 
@@ -141,19 +199,31 @@ def refine(model: ModelConfig, images: np.ndarray, sketch: Sketch, num_steps: in
 
 
 def in_batches(
-    function: Callable, params: Params, images: np.ndarray, beside: Any, batch_size: int, num_devices: int = 1
+    function: Callable,
+    params: Params,
+    images: np.ndarray,
+    beside: Any,
+    batch_size: int,
+    num_devices: int = 1,
+    kept: Kept | None = None,
 ) -> Any:
     """Applies (params, [B, H, W], [B] keys or other) -> [B, ...] to N pictures; all batches have one size.
 
-    Fewer pictures than a batch are padded to a power of two, so that few sizes are ever compiled.
+    Fewer pictures than a batch are padded to a power of two, so that few sizes are ever compiled. Batches
+    whose results were kept are not computed again.
     """
     size = min(batch_size, 1 << (len(images) - 1).bit_length())
     size += -size % num_devices
     results = []
     for start in range(0, len(images), size):
-        indices = np.minimum(np.arange(start, start + size), len(images) - 1)
-        taken = jax.tree_util.tree_map(lambda leaf: leaf[indices], beside)  # noqa: B023 - called at once
-        results.append(jax.device_get(function(params, images[indices], taken)))
+        result = kept.get(start) if kept else None
+        if result is None:
+            indices = np.minimum(np.arange(start, start + size), len(images) - 1)
+            taken = jax.tree_util.tree_map(lambda leaf: leaf[indices], beside)  # noqa: B023 - called at once
+            result = jax.device_get(function(params, images[indices], taken))
+            if kept:
+                kept.put(start, result)
+        results.append(result)
     return jax.tree_util.tree_map(lambda *parts: np.concatenate(parts)[: len(images)], *results)
 
 
@@ -163,6 +233,25 @@ def _compiled_weights(
 ) -> Callable[[Params, Array, Array], importance.Weights]:
     def one(params, image, key):
         return importance.weights(model, params, image, key, num_particles, num_strokes or None)
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+
+
+@functools.lru_cache
+def _compiled_refined_weights(
+    model: ModelConfig,
+    num_particles: int,
+    num_strokes: int,
+    num_steps: int,
+    devices: tuple[jax.Device, ...],
+) -> Callable[[Params, Array, Array], importance.Weights]:
+    def one(params, image, key):
+        key_draw, key_refine, key_weigh = jax.random.split(key, 3)
+        weigh = functools.partial(importance.weigh, model, params, image, num_strokes=num_strokes or None)
+        found = _best_particle(weigh, jax.random.split(key_draw, _TRIED)).drawing
+        drawn = (found.strokes, found.brush)
+        posterior = refined.refine_posterior(model, params, image, *drawn, key_refine, num_steps)
+        return refined.refined_weights(model, params, image, posterior, key_weigh, num_particles)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
 
