@@ -38,7 +38,7 @@ class KeptWeights:
         self._folder = folder / f".likelihood-{digest[:16]}"
 
     def get(self, start: int) -> Weights | None:
-        """The weights of the batch that begins at picture `start`; None if there are none that can be read."""
+        """The weights of the batch that begins at picture `start`; None if none can be read."""
         try:
             with np.load(self._file(start)) as arrays:
                 likelihoods = {scale: arrays[f"log_likelihood_{scale}"] for scale in SCALES}
