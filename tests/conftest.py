@@ -51,6 +51,15 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
+def specification() -> str:
+    """The text that our published numbers were taken from; skips where it is absent."""
+    path = SHARED / "spec" / "MODEL.md"
+    if not path.is_file():
+        pytest.skip(f"no specification at {path}")
+    return path.read_text()
+
+
+@pytest.fixture(scope="session")
 def tiny() -> ModelConfig:
     """A model of three strokes on 20 x 20 pixels that compiles in seconds."""
     return ModelConfig(

@@ -40,7 +40,7 @@ class KeptWeights:
     def get(self, start: int) -> Weights | None:
         """The weights of the batch that begins at picture `start`; None if none can be read."""
         try:
-            with np.load(self._file(start)) as arrays:
+            with self._file(start).open("rb") as file, np.load(file) as arrays:
                 likelihoods = {scale: arrays[f"log_likelihood_{scale}"] for scale in SCALES}
                 return Weights(arrays["log_ratio"], likelihoods, arrays["strokes"], arrays["l1"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

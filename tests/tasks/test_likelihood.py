@@ -1,0 +1,95 @@
+"""A likelihood goes on where it was killed, and its numbers are those of the weights."""
+
+import dataclasses
+import json
+
+import jax
+import numpy as np
+import pytest
+
+from dood_jax.objective import importance
+from dood_jax.tasks import likelihood
+from dood_jax.tasks.kept import KeptWeights
+from dood_jax.training import evaluation
+
+
+@pytest.fixture
+def on_mnist(config):
+    return config.on("mnist")
+
+
+def batches_run(monkeypatch, dies_after: int | None = None) -> list[int]:
+    """Counts batches that are computed; optionally dies after some."""
+    computed = []
+    compile_weights = evaluation._compiled_weights
+
+    def counted(*settings):
+        weigh = compile_weights(*settings)
+
+        def once(*inputs):
+            if dies_after is not None and len(computed) == dies_after:
+                raise KeyboardInterrupt
+            computed.append(len(computed))
+            return weigh(*inputs)
+
+        return once
+
+    monkeypatch.setattr(evaluation, "_compiled_weights", counted)
+    return computed
+
+
+def test_values_are_means_over_pictures_of_the_log_mean_weight(models, on_mnist, tmp_path):
+    values = likelihood.run(models[:1], on_mnist, tmp_path)
+    images = evaluation.held_out_images(on_mnist.data, on_mnist.evaluation)
+    keys = evaluation.held_out_keys(on_mnist.evaluation, len(images))
+    model = models[0]
+    weigh = lambda image, key: importance.weights(model.config, model.params, image, key, 2)
+    weights = jax.device_get(jax.vmap(weigh)(images, keys))
+    for scale in ("map", "canvas"):
+        nats = np.log(np.exp(np.float64(weights.elbo(scale))).mean(1))
+        found = values[f"log_likelihood_{scale}"]
+        assert found["mean"] == pytest.approx(nats.mean(), rel=1e-4)
+        assert found["stderr"] == pytest.approx(nats.std(ddof=1) / np.sqrt(5), rel=1e-3)
+    assert values["strokes"] == pytest.approx(weights.strokes.mean(), rel=1e-5)
+    record = json.loads((tmp_path / "results" / "likelihood-mnist.json").read_text())
+    assert record["values"] == values and record["n"] == 5 and record["checkpoint"] == "one"
+
+
+def test_a_killed_measurement_goes_on_where_it_was(models, on_mnist, tmp_path, monkeypatch):
+    whole = likelihood.run(models[:1], on_mnist, tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        batches_run(patch, dies_after=2)
+        with pytest.raises(KeyboardInterrupt):
+            likelihood.run(models[:1], on_mnist, tmp_path)
+    computed = batches_run(monkeypatch)
+    assert likelihood.run(models[:1], on_mnist, tmp_path) == whole
+    assert len(computed) == 1  # of three
+    assert not list((tmp_path / "results").glob(".likelihood*"))
+
+
+def test_nothing_is_taken_from_a_measurement_with_other_settings(models, on_mnist, tmp_path):
+    weights = importance.Weights(
+        np.ones((2, 2)), {"map": np.ones((2, 2)), "canvas": np.ones((2, 2))}, np.ones((2, 2)), np.ones((2, 2))
+    )
+    settings = dataclasses.replace(on_mnist.evaluation, num_particles=3)
+    other = dataclasses.replace(on_mnist, evaluation=settings)
+    KeptWeights(tmp_path, models[0], on_mnist).put(0, weights)
+    assert KeptWeights(tmp_path, models[0], on_mnist).get(0).log_ratio.sum() == 4
+    for model, config, scale in (
+        (models[0], other, "both"),
+        (models[1], on_mnist, "both"),
+        (models[0], on_mnist, "map"),
+    ):
+        assert KeptWeights(tmp_path, model, config, scale).get(0) is None
+    for file in tmp_path.rglob("*.npz"):
+        file.write_bytes(file.read_bytes()[:100])
+    assert KeptWeights(tmp_path, models[0], on_mnist).get(0) is None
+
+
+def test_refined_numbers_stand_apart_and_are_higher(models, on_mnist, tmp_path):
+    settings = dataclasses.replace(on_mnist.evaluation, refine_steps=40)
+    plain = likelihood.run(models[:1], on_mnist, tmp_path)
+    refined = likelihood.run(models[:1], dataclasses.replace(on_mnist, evaluation=settings), tmp_path)
+    files = {path.name for path in (tmp_path / "results").iterdir()}
+    assert files == {"likelihood-mnist.json", "likelihood-mnist-refined.json"}
+    assert refined["log_likelihood_map"]["mean"] > plain["log_likelihood_map"]["mean"]
