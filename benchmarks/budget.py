@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
 import jax
+import jax.extend
 import jax.numpy as jnp
 import numpy as np
 import run
@@ -43,7 +44,9 @@ def main(_: list[str]) -> None:
     """Prints the table."""
     step = run.training_form("fast", flags.FLAGS.batch_size)
     products = products_of(step)
-    seconds = [step.call() for _ in range(10)]
+    for _ in range(10):
+        step.call()
+    seconds = list(step.times)
     profile = profiled(step, _STEPS.value)
     rate = matmul_rate()
     whole = statistics.median(seconds)
@@ -51,6 +54,8 @@ def main(_: list[str]) -> None:
     print(f"{parallel.device_name()}, jax {jax.__version__}, batch {flags.FLAGS.batch_size}")
     print(f"step {1e3 * whole:.1f} ms; products {total / 1e9:.2f} G multiply-adds, at the measured")
     print(f"{rate / 1e9:.0f} G a second they alone would take {1e3 * total / rate:.1f} ms")
+    traffic = step.program.cost_analysis()["bytes accessed"]
+    print(f"operations read and write {traffic / 2**30:.2f} GiB, caches included")
     print(f"{'part':26} {'M multiply-adds':>15} {'ms of threads':>14} {'share':>6}")
     for part in (*PARTS, OTHER):
         share = profile[part] / sum(profile.values())
@@ -78,7 +83,7 @@ def _count(jaxpr: Any, times: int, above: str, found: collections.Counter) -> No
             length = np.prod([left[axis] for axis in contracted])
             found[part_of(name)] += times * int(np.prod(equation.outvars[0].aval.shape) * length)
         inner = times * equation.params.get("length", 1) if equation.primitive.name == "scan" else times
-        for jaxpr_inside in jax.core.jaxprs_in_params(equation.params):
+        for jaxpr_inside in jax.extend.core.jaxprs_in_params(equation.params):
             _count(jaxpr_inside, inner, name, found)
 
 
