@@ -47,6 +47,14 @@ class Drawing(NamedTuple):
     ink: Array  # [..., T, H, W] the ink of each stroke, blank where presence is 0
     posterior: StrokeLogProbs
     prior: StrokeLogProbs
+    seen: "Seen"
+
+
+class Seen(NamedTuple):
+    """Features that a baseline may look at, before each stroke."""
+
+    target: Array  # [..., T, F] of the target, where the encoder tells it from the canvas
+    canvas: Array  # [..., T, F] of the canvas; no numbers for a model that does not see it
 
 
 class Sketch(NamedTuple):

@@ -4,7 +4,6 @@ A drawing of k < T strokes has k factors "on" and one "off"; a drawing of all T 
 as published.
 """
 
-import distrax
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -19,12 +18,13 @@ def log_probs(logit: Array) -> tuple[Array, Array]:
     return jax.nn.log_sigmoid(logit), jax.nn.log_sigmoid(-logit)
 
 
-def bernoulli_log_prob(prob: Array, bit: Array) -> Array:
-    """Log Bernoulli(bit; prob) with the probability clamped, as published (method.md 6).
+def clamped_log_probs(prob: Array) -> tuple[Array, Array]:
+    """Log-probabilities of on and off for probabilities of any shape, clamped as published (method.md 6).
 
     The gradient is zero where the clamp acts.
     """
-    return distrax.Bernoulli(probs=jnp.clip(prob, _EPSILON, 1 - _EPSILON)).log_prob(bit)
+    prob = jnp.clip(prob, _EPSILON, 1 - _EPSILON)
+    return jnp.log(prob), jnp.log1p(-prob)
 
 
 def mask_of(presence: Array) -> Array:

@@ -5,20 +5,20 @@ import dataclasses
 from dood_jax.errors import BadInput, require_at_least, require_choice
 
 CHOICES = {
-    "preset": ("fast",),
+    "preset": ("fast", "published"),
     "brush": ("soft_distance", "distance", "splat"),
-    "placement": ("points",),
+    "placement": ("points", "glimpse"),
     "decoder": ("curve",),
-    "guidance": ("canvas",),
-    "prior": ("sequential",),
+    "guidance": ("canvas", "none", "none_leaky"),
+    "prior": ("sequential", "independent"),
     "likelihood": ("laplace",),
     "likelihood_scale": ("map", "canvas"),
-    "encoder": ("patch",),
+    "encoder": ("patch", "conv"),
+    "latents": ("diagonal", "correlated"),
 }
 _MINIMUM = {
     "num_strokes": 1,
     "num_points": 2,
-    "glimpse_size": 10,
     "curve_samples": 2,
     "features": 1,
     "components": 1,
@@ -34,17 +34,23 @@ class ModelConfig:
     num_strokes: int = 6  # most strokes a drawing has in training
     num_points: int = 5  # control points of a stroke
     brush: str = "soft_distance"
-    placement: str = "points"  # the layout moves the control points, which are drawn on the canvas
+    placement: str = (
+        "points"  # the layout moves the control points, or the picture of them drawn in its window
+    )
     decoder: str = "curve"  # control points to ink by a Bézier curve
-    guidance: str = "canvas"  # the networks see the canvas drawn so far
-    prior: str = "sequential"
+    guidance: str = (
+        "canvas"  # the networks see the canvas drawn so far; none_leaky: the prior sees the target
+    )
+    prior: str = "sequential"  # or independent: fixed
     likelihood: str = "laplace"
     likelihood_scale: str = "map"  # one learned scale a pixel, or features of the canvas
-    encoder: str = "patch"
+    encoder: str = "patch"  # or conv
+    latents: str = "diagonal"  # Gaussians and their heads, or correlated ones with the published heads
     components: int = 10  # of the prior's mixtures
+    dropout: float = 0.0  # share of the conv encoders' units dropped in training
     unroll: int = 6  # strokes unrolled in the scan: 6 is fastest on CPU, 1 compiles fastest
     image_size: int = 50
-    glimpse_size: int = 25
+    glimpse_size: int = 0  # pixels of a window's side; 0: half the picture's for patches, all of it for conv
     curve_samples: int = 64
     features: int = 256  # width of the encoders and of the recurrent states
 
@@ -54,9 +60,31 @@ class ModelConfig:
             require_choice(f"model.{key}", getattr(self, key), choices)
         for key, least in _MINIMUM.items():
             require_at_least(f"model.{key}", getattr(self, key), least)
+        {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
+
+    def _check_patches(self) -> None:
         if self.image_size < 10 or self.image_size % 10:
             raise BadInput(f"data.image_size={self.image_size} does not fit patches; give a multiple of 10")
-        if self.glimpse_size % 5:
+        self._complete_glimpse_size(max(self.image_size // 2, 10))
+        if self.glimpse_size % 5 or self.glimpse_size < 10:
             raise BadInput(
-                f"model.glimpse_size={self.glimpse_size} does not fit patches; give a multiple of 5"
+                f"model.glimpse_size={self.glimpse_size} does not fit patches; give 10, 15, 20 or so"
             )
+        if self.guidance != "canvas":
+            raise BadInput(f"model.guidance={self.guidance!r} needs model.encoder='conv', not 'patch'")
+        if self.dropout:
+            raise BadInput(f"model.dropout={self.dropout} needs model.encoder='conv'; give 0")
+
+    def _check_convolutions(self) -> None:
+        require_at_least("data.image_size", self.image_size, 5)
+        self._complete_glimpse_size(self.image_size)
+        if self.glimpse_size != self.image_size:
+            raise BadInput(
+                f"model.glimpse_size={self.glimpse_size} does not fit model.encoder='conv', whose windows are"
+                " as large as the picture; give 0"
+            )
+        if not 0 <= self.dropout < 1:
+            raise BadInput(f"model.dropout={self.dropout} is no share; give 0 or more, but less than 1")
+
+    def _complete_glimpse_size(self, default: int) -> None:
+        object.__setattr__(self, "glimpse_size", self.glimpse_size or default)

@@ -12,15 +12,15 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from dood_jax.model import guidance
 from dood_jax.model.config import ModelConfig
+from dood_jax.model.guidance import Observation, Situation
 from dood_jax.model.networks import Networks, Params, bind
+from dood_jax.model.parts import Parts, parts_of
 from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step, stroke_noise
-from dood_jax.model.prior import Situation, prior_log_probs, prior_sample
 from dood_jax.model.renderer import make_renderer
 from dood_jax.model.state import StrokeState, advance_hidden, initial_state
 from dood_jax.rendering import compositing
-from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents, StrokeLogProbs
+from dood_jax.types import Array, BrushParams, Drawing, Seen, StrokeLatents, StrokeLogProbs
 
 
 def init(config: ModelConfig, key: Array) -> Params:
@@ -28,13 +28,13 @@ def init(config: ModelConfig, key: Array) -> Params:
     key_params, key_noise = jax.random.split(key)
     noise = stroke_noise(key_noise, config.num_points)
     blank = jnp.zeros((config.image_size, config.image_size))
+    parts = parts_of(config)
 
     def call_every_network(nets: Networks) -> None:
-        target = guidance.prepare(nets, blank)
-        _, (step, _, situation) = _draw_stroke(
-            nets, target, initial_state(config), jnp.ones((), bool), noise, True
-        )
-        prior_log_probs(nets, situation, step.stroke)
+        target = parts.guidance.prepare(nets, blank)
+        state = initial_state(config)
+        _, (step, _, situation, _) = draw_stroke(parts, nets, target, state, jnp.ones((), bool), noise, True)
+        weigh_stroke(parts, nets, situation, step.stroke)
         nets.likelihood.from_map()
 
     return nn.init(call_every_network, Networks(config))(key_params)["params"]
@@ -48,6 +48,7 @@ def draw(
     *,
     num_strokes: int | None = None,
     hold_presence: bool = False,
+    dropout_key: Array | None = None,
 ) -> Drawing:
     """Infers the strokes of one picture by sampling the posterior (method.md 5).
 
@@ -58,23 +59,44 @@ def draw(
       key: consumed.
       num_strokes: most strokes, T; as trained if None.
       hold_presence: keep every bit on, for objectives that sum over stopping times.
+      dropout_key: consumed; drops units as in training, where the model does that. None drops none.
 
     Returns:
       A drawing of T strokes; those after the stop have presence 0 and no ink.
     """
-    num_strokes = num_strokes or config.num_strokes
-    target = guidance.prepare(bind(config, params), image)
+    keys = jax.random.split(key, num_strokes or config.num_strokes)
+    noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
+    return draw_from_noise(config, params, image, noise, hold_presence=hold_presence, dropout_key=dropout_key)
+
+
+def draw_from_noise(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    noise: StrokeNoise,
+    *,
+    hold_presence: bool = False,
+    dropout_key: Array | None = None,
+) -> Drawing:
+    """`draw` with its randomness given, [T, ...] of each kind."""
+    parts = parts_of(config)
+    num_strokes = len(noise.presence)
+    target_key, step_keys, prior_keys = _dropout_keys(dropout_key, num_strokes)
+    target = parts.guidance.prepare(bind(config, params, target_key), image)
 
     def step(state, inputs):
-        return _draw_stroke(bind(config, params), target, state, *inputs, hold_presence)
+        is_first, noise, key = inputs
+        nets = bind(config, params, key)
+        return draw_stroke(parts, nets, target, state, is_first, noise, hold_presence)
 
-    is_first = jnp.arange(num_strokes) == 0
-    keys = jax.random.split(key, num_strokes)
-    noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
-    final, (steps, ink, situations) = _scan_from_blank(config, step, (is_first, noise))
+    def weigh(situation, stroke, key):
+        return weigh_stroke(parts, bind(config, params, key), situation, stroke)
+
+    inputs = (jnp.arange(num_strokes) == 0, noise, step_keys)
+    final, (steps, ink, situations, seen) = _scan_from_blank(config, step, inputs)
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
-    prior = weigh_under_prior(config, params, situations, steps.stroke)
-    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior)
+    prior = jax.vmap(weigh)(situations, steps.stroke, prior_keys)
+    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen)
 
 
 def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
@@ -92,30 +114,55 @@ def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[
     return state, jax.tree_util.tree_map(join, first, later)
 
 
-def _draw_stroke(
+def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None, Array | None]:
+    """Keys of the target's mask, of those of each stroke [T], and of those of its prior [T]."""
+    if key is None:
+        return None, None, None
+    key_target, key_steps, key_prior = jax.random.split(key, 3)
+    return key_target, jax.random.split(key_steps, num_strokes), jax.random.split(key_prior, num_strokes)
+
+
+def draw_stroke(
+    parts: Parts,
     nets: Networks,
-    target: guidance.Target,
+    target: Any,
     state: StrokeState,
     is_first: Array,
     noise: StrokeNoise,
     hold_presence: bool,
-) -> tuple[StrokeState, tuple[PosteriorStep, Array, Situation]]:
-    """One stroke: look at the canvas, decide, draw; the step, its ink, and what the prior must know."""
-    canvas = state.canvas
-    observation = guidance.observe(nets, target, canvas)
-    state = advance_hidden(nets, state, observation.canvas_features)
-    step = posterior_step(nets, target, observation, state, noise, hold_presence)
+) -> tuple[StrokeState, tuple[PosteriorStep, Array, Situation, Seen]]:
+    """One stroke: look at the canvas, decide, draw.
+
+    Returns:
+      The state after it; the step, its ink, what the prior must know, and what a baseline may.
+    """
+    observation = parts.guidance.observe(nets, target, state.canvas)
+    state = advance_hidden(nets, state, observation.canvas.features)
+    step = posterior_step(parts, nets, target, observation, state, noise, hold_presence)
     situation = Situation(
-        state.layout_hidden, state.stroke_hidden, observation.canvas_features, step.canvas_patches
+        state.layout_hidden, state.stroke_hidden, observation.canvas.for_prior, step.glimpse
     )
-    state, ink = _ink_stroke(nets.config, state, is_first, step.stroke, step.brush)
-    return state, (step, ink, situation)
+    takes_slope = is_first if parts.guidance.SLOPE_IS_OF_FIRST_STROKE else jnp.ones((), bool)
+    state, ink = _ink_stroke(nets.config, state, takes_slope, step.stroke, step.brush)
+    return state, (step, ink, situation, _seen(observation))
+
+
+def _seen(observation: Observation) -> Seen:
+    """Without gradient."""
+    target = observation.target_features
+    canvas = jnp.concatenate([target[:0], *observation.canvas.features])
+    return lax.stop_gradient(Seen(target, canvas))
+
+
+def weigh_stroke(parts: Parts, nets: Networks, situation: Situation, stroke: StrokeLatents) -> StrokeLogProbs:
+    """Log-probabilities of one stroke under the prior."""
+    return parts.prior.log_probs(parts.guidance, parts.family, nets, situation, stroke)
 
 
 def _ink_stroke(
-    config: ModelConfig, state: StrokeState, is_first: Array, stroke: StrokeLatents, brush: BrushParams
+    config: ModelConfig, state: StrokeState, takes_slope: Array, stroke: StrokeLatents, brush: BrushParams
 ) -> tuple[StrokeState, Array]:
-    """Renders one stroke and passes it on; the canvas slope is that of the first step (method.md 3.11)."""
+    """Renders one stroke and passes it on, with its canvas slope where that is to hold (method.md 3.11)."""
     render = make_renderer(config)
     ink = render(stroke.layout, stroke.control_points, brush.ink_width, brush.ink_slope) * stroke.presence
     state = state._replace(
@@ -123,13 +170,13 @@ def _ink_stroke(
         layout=stroke.layout,
         control_points=stroke.control_points,
         ink_sum=state.ink_sum + lax.stop_gradient(ink),
-        canvas_slope=jnp.where(is_first, brush.canvas_slope, state.canvas_slope),
+        canvas_slope=jnp.where(takes_slope, brush.canvas_slope, state.canvas_slope),
     )
     return state, ink
 
 
 class Retraced(NamedTuple):
-    """Given strokes, drawn one after the other: what the prior says of them (`prior_log_probs`) needs."""
+    """Given strokes, drawn one after the other: what weighing them under the prior needs."""
 
     ink: Array  # [T, H, W] of each stroke, blank where presence is 0
     situations: Situation  # before each stroke, [T, ...]
@@ -144,14 +191,15 @@ def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: 
       strokes: T of them.
       brush: pens of each stroke.
     """
+    parts = parts_of(config)
 
     def step(state, inputs):
         is_first, stroke, ink_width, ink_slope = inputs
         nets = bind(config, params)
-        canvas_features = guidance.observe_canvas(nets, state.canvas)
-        state = advance_hidden(nets, state, canvas_features)
-        glimpse_patches = guidance.look_at_canvas(nets, state.canvas, stroke.layout)
-        situation = Situation(state.layout_hidden, state.stroke_hidden, canvas_features, glimpse_patches)
+        view = parts.guidance.observe_canvas(nets, state.canvas)
+        state = advance_hidden(nets, state, view.features)
+        glimpse = parts.guidance.look_at_canvas(nets, state.canvas, stroke.layout)
+        situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, glimpse)
         pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
         state, ink = _ink_stroke(config, state, is_first, stroke, pen)
         return state, Retraced(ink, situation)
@@ -165,7 +213,8 @@ def weigh_under_prior(
     config: ModelConfig, params: Params, situations: Situation, strokes: StrokeLatents
 ) -> StrokeLogProbs:
     """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4)."""
-    return jax.vmap(functools.partial(prior_log_probs, bind(config, params)))(situations, strokes)
+    weigh = functools.partial(weigh_stroke, parts_of(config), bind(config, params))
+    return jax.vmap(weigh)(situations, strokes)
 
 
 def sample(
@@ -180,13 +229,16 @@ def sample(
       key: consumed.
       num_strokes: most strokes, T; as trained if None.
     """
+    parts = parts_of(config)
 
     def step(state, inputs):
         is_first, key = inputs
         nets = bind(config, params)
-        canvas_features = guidance.observe_canvas(nets, state.canvas)
-        state = advance_hidden(nets, state, canvas_features)
-        stroke = prior_sample(nets, state, canvas_features, key)
+        view = parts.guidance.observe_canvas(nets, state.canvas)
+        state = advance_hidden(nets, state, view.features)
+        situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
+        stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, state.canvas, key)
+        stroke = stroke._replace(presence=stroke.presence * state.presence)
         return _ink_stroke(config, state, is_first, stroke, brush)[0], stroke
 
     num_strokes = num_strokes or config.num_strokes

@@ -1,73 +1,72 @@
-"""What the networks see of target and canvas, as a whole and through a glimpse ("execution guidance")."""
+"""What the networks see of target and canvas ("execution guidance"): the interface, and what it returns.
 
-from typing import NamedTuple
+One module for each kind of sight implements `Guidance`; `model.parts` chooses. Vectors stand in tuples, to be
+joined with the others that a network takes.
+"""
 
-import jax.numpy as jnp
-from jax import lax
+from typing import Any, NamedTuple, Protocol
 
 from dood_jax.model.networks import Networks
-from dood_jax.networks.encoders import patches
-from dood_jax.rendering import spatial_transformer
 from dood_jax.types import Array
 
 
-class Target(NamedTuple):
-    """A picture to be drawn, with all that does not change between strokes."""
-
-    image: Array  # [H, W]
-    embedding: Array  # [h, w, 24] its patches in the image encoder
-    total: Array  # [] sum of its pixels
-
-
 class Observation(NamedTuple):
-    """What is seen before a stroke."""
+    """What is seen before a stroke, by who sees it."""
 
-    image_features: Array  # [F] of target and canvas
-    canvas_features: Array  # [F] of the canvas alone
-    residual_ratio: Array  # [1] share of the target still to be drawn, Σ|residual| / Σ target
+    presence: tuple[Array, ...]  # by the posterior's presence head
+    layout: tuple[Array, ...]  # by the posterior's layout head, beside its recurrent state
+    canvas: "CanvasView"  # by both recurrent networks and the prior
+    target_features: Array  # [F] by NVIL's baseline
+
+
+class CanvasView(NamedTuple):
+    """What is seen of the canvas alone."""
+
+    features: tuple[Array, ...]  # by both recurrent networks
+    for_prior: Any  # kept for the prior, which weighs all strokes together after the last
 
 
 class Glimpse(NamedTuple):
     """What is seen in the window of a layout."""
 
-    features: Array  # [F] of target and canvas
-    canvas_patches: Array  # [h, w, 25] of the canvas alone, for the prior
+    features: tuple[Array, ...]  # by the posterior's stroke head and the pen
+    for_prior: Any  # of the canvas alone, kept for the prior
 
 
-def prepare(nets: Networks, image: Array) -> Target:
-    """Encodes what does not depend on the canvas of a [H, W] picture."""
-    return Target(image, nets.image_encoder.embed(0, patches(image)), image.sum())
+class Situation(NamedTuple):
+    """What the prior knows before a stroke, and of the canvas where the stroke is to be."""
+
+    layout_hidden: Array  # [F] recurrent states, advanced to this stroke
+    stroke_hidden: Array  # [F]
+    canvas: Any  # `CanvasView.for_prior` of the canvas before the stroke
+    glimpse: Any  # `Glimpse.for_prior` in the stroke's window
 
 
-def observe_canvas(nets: Networks, canvas: Array) -> Array:
-    """[F] features of the [H, W] canvas alone, for the prior and both recurrent networks."""
-    return nets.canvas_encoder.encode(nets.canvas_encoder.embed(0, patches(canvas)))
+class Guidance(Protocol):
+    """A kind of sight; canvases carry no gradient, glimpses carry it to the layout (method.md 5)."""
 
+    SLOPE_IS_OF_FIRST_STROKE: bool  # whether the canvas has its slope from the first stroke, or the last
 
-def observe(nets: Networks, target: Target, canvas: Array) -> Observation:
-    """Features of target and canvas; the canvas carries no gradient (method.md 5)."""
-    embedding = target.embedding + nets.image_encoder.embed(1, patches(canvas))
-    residual = jnp.abs(target.image - canvas).sum()
-    ratio = residual / jnp.maximum(target.total, 1e-6)
-    return Observation(
-        image_features=nets.image_encoder.encode(embedding),
-        canvas_features=observe_canvas(nets, canvas),
-        residual_ratio=lax.stop_gradient(ratio)[None],
-    )
+    def prepare(self, nets: Networks, image: Array) -> Any:
+        """Encodes what does not depend on the canvas of a [H, W] picture: the target."""
 
+    def observe(self, nets: Networks, target: Any, canvas: Array) -> Observation:
+        """Sees a target and the [H, W] canvas."""
 
-def look(nets: Networks, target: Target, canvas: Array, layout: Array) -> Glimpse:
-    """Features of both pictures in the window of a [4] layout, with gradient to the layout."""
-    size = nets.config.glimpse_size
-    windows = spatial_transformer.glimpse(jnp.stack([target.image, canvas]), layout, (size, size))
-    target_patches, canvas_patches = patches(windows[0]), patches(windows[1])
-    encoder = nets.glimpse_encoder
-    features = encoder.encode(encoder.embed(0, target_patches) + encoder.embed(1, canvas_patches))
-    return Glimpse(features, canvas_patches)
+    def observe_canvas(self, nets: Networks, canvas: Array) -> CanvasView:
+        """Sees the [H, W] canvas alone, to invent a stroke."""
 
+    def for_canvas_slope(self, observation: Observation, layout_hidden: Array) -> tuple[Array, ...]:
+        """What the head of the canvas slope takes."""
 
-def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> Array:
-    """[h, w, 25] patches of the canvas alone in the window of a [4] layout, for the prior."""
-    size = nets.config.glimpse_size
-    window = spatial_transformer.glimpse(canvas[None], layout, (size, size))[0]
-    return patches(window)
+    def look(self, nets: Networks, target: Any, canvas: Array, layout: Array) -> Glimpse:
+        """Sees the window of a [4] layout."""
+
+    def look_at_canvas(self, nets: Networks, canvas: Array, layout: Array) -> Any:
+        """`Glimpse.for_prior` without a target."""
+
+    def for_prior_presence(self, nets: Networks, situation: Situation) -> tuple[Array, ...]:
+        """What the prior's presence head takes."""
+
+    def for_prior_stroke(self, nets: Networks, situation: Situation) -> tuple[Array, ...]:
+        """What the prior's stroke head takes beside recurrent state and layout."""

@@ -1,48 +1,77 @@
 """All networks of DooD, under the names of the parameter tree's top keys."""
 
+from collections.abc import Callable
+
 import jax
 from flax import linen as nn
 
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import ObservationScale
+from dood_jax.networks import heads, published_heads
+from dood_jax.networks.conv_encoder import ConvEncoder
 from dood_jax.networks.encoders import PatchEncoder
-from dood_jax.networks.heads import Head
-from dood_jax.networks.recurrence import GRUCell
+from dood_jax.networks.recurrence import GRUCell, published_cell
+from dood_jax.types import Array
 
 Params = dict  # of one network's parameters under each name below
 
+Modules = dict[str, nn.Module]
+
 
 class Networks(nn.Module):
-    """The `fast` networks: features F and recurrent states F, diagonal Gaussians and mixtures."""
+    """The networks that a config asks for; parameters appear at their first call.
+
+    Heads are `posterior_presence, posterior_layout, posterior_stroke, canvas_slope, brush, prior_presence,
+    prior_layout, prior_stroke`; features and recurrent states have F numbers.
+    """
 
     config: ModelConfig
 
     def setup(self) -> None:
-        """Declares every network; parameters appear at their first call."""
-        features, points = self.config.features, self.config.num_points
-        components = self.config.components
-        self.image_encoder = PatchEncoder(num_pictures=2, features=features)
-        self.canvas_encoder = PatchEncoder(num_pictures=1, features=features)
-        self.glimpse_encoder = PatchEncoder(num_pictures=2, features=features)
-        self.canvas_glimpse_encoder = PatchEncoder(num_pictures=1, features=max(features // 2, 1))
-        self.layout_rnn = GRUCell(features)
-        self.stroke_rnn = GRUCell(features)
-        self.posterior_presence = Head(128, 1, output_scale=0, output_bias=(2,))
-        self.posterior_layout = Head(256, 8, output_scale=0, output_bias=(0,) * 4 + (-2,) * 4)
-        self.posterior_stroke = Head(
-            256, 4 * points, output_scale=0.3, output_bias=(0,) * 2 * points + (-2,) * 2 * points
-        )
-        self.canvas_slope = Head(64, 1, output_scale=0, output_bias=(-1,))
-        self.brush = Head(64, 2, output_scale=0, output_bias=(-1, 0))
-        self.prior_presence = Head(64, 1, output_scale=0, output_bias=(1,))
-        self.prior_layout = Head(128, 9 * components)
-        self.prior_stroke = Head(256, 5 * components * points)
-        self.likelihood = ObservationScale(self.config.image_size)
+        """Declares every network."""
+        config = self.config
+        heads_of, cell = _FAMILIES[config.latents]
+        self._declare(_ENCODERS[config.encoder](config))
+        self._declare(heads_of(config.features, config.num_points, config.components))
+        self.layout_rnn = cell(config.features)
+        self.stroke_rnn = cell(config.features)
+        self.likelihood = ObservationScale(config.image_size)
+
+    def _declare(self, modules: Modules) -> None:
+        for name, module in modules.items():
+            setattr(self, name, module)
 
 
-def bind(config: ModelConfig, params: Params) -> Networks:
-    """The networks with their parameters in place; call it anew inside each `scan` body."""
-    return Networks(config).bind({"params": params})
+def _patch_encoders(config: ModelConfig) -> Modules:
+    features = config.features
+    return {
+        "image_encoder": PatchEncoder(num_pictures=2, features=features),
+        "canvas_encoder": PatchEncoder(num_pictures=1, features=features),
+        "glimpse_encoder": PatchEncoder(num_pictures=2, features=features),
+        "canvas_glimpse_encoder": PatchEncoder(num_pictures=1, features=max(features // 2, 1)),
+    }
+
+
+def _conv_encoders(config: ModelConfig) -> Modules:
+    return {
+        name: ConvEncoder(config.features, config.dropout) for name in ("target_encoder", "residual_encoder")
+    }
+
+
+_ENCODERS: dict[str, Callable[[ModelConfig], Modules]] = {"patch": _patch_encoders, "conv": _conv_encoders}
+_FAMILIES: dict[str, tuple[Callable[..., Modules], Callable[[int], GRUCell]]] = {
+    "diagonal": (heads.make_heads, GRUCell),
+    "correlated": (published_heads.make_heads, published_cell),
+}
+
+
+def bind(config: ModelConfig, params: Params, dropout_key: Array | None = None) -> Networks:
+    """The networks with their parameters in place; call it anew inside each `scan` body.
+
+    With a key encoders drop units as in training.
+    """
+    rngs = None if dropout_key is None else {"dropout": dropout_key}
+    return Networks(config).bind({"params": params}, rngs=rngs)
 
 
 def count(params: Params) -> int:

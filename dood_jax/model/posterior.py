@@ -1,13 +1,14 @@
 """One step of the recognition model: is there a stroke, where, which, and with what pen (method.md 5)."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-from dood_jax.distributions import gaussian, presence
-from dood_jax.model import guidance
+from dood_jax.model.guidance import Observation
 from dood_jax.model.networks import Networks
+from dood_jax.model.parts import Parts
+from dood_jax.model.renderer import ink_width_limits
 from dood_jax.model.state import StrokeState
 from dood_jax.networks import heads
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
@@ -33,15 +34,17 @@ class PosteriorStep(NamedTuple):
     """A stroke sampled from the posterior."""
 
     stroke: StrokeLatents  # of one stroke: no T axis
-    brush: BrushParams  # of one stroke; its canvas slope is used at the first step only
+    brush: BrushParams  # of one stroke; its canvas slope is used at one step only
     log_probs: StrokeLogProbs
-    canvas_patches: Array  # [h, w, 25] of the canvas in the window, for the prior
+    gaussians: tuple[Any, Any]  # the posteriors of layout and control points
+    glimpse: Any  # of the canvas in the window, for the prior
 
 
 def posterior_step(
+    parts: Parts,
     nets: Networks,
-    target: guidance.Target,
-    observation: guidance.Observation,
+    target: Any,
+    observation: Observation,
     state: StrokeState,
     noise: StrokeNoise,
     hold_presence: bool,
@@ -50,22 +53,26 @@ def posterior_step(
 
     With `hold_presence` the bit stays on, for objectives that sum over stopping times.
     """
-    image_features, ratio = observation.image_features, observation.residual_ratio
-    on, off = presence.log_probs(nets.posterior_presence([image_features, ratio])[0])
-    bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(jnp.float32)
-    layout_params = heads.layout_gaussian(nets.posterior_layout([state.layout_hidden, image_features, ratio]))
-    layout, log_q_layout = gaussian.sample_and_log_prob(layout_params, noise.layout)
+    guidance, family = parts.guidance, parts.family
+    on, off = family.presence(nets.posterior_presence(observation.presence)[0])
+    bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(on.dtype)
+    layouts = family.layout_posterior(nets.posterior_layout([state.layout_hidden, *observation.layout]))
+    layout, log_q_layout = family.sample_and_log_prob(layouts, noise.layout)
     glimpse = guidance.look(nets, target, state.canvas, layout)
-    seen = [state.stroke_hidden, glimpse.features]
-    stroke_params = heads.stroke_gaussian(nets.posterior_stroke(seen))
-    control_points, log_q_stroke = gaussian.sample_and_log_prob(stroke_params, noise.control_points)
+    seen = [state.stroke_hidden, *glimpse.features]
+    strokes = family.stroke_posterior(nets.posterior_stroke(seen))
+    control_points, log_q_stroke = family.sample_and_log_prob(strokes, noise.control_points)
     pen = nets.brush([*seen, layout])
+    slope = nets.canvas_slope(guidance.for_canvas_slope(observation, state.layout_hidden))
     brush = BrushParams(
-        ink_width=heads.ink_width(pen[0]),
+        ink_width=heads.ink_width(pen[0], ink_width_limits(nets.config)),
         ink_slope=heads.ink_slope(pen[1]),
-        canvas_slope=heads.canvas_slope(nets.canvas_slope([image_features])[0]),
+        canvas_slope=heads.canvas_slope(slope[0]),
     )
-    stroke = StrokeLatents(bit * state.presence, layout, control_points)
     return PosteriorStep(
-        stroke, brush, StrokeLogProbs(on, off, log_q_layout, log_q_stroke), glimpse.canvas_patches
+        StrokeLatents(bit * state.presence, layout, control_points),
+        brush,
+        StrokeLogProbs(on, off, log_q_layout, log_q_stroke),
+        (layouts, strokes),
+        glimpse.for_prior,
     )

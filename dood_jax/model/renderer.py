@@ -7,7 +7,8 @@ import jax
 
 from dood_jax.geometry import affine, bezier
 from dood_jax.model.config import ModelConfig
-from dood_jax.rendering import brushes, compositing
+from dood_jax.networks import heads
+from dood_jax.rendering import brushes, compositing, spatial_transformer
 from dood_jax.types import Array
 
 
@@ -21,27 +22,43 @@ class Renderer(Protocol):
 def make_renderer(config: ModelConfig, image_size: int | None = None) -> Renderer:
     """The renderer of a model, at its own or at another picture size."""
     size = image_size or config.image_size
-    return functools.partial(_render_points, _INKS[config.brush], config.curve_samples, (size, size))
+    brush, finish = _BRUSHES[config.brush]
+    mark = functools.partial(_mark_curve, brush, config.curve_samples, (size, size))
+    return functools.partial(_PLACEMENTS[config.placement], mark, finish)
+
+
+def ink_width_limits(config: ModelConfig) -> tuple[float, float]:
+    """Range of pens, which where a picture is placed shrink with its window (method.md 5, 9.1)."""
+    return heads.INK_WIDTH_IN_WINDOW if config.placement == "glimpse" else heads.INK_WIDTH
+
+
+def _mark_curve(brush, num_samples, size, control_points, ink_width) -> Array:
+    """Draws the curve of control points with a brush (method.md 3.9)."""
+    return brush(bezier.curve(control_points, num_samples), ink_width, size)
 
 
 @jax.named_scope("ink")
-def _render_points(ink, num_samples, size, layout, control_points, ink_width, ink_slope) -> Array:
+def _place_points(mark, finish, layout, control_points, ink_width, ink_slope) -> Array:
     """Control points moved by the layout, then drawn on the canvas (method.md 9.1)."""
     placed = affine.place_points(affine.layout_to_matrix(layout), control_points)
-    return ink(bezier.curve(placed, num_samples), ink_width, ink_slope, size)
+    return finish(mark(placed, ink_width), ink_slope)
 
 
-def _splat_ink(curve: Array, ink_width: Array, ink_slope: Array, size: tuple[int, int]) -> Array:
-    splat = brushes.splat(curve, ink_width, size)
-    return compositing.squash(compositing.max_normalise(splat), ink_slope)
+@jax.named_scope("ink")
+def _place_picture(mark, finish, layout, control_points, ink_width, ink_slope) -> Array:
+    """Control points drawn in the stroke's own frame, the picture moved by the layout (method.md 3.10)."""
+    marks = mark(control_points, ink_width)
+    placing = affine.invert(affine.layout_to_matrix(layout))
+    return finish(spatial_transformer.warp(marks[None], placing, marks.shape)[0], ink_slope)
 
 
-def _distance_ink(brush, curve: Array, ink_width: Array, ink_slope: Array, size: tuple[int, int]) -> Array:
-    return compositing.squash_to_one(brush(curve, ink_width, size), ink_slope)
+def _finish_splat(marks: Array, ink_slope: Array) -> Array:
+    return compositing.squash(compositing.max_normalise(marks), ink_slope)
 
 
-_INKS = {
-    "splat": _splat_ink,
-    "soft_distance": functools.partial(_distance_ink, brushes.soft_distance),
-    "distance": functools.partial(_distance_ink, brushes.distance),
+_BRUSHES = {
+    "splat": (brushes.splat, _finish_splat),
+    "soft_distance": (brushes.soft_distance, compositing.squash_to_one),
+    "distance": (brushes.distance, compositing.squash_to_one),
 }
+_PLACEMENTS = {"points": _place_points, "glimpse": _place_picture}

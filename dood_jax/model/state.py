@@ -42,11 +42,11 @@ def initial_state(config: ModelConfig) -> StrokeState:
     )
 
 
-def advance_hidden(nets: Networks, state: StrokeState, canvas_features: Array) -> StrokeState:
-    """One step of both recurrent networks on the last stroke and the canvas [F] (method.md 4)."""
+def advance_hidden(nets: Networks, state: StrokeState, seen: tuple[Array, ...]) -> StrokeState:
+    """One step of both recurrent networks on the last stroke and what is seen of the canvas (method.md 4)."""
     last_points = state.control_points.reshape(-1)
-    layout_input = jnp.concatenate([state.layout, canvas_features])
-    stroke_input = jnp.concatenate([last_points, canvas_features])
+    layout_input = jnp.concatenate([state.layout, *seen])
+    stroke_input = jnp.concatenate([last_points, *seen])
     return state._replace(
         layout_hidden=nets.layout_rnn(state.layout_hidden, layout_input),
         stroke_hidden=nets.stroke_rnn(state.stroke_hidden, stroke_input),

@@ -15,11 +15,19 @@ def log_likelihood(config: ModelConfig, params: Params, image: Array, canvas: Ar
     return bind(config, params).likelihood.log_prob(config.likelihood_scale, image, canvas)
 
 
-def masked_log_prob(log_probs: StrokeLogProbs, bits: Array) -> Array:
-    """[] Σ_t log p(o_t) m_t + log p(l_t) o_t + log p(s_t) o_t of one drawing with [T] bits (method.md 6)."""
+def stroke_log_probs(log_probs: StrokeLogProbs, bits: Array, presence_weight: float = 1.0) -> Array:
+    """[T] log p(o_t) m_t + log p(l_t) o_t + log p(s_t) o_t of one drawing with [T] bits (method.md 6).
+
+    The first term may be weighted.
+    """
     on_off = presence.log_prob(log_probs.on, log_probs.off, bits)
     drawn = jnp.where(bits > 0, log_probs.layout + log_probs.control_points, 0)
-    return (on_off + drawn).sum()
+    return presence_weight * on_off + drawn
+
+
+def masked_log_prob(log_probs: StrokeLogProbs, bits: Array) -> Array:
+    """[] the sum over the strokes of one drawing with [T] bits."""
+    return stroke_log_probs(log_probs, bits).sum()
 
 
 def elbo(drawing: Drawing, log_likelihood_of_canvas: Array | float) -> Array:

@@ -50,7 +50,7 @@ def expected_elbo(terms: PrefixTerms) -> Array:
     return (jnp.exp(terms.log_q) * bound).sum()
 
 
-def surrogate(terms: PrefixTerms, floor: Array | float, beta: float) -> Array:
+def surrogate(terms: PrefixTerms, floor: Array | float, beta: float, presence_weight: float = 1.0) -> Array:
     """[] quantity to maximise: a path term for what is drawn plus a stopping term for when to stop.
 
     Path term: Σ_k w(k) (log p_k - KL_k + log p(k)) with fixed weights w = (1 - floor) q + floor u, where u is
@@ -61,11 +61,13 @@ def surrogate(terms: PrefixTerms, floor: Array | float, beta: float) -> Array:
       terms: of one picture.
       floor: share of the uniform weight, 1 early in training, 0 later.
       beta: divides the likelihood in the decision to stop (method.md 7).
+      presence_weight: of log p(k) and log q(k).
     """
     q = jnp.exp(terms.log_q)
     num_strokes = q.shape[0] - 1
     uniform = jnp.where(jnp.arange(num_strokes + 1) > 0, 1 / num_strokes, 0)
     weight = lax.stop_gradient((1 - floor) * q + floor * uniform)
-    path = weight * (terms.log_likelihood - terms.kl + terms.log_p)
-    gain = lax.stop_gradient(terms.log_likelihood / beta - terms.kl + terms.log_p)
-    return (path + q * (gain - terms.log_q)).sum()
+    log_p, log_q = presence_weight * terms.log_p, presence_weight * terms.log_q
+    path = weight * (terms.log_likelihood - terms.kl + log_p)
+    gain = lax.stop_gradient(terms.log_likelihood / beta - terms.kl + log_p)
+    return (path + q * (gain - log_q)).sum()

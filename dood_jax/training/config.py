@@ -14,6 +14,26 @@ from dood_jax.model.config import ModelConfig
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {},  # the defaults below and those of ModelConfig
+    "published": {
+        "model": {
+            "brush": "splat",
+            "placement": "glimpse",
+            "encoder": "conv",
+            "latents": "correlated",
+            "components": 40,
+            "curve_samples": 100,
+            "dropout": 0.5,
+        },
+        "objective": {"stopping": "nvil"},
+        "optimizer": {
+            "learning_rate": 1e-4,
+            "schedule": "constant",
+            "warmup_steps": 0,
+            "likelihood_multiplier": 1.0,
+            "presence_multiplier": 1.0,
+            "clip_norm": 0.0,
+        },
+    },
 }
 
 
@@ -66,20 +86,38 @@ class DataConfig:
 class ObjectiveConfig:
     """What is maximised."""
 
-    stopping: str = "exact"  # sum over stopping times
-    beta: float = 4.0  # divides the likelihood in the decision to stop (method.md 7)
+    stopping: str = "exact"  # sum over stopping times; nvil: sample them
+    beta: float = 4.0  # (method.md 7)
+    beta_weighs: str = "likelihood"  # divides it in the decision to stop; presence: multiplies the bits' KL
+    num_particles: int = 1  # drawings of a picture, for nvil
     floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
     floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        require_choice("objective.stopping", self.stopping, ("exact",))
+        require_choice("objective.stopping", self.stopping, ("exact", "nvil"))
+        require_choice("objective.beta_weighs", self.beta_weighs, ("likelihood", "presence"))
         require_at_least("objective.beta", self.beta, 1e-6)
+        require_at_least("objective.num_particles", self.num_particles, 1)
+        if self.num_particles > 1 and self.stopping != "nvil":
+            raise BadInput(
+                f"objective.num_particles={self.num_particles} needs objective.stopping='nvil'; give 1"
+            )
         if self.floor_end_step <= self.floor_start_step:
             raise BadInput(
                 f"objective.floor_end_step={self.floor_end_step} must lie after"
                 f" floor_start_step={self.floor_start_step}"
             )
+
+    @property
+    def likelihood_divisor(self) -> float:
+        """What the likelihood is divided by in the decision to stop."""
+        return self.beta if self.beta_weighs == "likelihood" else 1.0
+
+    @property
+    def presence_weight(self) -> float:
+        """What the divergence of the bits is multiplied by."""
+        return self.beta if self.beta_weighs == "presence" else 1.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,14 +129,21 @@ class OptimizerConfig:
     warmup_steps: int = 200
     likelihood_multiplier: float = 10.0  # of the rate, for the observation scale
     presence_multiplier: float = 0.3  # of the rate, for the posterior's presence network
+    baseline_multiplier: float = 10.0  # of the rate, for what NVIL expects of drawings
     clip_norm: float = 2000.0  # of the gradient; 0 does not clip
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_choice("optimizer.schedule", self.schedule, ("cosine", "constant"))
-        for key in ("learning_rate", "likelihood_multiplier", "presence_multiplier", "clip_norm"):
+        for key in (
+            "learning_rate",
+            "warmup_steps",
+            "likelihood_multiplier",
+            "presence_multiplier",
+            "baseline_multiplier",
+            "clip_norm",
+        ):
             require_at_least(f"optimizer.{key}", getattr(self, key), 0)
-        require_at_least("optimizer.warmup_steps", self.warmup_steps, 0)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -80,7 +80,7 @@ def _require_whole_calls(training: TrainingConfig, step: int) -> None:
 
 def _fresh_state(config: Config, optimizer: optax.GradientTransformation) -> TrainState:
     """The state before the first step, of all members."""
-    init = lambda key: init_state(config.model, optimizer, key)
+    init = lambda key: init_state(config.model, optimizer, key, config.objective.stopping)
     keys = [sampler.stream(member.seed, "parameters") for member in config.members]
     return jax.jit(init)(keys[0]) if len(keys) == 1 else jax.jit(jax.vmap(init))(jax.numpy.stack(keys))
 

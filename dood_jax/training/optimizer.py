@@ -6,7 +6,12 @@ import optax
 from dood_jax.model.networks import Params
 from dood_jax.training.config import OptimizerConfig
 
-_GROUP_OF = {"likelihood": "likelihood", "posterior_presence": "presence"}
+_GROUP_OF = {
+    "likelihood": "likelihood",
+    "posterior_presence": "presence",
+    "baseline_rnn": "baseline",
+    "baseline": "baseline",
+}
 _LAST_RATE = 0.02  # of the cosine schedule, as a share of the highest rate
 
 
@@ -15,6 +20,7 @@ def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTra
     multipliers = {
         "likelihood": optax.scale(config.likelihood_multiplier),
         "presence": optax.scale(config.presence_multiplier),
+        "baseline": optax.scale(config.baseline_multiplier),
         "rest": optax.identity(),
     }
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()

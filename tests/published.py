@@ -1,0 +1,201 @@
+"""The published models run on the golden inputs: tables of names, and everything that the vectors hold."""
+
+import functools
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax.distributions import presence
+from dood_jax.model import dood, networks
+from dood_jax.model.config import ModelConfig
+from dood_jax.model.parts import parts_of
+from dood_jax.model.posterior import StrokeNoise
+from dood_jax.model.state import initial_state
+from dood_jax.objective import importance, nvil
+from dood_jax.rendering import compositing
+from dood_jax.training.config import PRESETS
+from dood_jax.types import Drawing
+
+VARIANTS = {  # golden model -> what its config changes in the preset
+    "M": {},
+    "MT": {"placement": "points"},
+    "Ma1": {"prior": "independent"},
+    "Ma3": {"guidance": "none_leaky"},
+}
+NETWORKS = {  # golden name -> ours, where they differ
+    "encoder_x": "target_encoder",
+    "encoder_delta": "residual_encoder",
+    "rnn_layout": "layout_rnn",
+    "rnn_stroke": "stroke_rnn",
+    "rnn_baseline": "baseline_rnn",
+    "q_on": "posterior_presence",
+    "q_layout": "posterior_layout",
+    "q_stroke": "posterior_stroke",
+    "p_on": "prior_presence",
+    "p_layout": "prior_layout",
+    "p_stroke": "prior_stroke",
+}
+LATENTS = ("on", "layout", "stroke")
+TERMS = ["loss", "reinforce", "baseline_loss", "loglik"]
+TERMS += [f"log{side}_{latent}" for side in "pq" for latent in LATENTS]
+
+
+class Golden(NamedTuple):
+    """One golden model."""
+
+    model: str
+    config: ModelConfig
+    arrays: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+
+
+def load(golden_dir: Path, model: str) -> Golden:
+    """Vectors and weights of a model; its scan unrolled, as it trains."""
+    with np.load(golden_dir / f"forward_{model}.npz", allow_pickle=False) as arrays:
+        vectors = dict(arrays)
+    config = ModelConfig(preset="published", **{**PRESETS["published"]["model"], **VARIANTS[model]})
+    return Golden(model, config, vectors, load_weights(golden_dir, model))
+
+
+def load_weights(golden_dir: Path, model: str) -> dict[str, np.ndarray]:
+    """By the recipe that lies beside the vectors."""
+    recipe: dict = {"__name__": "weights"}
+    exec((golden_dir / "weights.py").read_text(), recipe)
+    return recipe["load_weights"](golden_dir, model)
+
+
+def path_of(golden_name: str) -> list[str]:
+    """Keys of a tensor in our tree."""
+    if golden_name == "likelihood/raw_scale":
+        return ["likelihood", "map"]
+    network, *rest = golden_name.split("/")
+    return [NETWORKS.get(network, network), *rest]
+
+
+def nest(weights: dict[str, np.ndarray], dtype: np.dtype) -> dict:
+    """Golden weights -> our tree, with the weights of the other observation scale at zero."""
+    tree: dict = {"likelihood": {"canvas": jnp.zeros(14, dtype)}}
+    for name, values in weights.items():
+        *keys, leaf = path_of(name)
+        place = tree
+        for key in keys:
+            place = place.setdefault(key, {})
+        place[leaf] = jnp.asarray(values, dtype)
+    return tree
+
+
+def pick(tree: dict, golden_name: str) -> np.ndarray:
+    """One tensor of our tree."""
+    return np.asarray(functools.reduce(lambda place, key: place[key], path_of(golden_name), tree))
+
+
+def inputs_of(golden: Golden, dtype: np.dtype) -> tuple[jax.Array, StrokeNoise]:
+    """[4, H, W] pictures and the noise of [2 particles, 4, T, ...] strokes."""
+    images = jnp.asarray(golden.arrays["image"], dtype)
+    noise = (jnp.asarray(golden.arrays[name], dtype) for name in ("u", "eps_layout", "eps_stroke"))
+    return images, StrokeNoise(*noise)
+
+
+def masked_log_probs(drawing: Drawing) -> dict[str, jax.Array]:
+    """The golden `logq_*` and `logp_*` of one drawing."""
+    bits, found = drawing.strokes.presence, {}
+    for side, of_side in (("q", drawing.posterior), ("p", drawing.prior)):
+        found[f"log{side}_on"] = presence.log_prob(of_side.on, of_side.off, bits)
+        found[f"log{side}_layout"] = of_side.layout * bits
+        found[f"log{side}_stroke"] = of_side.control_points * bits
+    return found
+
+
+def objective(golden: Golden, params: dict, moments: nvil.Moments, noise: StrokeNoise, images: jax.Array):
+    """The loss of K particles, and what the vectors tell of it; noise is [K, 4, T, ...]."""
+
+    def one(image, noise):
+        drawing = dood.draw_from_noise(golden.config, params, image, noise)
+        terms = nvil.terms(golden.config, params, image, drawing, float(golden.arrays["beta"]))
+        return terms, masked_log_probs(drawing), drawing
+
+    terms, log_probs, drawing = jax.vmap(jax.vmap(one), in_axes=(None, 0))(images, noise)
+    loss, (losses, after) = nvil.batch_loss(terms, moments)
+    found = {
+        "loss": loss,
+        "loglik": terms.log_likelihood,
+        "R": terms.cost,
+        "S": nvil.normalise(moments, nvil.signal(terms), terms.mask)[0],
+        "baseline": terms.value,
+        "mask": terms.mask,
+        "elbo": terms.elbo,
+        "reinforce": losses.reinforce,
+        "baseline_loss": losses.baseline,
+        "loss_particle": losses.total,
+        "loss_image": importance.log_mean_exp(losses.total),
+        "elbo_image": importance.log_mean_exp(terms.elbo),
+        "signal_mean": after.mean,
+        "signal_var": after.variance,
+        **log_probs,
+    }
+    return loss, (after, found, drawing)
+
+
+def terms_of(found: dict[str, jax.Array]) -> jax.Array:
+    """[10] the golden terms of one particle, means over pictures."""
+    return jnp.stack([found["loss"], *(found[name].sum() / 4 for name in TERMS[1:])])
+
+
+def fresh_moments(dtype: np.dtype) -> nvil.Moments:
+    return nvil.Moments(jnp.zeros((), dtype), jnp.zeros((), dtype), jnp.zeros((), jnp.int32))
+
+
+def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) -> dict[str, jax.Array]:
+    """Every quantity of one drawing that training does not keep, stroke by stroke."""
+    config, parts = golden.config, parts_of(golden.config)
+    nets = networks.bind(config, params)
+    target = parts.guidance.prepare(nets, image)
+    state, steps = initial_state(config), []
+    for t in range(config.num_strokes):
+        observation = parts.guidance.observe(nets, target, state.canvas)
+        noise_t = jax.tree_util.tree_map(lambda leaf, t=t: leaf[t], noise)
+        state, (step, ink, situation, _) = dood.draw_stroke(
+            parts, nets, target, state, jnp.asarray(t == 0), noise_t, False
+        )
+        prior = dood.weigh_stroke(parts, nets, situation, step.stroke)
+        (layouts, strokes), stroke, brush = step.gaussians, step.stroke, step.brush
+        found = {
+            "bit": stroke.presence,
+            "on_prob": jnp.exp(step.log_probs.on),
+            "p_on_prob": jnp.exp(prior.on),
+            "layout_sample": stroke.layout,
+            "stroke_sample": stroke.control_points,
+            "brush_rho": brush.ink_width,
+            "ink_slope": brush.ink_slope,
+            "canvas_slope": brush.canvas_slope,
+            "h_layout": situation.layout_hidden,
+            "h_stroke": situation.stroke_hidden,
+            "ink": ink,
+            "canvas": state.canvas,
+            **{f"layout_{name}": value for name, value in layouts._asdict().items()},
+            **{f"stroke_{name}": value for name, value in strokes._asdict().items()},
+        }
+        if config.prior == "sequential":
+            seen = parts.guidance.for_prior_stroke(nets, situation)
+            found["p_layout_raw"] = nets.prior_layout([situation.layout_hidden])
+            found["p_stroke_raw"] = nets.prior_stroke([situation.stroke_hidden, stroke.layout, *seen])
+        if config.guidance == "canvas":
+            glimpse = parts.guidance.look(
+                nets, target, steps[-1]["canvas"] if t else 0 * image, stroke.layout
+            )
+            found["feat_residual"], found["residual_ratio"] = (
+                observation.presence[0],
+                observation.presence[1][0],
+            )
+            (found["feat_canvas"],) = observation.canvas.features
+            found["feat_image_glimpse"], found["feat_residual_glimpse"] = glimpse.features
+            found["feat_canvas_glimpse"] = nets.target_encoder(glimpse.for_prior)
+        steps.append(found)
+    found = {name: jnp.stack([step[name] for step in steps]) for name in steps[0]}
+    if config.guidance != "canvas":
+        del found["canvas"]
+        found["reconstruction"] = compositing.composite(found["ink"].sum(0), state.canvas_slope)
+    return found
