@@ -9,7 +9,7 @@ def get_config() -> ConfigDict:
     """Few features, strokes, pixels and steps."""
     config = default_config()
     config.data.update(name="synthetic", image_size=20)
-    config.model.update(num_strokes=3, features=32, glimpse_size=10, curve_samples=16, components=3, unroll=1)
+    config.model.update(num_strokes=3, features=32, curve_samples=16, components=3, unroll=1)
     config.objective.update(floor_start_step=10, floor_end_step=30)
     config.optimizer.update(warmup_steps=5)
     config.training.update(steps=40, batch_size=8, checkpoint_every=20, evaluate_every=20, log_every=5)

@@ -47,7 +47,7 @@ class Drawing(NamedTuple):
     ink: Array  # [..., T, H, W] the ink of each stroke, blank where presence is 0
     posterior: StrokeLogProbs
     prior: StrokeLogProbs
-    seen: "Seen"
+    seen: "Seen | None" = None
 
 
 class Seen(NamedTuple):

@@ -12,7 +12,14 @@ from scipy import special
 
 from dood_jax.distributions import presence
 
-bernoulli_log_prob = jax.jit(presence.bernoulli_log_prob)
+
+@jax.jit
+def bernoulli_log_prob(prob, bit):
+    """Of a bit, by the clamped probability."""
+    on, off = presence.clamped_log_probs(prob)
+    return jnp.where(bit > 0, on, off)
+
+
 log_prob = jax.jit(presence.log_prob)
 
 PROBABILITIES = [0.9, 0.35, 0.7, 0.2]

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dood_jax.model import dood, guidance, networks
+from dood_jax.model import dood, networks, patch_guidance
 from dood_jax.model.config import ModelConfig
 from dood_jax.networks import heads
 from dood_jax.rendering import compositing
@@ -103,8 +103,10 @@ def test_canvas_slope_is_decided_on_the_blank_canvas(tiny, lively, draw, picture
     nets = networks.bind(tiny, lively)
 
     def slope_on(canvas):
-        observation = guidance.observe(nets, guidance.prepare(nets, pictures[0]), canvas)
-        return float(heads.canvas_slope(nets.canvas_slope([observation.image_features])[0]))
+        target = patch_guidance.prepare(nets, pictures[0])
+        observation = patch_guidance.observe(nets, target, canvas)
+        seen = patch_guidance.for_canvas_slope(observation, jnp.zeros(16))
+        return float(heads.canvas_slope(nets.canvas_slope(seen)[0]))
 
     found = drawing.brush.canvas_slope[0]
     np.testing.assert_allclose(found, slope_on(np.zeros((20, 20), np.float32)), rtol=1e-5)

@@ -114,6 +114,8 @@ def test_unknown_keys_are_refused_by_name(settings, key):
         ("model.likelihood_scale", "sofa"),
         ("model.encoder", "vit"),
         ("objective.stopping", "never"),
+        ("model.latents", "spherical"),
+        ("objective.beta_weighs", "everything"),
         ("optimizer.schedule", "steep"),
         ("training.parallel", "mpi"),
     ],
@@ -131,12 +133,15 @@ def test_a_choice_that_is_not_available_is_refused_with_the_choices(key, value):
         ("model.num_strokes", 0),
         ("model.num_points", 1),
         ("model.glimpse_size", 5),
+        ("model.dropout", 0.5),
         ("model.glimpse_size", 12),
         ("model.curve_samples", 1),
         ("model.features", 0),
         ("model.components", 0),
         ("model.unroll", 0),
         ("objective.beta", 0.0),
+        ("objective.num_particles", 0),
+        ("objective.num_particles", 2),
         ("objective.beta", float("nan")),
         ("objective.floor_end_step", 500),
         ("optimizer.learning_rate", -1e-3),
@@ -144,6 +149,7 @@ def test_a_choice_that_is_not_available_is_refused_with_the_choices(key, value):
         ("optimizer.warmup_steps", -1),
         ("optimizer.likelihood_multiplier", -1.0),
         ("optimizer.presence_multiplier", -1.0),
+        ("optimizer.baseline_multiplier", -1.0),
         ("optimizer.clip_norm", -1.0),
         ("training.steps", 0),
         ("training.batch_size", 0),
@@ -178,3 +184,58 @@ def test_intervals_must_be_multiples_of_the_steps_per_call(key):
 def test_settings_come_back_from_what_checkpoints_keep():
     resolved = resolve_with("data.image_size", 30)
     assert resolve(resolved.as_dict()) == resolved
+
+
+def test_one_flag_gives_the_published_model_objective_and_optimiser():
+    """method.md 3 to 8, M."""
+    settings = default_config()
+    settings.model.preset = "published"
+    config = resolve(settings)
+    model, objective, optimizer = config.model, config.objective, config.optimizer
+    parts = model.encoder, model.latents, model.brush, model.placement, model.prior, model.guidance
+    assert parts == ("conv", "correlated", "splat", "glimpse", "sequential", "canvas")
+    sizes = model.components, model.curve_samples, model.glimpse_size, model.features, model.num_strokes
+    assert sizes == (40, 100, 50, 256, 6)
+    assert (model.dropout, model.likelihood, model.likelihood_scale) == (0.5, "laplace", "map")
+    assert (objective.stopping, objective.beta, objective.beta_weighs) == ("nvil", 4, "likelihood")
+    assert (optimizer.learning_rate, optimizer.schedule, optimizer.warmup_steps) == (1e-4, "constant", 0)
+    multipliers = optimizer.likelihood_multiplier, optimizer.presence_multiplier
+    assert (*multipliers, optimizer.baseline_multiplier, optimizer.clip_norm) == (1, 1, 10, 0)
+    assert resolve(config.as_dict()) == config
+
+
+def test_a_key_given_beside_the_published_preset_wins():
+    settings = default_config()
+    settings.model.update(preset="published", placement="points")
+    settings.objective.stopping = "exact"
+    config = resolve(settings)
+    assert (config.model.placement, config.model.encoder) == ("points", "conv")
+    assert (config.objective.stopping, config.optimizer.clip_norm) == ("exact", 0)
+
+
+@pytest.mark.parametrize(
+    ("keys", "message"),
+    [
+        ({"glimpse_size": 25}, r"model\.glimpse_size=25 does not fit model\.encoder='conv'.*; give 0"),
+        ({"dropout": 1.0}, r"model\.dropout=1\.0 is no share; give 0 or more"),
+        ({"encoder": "patch"}, r"model\.dropout=0\.5 needs model\.encoder='conv'; give 0"),
+        (
+            {"encoder": "patch", "dropout": 0.0, "guidance": "none"},
+            r"model\.guidance='none' needs model\.enc",
+        ),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused(keys, message):
+    settings = default_config()
+    settings.model.update(preset="published", **keys)
+    with pytest.raises(BadInput, match=message):
+        resolve(settings)
+
+
+@pytest.mark.parametrize(("size", "window"), [(50, 25), (20, 10), (10, 10)])
+def test_windows_of_patches_are_half_the_picture_unless_given(size, window):
+    settings = default_config()
+    settings.data.image_size = size
+    assert resolve(settings).model.glimpse_size == window
+    settings.model.glimpse_size = 15
+    assert resolve(settings).model.glimpse_size == 15

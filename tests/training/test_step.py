@@ -20,9 +20,10 @@ from dood_jax.training.config import (
     OptimizerConfig,
     TrainingConfig,
 )
+from dood_jax.training.losses import presence_floor
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import TrainState, init_state
-from dood_jax.training.step import make_step, presence_floor
+from dood_jax.training.step import make_step
 from dood_jax.types import BrushParams
 
 RATE = 1e-4

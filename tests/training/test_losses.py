@@ -1,0 +1,119 @@
+"""Steps of every objective and preset: the same on two devices, finite, moving what they should."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+from dood_jax.data import sampler
+from dood_jax.model import dood
+from dood_jax.training import parallel
+from dood_jax.training.config import Config, default_config, resolve
+from dood_jax.training.optimizer import make_optimizer
+from dood_jax.training.state import TrainState, init_state
+from dood_jax.training.step import make_step
+
+SMALL = {"num_strokes": 2, "curve_samples": 12, "features": 16, "components": 3, "unroll": 1}
+
+
+def config_of(preset: str, stopping: str, num_particles: int = 1) -> Config:
+    settings = default_config()
+    settings.data.update(name="mnist", image_size=20)
+    settings.model.update(preset=preset, **SMALL)
+    settings.objective.update(stopping=stopping, num_particles=num_particles)
+    settings.training.update(batch_size=4)
+    return resolve(settings)
+
+
+def run(config: Config, pictures: np.ndarray, num_devices: int, calls: int) -> list[tuple[TrainState, dict]]:
+    """States and metrics after each step, on the host."""
+    devices = jax.local_devices()[:num_devices]
+    optimizer = make_optimizer(config.optimizer, 100)
+    step = make_step(config, optimizer, sampler.pick_resident)
+    step = parallel.data_parallel(step, devices, config.training.batch_size, "pmap")
+    init = functools.partial(init_state, config.model, optimizer, stopping=config.objective.stopping)
+    state = parallel.replicate(jax.device_get(jax.jit(init)(jax.random.key(0))), devices)
+    resident = parallel.replicate(np.round(255 * pictures), devices)
+    lessons = sampler.lessons(3, 0, len(pictures), config.training.batch_size)
+    results = []
+    for _ in range(calls):
+        state, metrics = step(state, resident, lessons)
+        results.append(jax.device_get((state, metrics)))
+    return results
+
+
+@pytest.mark.parametrize(
+    ("preset", "stopping", "num_particles"),
+    [("published", "nvil", 1), ("published", "exact", 1), ("fast", "nvil", 2)],
+)
+def test_two_devices_equal_one_and_steps_are_finite(pictures, preset, stopping, num_particles):
+    """Dropout masks and the signal's moments included."""
+    config = config_of(preset, stopping, num_particles)
+    alone, together = (run(config, pictures, devices, 2) for devices in (1, 2))
+    for (state, metrics), (other, other_metrics) in zip(alone, together, strict=True):
+        assert state.skipped == 0
+        for name, value in metrics.items():
+            np.testing.assert_allclose(other_metrics[name], value, rtol=1e-4, err_msg=name)
+        if stopping == "nvil":
+            np.testing.assert_allclose(other.learner.moments, state.learner.moments, rtol=1e-5)
+    assert (alone[-1][0].learner == ()) == (stopping == "exact")
+    if stopping == "nvil":
+        assert alone[-1][0].learner.moments.calls == 2
+        assert {"baseline", "baseline_rnn"} == set(alone[-1][0].learner.baseline)
+
+
+def test_the_published_rates(pictures):
+    """Adam's first step moves by the rate whatever has a gradient (method.md 8)."""
+    config = config_of("published", "nvil")
+    optimizer = make_optimizer(config.optimizer, 100)
+    start = init_state(config.model, optimizer, jax.random.key(0), "nvil")
+    ((after, _),) = run(config, pictures, 1, 1)
+    for name, network in after.trained.items():
+        moves = [
+            np.abs(new - old).max()
+            for old, new in zip(*map(jax.tree_util.tree_leaves, (start.trained[name], network)), strict=True)
+        ]
+        rate = 1e-3 if name.startswith("baseline") else 1e-4
+        assert max(moves) == pytest.approx(rate, rel=0.02) or name == "layout_rnn", name
+
+
+def test_dropout_is_on_in_training_and_off_in_evaluation(pictures):
+    """In the published preset; the same drawing otherwise."""
+    config = config_of("published", "nvil").model
+    params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
+    draw = jax.jit(functools.partial(dood.draw, config, params, pictures[0], jax.random.key(1)))
+    whole, again = draw(), draw()
+    one, other = (draw(dropout_key=jax.random.key(seed)) for seed in (2, 3))
+    np.testing.assert_array_equal(whole.strokes.control_points, again.strokes.control_points)
+    assert np.abs(one.strokes.control_points - whole.strokes.control_points).max() > 1e-4
+    assert np.abs(one.strokes.control_points - other.strokes.control_points).max() > 1e-4
+    without = dataclasses.replace(config, dropout=0.0)
+    same = jax.jit(functools.partial(dood.draw, without, params, pictures[0], jax.random.key(1)))(
+        dropout_key=jax.random.key(2)
+    )
+    np.testing.assert_allclose(same.strokes.control_points, whole.strokes.control_points, atol=1e-6)
+
+
+def test_every_call_of_an_encoder_draws_its_own_mask(pictures):
+    """A blank picture: target, first canvas and first residual look alike, but for their masks."""
+    config = config_of("published", "nvil").model
+    params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
+    drawing = dood.draw(config, params, 0 * pictures[0], jax.random.key(1), dropout_key=jax.random.key(2))
+    whole = dood.draw(config, params, 0 * pictures[0], jax.random.key(1))
+    np.testing.assert_allclose(whole.seen.target[0], whole.seen.canvas[0], atol=1e-6)
+    assert np.abs(drawing.seen.target[0] - drawing.seen.canvas[0]).max() > 1e-3
+    assert np.abs(drawing.seen.canvas[0] - drawing.seen.canvas[1]).max() > 1e-3
+    np.testing.assert_array_equal(drawing.seen.target[0], drawing.seen.target[1])
+
+
+def test_baseline_parameters_are_no_part_of_the_model():
+    config = config_of("fast", "nvil")
+    state = jax.eval_shape(
+        lambda key: init_state(config.model, optax.identity(), key, "nvil"), jax.random.key(0)
+    )
+    model = jax.eval_shape(functools.partial(dood.init, config.model), jax.random.key(0))
+    assert jax.tree_util.tree_structure(state.params) == jax.tree_util.tree_structure(model)
+    assert set(state.trained) - set(state.params) == {"baseline", "baseline_rnn"}
