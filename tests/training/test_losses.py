@@ -45,14 +45,24 @@ def run(config: Config, pictures: np.ndarray, num_devices: int, calls: int) -> l
     return results
 
 
+@pytest.fixture(scope="module")
+def alone(pictures):
+    """(preset, stopping, particles) -> two steps on one device."""
+    return functools.cache(lambda *kind: run(config_of(*kind), pictures, 1, 2))
+
+
 @pytest.mark.parametrize(
     ("preset", "stopping", "num_particles"),
-    [("published", "nvil", 1), ("published", "exact", 1), ("fast", "nvil", 2)],
+    [
+        ("published", "nvil", 1),
+        ("fast", "nvil", 2),
+        pytest.param("published", "exact", 1, marks=pytest.mark.slow),
+    ],
 )
-def test_two_devices_equal_one_and_steps_are_finite(pictures, preset, stopping, num_particles):
+def test_two_devices_equal_one_and_steps_are_finite(pictures, alone, preset, stopping, num_particles):
     """Dropout masks and the signal's moments included."""
-    config = config_of(preset, stopping, num_particles)
-    alone, together = (run(config, pictures, devices, 2) for devices in (1, 2))
+    alone = alone(preset, stopping, num_particles)
+    together = run(config_of(preset, stopping, num_particles), pictures, 2, 2)
     for (state, metrics), (other, other_metrics) in zip(alone, together, strict=True):
         assert state.skipped == 0
         for name, value in metrics.items():
@@ -65,12 +75,13 @@ def test_two_devices_equal_one_and_steps_are_finite(pictures, preset, stopping, 
         assert {"baseline", "baseline_rnn"} == set(alone[-1][0].learner.baseline)
 
 
-def test_the_published_rates(pictures):
+def test_the_published_rates(alone):
     """Adam's first step moves by the rate whatever has a gradient (method.md 8)."""
     config = config_of("published", "nvil")
     optimizer = make_optimizer(config.optimizer, 100)
-    start = init_state(config.model, optimizer, jax.random.key(0), "nvil")
-    ((after, _),) = run(config, pictures, 1, 1)
+    init = functools.partial(init_state, config.model, optimizer, stopping="nvil")
+    start = jax.jit(init)(jax.random.key(0))
+    after, _ = alone("published", "nvil", 1)[0]
     for name, network in after.trained.items():
         moves = [
             np.abs(new - old).max()
@@ -101,8 +112,8 @@ def test_every_call_of_an_encoder_draws_its_own_mask(pictures):
     """A blank picture: target, first canvas and first residual look alike, but for their masks."""
     config = config_of("published", "nvil").model
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
-    drawing = dood.draw(config, params, 0 * pictures[0], jax.random.key(1), dropout_key=jax.random.key(2))
-    whole = dood.draw(config, params, 0 * pictures[0], jax.random.key(1))
+    draw = functools.partial(dood.draw, config, params, 0 * pictures[0], jax.random.key(1))
+    drawing, whole = jax.jit(lambda key: (draw(dropout_key=key), draw()))(jax.random.key(2))
     np.testing.assert_allclose(whole.seen.target[0], whole.seen.canvas[0], atol=1e-6)
     assert np.abs(drawing.seen.target[0] - drawing.seen.canvas[0]).max() > 1e-3
     assert np.abs(drawing.seen.canvas[0] - drawing.seen.canvas[1]).max() > 1e-3
