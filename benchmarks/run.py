@@ -1,6 +1,6 @@
 """One table of ratios, measured within one run: forms of the same thing take turns, round by round.
 
-    python benchmarks/run.py [--only=brushes,step,models,compile,infer,likelihood,refine] [--rounds=20]
+    python benchmarks/run.py [--only=brushes,step,published,models,compile,infer,likelihood,refine] [--rounds=20]
         [--batch_size=64] [--json=FILE]
 
 A ratio is the first form's median over this one's: above 1 is faster. Core time is that of all threads,
@@ -142,7 +142,7 @@ def brush_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[s
 
 
 def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> Form:
-    """A training step of `fast` on synthetic pictures that lie on the device."""
+    """A training step, of `fast` unless said, on synthetic pictures that lie on the device."""
     settings = default_config()
     settings.training.update(batch_size=batch_size, num_models=models)
     settings.model.update(model)
@@ -151,14 +151,15 @@ def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> 
     step = make_step(config, optimizer, sampler.pick_resident)
     images = jnp.asarray(np.round(255 * pictures(256)), jnp.uint8)
     lessons = members.stack([sampler.lessons(seed, 0, len(images), batch_size) for seed in range(models)])
-    init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed))
+    stopping = config.objective.stopping
+    init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed), stopping)
     states = members.stack([jax.device_get(init(seed)) for seed in range(models)])
     one = lambda state, lessons: step(state, images, lessons, jnp.arange(batch_size))
     return form(name, one if models == 1 else jax.vmap(one), states, lessons, carries=True)
 
 
 def step_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
-    """The published step as plainly written against `fast` in its variants."""
+    """`fast` in its variants."""
     forms = [
         training_form("fast", batch_size),
         training_form("fast, plain scan", batch_size, unroll=1),
@@ -166,11 +167,19 @@ def step_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[st
         training_form("fast, distance, 24 samples", batch_size, brush="distance", curve_samples=24),
         training_form("fast, canvas scale", batch_size, likelihood_scale="canvas"),
     ]
-    rows = measure("training step", forms, rounds)
+    return measure("training step", forms, rounds)
+
+
+def published_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """The published step as plainly written against ours, in both placements, and against `fast`."""
     step, images = plain.make_step(), jnp.asarray(pictures(batch_size))
-    published = form("published as written", step, plain.init(jax.random.key(0)), images, jax.random.key(1))
-    few = min(rounds, 4)
-    return rows + measure("published step", [published, training_form("fast", batch_size)], few)
+    forms = [
+        form("published as written", step, plain.init(jax.random.key(0)), images, jax.random.key(1)),
+        training_form("published", batch_size, preset="published"),
+        training_form("published, points", batch_size, preset="published", placement="points"),
+        training_form("fast", batch_size),
+    ]
+    return measure("published step", forms, min(rounds, 4))
 
 
 def model_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
@@ -272,6 +281,7 @@ def model_and_pictures(config: ModelConfig, batch_size: int) -> tuple[Any, jax.A
 GROUPS = {
     "brushes": brush_rows,
     "step": step_rows,
+    "published": published_rows,
     "models": model_rows,
     "compile": compile_rows,
     "infer": infer_rows,

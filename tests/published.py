@@ -192,7 +192,7 @@ def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) 
             )
             (found["feat_canvas"],) = observation.canvas.features
             found["feat_image_glimpse"], found["feat_residual_glimpse"] = glimpse.features
-            found["feat_canvas_glimpse"] = nets.target_encoder(glimpse.for_prior)
+            found["feat_canvas_glimpse"] = glimpse.for_prior
         steps.append(found)
     found = {name: jnp.stack([step[name] for step in steps]) for name in steps[0]}
     if config.guidance != "canvas":

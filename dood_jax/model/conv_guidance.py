@@ -1,7 +1,7 @@
 """Sight as published: one encoder for target and canvas, one for the residual, and for windows of each.
 
-Every call draws its own dropout mask, but the target's, whose features are computed once a picture. The prior
-sees the canvas anew, after the last stroke, all strokes in one batch (method.md 3.3, 4, 5).
+Every look draws its own dropout mask, but the target's, whose features are computed once a picture; the prior
+looks at the canvas with a mask of its own (method.md 3.3, 4, 5).
 """
 
 from typing import NamedTuple
@@ -31,8 +31,9 @@ def prepare(nets: Networks, image: Array) -> Target:
 
 
 def observe_canvas(nets: Networks, canvas: Array) -> CanvasView:
-    """Features [F] of the [H, W] canvas alone; the prior is left the canvas."""
-    return CanvasView((nets.target_encoder(canvas),), canvas)
+    """Features [F] of the [H, W] canvas alone, once for the recurrent networks and once for the prior."""
+    features, for_prior = nets.target_encoder.twice(canvas)
+    return CanvasView((features,), for_prior)
 
 
 def observe(nets: Networks, target: Target, canvas: Array) -> Observation:
@@ -58,16 +59,16 @@ def for_canvas_slope(observation: Observation, layout_hidden: Array) -> tuple[Ar
 
 
 def look(nets: Networks, target: Target, canvas: Array, layout: Array) -> Glimpse:
-    """Features of target and residual in the window of a [4] layout; the canvas's window for the prior."""
+    """Features of target, residual and canvas in the window of a [4] layout."""
     pictures = jnp.stack([target.image, target.image - canvas, canvas])
-    target_window, residual_window, canvas_window = _windows(nets, pictures, layout)
-    features = nets.target_encoder(target_window), nets.residual_encoder(residual_window)
-    return Glimpse(features, canvas_window)
+    windows = _windows(nets, pictures, layout)
+    target, canvas_features = nets.target_encoder(windows[::2])
+    return Glimpse((target, nets.residual_encoder(windows[1])), canvas_features)
 
 
 def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> Array:
-    """[H, W] the canvas in the window of a [4] layout."""
-    return _windows(nets, canvas[None], layout)[0]
+    """Features [F] of the canvas in the window of a [4] layout."""
+    return nets.target_encoder(_windows(nets, canvas[None], layout)[0])
 
 
 def _windows(nets: Networks, pictures: Array, layout: Array) -> Array:
@@ -77,9 +78,11 @@ def _windows(nets: Networks, pictures: Array, layout: Array) -> Array:
 
 def for_prior_presence(nets: Networks, situation: Situation) -> tuple[Array, ...]:
     """Features of the canvas."""
-    return (nets.target_encoder(situation.canvas),)
+    del nets
+    return (situation.canvas,)
 
 
 def for_prior_stroke(nets: Networks, situation: Situation) -> tuple[Array, ...]:
     """Features of the canvas in the stroke's window."""
-    return (nets.target_encoder(situation.glimpse),)
+    del nets
+    return (situation.glimpse,)

@@ -81,7 +81,7 @@ def draw_from_noise(
     """`draw` with its randomness given, [T, ...] of each kind."""
     parts = parts_of(config)
     num_strokes = len(noise.presence)
-    target_key, step_keys, prior_keys = _dropout_keys(dropout_key, num_strokes)
+    target_key, step_keys = _dropout_keys(dropout_key, num_strokes)
     target = parts.guidance.prepare(bind(config, params, target_key), image)
 
     def step(state, inputs):
@@ -89,13 +89,10 @@ def draw_from_noise(
         nets = bind(config, params, key)
         return draw_stroke(parts, nets, target, state, is_first, noise, hold_presence)
 
-    def weigh(situation, stroke, key):
-        return weigh_stroke(parts, bind(config, params, key), situation, stroke)
-
     inputs = (jnp.arange(num_strokes) == 0, noise, step_keys)
     final, (steps, ink, situations, seen) = _scan_from_blank(config, step, inputs)
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
-    prior = jax.vmap(weigh)(situations, steps.stroke, prior_keys)
+    prior = weigh_under_prior(config, params, situations, steps.stroke)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen)
 
 
@@ -114,12 +111,12 @@ def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[
     return state, jax.tree_util.tree_map(join, first, later)
 
 
-def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None, Array | None]:
-    """Keys of the target's mask, of those of each stroke [T], and of those of its prior [T]."""
+def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None]:
+    """Keys of the target's mask, and of those of each stroke [T]."""
     if key is None:
-        return None, None, None
-    key_target, key_steps, key_prior = jax.random.split(key, 3)
-    return key_target, jax.random.split(key_steps, num_strokes), jax.random.split(key_prior, num_strokes)
+        return None, None
+    key_target, key_steps = jax.random.split(key)
+    return key_target, jax.random.split(key_steps, num_strokes)
 
 
 def draw_stroke(

@@ -17,26 +17,35 @@ class ConvEncoder(nn.Module):
     """Two 3 x 3 convolutions without padding, dropout, a hidden layer with tanh, a linear output.
 
     Units are dropped where the networks were bound with a key for dropout, in training; each call draws its
-    own mask.
+    own mask, and `twice` two.
     """
 
     features: int
     dropout: float  # share of the second convolution's units that is dropped
 
-    @nn.compact
     def __call__(self, picture: Array) -> Array:
         """[..., H, W] pictures -> [..., D] features."""
+        return self._encode(picture, 1)[0]
+
+    def twice(self, picture: Array) -> Array:
+        """[..., H, W] pictures -> [2, ..., D] features under two masks; the convolutions are run once."""
+        return self._encode(picture, 2)
+
+    @nn.compact
+    def _encode(self, picture: Array, num_masks: int) -> Array:
         units = picture[..., None]
         for i, channels in enumerate(_CHANNELS):
             init = uniform(_KERNEL**2 * units.shape[-1])
             window, name = (_KERNEL, _KERNEL), f"conv{i + 1}"
             layer = nn.Conv(channels, window, padding="VALID", kernel_init=init, bias_init=init, name=name)
             units = nn.relu(layer(units))
+        units = units.reshape(1, *picture.shape[:-2], -1)
         if self.dropout and self.has_rng("dropout"):
-            units = _drop(units, self.dropout, self.make_rng("dropout"))
-        flat = units.reshape(*picture.shape[:-2], -1)
-        hidden = jnp.tanh(_dense(self.features, flat.shape[-1], "dense0")(flat))
-        return _dense(self.features, self.features, "out")(hidden)
+            shape = (num_masks, *units.shape[1:])
+            units = _drop(jnp.broadcast_to(units, shape), self.dropout, self.make_rng("dropout"))
+        hidden = jnp.tanh(_dense(self.features, units.shape[-1], "dense0")(units))
+        features = _dense(self.features, self.features, "out")(hidden)
+        return jnp.broadcast_to(features, (num_masks, *features.shape[1:]))
 
 
 def _dense(features: int, fan_in: int, name: str) -> nn.Dense:
