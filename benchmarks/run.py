@@ -1,7 +1,7 @@
 """One table of ratios, measured within one run: forms of the same thing take turns, round by round.
 
-    python benchmarks/run.py [--only=brushes,step,published,models,compile,infer,likelihood,refine] [--rounds=20]
-        [--batch_size=64] [--json=FILE]
+    python benchmarks/run.py [--only=brushes,step,published,models,compile,infer,likelihood,refine]
+        [--rounds=20] [--batch_size=64] [--json=FILE]
 
 A ratio is the first form's median over this one's: above 1 is faster. Core time is that of all threads,
 steadier on a shared machine. Memory is what a compiled program needs beside its inputs and results. Pictures

@@ -11,7 +11,7 @@ CHOICES = {
     "decoder": ("curve",),
     "guidance": ("canvas", "none", "none_leaky"),
     "prior": ("sequential", "independent"),
-    "likelihood": ("laplace",),
+    "likelihood": ("laplace", "normal"),
     "likelihood_scale": ("map", "canvas"),
     "encoder": ("patch", "conv"),
     "latents": ("diagonal", "correlated"),

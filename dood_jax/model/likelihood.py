@@ -12,7 +12,7 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from dood_jax.distributions import laplace
+from dood_jax.distributions import laplace, normal
 from dood_jax.distributions.bounded import bounded
 from dood_jax.types import Array
 
@@ -28,6 +28,7 @@ class ObservationScale(nn.Module):
     """Holds the raw numbers of both kinds of scale; zeros give 0.505 everywhere."""
 
     image_size: int
+    likelihood: str = "laplace"  # or normal
 
     def setup(self) -> None:
         """Declares the map and the weights of the canvas features."""
@@ -49,32 +50,36 @@ class ObservationScale(nn.Module):
         A canvas may be [1, 1], one pixel for all: a blank one.
         """
         if kind == "map":
-            return laplace.log_prob(image, canvas, self.from_map())
-        return _log_prob(self.canvas, image, canvas)
+            return _DENSITIES[self.likelihood](image, canvas, self.from_map())
+        return _log_prob(self.likelihood, self.canvas, image, canvas)
 
 
-def _plain_log_prob(weights: Array, image: Array, canvas: Array) -> Array:
+_DENSITIES = {"laplace": laplace.log_prob, "normal": normal.log_prob}
+
+
+def _plain_log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> Array:
     """[...] nats of a [H, W] picture given [..., H, W] canvases, under the scale from the canvas."""
-    return laplace.log_prob(image, canvas, _scale(weights, canvas))
+    return _DENSITIES[likelihood](image, canvas, _scale(weights, canvas))
 
 
-@jax.custom_vjp
-def _log_prob(weights: Array, image: Array, canvas: Array) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> Array:
     """The same, whose gradient is taken on the way forward, one canvas at a time.
 
     A canvas has one log-probability, so the way back only multiplies. The dozens of pictures in between are
     not kept, and those of one canvas, even of a batch, stay in the cache.
     """
-    return _plain_log_prob(weights, image, canvas)
+    return _plain_log_prob(likelihood, weights, image, canvas)
 
 
-def _log_prob_forward(weights, image, canvas):
+def _log_prob_forward(likelihood, weights, image, canvas):
     if canvas.ndim > 2:
-        return lax.map(lambda one: _log_prob_forward(weights, image, one), canvas)
-    return jax.value_and_grad(_plain_log_prob, argnums=(0, 1, 2))(weights, image, canvas)
+        return lax.map(lambda one: _log_prob_forward(likelihood, weights, image, one), canvas)
+    plain = functools.partial(_plain_log_prob, likelihood)
+    return jax.value_and_grad(plain, argnums=(0, 1, 2))(weights, image, canvas)
 
 
-def _log_prob_backward(slopes, cotangent):
+def _log_prob_backward(_, slopes, cotangent):
     d_weights, d_image, d_canvas = slopes
     total = lambda slope: jnp.tensordot(cotangent, slope, cotangent.ndim)
     return total(d_weights), total(d_image), cotangent[..., None, None] * d_canvas

@@ -35,7 +35,7 @@ class Networks(nn.Module):
         self._declare(heads_of(config.features, config.num_points, config.components))
         self.layout_rnn = cell(config.features)
         self.stroke_rnn = cell(config.features)
-        self.likelihood = ObservationScale(config.image_size)
+        self.likelihood = ObservationScale(config.image_size, config.likelihood)
 
     def _declare(self, modules: Modules) -> None:
         for name, module in modules.items():

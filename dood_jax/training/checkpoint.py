@@ -246,6 +246,7 @@ def _check_same_run(meta: dict[str, Any], config: Config, directory: Path) -> No
     stored, given = meta["config"], config.as_dict()
     fixed = [("model", key) for key in stored["model"] if key != "unroll"]
     fixed += [("data", "name"), ("data", "names"), ("training", "seed"), ("training", "num_models")]
+    fixed += [("objective", "stopping")]
     defaults = {"names": "", "num_models": 1}  # of runs begun before there were several models
     for group, key in fixed:
         value, wanted = stored[group].get(key, defaults.get(key)), given[group].get(key)

@@ -1,0 +1,24 @@
+"""The other observation model: every pixel independently normal around the canvas (method.md 4)."""
+
+import math
+
+import jax.numpy as jnp
+
+from dood_jax.types import Array
+
+
+def log_prob(image: Array, canvas: Array, scale: Array) -> Array:
+    """Σ over pixels of -(image - canvas)² / 2 scale² - log scale - log √2π.
+
+    Args:
+      image: [H, W].
+      canvas: [..., H, W].
+      scale: broadcastable to the canvas, positive.
+
+    Returns:
+      [...] nats per picture.
+    """
+    scale = jnp.broadcast_to(scale, jnp.broadcast_shapes(jnp.shape(scale), image.shape))
+    error = (image - canvas) / scale
+    constant = jnp.log(scale) + math.log(2 * math.pi) / 2
+    return -(error**2 / 2).sum((-2, -1)) - constant.sum((-2, -1))
