@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from dood_jax.errors import require_choice
 from dood_jax.geometry import affine
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.renderer import make_renderer
@@ -47,7 +48,11 @@ def refine(
 
     Returns:
       Strokes and pens of the same shapes.
+
+    Raises:
+      BadInput: for a model that places pictures, whose pens shrink with the window.
     """
+    require_choice("model.placement", config.placement, ("points",))
     matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
     traces = Traces(jax.vmap(affine.place_points)(matrices, strokes.control_points), brush)
     rates = Traces(_POINT_RATE, PEN_RATES)

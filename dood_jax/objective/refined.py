@@ -16,8 +16,8 @@ from dood_jax.distributions import gaussian
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.model import dood, refinement
 from dood_jax.model.config import ModelConfig
+from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Params
-from dood_jax.model.prior import Situation
 from dood_jax.objective.elbo import log_likelihood, masked_log_prob
 from dood_jax.objective.importance import Weights, weights_of
 from dood_jax.rendering import compositing
