@@ -22,3 +22,8 @@ def log_prob(image: Array, canvas: Array, scale: Array) -> Array:
     error = (image - canvas) / scale
     constant = jnp.log(scale) + math.log(2 * math.pi) / 2
     return -(error**2 / 2).sum((-2, -1)) - constant.sum((-2, -1))
+
+
+def most_likely_scale(images: Array, canvases: Array) -> Array:
+    """[H, W] the root mean square error of each pixel over [N, H, W] pictures and their canvases."""
+    return jnp.sqrt(((images - canvases) ** 2).mean(0))

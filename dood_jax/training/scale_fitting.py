@@ -1,6 +1,6 @@
 """Fits the observation scale that a model was not trained with; its drawings stay as they are (method.md 4).
 
-The map has a closed form, the mean error of each pixel. The weights of the canvas features are found by Adam.
+The map has a closed form, the error of each pixel. The weights of the canvas features are found by Adam.
 """
 
 import dataclasses
@@ -12,6 +12,7 @@ import numpy as np
 import optax
 
 from dood_jax.data import sampler
+from dood_jax.distributions import laplace, normal
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
@@ -23,6 +24,7 @@ from dood_jax.types import Array
 _PICTURES, _STEPS, _BATCH = 1024, 400, 128
 _RATES = (0.1, 0.005)  # of Adam, first and last
 _SEED = 0
+_OBSERVED = {"laplace": laplace, "normal": normal}
 _INSIDE = 1e-4  # how far within its range a fitted map stays
 
 
@@ -44,7 +46,7 @@ def fit_other_scale(model: ModelConfig, params: Params, data: DataConfig) -> Par
     sketch = evaluation.infer(model, params, images, keys, 1, model.num_strokes, 64)
     canvases = sketch.canvases[:, -1]
     if other_scale(model) == "map":
-        fitted = {"map": _fitted_map(images, canvases)}
+        fitted = {"map": _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, canvases))}
     else:
         fitted = {"canvas": _fitted_weights(model, params, images, canvases)}
     return {**params, "likelihood": {**params["likelihood"], **fitted}}
@@ -59,10 +61,10 @@ def _training_pictures(data: DataConfig) -> np.ndarray:
     return images[np.sort(chosen)].astype(np.float32) / 255
 
 
-def _fitted_map(images: np.ndarray, canvases: np.ndarray) -> Array:
-    """[H, W] raw numbers whose scale is the mean error of each pixel, the most likely one."""
+def _fitted_map(scale: Array) -> Array:
+    """[H, W] raw numbers of a scale, which is kept within its range."""
     low, high = SCALE_RANGE
-    share = (np.abs(images - canvases).mean(0) - low) / (high - low)
+    share = (np.asarray(scale) - low) / (high - low)
     share = np.clip(share, _INSIDE, 1 - _INSIDE)
     return jnp.asarray(np.log(share / (1 - share)), jnp.float32)
 
