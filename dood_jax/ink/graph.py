@@ -55,7 +55,7 @@ def trace(marks: Marks) -> Graph:
     lines = skeletonize(marks.mask)
     dots = _take_dots(marks, lines)
     graph = _Tracer(marks, lines).graph(dots)
-    _contract_bridges(graph, marks)
+    _contract_bridges(graph)
     _prune_twigs(graph)
     return graph
 
@@ -164,29 +164,35 @@ def _touch(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return max(abs(one[0] - other[0]), abs(one[1] - other[1])) <= 1
 
 
-def _contract_bridges(graph: Graph, marks: Marks) -> None:
-    """Makes one crossing of forks that lie within the ink of each other."""
+def _contract_bridges(graph: Graph) -> None:
+    """Makes one crossing of forks that lie within the ink of each other, nearest first."""
     while True:
         at = graph.at()
         bridges = []
         for index, edge in enumerate(graph.edges):
-            if edge.start == edge.end or min(len(at[edge.start]), len(at[edge.end])) < 3:
-                continue
-            thick = 2 * max(graph.radii[edge.start], graph.radii[edge.end])
-            if edge.length < _BRIDGE * thick:
-                bridges.append((edge.length / thick, index))
+            if edge.start != edge.end and min(len(at[edge.start]), len(at[edge.end])) > 2:
+                share = edge.length / (2 * max(graph.radii[edge.start], graph.radii[edge.end]))
+                bridges += [(share, index)] if share < _BRIDGE else []
         if not bridges:
             return
-        _merge(graph, graph.edges[min(bridges)[1]])
+        touched: set[int] = set()
+        merged = []
+        for _, index in sorted(bridges):
+            bridge = graph.edges[index]
+            if bridge.start not in touched and bridge.end not in touched:
+                touched |= {bridge.start, bridge.end}
+                _merge(graph, bridge, [graph.edges[i] for i, _ in at[bridge.start] + at[bridge.end]])
+                merged.append(bridge)
+        gone = {id(bridge) for bridge in merged}
+        graph.edges = [edge for edge in graph.edges if id(edge) not in gone]
 
 
-def _merge(graph: Graph, bridge: Edge) -> None:
-    """Replaces a bridge and its two nodes by one node between them."""
+def _merge(graph: Graph, bridge: Edge, around: list[Edge]) -> None:
+    """Makes of a bridge's two nodes one between them; `around` are the edges that end there."""
     kept, gone = bridge.start, bridge.end
     place = (graph.places[kept] + graph.places[gone]) / 2
-    graph.edges = [edge for edge in graph.edges if edge is not bridge]
     graph.radii[kept] = max(graph.radii[kept], graph.radii[gone])
-    for edge in graph.edges:
+    for edge in {id(edge): edge for edge in around if edge is not bridge}.values():
         edge.start = kept if edge.start == gone else edge.start
         edge.end = kept if edge.end == gone else edge.end
         if edge.start == kept:
@@ -213,26 +219,35 @@ def _prune_twigs(graph: Graph) -> None:
             for tip, fork in ((edge.start, edge.end), (edge.end, edge.start)):
                 if len(at[tip]) == 1 and len(at[fork]) > 2:
                     share = edge.length / graph.radii[fork]
-                    twigs += [(share, index)] if share < _TWIG else []
+                    twigs += [(share, index, fork)] if share < _TWIG else []
         if not twigs:
             return
-        gone = graph.edges[min(twigs)[1]]
-        graph.edges = [edge for edge in graph.edges if edge is not gone]
-        fork = gone.start if len(at[gone.start]) > 2 else gone.end
-        _join_if_two(graph, fork)
+        forks: set[int] = set()
+        gone: set[int] = set()
+        for _, index, fork in sorted(twigs):
+            if fork not in forks:  # one a round: the others may be strokes once it is gone
+                forks.add(fork)
+                gone.add(index)
+        graph.edges = [edge for index, edge in enumerate(graph.edges) if index not in gone]
+        _join_pairs(graph, forks)
 
 
-def _join_if_two(graph: Graph, node: int) -> None:
-    """One edge instead of two that meet at a node alone."""
-    meeting = graph.at().get(node, [])
-    if len(meeting) != 2 or meeting[0][0] == meeting[1][0]:
-        return
-    (one, one_starts), (other, other_starts) = meeting
-    first, second = graph.edges[one], graph.edges[other]
-    before = first.points[::-1] if one_starts else first.points
-    after = second.points if other_starts else second.points[::-1]
-    start = first.end if one_starts else first.start
-    end = second.end if other_starts else second.start
-    joined = Edge(np.concatenate([before, after[1:]]), start, end)
-    graph.edges = [edge for edge in graph.edges if edge is not first and edge is not second]
-    graph.edges.append(joined)
+def _join_pairs(graph: Graph, nodes: set[int]) -> None:
+    """One edge instead of two at every node where only two meet."""
+    at = graph.at()
+    edges: list[Edge | None] = list(graph.edges)
+    for node in nodes:
+        if len(at.get(node, [])) != 2:
+            continue
+        (one, one_starts), (other, other_starts) = at[node]
+        first, second = edges[one], edges[other]
+        if one == other or first is None or second is None:
+            continue
+        before = first.points[::-1] if one_starts else first.points
+        after = second.points if other_starts else second.points[::-1]
+        start = first.end if one_starts else first.start
+        end = second.end if other_starts else second.start
+        edges[one], edges[other] = Edge(np.concatenate([before, after[1:]]), start, end), None
+        at[end] = [((one, False) if found == (other, not other_starts) else found) for found in at[end]]
+        at[start] = [((one, True) if found == (one, not one_starts) else found) for found in at[start]]
+    graph.edges = [edge for edge in edges if edge is not None]
