@@ -57,7 +57,9 @@ def _corners(points: np.ndarray) -> list[int]:
 
 def _direction(points: np.ndarray) -> np.ndarray:
     """[2] unit vector in which a polyline sets out."""
-    step = points[min(2, len(points) - 1)] - points[0]
+    step = points[1] - points[0]
+    if len(points) > 2:  # as a parabola through three points does
+        step = 2 * step - (points[2] - points[0]) / 2
     size = np.linalg.norm(step)
     return step / size if size > 0 else (points[1] - points[0]) / np.linalg.norm(points[1] - points[0])
 

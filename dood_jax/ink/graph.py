@@ -15,6 +15,7 @@ from dood_jax.ink.scale import Marks
 _EIGHT = np.ones((3, 3), int)
 _STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]  # straight ones first
 _TWIG = 1.5  # a twig shorter than this many radii of its fork is none
+_DOT = 0.75  # a mark whose middle line is shorter than this share of its width is a dot
 _BRIDGE = 1.3  # forks closer than this many widths of the ink between them are one crossing
 
 
@@ -57,7 +58,13 @@ def trace(marks: Marks) -> Graph:
     graph = _Tracer(marks, lines).graph(dots)
     _contract_bridges(graph)
     _prune_twigs(graph)
+    graph.edges = [edge for edge in graph.edges if not _is_closed_within_ink(graph, edge)]
     return graph
+
+
+def _is_closed_within_ink(graph: Graph, edge: Edge) -> bool:
+    """Whether a loop is too small to leave paper inside: what is left of merged forks."""
+    return edge.start == edge.end and edge.length < np.pi * graph.radii[edge.start]
 
 
 def _take_dots(marks: Marks, lines: np.ndarray) -> list[tuple[np.ndarray, float]]:
@@ -70,7 +77,7 @@ def _take_dots(marks: Marks, lines: np.ndarray) -> list[tuple[np.ndarray, float]
         rows, columns = np.nonzero(line)
         thick = 2 * float(marks.radius[window][inside].max())
         reach = np.hypot(np.ptp(rows), np.ptp(columns)) if len(rows) else 0
-        if reach > 0.6 * thick:
+        if reach > _DOT * thick:
             continue
         lines[window] &= ~inside
         area = inside.sum()

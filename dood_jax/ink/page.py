@@ -84,7 +84,8 @@ def _noise(relief: np.ndarray) -> float:
 def _ink_level(relief: np.ndarray, noise: float) -> float:
     """The relief of full ink: what all but a few of its pixels reach."""
     least = max(_LEAST_CONTRAST, _LEAST_SIGNAL * noise)
-    top = float(np.quantile(relief, 1 - min(0.5, 12 / relief.size)))  # of a dozen pixels
+    few = np.clip(relief.size / 100, 3, 12)  # pixels that make a mark
+    top = float(np.quantile(relief, 1 - min(0.3, few / relief.size)))
     if top < least:
         raise BadInput(f"nothing is drawn: the strongest mark has a contrast of {max(top, 0):.3f}")
     marks = relief[relief > max(0.35 * top, least * 0.6)]

@@ -14,6 +14,7 @@ Recognise = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 _PEN_IN_PIXELS = 2.8  # of a window
 _THINNEST_PEN = 1.3  # for a drawing that fits a window whole
+_AT_ONCE = 512  # windows, so that large pages fit into memory
 _MARGIN = 5  # pixels of paper around such a drawing
 
 
@@ -31,7 +32,8 @@ def draw(ink: np.ndarray, pen_width: float, recognise: Recognise, size: int) -> 
     corners, factor = _windows(ink, pen_width, size)
     side = size / factor
     crops = _crops(ink, corners, side, size)
-    curves, presence = recognise(crops)
+    parts = [recognise(crops[i : i + _AT_ONCE]) for i in range(0, len(crops), _AT_ONCE)]
+    curves, presence = (np.concatenate(some) for some in zip(*parts, strict=True))
     window, stroke = np.nonzero(presence)
     points = curves[window, stroke] * side + 0.5 / factor + corners[window][:, None]
     return Curves(points, window, corners + side / 2, side)

@@ -23,6 +23,7 @@ _LAST_SHARE = 0.1  # of the cosine
 _SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
 _BEND_WEIGHT, _STRETCH_WEIGHT = 0.6, 0.3
 _LARGEST_PEN = 6.0  # pixels; a wider pen is refined in a smaller picture
+_LEAST_PEN, _MOST_PIXELS = 3.0, 200_000  # more ink than this is refined at a smaller scale, down to this pen
 _SPACING = 0.7  # of vertices, in pen widths
 _CANDIDATES = 6  # strokes' pieces that a pixel may be nearest to
 _SOFTEST, _HARDEST = 0.8, 0.08  # of the pen's edge, in pixels
@@ -74,7 +75,7 @@ class _Pixels(NamedTuple):
 def refine(ink: np.ndarray, lines: list[Line]) -> Refined:
     """[H, W] ink and the lines found in it -> the lines, closer to it, with their widths and confidence."""
     pen = float(np.median([line.width for line in lines]))
-    factor = min(1.0, _LARGEST_PEN / pen)
+    factor = _factor(ink, pen)
     small = resample(ink, factor)
     scaled = [
         _respaced(line.points * factor, line.is_closed, max(_SPACING * pen * factor, 1.0)) for line in lines
@@ -93,6 +94,13 @@ def refine(ink: np.ndarray, lines: list[Line]) -> Refined:
         width = float(moved.widths[index]) / factor
         found.append(Line(points, width, line.is_closed, float(np.clip(confidence[index], 0, 1))))
     return Refined(found, float(np.asarray(errors).sum()) / factor**2)
+
+
+def _factor(ink: np.ndarray, pen: float) -> float:
+    """Pixels of the refined picture for one of the page: fewer on a page that is full of ink."""
+    factor = min(1.0, _LARGEST_PEN / pen)
+    busy = np.count_nonzero(ink > 0.3) * factor**2
+    return min(factor, max((_MOST_PIXELS / max(busy, 1)) ** 0.5 * factor, _LEAST_PEN / pen))
 
 
 def _respaced(points: np.ndarray, is_closed: bool, spacing: float) -> np.ndarray:

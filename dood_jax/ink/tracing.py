@@ -7,6 +7,7 @@ from dood_jax.ink.page import Page
 from dood_jax.ink.strokes import InkStroke
 
 _TOLERANCE = 0.08  # of a curve against its polyline, in pen widths
+_DOT = 0.5  # a shorter stroke than this share of its width is a dot
 _VOTE = 0.15  # of the model's run along a stroke against where the stroke leads
 
 
@@ -44,5 +45,7 @@ def strokes_of(
 
 
 def _stroke(line: refining.Line, pen_width: float) -> InkStroke:
-    points = curves.fit(line.points, max(_TOLERANCE * pen_width, 0.1))
-    return InkStroke(points, line.width, line.is_closed, line.confidence)
+    is_dot = curves.length(line.points) < _DOT * line.width
+    points = line.points.mean(0, keepdims=True) if is_dot else line.points
+    points = curves.fit(points, max(_TOLERANCE * pen_width, 0.1))
+    return InkStroke(points, line.width, line.is_closed and not is_dot, line.confidence)
