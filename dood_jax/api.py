@@ -10,6 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.errors import BadInput
+from dood_jax.geometry import affine, bezier
+from dood_jax.ink import decoding, page, tracing
+from dood_jax.ink.drawing import InkDrawing
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
@@ -20,6 +23,7 @@ from dood_jax.types import Array, BrushParams, Sketch
 _PACKAGE = Path(__file__).parent
 RELEASED = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")  # installed, and in a checkout
 _BATCH_SIZE = 64
+_FEW = 4  # windows that are drawn in a small batch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +93,34 @@ class Model:
         _check_positive(size=size)
         return np.asarray(_render(self.config, strokes.strokes, strokes.brush, size))
 
+    def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:
+        """The pen strokes of one picture of lines, of any size, in drawing order.
+
+        Args:
+          image: a picture file, or [H, W], [H, W, 3] or [H, W, 4] grey levels or colours: integers, or floats
+            in 0..1 or 0..255. Ink may be darker or brighter than paper; what is transparent is paper.
+          source: names the drawing in its formats; the file's name if there is one.
+
+        Raises:
+          BadInput: it cannot be read, or nothing is drawn on it.
+        """
+        if isinstance(image, str | Path):
+            scan = decoding.read(Path(image))[0]
+            grey, source = scan.grey, source or scan.ident
+        else:
+            grey = decoding.grey_of(image)
+        found = page.to_page(grey)
+        strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
+        return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
+
+    def _recognise(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence."""
+        size = _FEW if len(windows) <= _FEW else _BATCH_SIZE  # two programs do for any number
+        blank = np.zeros((-len(windows) % size, *windows.shape[1:]), np.float32)
+        sketch = self.infer(np.concatenate([windows, blank]))
+        curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
+        return curves[: len(windows)], sketch.strokes.presence[: len(windows)]
+
 
 def load(name_or_dir: str | Path, member: int = 0) -> Model:
     """Loads a released model by name, or any checkpoint by its folder.
@@ -146,3 +178,14 @@ def _sample(config: ModelConfig, params: Params, brush: BrushParams, keys: Array
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _render(config: ModelConfig, strokes: Any, brush: BrushParams, size: int | None) -> Array:
     return jax.vmap(functools.partial(dood.render, config, image_size=size))(strokes, brush)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _curves(config: ModelConfig, layout: Array, control_points: Array) -> Array:
+    """[..., C, 2] points along strokes on the canvas, from the first control point to the last."""
+
+    def one(layout, points):
+        placed = affine.place_points(affine.layout_to_matrix(layout), points)
+        return bezier.curve(placed, config.curve_samples)[::-1]  # a curve begins at its last control point
+
+    return jax.vmap(jax.vmap(one))(layout, control_points)

@@ -33,14 +33,14 @@ def parse_flags(argv: list[str]) -> list[str]:
     return rest
 
 
-def writable(workdir: Path) -> Path:
-    """Makes the folder, or raises BadInput."""
+def writable(workdir: Path, flag: str = "--workdir") -> Path:
+    """Makes the folder, or raises BadInput naming the flag."""
     try:
         workdir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=workdir):
             return workdir
     except OSError as error:
-        raise BadInput(f"--workdir={workdir} cannot be written ({error.strerror}); give another") from error
+        raise BadInput(f"{flag}={workdir} cannot be written ({error.strerror}); give another") from error
 
 
 def _explain(error: Exception, argv: list[str]) -> str:

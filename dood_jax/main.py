@@ -17,6 +17,7 @@ _TASK = flags.DEFINE_string("task", "likelihood,reconstruction", "Evaluations, j
 _CHECKPOINT = flags.DEFINE_string(
     "checkpoint", None, "A folder or released name; default the workdir's latest."
 )
+_INPUT = flags.DEFINE_string("input", None, "Files, folders or patterns for --task=vectorize, with commas.")
 
 
 def main(_: list[str]) -> None:
@@ -50,7 +51,7 @@ def _run() -> int | None:
 
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     checkpoint = _CHECKPOINT.value or str(workdir)
-    tasks.evaluate(_CONFIG.value.to_dict(), overrides, _TASK.value, checkpoint, workdir)
+    tasks.evaluate(_CONFIG.value.to_dict(), overrides, _TASK.value, checkpoint, workdir, _INPUT.value)
     return None
 
 

@@ -21,13 +21,20 @@ ROWS = (
     ("objective",),
     ("data",),
     ("training",),
+    ("ink",),
     ("api",),
     ("tasks",),
     ("command_line",),
-    ("main",),
+    ("main", "console"),
 )
 ROW_OF = {place: row for row, places in enumerate(ROWS) for place in places}
-WITHOUT_JAX = ("dood_jax", "dood_jax.main", "dood_jax.training.config", "dood_jax.model.config")
+WITHOUT_JAX = (
+    "dood_jax",
+    "dood_jax.main",
+    "dood_jax.console",
+    "dood_jax.training.config",
+    "dood_jax.model.config",
+)
 
 
 def module_name(path: Path) -> str:

@@ -13,7 +13,7 @@ from absl import logging
 from dood_jax import api
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
-from dood_jax.tasks import likelihood, reconstruction, release, stroke_counts, transfer
+from dood_jax.tasks import likelihood, reconstruction, release, stroke_counts, transfer, vectorize
 from dood_jax.training.config import Config, resolve
 from dood_jax.training.logging import show_log
 
@@ -21,9 +21,10 @@ from dood_jax.training.logging import show_log
 class Task(NamedTuple):
     """An evaluation, and what it is called for."""
 
-    run: Callable[[Sequence[Model], Config, Path], dict[str, Any]]
+    run: Callable[..., dict[str, Any]]  # models, config, workdir
     takes_several: bool = False  # models at once
     takes_all_sets: bool = False  # of `data.names` at once, else one after the other
+    takes_input: bool = False  # the value of --input as well
 
 
 TASKS = {
@@ -32,10 +33,13 @@ TASKS = {
     "release": Task(release.run, takes_all_sets=True),
     "stroke_counts": Task(stroke_counts.run, takes_all_sets=True),
     "transfer": Task(transfer.run, takes_several=True, takes_all_sets=True),
+    "vectorize": Task(vectorize.run, takes_all_sets=True, takes_input=True),
 }
 
 
-def evaluate(settings: dict, overrides: dict, names: str, checkpoints: str, workdir: Path) -> None:
+def evaluate(
+    settings: dict, overrides: dict, names: str, checkpoints: str, workdir: Path, inputs: str | None = None
+) -> None:
     """Runs tasks on checkpoints and logs their values.
 
     Args:
@@ -44,6 +48,7 @@ def evaluate(settings: dict, overrides: dict, names: str, checkpoints: str, work
       names: of tasks, joined by commas.
       checkpoints: folders or released names, joined by commas.
       workdir: where `results` go.
+      inputs: what `vectorize` is given: files, folders or patterns, joined by commas.
     """
     chosen = names.split(",")
     for name in chosen:
@@ -57,9 +62,10 @@ def evaluate(settings: dict, overrides: dict, names: str, checkpoints: str, work
     _require_alike(models)
     show_log()
     for name in chosen:
-        run, _, takes_all_sets = TASKS[name]
-        for on_sets in [config] if takes_all_sets else [config.on(one) for one in config.data.sets]:
-            values = run(models, on_sets, workdir)
+        task = TASKS[name]
+        beside = [inputs] if task.takes_input else []
+        for on_sets in [config] if task.takes_all_sets else [config.on(one) for one in config.data.sets]:
+            values = task.run(models, on_sets, workdir, *beside)
             logging.info("%s of %s on %s: %s", name, checkpoints, ", ".join(on_sets.data.sets), values)
 
 

@@ -1,0 +1,158 @@
+"""Tools that make strokes of a picture: ours, and its peers.
+
+The peers are given more than we are: which side is ink, and of Otsu's and a local threshold the one whose
+mask is nearer to the truth, with specks taken out by the true width of the pen.
+"""
+
+import functools
+import re
+import time
+
+import jax
+import numpy as np
+import svgpathtools
+import vtracer
+from ink_measures import Found
+from ink_sets import Known, draw, fill
+from PIL import Image
+from scipy import ndimage
+from skimage.filters import threshold_local, threshold_otsu
+from skimage.morphology import skeletonize
+
+from dood_jax import api
+from dood_jax.geometry import affine, bezier
+from dood_jax.ink import page, tracing
+from dood_jax.ink.drawing import InkDrawing
+
+
+@functools.lru_cache
+def model() -> api.Model:
+    """The released model that the tool takes unasked."""
+    return api.load("synthetic")
+
+
+def ours(known: Known) -> Found:
+    """`model.vectorize`."""
+    started = time.perf_counter()
+    drawing = model().vectorize(known.grey)
+    return _found(known, drawing, time.perf_counter() - started)
+
+
+def without_votes(known: Known) -> Found:
+    """The same, without asking the model what runs through a crossing, and which way."""
+    started = time.perf_counter()
+    strokes, l1 = tracing.strokes_of(page.to_page(known.grey), None, 0)
+    seconds = time.perf_counter() - started
+    return _found(known, InkDrawing(tuple(strokes), *known.grey.shape[::-1], l1=l1), seconds)
+
+
+def _found(known: Known, drawing: InkDrawing, seconds: float) -> Found:
+    lines = [stroke.points(0.5) for stroke in drawing.strokes]
+    widths = [stroke.width for stroke in drawing.strokes]
+    return Found(lines, widths, draw(lines, widths, known.grey.shape), seconds, len(drawing.to_svg()))
+
+
+def model_alone(known: Known) -> Found:
+    """The model's drawing of the whole picture at its own size, refined there; no lines are followed."""
+    started = time.perf_counter()
+    ink = page.to_page(known.grey).ink
+    small = np.asarray(Image.fromarray(ink).resize((50, 50), Image.Resampling.BILINEAR)).clip(0, 1)[None]
+    sketch = model().refine(small, model().infer(small))
+    seconds = time.perf_counter() - started
+    count = int(sketch.strokes.presence[0].sum())
+    side = known.grey.shape[0]
+    points = np.asarray(_placed(sketch.strokes.layout[0], sketch.strokes.control_points[0]))[:count]
+    canvas = Image.fromarray(np.asarray(sketch.canvases[0, -1], np.float32))
+    drawn = np.asarray(canvas.resize((side, side), Image.Resampling.BICUBIC)).clip(0, 1)
+    return Found([line * side + side / 100 for line in points], [], drawn, seconds)
+
+
+@jax.jit
+@jax.vmap
+def _placed(layout, points):
+    """[C, 2] along a stroke from its first control point, which is where the published curve ends."""
+    return bezier.curve(affine.place_points(affine.layout_to_matrix(layout), points), 48)[::-1]
+
+
+def skeleton(known: Known) -> Found:
+    """A threshold, scikit-image's skeleton, one path a branch; widths from the distance to paper."""
+    started = time.perf_counter()
+    mask = _mask(known)
+    lines = skeletonize(mask)
+    radius = ndimage.distance_transform_edt(mask)
+    neighbours = ndimage.convolve(lines.astype(int), np.ones((3, 3), int), mode="constant") - 1
+    labels, count = ndimage.label(lines & (neighbours <= 2), np.ones((3, 3)))
+    strokes, widths = [], []
+    for window, index in zip(ndimage.find_objects(labels), range(1, count + 1), strict=True):
+        rows, columns = np.nonzero(labels[window] == index)
+        rows, columns = rows + window[0].start, columns + window[1].start
+        strokes.append(_in_order(np.stack([columns, rows], axis=1) + 0.5))
+        widths.append(2 * float(radius[rows, columns].mean()) - 1)
+    seconds = time.perf_counter() - started
+    return Found(strokes, widths, draw(strokes, widths, known.grey.shape), seconds)
+
+
+def outlines(known: Known) -> Found:
+    """A threshold and vtracer's outlines; it knows no widths."""
+    started = time.perf_counter()
+    grey = np.where(_mask(known), 0, 255)
+    pixels = [(value, value, value, 255) for value in grey.ravel().tolist()]
+    svg = vtracer.convert_pixels_to_svg(pixels, known.grey.shape[::-1], colormode="binary", mode="spline")
+    seconds = time.perf_counter() - started
+    paths = _outlines_of(svg)
+    ink = fill(paths, known.grey.shape)
+    return Found([line for path in paths for line in path], [], ink, seconds, len(svg))
+
+
+def _mask(known: Known) -> np.ndarray:
+    """Of Otsu's and a local threshold the mask that is nearer to the true ink."""
+    dark = 1 - known.grey if known.condition == "inversion" else known.grey
+    block = max(known.grey.shape) // 4 | 1
+    masks = [dark < threshold_otsu(dark), dark < threshold_local(dark, block, offset=0.1)]
+    cleared = [_without_specks(mask, np.nan_to_num(known.width, nan=2.0)) for mask in masks]
+    return min(cleared, key=lambda mask: np.abs(mask - known.ink).sum())
+
+
+def _without_specks(mask: np.ndarray, width: float) -> np.ndarray:
+    """Without what is smaller than a third of a dot of the true pen."""
+    labels, count = ndimage.label(mask, np.ones((3, 3)))
+    large = np.bincount(labels.ravel(), minlength=count + 1) >= np.pi / 12 * width**2
+    return mask & large[labels]
+
+
+def _in_order(points: np.ndarray) -> np.ndarray:
+    """A branch's pixels from one end to the other."""
+    left = list(range(len(points)))
+    apart = np.abs(points[:, None] - points[None]).max(2)
+    ends = np.flatnonzero((apart == 1).sum(1) < 2)
+    order = [int(ends[0]) if len(ends) else 0]
+    left.remove(order[0])
+    while left:
+        last = points[order[-1]]
+        order.append(left[int(((points[left] - last) ** 2).sum(1).argmin())])
+        left.remove(order[-1])
+    return points[order]
+
+
+def _outlines_of(svg: str) -> list[list[np.ndarray]]:
+    """[n, 2] outlines of each path, eight points a curve."""
+    found = []
+    for element in re.findall(r"<path[^>]*>", svg):
+        path = svgpathtools.parse_path(re.search(r'\bd="([^"]*)"', element).group(1))
+        shift = re.search(r"translate\(([^,)]*)[, ]([^)]*)\)", element)
+        offset = np.array([float(shift.group(1)), float(shift.group(2))]) if shift else np.zeros(2)
+        lines = []
+        for part in path.continuous_subpaths():
+            places = [segment.point(u) for segment in part for u in np.linspace(0, 1, 8, endpoint=False)]
+            lines.append(np.array([[place.real, place.imag] for place in places]) + offset)
+        found.append(lines)
+    return found
+
+
+TOOLS = {
+    "dood_jax": ours,
+    "without votes": without_votes,
+    "model alone": model_alone,
+    "skeleton": skeleton,
+    "vtracer": outlines,
+}
