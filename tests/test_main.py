@@ -74,7 +74,7 @@ def smoke_run(tmp_path_factory) -> Path:
         ((SMOKE, "--config.training.steps=0"), "training.steps=0"),
         ((SMOKE, "--config.training.steps_per_call=3"), "steps_per_call=3"),
         ((SMOKE, "--config.training.parallel=magic"), "pmap, shard_map"),
-        ((SMOKE, "--config.model.preset=published"), "'published'"),
+        ((SMOKE, "--config.model.preset=fastest"), "fast, published"),
         ((SMOKE, "--config.model.brush=pen"), "splat"),
         ((SMOKE, "--config.model.features=0"), "model.features=0"),
         ((SMOKE, "--config.data.image_size=33"), "image_size=33"),
