@@ -79,12 +79,16 @@ def data(flags: argparse.Namespace) -> None:
 def results(flags: argparse.Namespace) -> None:
     """Writes a run's newest parameters in 16 bits, their card, and its metrics and results, in parts.
 
+    Models that were trained together lie in folders `member-0`, `member-1` and so on.
+
     Raises BadInput where there is no checkpoint, or an output that cannot be written.
     """
     size = int(min(require_at_least("--part_mib", flags.part_mib, 0.1) * _MIB, sys.maxsize))
     with _beside(flags.out) as folder:
-        released = _released(flags.workdir, folder / "release")
-        files = _contents(released, "card.json", "params/**/*")
+        files = {}
+        for where, released in _released(flags.workdir, folder):
+            found = _contents(released, "card.json", "params/**/*")
+            files |= {where + name: content for name, content in found.items()}
         archive = _archive(files | _contents(flags.workdir, "metrics.jsonl", "results/*.json"))
         parts = [archive[start : start + size] for start in range(0, len(archive), size)]
         endings = [f".{number + 1:03d}" for number in range(len(parts))] if parts[1:] else [""]
@@ -169,19 +173,33 @@ def _fitted(splits: Sequence[Split], limit: float) -> tuple[bytes, list[int]]:
     )
 
 
-def _released(workdir: Path, to: Path) -> Path:
-    """A released model of the newest step: the one that is there already, else written to `to`."""
+def _released(workdir: Path, folder: Path) -> list[tuple[str, Path]]:
+    """Released models of the newest step, and where they go in an archive.
+
+    The one that is there already is taken; others are written into the folder.
+    """
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a training may still hold the accelerator
+    from dood_jax.training import checkpoint  # noqa: PLC0415 - imports jax
+
+    newest = checkpoint.find(str(workdir.resolve()))
+    meta = checkpoint.read_meta(newest)
+    step, count = meta["step"], checkpoint.num_models(meta)
+    if count > 1:
+        return [(f"member-{which}/", _release(newest, workdir, which, folder)) for which in range(count)]
+    for made in (newest, workdir / "release"):
+        if (made / "card.json").is_file() and checkpoint.read_meta(made)["step"] == step:
+            return [("", made)]
+    return [("", _release(newest, workdir, 0, folder))]
+
+
+def _release(newest: Path, workdir: Path, member: int, folder: Path) -> Path:
+    """Writes one model of a checkpoint in released form."""
     from dood_jax import api  # noqa: PLC0415 - imports jax
     from dood_jax.tasks import release  # noqa: PLC0415
     from dood_jax.training import checkpoint  # noqa: PLC0415
 
-    newest = checkpoint.find(str(workdir.resolve()))
-    step = checkpoint.read_meta(newest)["step"]
-    for made in (newest, workdir / "release"):
-        if (made / "card.json").is_file() and checkpoint.read_meta(made)["step"] == step:
-            return made
-    model = api.load(newest)
+    model = api.load(newest, member)
+    to = folder / f"release-{member}"
     checkpoint.release(model.params, release.origin(model, workdir), to)
     return to
 

@@ -182,16 +182,13 @@ def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) 
             seen = parts.guidance.for_prior_stroke(nets, situation)
             found["p_layout_raw"] = nets.prior_layout([situation.layout_hidden])
             found["p_stroke_raw"] = nets.prior_stroke([situation.stroke_hidden, stroke.layout, *seen])
+        before = steps[-1]["canvas"] if t else 0 * image
+        glimpse = parts.guidance.look(nets, target, before, stroke.layout)
+        found["feat_image_glimpse"] = glimpse.features[0]
         if config.guidance == "canvas":
-            glimpse = parts.guidance.look(
-                nets, target, steps[-1]["canvas"] if t else 0 * image, stroke.layout
-            )
-            found["feat_residual"], found["residual_ratio"] = (
-                observation.presence[0],
-                observation.presence[1][0],
-            )
+            found["feat_residual"], (found["residual_ratio"],) = observation.presence
             (found["feat_canvas"],) = observation.canvas.features
-            found["feat_image_glimpse"], found["feat_residual_glimpse"] = glimpse.features
+            found["feat_residual_glimpse"] = glimpse.features[1]
             found["feat_canvas_glimpse"] = glimpse.for_prior
         steps.append(found)
     found = {name: jnp.stack([step[name] for step in steps]) for name in steps[0]}

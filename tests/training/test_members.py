@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import numpy as np
@@ -180,6 +183,23 @@ def test_one_of_two_models_is_released(run, tmp_path):
     for path, leaf in jax.tree_util.tree_leaves_with_path(released.params):
         if "canvas']" not in jax.tree_util.keystr(path):  # the scale that is fitted on the way
             np.testing.assert_allclose(leaf, picked[path], rtol=1e-3, atol=1e-6)
+
+
+def test_two_models_come_home_in_folders_of_their_own(run, tmp_path):
+    workdir, _ = run
+    script = Path(__file__).parents[2] / "launch" / "pack.py"
+    packed, home = tmp_path / "results.tar.xz", tmp_path / "home"
+    for arguments in (
+        ["results", f"--workdir={workdir}", f"--out={packed}"],
+        ["unpack", packed, f"--out={home}"],
+    ):
+        subprocess.run([sys.executable, script, *arguments], check=True, capture_output=True)
+    for member in (0, 1):
+        found = dood_jax.load(home / f"member-{member}")
+        wanted = dood_jax.load(str(workdir), member=member)
+        assert found.meta["config"]["training"]["seed"] == member
+        kernel = lambda model: np.asarray(model.params["layout_rnn"]["kernel_i"])
+        np.testing.assert_allclose(kernel(found), kernel(wanted), rtol=1e-3, atol=1e-6)
 
 
 def test_a_run_of_two_models_does_not_go_on_as_four(run):
