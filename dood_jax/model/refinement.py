@@ -13,7 +13,7 @@ import optax
 from dood_jax.errors import require_choice
 from dood_jax.geometry import affine
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.renderer import make_renderer
+from dood_jax.model.renderer import ink_width_limits, make_renderer
 from dood_jax.networks import heads
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
@@ -65,7 +65,7 @@ def refine(
         moved = jax.tree_util.tree_map(
             lambda value, rate, update: value + rate * update, traces, rates, updates
         )
-        return (moved._replace(brush=within_range(moved.brush)), state), None
+        return (moved._replace(brush=within_range(config, moved.brush)), state), None
 
     (traces, _), _ = jax.lax.scan(step, (traces, adam.init(traces)), length=num_steps)
     back = jax.vmap(lambda matrix, points: affine.place_points(affine.invert(matrix), points))
@@ -82,7 +82,7 @@ def _error(config: ModelConfig, image: Array, presence: Array, traces: Traces) -
     return (error + _SQUARE_WEIGHT * error**2).sum()
 
 
-def within_range(brush: BrushParams) -> BrushParams:
-    """Pens within the ranges that the heads give."""
-    ranges = (heads.INK_WIDTH, heads.INK_SLOPE, heads.CANVAS_SLOPE)
+def within_range(config: ModelConfig, brush: BrushParams) -> BrushParams:
+    """Pens within the ranges that the heads of a model give."""
+    ranges = (ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
     return BrushParams(*(jnp.clip(pen, *limits) for pen, limits in zip(brush, ranges, strict=True)))

@@ -24,6 +24,7 @@ from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _POINT_RATE, _LAYOUT_RATE, _LOG_WIDTH_RATE = 4e-3, 2e-3, 0.1  # of Adam, at the first step
+_LEAST_SCALE = 0.25  # of a layout, for the rate of its points
 _FIRST_WIDTH = 0.002  # of every Gaussian
 _LAST_SHARE = 0.1  # of the cosine
 
@@ -90,7 +91,7 @@ def refine_posterior(
         moved = jax.tree_util.tree_map(
             lambda value, rate, update: value + rate * update, climber, rates, updates
         )
-        return (moved._replace(brush=refinement.within_range(moved.brush)), state), None
+        return (moved._replace(brush=refinement.within_range(config, moved.brush)), state), None
 
     keys = jax.random.split(key, num_steps)
     (climber, _), _ = lax.scan(step, (start, adam.init(start)), keys)
@@ -159,7 +160,7 @@ def _rates(layout: Array) -> _Climber:
     """Adam's rates: points move as far on the canvas whatever the [T, 4] layout's scale."""
     return _Climber(
         _LAYOUT_RATE,
-        _POINT_RATE / layout[:, 2, None, None],
+        _POINT_RATE / jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE),
         _LOG_WIDTH_RATE,
         _LOG_WIDTH_RATE,
         refinement.PEN_RATES,

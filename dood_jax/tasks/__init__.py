@@ -4,6 +4,7 @@ A task takes (models, config, workdir), writes its results and figures into `wor
 values.
 """
 
+import dataclasses
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from dood_jax import api
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
 from dood_jax.tasks import likelihood, reconstruction, release, stroke_counts, transfer, vectorize
+from dood_jax.tasks.kept import identity
 from dood_jax.training.config import Config, resolve
 from dood_jax.training.logging import show_log
 
@@ -57,9 +59,10 @@ def evaluate(
         if "," in checkpoints and not TASKS[name].takes_several:
             raise BadInput(f"--task={name} takes one checkpoint; --checkpoint={checkpoints} names several")
     resolve(settings)
-    models = [api.load(one, settings["evaluation"]["member"]) for one in checkpoints.split(",")]
+    models = [_load(one, settings["evaluation"]["member"]) for one in checkpoints.split(",")]
     config, *_ = [_with_model_of(model, settings, overrides) for model in models]
     _require_alike(models)
+    _require_refinable(models, config, chosen)
     show_log()
     for name in chosen:
         task = TASKS[name]
@@ -69,13 +72,33 @@ def evaluate(
             logging.info("%s of %s on %s: %s", name, checkpoints, ", ".join(on_sets.data.sets), values)
 
 
+def _load(name: str, member: int) -> Model:
+    """The model of a name or folder; `FOLDER:1` is one of those that were trained together."""
+    folder, _, number = name.rpartition(":")
+    if folder and number.isdecimal():
+        return dataclasses.replace(api.load(folder, int(number)), name=name)
+    return api.load(name, member)
+
+
+def _require_refinable(models: Sequence[Model], config: Config, tasks: Sequence[str]) -> None:
+    """Drawings whose pictures are placed are not refined; better to say so before hours of work."""
+    placed = [model.name for model in models if model.config.placement != "points"]
+    if config.evaluation.refine_steps and placed and {"reconstruction", "transfer"} & set(tasks):
+        raise BadInput(
+            f"evaluation.refine_steps={config.evaluation.refine_steps} needs model.placement='points', which"
+            f" {placed[0]} has not; give 0, or --task=likelihood alone"
+        )
+
+
 def _require_alike(models: Sequence[Model]) -> None:
-    """Models that stand side by side look at pictures of one size, and have different names."""
+    """Models that stand side by side look at pictures of one size, and are different."""
     sizes = {model.name: model.config.image_size for model in models}
     if len(set(sizes.values())) > 1:
         raise BadInput(f"--checkpoint names models of different picture sizes ({sizes}); give those of one")
-    if len(sizes) < len(models):
-        raise BadInput(f"--checkpoint names {models[0].name} and others more than once; give each once")
+    known = [identity(model) for model in models]
+    twice = [model.name for which, model in enumerate(models) if known.index(known[which]) < which]
+    if twice:
+        raise BadInput(f"--checkpoint names the model {twice[0]} more than once; give each once")
 
 
 def _with_model_of(model: Model, settings: dict, overrides: dict) -> Config:

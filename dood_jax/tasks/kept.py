@@ -1,41 +1,69 @@
 """Weights of finished batches on disk, so that a killed measurement goes on where it was."""
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 
 from dood_jax.api import Model
 from dood_jax.model.likelihood import SCALES
+from dood_jax.model.networks import Params
 from dood_jax.objective.importance import Weights
 from dood_jax.training.checkpoint import commit
 from dood_jax.training.config import Config
 
 
+def digest(about: list[Any]) -> str:
+    """A short name for plain values."""
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def identity(model: Model) -> list[Any]:
+    """What tells parameters apart; models that were trained together share their checksums."""
+    stored = model.meta["config"]
+    return [model.meta["sha256"], stored["data"]["name"], stored.get("training", {}).get("seed")]
+
+
+def origin_of(model: Model, config: Config, images: np.ndarray) -> list[Any]:
+    """What a measurement depends on: parameters, settings, pictures and code."""
+    return [
+        identity(model),
+        config.as_dict()["model"],
+        config.as_dict()["evaluation"],
+        hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+        importlib.metadata.version("dood_jax"),
+        commit(),
+    ]
+
+
 class KeptWeights:
     """A hidden folder beside the results, one file a batch.
 
-    Its name is a digest of all that the weights depend on: parameters, settings, devices and code.
+    Its name is a digest of all that the weights depend on.
     """
 
-    def __init__(self, folder: Path, model: Model, config: Config, scale: str = "both") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        model: Model,
+        config: Config,
+        images: np.ndarray,
+        params: Params,
+        scale: str = "both",
+    ) -> None:
         """Opens the folder of one measurement; `scale` tells those of refined posteriors apart."""
-        about = [
-            model.meta["sha256"],
-            config.as_dict()["model"],
-            {**config.as_dict()["data"], "dir": None},
-            config.as_dict()["evaluation"],
-            len(jax.local_devices()),
-            commit(),
-            scale,
+        scales = [
+            np.asarray(leaf).tobytes().hex() for leaf in jax.tree_util.tree_leaves(params["likelihood"])
         ]
-        digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
-        self._folder = folder / f".likelihood-{digest[:16]}"
+        about = [*origin_of(model, config, images), len(jax.local_devices()), scales, scale]
+        self._folder = folder / f".likelihood-{digest(about)}"
 
     def get(self, start: int) -> Weights | None:
         """The weights of the batch that begins at picture `start`; None if none can be read."""

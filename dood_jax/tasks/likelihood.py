@@ -27,28 +27,30 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     """Measures one model on `data.name` and writes `likelihood-<dataset>.json`."""
     (model,) = models
     started = time.monotonic()
-    values, count = measure(model, config, workdir)
-    results.write(workdir, "likelihood", values, config, model, count, started)
+    images = evaluation.held_out_images(config.data, config.evaluation)
+    values, kept = measure(model, config, images, workdir)
+    results.write(workdir, "likelihood", values, config, model, len(images), started)
+    for one in kept:
+        one.discard()
     return values
 
 
-def measure(model: Model, config: Config, workdir: Path) -> tuple[dict[str, Any], int]:
-    """What `likelihood-<dataset>.json` says of a model on `data.name`, and the number of pictures.
-
-    Batches that are done are kept in the workdir until all are.
-    """
-    images = evaluation.held_out_images(config.data, config.evaluation)
+def measure(
+    model: Model, config: Config, images: np.ndarray, workdir: Path
+) -> tuple[dict[str, Any], list[KeptWeights]]:
+    """What `likelihood-<dataset>.json` says of a model, and what is kept until that is saved."""
+    blank = evaluation.blank_canvas_log_likelihood(config.data, images)
     params = with_both_scales(model, config)
     bounds = _refined_bounds if config.evaluation.refine_steps else _bounds
-    measured = bounds(model, config, params, images, workdir / "results")
+    measured, kept = bounds(model, config, params, images, workdir / "results")
     summaries = {scale: bound.summary() for scale, bound in measured.items()}
     own = summaries[model.config.likelihood_scale]
     values = {
         **{f"log_likelihood_{scale}": _figures(summary) for scale, summary in summaries.items()},
-        "blank_canvas": evaluation.blank_canvas_log_likelihood(config.data, images),
+        "blank_canvas": blank,
         **{name: own[name] for name in ("elbo", "effective_samples", "strokes", "l1")},
     }
-    return values, len(images)
+    return values, kept
 
 
 def _figures(summary: dict[str, float]) -> dict[str, float]:
@@ -61,29 +63,26 @@ def _figures(summary: dict[str, float]) -> dict[str, float]:
 
 def _bounds(
     model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
-) -> dict[str, evaluation.Bound]:
+) -> tuple[dict[str, evaluation.Bound], list[KeptWeights]]:
     keys = evaluation.held_out_keys(config.evaluation, len(images))
-    kept = KeptWeights(folder, model, config)
+    kept = KeptWeights(folder, model, config, images, params)
     devices = jax.local_devices()
     bounds = evaluation.bounds(model.config, params, images, keys, config.evaluation, devices, kept)
-    kept.discard()
-    return bounds
+    return bounds, [kept]
 
 
 def _refined_bounds(
     model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
-) -> dict[str, evaluation.Bound]:
+) -> tuple[dict[str, evaluation.Bound], list[KeptWeights]]:
     keys = evaluation.held_out_keys(config.evaluation, len(images))
-    kept = {scale: KeptWeights(folder, model, config, scale) for scale in SCALES}
+    kept = {scale: KeptWeights(folder, model, config, images, params, scale) for scale in SCALES}
     devices = jax.local_devices()
     bounds = {}
     for scale in SCALES:
         under = dataclasses.replace(model.config, likelihood_scale=scale)
         settings = config.evaluation
         bounds[scale] = evaluation.refined_bound(under, params, images, keys, settings, devices, kept[scale])
-    for one in kept.values():
-        one.discard()
-    return bounds
+    return bounds, list(kept.values())
 
 
 def with_both_scales(model: Model, config: Config) -> Params:

@@ -25,7 +25,7 @@ _LOCAL_FLAGS = ("--workdir", "--config.data.dir")
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
     """Writes `workdir/release` (parameters, card.json) of the run in `workdir`, measured on its own set."""
     (model,) = models
-    config = config.on(model.meta["config"]["data"]["name"])
+    config = config.on(model.meta["config"]["data"]["name"]).unrefined()
     if "arguments" not in model.meta:
         raise BadInput("--task=release takes a run's checkpoint; this one is released already")
     started = time.monotonic()

@@ -32,14 +32,14 @@ def write(
     names it; with `evaluation.refine_steps` the name ends in `-refined`.
     """
     models = [models] if isinstance(models, Model) else models
-    only = lambda entries: entries[0] if len(models) == 1 else entries
+    only = lambda entries: entries[0] if len(entries) == 1 else entries
     record = {
         "task": task,
         "values": values,
         "config": config.as_dict(),
         "checkpoint": only([model.name for model in models]),
         "step": only([model.meta["step"] for model in models]),
-        "dataset": config.data.name,
+        "dataset": only(list(config.data.sets)),
         "split": "test",
         "n": count,
         "seed": config.evaluation.seed,

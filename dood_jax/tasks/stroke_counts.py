@@ -21,11 +21,16 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     """Draws every held-out picture of all sets once; writes `stroke_counts-<dataset>.json` and a figure."""
     (model,) = models
     settings = config.evaluation
-    settings = dataclasses.replace(settings, num_strokes=settings.num_strokes or _MOST, refine_steps=0)
-    config = dataclasses.replace(config, evaluation=settings)
+    settings = dataclasses.replace(settings, num_strokes=settings.num_strokes or _MOST)
+    config = dataclasses.replace(config, evaluation=settings).unrefined()
     values = {name: _count(model, config.on(name), workdir) for name in config.data.sets}
     shares = {name: found["histogram"] for name, found in values.items()}
-    figures.histograms(workdir / "results" / "stroke_counts.png", shares, "strokes", "share of drawings")
+    figures.histograms(
+        workdir / "results" / f"stroke_counts{results.suffix(config)}.png",
+        shares,
+        "strokes",
+        "share of drawings",
+    )
     return values
 
 

@@ -3,8 +3,9 @@
 A cell that was measured is kept in the workdir, so that an interrupted study goes on where it was.
 """
 
-import hashlib
+import dataclasses
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,11 +21,12 @@ from dood_jax.data import catalog
 from dood_jax.errors import BadInput
 from dood_jax.model.likelihood import SCALES
 from dood_jax.tasks import likelihood, published, results
+from dood_jax.tasks.kept import digest, origin_of
 from dood_jax.tasks.reconstruction import best_drawings
 from dood_jax.training import datasets, evaluation
-from dood_jax.training.checkpoint import commit
 from dood_jax.training.config import Config, resolve
 
+_PUBLISHED_SIZE = 50  # pixels of a side
 _DRAWN = 4  # pictures in a cell of the heat map
 _REDUCED = "†"  # marks a source of which fewer training pictures were at hand than are published
 Cells = dict[str, dict[str, list[dict[str, Any]]]]  # source, target -> what every seed gave
@@ -37,10 +39,11 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     """
     started = time.monotonic()
     targets = config.data.sets if config.data.names else tuple(catalog.CATALOG)
+    config = dataclasses.replace(config, data=dataclasses.replace(config.data, names=",".join(targets)))
+    sources = _rows(models)
     cells: Cells = defaultdict(lambda: defaultdict(list))
     pictures: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
-    for model in models:
-        source = source_of(model)
+    for model, source in zip(models, sources, strict=True):
         for target in targets:
             on_target = config.on(target)
             cells[source][target].append(_cell(model, on_target, workdir))
@@ -50,12 +53,12 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "table": table,
         **{name: _table(cells, name) for name in ("l1", "strokes")},
         "blank_canvas": {target: next(iter(cells.values()))[target][0]["blank_canvas"] for target in targets},
-        "reduced": [source for source in cells if _is_reduced(models, source, config)],
+        "reduced": [row for row in cells if _is_reduced(models[sources.index(row)], config)],
     }
     name = f"transfer{results.suffix(config)}"
     folder = workdir / "results"
     results.write(workdir, "transfer", values, config, models, _count(cells), started, path=f"{name}.json")
-    (folder / f"{name}.md").write_text(markdown(values))
+    (folder / f"{name}.md").write_text(markdown(values, config, models[0].config.image_size))
     for scale in SCALES:
         means = {source: {t: cell["mean"] for t, cell in row.items()} for source, row in table[scale].items()}
         figures.heat_map(folder / f"{name}-{scale}.png", means, pictures, "trained on", "tested on")
@@ -67,11 +70,30 @@ def source_of(model: Model) -> str:
     return model.meta["config"]["data"]["name"]
 
 
-def markdown(values: dict[str, Any]) -> str:
-    """The table under both scales, beside the paper's, AIR's and the floor of blank canvases."""
+def _rows(models: Sequence[Model]) -> list[str]:
+    """The row of every model: its set, and its name where models of that set are of different kinds."""
+    kinds = defaultdict(list)
+    for model in models:
+        kind = {group: dict(model.meta["config"].get(group, {})) for group in ("data", "model", "objective")}
+        kind["data"].pop("dir", None)
+        if kind not in kinds[source_of(model)]:
+            kinds[source_of(model)].append(kind)
+    alike = lambda model: len(kinds[source_of(model)]) == 1
+    return [source_of(model) if alike(model) else f"{source_of(model)} ({model.name})" for model in models]
+
+
+def markdown(values: dict[str, Any], config: Config, size: int) -> str:
+    """The table under both scales, beside the paper's, AIR's (of one picture size) and blank canvases."""
     targets = list(values["blank_canvas"])
+    settings = config.evaluation
+    refined = (
+        f", posteriors refined by {settings.refine_steps} steps a picture" if settings.refine_steps else ""
+    )
     lines = [
-        "Nats a picture of 50 × 50; ± is the standard deviation over seeds, or the standard error of one.",
+        f"Nats a picture of {size} × {size}, {settings.num_images or 'all'} pictures a set,"
+        f" {settings.num_particles} particles{refined}.",
+        "± is the standard deviation over seeds, or the standard error of one. EMNIST is"
+        f" {'on its side, as published' if config.data.transpose else 'upright; on its side as published'}.",
         "",
         "| trained on | scale | " + " | ".join(targets) + " |",
         "|---|---|" + "---|" * len(targets),
@@ -81,8 +103,8 @@ def markdown(values: dict[str, Any]) -> str:
         for scale in SCALES:
             row = values["table"][scale][source]
             lines.append(_row(name, scale, [_with_spread(row[target]) for target in targets]))
-        for rival in ("DooD", "AIR"):
-            nats = [published.log_likelihood(rival, source, target) for target in targets]
+        for rival in ("DooD", "AIR") if size == _PUBLISHED_SIZE else ():
+            nats = [published.log_likelihood(rival, source.split(" (")[0], target) for target in targets]
             if any(value is not None for value in nats):
                 shown = ["–" if value is None else f"{value:,.0f}" for value in nats]
                 lines.append(_row(name, f"published {rival}, map", shown))
@@ -105,17 +127,21 @@ def _with_spread(cell: dict[str, float]) -> str:
 
 def _cell(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
     """The likelihood of one model on one set, measured or remembered."""
-    about = [model.meta["sha256"], {**config.as_dict()["data"], "dir": None}]
-    about += [config.as_dict()["evaluation"], config.as_dict()["model"], commit()]
-    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-    name = f"{source_of(model)}-on-{config.data.name}{results.suffix(config)}-{digest}.json"
+    images = evaluation.held_out_images(config.data, config.evaluation)
+    about = origin_of(model, config, images)
+    if "fitted_scale" not in model.meta:  # it is fitted on training pictures
+        about += [str(config.data.dir), os.environ.get("DOOD_DATA_DIR")]
+    name = f"{source_of(model)}-on-{config.data.name}{results.suffix(config)}-{digest(about)}.json"
     path = workdir / "results" / "cells" / name
     if path.is_file():
         return json.loads(path.read_text())
-    values, count = likelihood.measure(model, config, workdir)
-    results.save(path, {**values, "n": count})
+    values, kept = likelihood.measure(model, config, images, workdir)
+    cell = {**values, "n": len(images)}
+    results.save(path, cell)
+    for one in kept:
+        one.discard()
     logging.info("%s on %s: %s", model.name, config.data.name, values)
-    return {**values, "n": count}
+    return cell
 
 
 def _drawn(model: Model, config: Config) -> np.ndarray:
@@ -144,11 +170,12 @@ def _count(cells: Cells) -> int:
     return max(cell["n"] for row in cells.values() for seeds in row.values() for cell in seeds)
 
 
-def _is_reduced(models: Sequence[Model], source: str, config: Config) -> bool:
+def _is_reduced(model: Model, config: Config) -> bool:
     """Whether the training set at hand is smaller than the published one; one that is absent is not known."""
+    source = source_of(model)
     if source not in catalog.CATALOG:
         return False
-    stored = next(model for model in models if source_of(model) == source).meta["config"]["data"]
+    stored = model.meta["config"]["data"]
     try:
         data = resolve({"data": {**stored, "dir": config.data.dir or stored["dir"]}}).data
         return len(datasets.load(data, "train").images) < catalog.CATALOG[source].counts["train"]

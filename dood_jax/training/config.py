@@ -193,7 +193,7 @@ class EvaluationConfig:
     num_strokes: int = 0  # most strokes; 0 as trained
     batch_size: int = 64
     seed: int = 0
-    refine_steps: int = 0  # gradient steps on each drawing, for reconstructions
+    refine_steps: int = 0  # gradient steps on each drawing, or on its posterior
     member: int = 0  # of the models that were trained side by side
 
     def __post_init__(self) -> None:
@@ -232,6 +232,10 @@ class Config:
     def on(self, name: str) -> "Config":
         """The same run on one of its sets, or on another."""
         return dataclasses.replace(self, data=self.data.only(name))
+
+    def unrefined(self) -> "Config":
+        """The same run without refinement."""
+        return dataclasses.replace(self, evaluation=dataclasses.replace(self.evaluation, refine_steps=0))
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Nested plain values, as checkpoints keep them."""

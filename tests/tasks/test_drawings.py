@@ -53,6 +53,7 @@ def test_several_models_stand_side_by_side(models, config, tmp_path):
     [
         ("likelihood", "mnist,synthetic", "takes one checkpoint"),
         ("transfer", "mnist,mnist", "give each once"),
+        ("transfer", "mnist:1", "holds 1"),
         ("transfer,cook", "mnist", "--task=cook"),
     ],
 )

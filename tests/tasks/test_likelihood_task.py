@@ -1,6 +1,7 @@
 """A likelihood goes on where it was killed, and its numbers are those of the weights."""
 
 import dataclasses
+import functools
 import json
 
 import jax
@@ -73,17 +74,22 @@ def test_nothing_is_taken_from_a_measurement_with_other_settings(models, on_mnis
     )
     settings = dataclasses.replace(on_mnist.evaluation, num_particles=3)
     other = dataclasses.replace(on_mnist, evaluation=settings)
-    KeptWeights(tmp_path, models[0], on_mnist).put(0, weights)
-    assert KeptWeights(tmp_path, models[0], on_mnist).get(0).log_ratio.sum() == 4
-    for model, config, scale in (
-        (models[0], other, "both"),
-        (models[1], on_mnist, "both"),
-        (models[0], on_mnist, "map"),
+    images, params = np.zeros((2, 20, 20)), models[0].params
+    fitted = {"likelihood": {**params["likelihood"], "canvas": params["likelihood"]["canvas"] + 1}}
+    kept = functools.partial(KeptWeights, tmp_path)
+    kept(models[0], on_mnist, images, params).put(0, weights)
+    assert kept(models[0], on_mnist, images, params).get(0).log_ratio.sum() == 4
+    for elsewhere in (
+        (models[0], other, images, params),
+        (models[1], on_mnist, images, params),
+        (models[0], on_mnist, images + 1, params),
+        (models[0], on_mnist, images, fitted),
+        (models[0], on_mnist, images, params, "map"),
     ):
-        assert KeptWeights(tmp_path, model, config, scale).get(0) is None
+        assert kept(*elsewhere).get(0) is None
     for file in tmp_path.rglob("*.npz"):
         file.write_bytes(file.read_bytes()[:100])
-    assert KeptWeights(tmp_path, models[0], on_mnist).get(0) is None
+    assert kept(models[0], on_mnist, images, params).get(0) is None
 
 
 def test_refined_numbers_stand_apart_and_are_higher(models, on_mnist, tmp_path):
