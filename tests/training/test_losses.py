@@ -55,7 +55,7 @@ def alone(pictures):
     ("preset", "stopping", "num_particles"),
     [
         ("published", "nvil", 1),
-        ("fast", "nvil", 2),
+        pytest.param("fast", "nvil", 2, marks=pytest.mark.slow),
         pytest.param("published", "exact", 1, marks=pytest.mark.slow),
     ],
 )

@@ -173,6 +173,7 @@ def test_pen_is_remembered_as_a_running_mean(run, start, resident, step, memory)
     assert np.all((new > [0.005, 0.1, 0.1]) & (new < [0.04, 0.9, 1.5]))
 
 
+@pytest.mark.slow
 def test_two_steps_a_call_equal_two_calls(run, start, resident, three_steps):
     ((state, metrics),) = run(start, resident, 1, steps_per_call=2)
     wanted, _ = three_steps[1]
