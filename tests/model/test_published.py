@@ -78,6 +78,8 @@ def parity(request, golden_dir) -> Parity:
     """The forward pass, two calls of one particle, one of both; in float64, the gradient of every term."""
     model, precision = request.param
     golden, dtype = published.load(golden_dir, model), np.dtype(precision)
+    if precision == "float64":
+        jax.clear_caches()  # programs traced in float32 would be taken for float64
     with jax.enable_x64(dtype == np.float64):
         params = published.nest(golden.weights, dtype)
         images, noise = published.inputs_of(golden, dtype)
