@@ -133,7 +133,7 @@ def assert_equal_bits(one, other) -> None:
     jax.tree_util.tree_map(np.testing.assert_array_equal, one, other)
 
 
-@pytest.mark.parametrize("mode", ["pmap", "shard_map"])
+@pytest.mark.parametrize("mode", ["pmap", pytest.param("shard_map", marks=pytest.mark.slow)])
 def test_two_devices_equal_one_on_the_same_global_batch(run, start, resident, three_steps, mode):
     assert jax.local_device_count() >= 2
     assert_same_steps(three_steps, run(start, resident, 3, 2, mode))
@@ -244,6 +244,7 @@ def precisions(config, optimizer, start, precision: str) -> list[str]:
     return re.findall(r"precision=\(Precision.(\w+)", str(jaxpr))
 
 
+@pytest.mark.slow
 def test_products_of_the_networks_have_the_precision_asked_for(config, optimizer, start):
     exact_anyway = precisions(config, optimizer, start, "default")
     assert set(exact_anyway) == {"HIGHEST"}, "the rasteriser"
