@@ -18,7 +18,7 @@ _FORMATS = ("svg", "json")
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path, names: str | None) -> dict[str, Any]:
-    """Writes an SVG and a JSON of every picture into `workdir/vectorize`, and `vectorize-<input>.json`.
+    """Writes an SVG and a JSON of every picture into `workdir/vectorize`, and `vectorize.json`.
 
     Args:
       models: the one that draws.
@@ -43,5 +43,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path, names: str | Non
         "strokes": float(np.mean(outcome.counts)),
         "seconds": round((time.monotonic() - started) / len(outcome.counts), 4),
     }
-    results.write(workdir, "vectorize", values, config, model, len(outcome.counts), started)
+    results.write(
+        workdir, "vectorize", values, config, model, len(outcome.counts), started, path="vectorize.json"
+    )
     return values

@@ -10,23 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import assert_close_to_largest
+from published import NETWORKS
 
 ROOT = Path(__file__).parent.parent.parent
 LATENTS = ("presence", "layout", "stroke")
 PARTS = ("mean", "scale", "coupling")
-NETWORKS = {  # golden name -> ours
-    "encoder_x": "target_encoder",
-    "encoder_delta": "residual_encoder",
-    "rnn_layout": "layout_rnn",
-    "rnn_stroke": "stroke_rnn",
-    "rnn_baseline": "baseline_rnn",
-    "q_on": "posterior_presence",
-    "q_layout": "posterior_layout",
-    "q_stroke": "posterior_stroke",
-    "p_on": "prior_presence",
-    "p_layout": "prior_layout",
-    "p_stroke": "prior_stroke",
-}
 GROUPS = {  # golden name -> ours, of arrays that share a tolerance
     "parameters": {
         "on_prob": "presence_probability",

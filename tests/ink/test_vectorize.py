@@ -160,7 +160,7 @@ def test_the_task_writes_a_result(tmp_path, model, picture):
 
     picture.save(tmp_path / "a.png")
     values = vectorize.run([model], resolve(default_config()), tmp_path, f"{tmp_path}/*.png")
-    record = json.loads((tmp_path / "results" / "vectorize-mnist.json").read_text())
+    record = json.loads((tmp_path / "results" / "vectorize.json").read_text())
     assert record["values"] == values and values["strokes"] == len(STROKES)
     assert (tmp_path / "vectorize" / "a.svg").exists()
     with pytest.raises(BadInput, match="--input"):
