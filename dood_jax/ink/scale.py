@@ -23,6 +23,12 @@ class Marks(NamedTuple):
     factor: float  # pixels of the mask for one of the page
     pen_width: float  # full width of the typical pen, in pixels of the page
 
+    def radii_at(self, points: np.ndarray) -> np.ndarray:
+        """[n] radius of the ink at [n, 2] points of the page, in pixels of the mask."""
+        high, wide = self.radius.shape
+        columns, rows = np.floor(points * self.factor).astype(int).T
+        return self.radius[rows.clip(0, high - 1), columns.clip(0, wide - 1)]
+
 
 def find_marks(ink: np.ndarray, noise: float) -> Marks:
     """[H, W] ink -> its marks without specks; raises BadInput if specks are all there is."""
