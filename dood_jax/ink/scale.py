@@ -46,6 +46,11 @@ def _marks_at(ink: np.ndarray, factor: float, width: float, noise: float) -> Mar
     mask = _without_specks(mask, _LEAST_MARK * np.pi / 4 * (width * factor) ** 2)
     if not mask.any():
         raise BadInput("nothing is drawn: no mark is larger than a speck")
+    return marks_of(mask, factor)
+
+
+def marks_of(mask: np.ndarray, factor: float) -> Marks:
+    """Of a bool [h, w] mask that is not empty, in which a pixel of the page spans `factor`."""
     radius = ndimage.distance_transform_edt(mask).astype(np.float32)
     middle = radius[skeletonize(mask)]
     pen_width = 2 * (float(np.median(middle)) - 0.5) / factor
