@@ -47,6 +47,7 @@ class ModelConfig:
     encoder: str = "patch"  # or conv
     latents: str = "diagonal"  # Gaussians and their heads, or correlated ones with the published heads
     components: int = 10  # of the prior's mixtures
+    looks: int = 0  # at the whole drawing, each correcting all strokes, once it is drawn
     dropout: float = 0.0  # share of the conv encoders' units dropped in training
     unroll: int = 6  # strokes unrolled in the scan: 6 is fastest on CPU, 1 compiles fastest
     image_size: int = 50
@@ -60,6 +61,9 @@ class ModelConfig:
             require_choice(f"model.{key}", getattr(self, key), choices)
         for key, least in _MINIMUM.items():
             require_at_least(f"model.{key}", getattr(self, key), least)
+        require_at_least("model.looks", self.looks, 0)
+        if self.looks and self.placement != "points":
+            raise BadInput(f"model.looks={self.looks} needs model.placement='points', not {self.placement!r}")
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_patches(self) -> None:

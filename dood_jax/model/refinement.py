@@ -13,8 +13,7 @@ import optax
 from dood_jax.errors import require_choice
 from dood_jax.geometry import affine
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.renderer import ink_width_limits, make_renderer
-from dood_jax.networks import heads
+from dood_jax.model.renderer import make_renderer, pen_limits
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
@@ -53,14 +52,14 @@ def refine(
       BadInput: for a model that places pictures, whose pens shrink with the window.
     """
     require_choice("model.placement", config.placement, ("points",))
-    matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
-    traces = Traces(jax.vmap(affine.place_points)(matrices, strokes.control_points), brush)
+    traces = trace(strokes, brush)
     rates = Traces(_POINT_RATE, PEN_RATES)
     adam = optax.adam(optax.cosine_decay_schedule(1.0, num_steps, _LAST_SHARE))
 
     def step(carry, _):
         traces, state = carry
-        gradient = jax.grad(lambda traces: _error(config, image, strokes.presence, traces))(traces)
+        error = lambda traces: error_of(image, canvas_of(config, strokes.presence, traces))
+        gradient = jax.grad(error)(traces)
         updates, state = adam.update(gradient, state)
         moved = jax.tree_util.tree_map(
             lambda value, rate, update: value + rate * update, traces, rates, updates
@@ -68,21 +67,37 @@ def refine(
         return (moved._replace(brush=within_range(config, moved.brush)), state), None
 
     (traces, _), _ = jax.lax.scan(step, (traces, adam.init(traces)), length=num_steps)
-    back = jax.vmap(lambda matrix, points: affine.place_points(affine.invert(matrix), points))
-    return strokes._replace(control_points=back(matrices, traces.points)), traces.brush
+    return strokes._replace(control_points=in_frames(strokes.layout, traces.points)), traces.brush
 
 
-def _error(config: ModelConfig, image: Array, presence: Array, traces: Traces) -> Array:
-    """[] of the finished canvas."""
+def trace(strokes: StrokeLatents, brush: BrushParams) -> Traces:
+    """The marks of T strokes."""
+    matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
+    return Traces(jax.vmap(affine.place_points)(matrices, strokes.control_points), brush)
+
+
+def in_frames(layout: Array, points: Array) -> Array:
+    """[T, P, 2] points on the canvas in their strokes' own frames, those of [T, 4] layouts."""
+    matrices = jax.vmap(lambda layout: affine.invert(affine.layout_to_matrix(layout)))(layout)
+    return jax.vmap(affine.place_points)(matrices, points)
+
+
+def canvas_of(config: ModelConfig, presence: Array, traces: Traces) -> Array:
+    """[H, W] the finished canvas of T strokes with [T] bits."""
     render = make_renderer(config)
     pens = (traces.brush.ink_width, traces.brush.ink_slope)
     ink = jax.vmap(render, in_axes=(None, 0, 0, 0))(_UNMOVED, traces.points, *pens)
-    canvas = compositing.composite((ink * presence[:, None, None]).sum(0), traces.brush.canvas_slope)
+    return compositing.composite((ink * presence[:, None, None]).sum(0), traces.brush.canvas_slope)
+
+
+def error_of(image: Array, canvas: Array) -> Array:
+    """[] Σ |error| + 2 Σ error² of a canvas."""
     error = jnp.abs(image - canvas)
     return (error + _SQUARE_WEIGHT * error**2).sum()
 
 
 def within_range(config: ModelConfig, brush: BrushParams) -> BrushParams:
     """Pens within the ranges that the heads of a model give."""
-    ranges = (ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
-    return BrushParams(*(jnp.clip(pen, *limits) for pen, limits in zip(brush, ranges, strict=True)))
+    return BrushParams(
+        *(jnp.clip(pen, *limits) for pen, limits in zip(brush, pen_limits(config), strict=True))
+    )

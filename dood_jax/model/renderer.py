@@ -9,7 +9,7 @@ from dood_jax.geometry import affine, bezier
 from dood_jax.model.config import ModelConfig
 from dood_jax.networks import heads
 from dood_jax.rendering import brushes, compositing, spatial_transformer
-from dood_jax.types import Array
+from dood_jax.types import Array, BrushParams
 
 
 class Renderer(Protocol):
@@ -30,6 +30,11 @@ def make_renderer(config: ModelConfig, image_size: int | None = None) -> Rendere
 def ink_width_limits(config: ModelConfig) -> tuple[float, float]:
     """Range of pens, which where a picture is placed shrink with its window (method.md 5, 9.1)."""
     return heads.INK_WIDTH_IN_WINDOW if config.placement == "glimpse" else heads.INK_WIDTH
+
+
+def pen_limits(config: ModelConfig) -> BrushParams:
+    """(low, high) of every part of a pen."""
+    return BrushParams(ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
 
 
 def _mark_curve(brush, num_samples, size, control_points, ink_width) -> Array:
