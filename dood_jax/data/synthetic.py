@@ -45,7 +45,8 @@ def random_drawing(key: Array, image_size: int) -> SyntheticDrawing:
     key_width, key_slope = jax.random.split(key_pen)
     ink_width = jax.random.uniform(key_width, minval=0.009, maxval=0.028)
     ink_slope = jax.random.uniform(key_slope, minval=0.12, maxval=0.6)
-    image = _picture(points, presence, ink_width, ink_slope, image_size, key_picture)
+    drawn = ink_of(points, presence, ink_width, ink_slope, image_size)
+    image = imperfection.scan_of(drawn, key_picture)
     return SyntheticDrawing(image, presence, points, ink_width, ink_slope)
 
 
@@ -85,13 +86,12 @@ def _frame(points: Array, presence: Array, key: Array) -> Array:
     return (points - ((low + high) / 2)[None, None]) * scale + middle[None, None]
 
 
-def _picture(points, presence, ink_width, ink_slope, image_size, key) -> Array:
-    """[H, W] picture of a drawing."""
+def ink_of(points: Array, presence: Array, ink_width: Array, ink_slope: Array, image_size: int) -> Array:
+    """[H, W] ink of the [T, P, 2] strokes that are there, each at most 1, added up."""
 
     def ink(stroke):
         curve = bezier.curve(stroke, _CURVE_SAMPLES)
         near = brushes.soft_distance(curve, ink_width, (image_size, image_size))
         return compositing.squash_to_one(near, ink_slope)
 
-    drawn = (jax.vmap(ink)(points) * presence[:, None, None]).sum(0)
-    return imperfection.scan_of(drawn, key)
+    return (jax.vmap(ink)(points) * presence[:, None, None]).sum(0)
