@@ -42,6 +42,7 @@ class ModelConfig:
         "canvas"  # the networks see the canvas drawn so far; none_leaky: the prior sees the target
     )
     prior: str = "sequential"  # or independent: fixed
+    final_stop: bool = False  # the prior weighs the stop after the last of T strokes too: o_{T+1}
     likelihood: str = "laplace"
     likelihood_scale: str = "map"  # one learned scale a pixel, or features of the canvas
     encoder: str = "patch"  # or conv

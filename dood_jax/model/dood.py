@@ -13,7 +13,7 @@ from flax import linen as nn
 from jax import lax
 
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.guidance import Observation, Situation
+from dood_jax.model.guidance import CanvasView, Observation, Situation
 from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import Parts, parts_of
 from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step, stroke_noise
@@ -81,7 +81,7 @@ def draw_from_noise(
     """`draw` with its randomness given, [T, ...] of each kind."""
     parts = parts_of(config)
     num_strokes = len(noise.presence)
-    target_key, step_keys = _dropout_keys(dropout_key, num_strokes)
+    target_key, step_keys, end_key = _dropout_keys(dropout_key, num_strokes)
     target = parts.guidance.prepare(bind(config, params, target_key), image)
 
     def step(state, inputs):
@@ -93,7 +93,9 @@ def draw_from_noise(
     final, (steps, ink, situations, seen) = _scan_from_blank(config, step, inputs)
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
     prior = weigh_under_prior(config, params, situations, steps.stroke)
-    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen)
+    observe = lambda nets, canvas: parts.guidance.observe(nets, target, canvas).canvas
+    final_stop = _final_stop(parts, bind(config, params, end_key), observe, final)
+    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
 
 
 def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
@@ -111,12 +113,24 @@ def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[
     return state, jax.tree_util.tree_map(join, first, later)
 
 
-def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None]:
-    """Keys of the target's mask, and of those of each stroke [T]."""
+def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None, Array | None]:
+    """Keys of the target's mask, of those of each stroke [T], and of the finished canvas's."""
     if key is None:
-        return None, None
-    key_target, key_steps = jax.random.split(key)
-    return key_target, jax.random.split(key_steps, num_strokes)
+        return None, None, None
+    key_target, key_steps, key_end = jax.random.split(key, 3)
+    return key_target, jax.random.split(key_steps, num_strokes), key_end
+
+
+def _final_stop(
+    parts: Parts, nets: Networks, observe: Callable[[Networks, Array], CanvasView], state: StrokeState
+) -> Array:
+    """[] log-probability under the prior that no stroke follows the last, where the model weighs it."""
+    if not nets.config.final_stop:
+        return jnp.zeros(())
+    view = observe(nets, state.canvas)
+    state = advance_hidden(nets, state, view.features)
+    situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
+    return parts.prior.presence_log_probs(parts.guidance, parts.family, nets, situation)[1]
 
 
 def draw_stroke(
@@ -177,6 +191,7 @@ class Retraced(NamedTuple):
 
     ink: Array  # [T, H, W] of each stroke, blank where presence is 0
     situations: Situation  # before each stroke, [T, ...]
+    final_stop: Array  # [] prior log-probability that no stroke follows, if weighed
 
 
 def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Retraced:
@@ -199,11 +214,13 @@ def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: 
         situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, glimpse)
         pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
         state, ink = _ink_stroke(config, state, is_first, stroke, pen)
-        return state, Retraced(ink, situation)
+        return state, (ink, situation)
 
     is_first = jnp.arange(strokes.presence.shape[0]) == 0
     inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
-    return _scan_from_blank(config, step, inputs)[1]
+    final, (ink, situations) = _scan_from_blank(config, step, inputs)
+    final_stop = _final_stop(parts, bind(config, params), parts.guidance.observe_canvas, final)
+    return Retraced(ink, situations, final_stop)
 
 
 def weigh_under_prior(

@@ -113,7 +113,8 @@ def refined_weights(
         retraced = dood.retrace(config, params, strokes, posterior.brush)
         prior = dood.weigh_under_prior(config, params, retraced.situations, strokes)
         canvas = compositing.composite(retraced.ink.sum(0), posterior.brush.canvas_slope)
-        log_ratio = masked_log_prob(prior, strokes.presence) - log_posterior
+        log_prior = masked_log_prob(prior, strokes.presence, retraced.final_stop)
+        log_ratio = log_prior - log_posterior
         return weights_of(config, params, image, canvas, log_ratio, strokes.presence.sum())
 
     return lax.map(one, jax.random.split(key, num_particles))
@@ -127,7 +128,7 @@ def _bound(
     posterior: RefinedPosterior,
     key: Array,
 ) -> Array:
-    """[] one-sample bound, with the prior's situations held."""
+    """[] one-sample bound but for a constant, with the prior's situations held."""
     strokes, log_posterior = _sample(posterior, key)
     canvas = dood.render(config, strokes, posterior.brush)[-1]
     prior = dood.weigh_under_prior(config, params, situations, strokes)
