@@ -8,7 +8,7 @@ CHOICES = {
     "preset": ("fast", "published"),
     "brush": ("soft_distance", "distance", "splat"),
     "placement": ("points", "glimpse"),
-    "decoder": ("curve",),
+    "decoder": ("curve", "neural"),
     "guidance": ("canvas", "none", "none_leaky"),
     "prior": ("sequential", "independent"),
     "likelihood": ("laplace", "normal"),
@@ -37,7 +37,7 @@ class ModelConfig:
     placement: str = (
         "points"  # the layout moves the control points, or the picture of them drawn in its window
     )
-    decoder: str = "curve"  # control points to ink by a Bézier curve
+    decoder: str = "curve"  # control points to ink by a Bézier curve and the brush, or by a network
     guidance: str = (
         "canvas"  # the networks see the canvas drawn so far; none_leaky: the prior sees the target
     )
@@ -61,6 +61,8 @@ class ModelConfig:
             require_choice(f"model.{key}", getattr(self, key), choices)
         for key, least in _MINIMUM.items():
             require_at_least(f"model.{key}", getattr(self, key), least)
+        if self.decoder == "neural" and self.placement != "glimpse":
+            raise BadInput(f"model.decoder='neural' needs model.placement='glimpse', not {self.placement!r}")
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_patches(self) -> None:

@@ -154,7 +154,7 @@ def draw_stroke(
         state.layout_hidden, state.stroke_hidden, observation.canvas.for_prior, step.glimpse
     )
     takes_slope = is_first if parts.guidance.SLOPE_IS_OF_FIRST_STROKE else jnp.ones((), bool)
-    state, ink = _ink_stroke(nets.config, state, takes_slope, step.stroke, step.brush)
+    state, ink = _ink_stroke(nets, state, takes_slope, step.stroke, step.brush)
     return state, (step, ink, situation, _seen(observation))
 
 
@@ -171,10 +171,10 @@ def weigh_stroke(parts: Parts, nets: Networks, situation: Situation, stroke: Str
 
 
 def _ink_stroke(
-    config: ModelConfig, state: StrokeState, takes_slope: Array, stroke: StrokeLatents, brush: BrushParams
+    nets: Networks, state: StrokeState, takes_slope: Array, stroke: StrokeLatents, brush: BrushParams
 ) -> tuple[StrokeState, Array]:
     """Renders one stroke and passes it on, with its canvas slope where that is to hold (method.md 3.11)."""
-    render = make_renderer(config)
+    render = make_renderer(nets)
     ink = render(stroke.layout, stroke.control_points, brush.ink_width, brush.ink_slope) * stroke.presence
     state = state._replace(
         presence=stroke.presence,
@@ -213,7 +213,7 @@ def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: 
         glimpse = parts.guidance.look_at_canvas(nets, state.canvas, stroke.layout)
         situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, glimpse)
         pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
-        state, ink = _ink_stroke(config, state, is_first, stroke, pen)
+        state, ink = _ink_stroke(nets, state, is_first, stroke, pen)
         return state, (ink, situation)
 
     is_first = jnp.arange(strokes.presence.shape[0]) == 0
@@ -253,7 +253,7 @@ def sample(
         situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
         stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, state.canvas, key)
         stroke = stroke._replace(presence=stroke.presence * state.presence)
-        return _ink_stroke(config, state, is_first, stroke, brush)[0], stroke
+        return _ink_stroke(nets, state, is_first, stroke, brush)[0], stroke
 
     num_strokes = num_strokes or config.num_strokes
     inputs = (jnp.arange(num_strokes) == 0, jax.random.split(key, num_strokes))
@@ -261,14 +261,34 @@ def sample(
 
 
 def render(
-    config: ModelConfig, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    image_size: int | None = None,
 ) -> Array:
     """[T, H, W] canvas after each stroke of one drawing, at any picture size.
 
     A `brush` of scalars is one pen for all strokes.
     """
+    return compositing.canvases(_ink(config, params, strokes, brush, image_size), brush.canvas_slope)
+
+
+def finished_canvas(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Array:
+    """[H, W] canvas after the last stroke of one drawing."""
+    return compositing.composite(_ink(config, params, strokes, brush).sum(0), brush.canvas_slope)
+
+
+def _ink(
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    image_size: int | None = None,
+) -> Array:
+    """[T, H, W] of each stroke."""
     ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
     ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
-    renderer = make_renderer(config, image_size)
+    renderer = make_renderer(bind(config, params), image_size)
     ink = jax.vmap(renderer)(strokes.layout, strokes.control_points, ink_width, ink_slope)
-    return compositing.canvases(ink * strokes.presence[:, None, None], brush.canvas_slope)
+    return ink * strokes.presence[:, None, None]

@@ -217,6 +217,10 @@ def test_a_key_given_beside_the_published_preset_wins():
     ("keys", "message"),
     [
         ({"glimpse_size": 25}, r"model\.glimpse_size=25 does not fit model\.encoder='conv'.*; give 0"),
+        (
+            {"decoder": "neural", "placement": "points"},
+            r"model\.decoder='neural' needs model\.placement='glimpse', not 'points'",
+        ),
         ({"dropout": 1.0}, r"model\.dropout=1\.0 is no share; give 0 or more"),
         ({"encoder": "patch"}, r"model\.dropout=0\.5 needs model\.encoder='conv'; give 0"),
         (
