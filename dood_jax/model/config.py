@@ -14,6 +14,7 @@ CHOICES = {
     "likelihood": ("laplace", "normal"),
     "likelihood_scale": ("map", "canvas"),
     "encoder": ("patch", "conv"),
+    "start": ("mnist", "synthetic", "omniglot"),
     "latents": ("diagonal", "correlated"),
 }
 _MINIMUM = {
@@ -47,6 +48,7 @@ class ModelConfig:
     likelihood_scale: str = "map"  # one learned scale a pixel, or features of the canvas
     encoder: str = "patch"  # or conv
     latents: str = "diagonal"  # Gaussians and their heads, or correlated ones with the published heads
+    start: str = "mnist"  # the set whose published initial values the correlated heads begin with
     components: int = 10  # of the prior's mixtures
     dropout: float = 0.0  # share of the conv encoders' units dropped in training
     unroll: int = 6  # strokes unrolled in the scan: 6 is fastest on CPU, 1 compiles fastest
@@ -63,6 +65,8 @@ class ModelConfig:
             require_at_least(f"model.{key}", getattr(self, key), least)
         if self.decoder == "neural" and self.placement != "glimpse":
             raise BadInput(f"model.decoder='neural' needs model.placement='glimpse', not {self.placement!r}")
+        if self.start != "mnist" and self.latents != "correlated":
+            raise BadInput(f"model.start={self.start!r} needs model.latents='correlated'; give 'mnist'")
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_patches(self) -> None:

@@ -34,7 +34,7 @@ class Networks(nn.Module):
         heads_of, cell = _FAMILIES[config.latents]
         self._declare(_ENCODERS[config.encoder](config))
         self._declare(_DECODERS[config.decoder](config))
-        self._declare(heads_of(config.features, config.num_points, config.components))
+        self._declare(heads_of(config.features, config.num_points, config.components, config.start))
         self.layout_rnn = cell(config.features)
         self.stroke_rnn = cell(config.features)
         self.likelihood = ObservationScale(config.image_size, config.likelihood)
