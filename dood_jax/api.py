@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, require_choice
 from dood_jax.geometry import affine, bezier
 from dood_jax.ink import decoding, page, tracing
 from dood_jax.ink.drawing import InkDrawing
@@ -60,7 +60,7 @@ class Model:
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):
             raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
-        return evaluation.refine(self.config, images, sketch, num_steps, _BATCH_SIZE)
+        return evaluation.refine(self.config, self.params, images, sketch, num_steps, _BATCH_SIZE)
 
     def sample(self, n: int, key: Array | int = 0, num_strokes: int | None = None) -> Sketch:
         """Invents n drawings with the pen used most in training; a key may be a seed."""
@@ -89,7 +89,7 @@ class Model:
     def render(self, strokes: Sketch, size: int | None = None) -> np.ndarray:
         """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""
         _check_positive(size=size)
-        return np.asarray(_render(self.config, strokes.strokes, strokes.brush, size))
+        return np.asarray(_render(self.config, self.params, strokes.strokes, strokes.brush, size))
 
     def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:
         """The pen strokes of one picture of lines, of any size, in drawing order.
@@ -100,8 +100,9 @@ class Model:
           source: names the drawing in its formats; the file's name if there is one.
 
         Raises:
-          BadInput: it cannot be read, or nothing is drawn on it.
+          BadInput: it cannot be read, nothing is drawn on it, or the model's strokes are no curves.
         """
+        require_choice("model.decoder", self.config.decoder, ("curve",))
         if isinstance(image, str | Path):
             scan = decoding.read(Path(image))[0]
             grey, source = scan.grey, source or scan.ident
@@ -170,12 +171,12 @@ def _sample(config: ModelConfig, params: Params, brush: BrushParams, keys: Array
         ink_slope=jnp.broadcast_to(brush.ink_slope, shape),
         canvas_slope=jnp.broadcast_to(brush.canvas_slope, shape[:1]),
     )
-    return Sketch(strokes, pens, _render(config, strokes, pens, None))
+    return Sketch(strokes, pens, _render(config, params, strokes, pens, None))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _render(config: ModelConfig, strokes: Any, brush: BrushParams, size: int | None) -> Array:
-    return jax.vmap(functools.partial(dood.render, config, image_size=size))(strokes, brush)
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _render(config: ModelConfig, params: Params, strokes: Any, brush: BrushParams, size: int | None) -> Array:
+    return jax.vmap(functools.partial(dood.render, config, params, image_size=size))(strokes, brush)
 
 
 @functools.partial(jax.jit, static_argnums=0)

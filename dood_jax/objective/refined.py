@@ -23,8 +23,7 @@ from dood_jax.objective.importance import Weights, weights_of
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_POINT_RATE, _LAYOUT_RATE, _LOG_WIDTH_RATE = 4e-3, 2e-3, 0.1  # of Adam, at the first step
-_LEAST_SCALE = 0.25  # of a layout, for the rate of its points
+_LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
 _FIRST_WIDTH = 0.002  # of every Gaussian
 _LAST_SHARE = 0.1  # of the cosine
 
@@ -113,7 +112,8 @@ def refined_weights(
         retraced = dood.retrace(config, params, strokes, posterior.brush)
         prior = dood.weigh_under_prior(config, params, retraced.situations, strokes)
         canvas = compositing.composite(retraced.ink.sum(0), posterior.brush.canvas_slope)
-        log_ratio = masked_log_prob(prior, strokes.presence) - log_posterior
+        log_prior = masked_log_prob(prior, strokes.presence, retraced.final_stop)
+        log_ratio = log_prior - log_posterior
         return weights_of(config, params, image, canvas, log_ratio, strokes.presence.sum())
 
     return lax.map(one, jax.random.split(key, num_particles))
@@ -127,9 +127,9 @@ def _bound(
     posterior: RefinedPosterior,
     key: Array,
 ) -> Array:
-    """[] one-sample bound, with the prior's situations held."""
+    """[] one-sample bound but for a constant, with the prior's situations held."""
     strokes, log_posterior = _sample(posterior, key)
-    canvas = dood.render(config, strokes, posterior.brush)[-1]
+    canvas = dood.finished_canvas(config, params, strokes, posterior.brush)
     prior = dood.weigh_under_prior(config, params, situations, strokes)
     log_prior = masked_log_prob(prior, strokes.presence)
     return log_likelihood(config, params, image, canvas) + log_prior - log_posterior
@@ -157,10 +157,10 @@ def _posterior(presence: Array, climber: _Climber) -> RefinedPosterior:
 
 
 def _rates(layout: Array) -> _Climber:
-    """Adam's rates: points move as far on the canvas whatever the [T, 4] layout's scale."""
+    """Adam's rates for strokes of [T, 4] layouts."""
     return _Climber(
         _LAYOUT_RATE,
-        _POINT_RATE / jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE),
+        refinement.point_rates(layout),
         _LOG_WIDTH_RATE,
         _LOG_WIDTH_RATE,
         refinement.PEN_RATES,

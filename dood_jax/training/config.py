@@ -281,8 +281,19 @@ def resolve(config: ConfigDict | dict) -> Config:
         given = {key: value for key, value in (plain.get(name) or {}).items() if value is not None}
         _no_unknown(name + ".", given, {field.name for field in dataclasses.fields(group)})
         groups[name] = {**PRESETS[preset].get(name, {}), **given}
+    if preset == "published":
+        groups["model"].setdefault("start", _published_start(groups["model"], groups["data"]))
     groups["model"]["image_size"] = groups["data"].get("image_size", DataConfig.image_size)
     return Config(**{name: group(**groups[name]) for name, group in _GROUPS.items()})
+
+
+def _published_start(model: dict, data: dict) -> str:
+    """Whose initial values a published run on one set began with (method.md 14.1)."""
+    name = "mnist" if data.get("names") else data.get("name", DataConfig.name)
+    if model["latents"] != "correlated" or name not in ("synthetic", "omniglot"):
+        return "mnist"
+    has_common_pens = model["placement"] == "points"
+    return "synthetic" if has_common_pens else name
 
 
 def _no_unknown(prefix: str, given: dict, known: Any) -> None:
