@@ -79,9 +79,14 @@ def correct(
 
 def first_guess(config: ModelConfig, strokes: StrokeLatents, brush: BrushParams) -> Guess:
     """T strokes as first drawn."""
-    place = lambda layout, points: affine.place_points(affine.layout_to_matrix(layout), points)
-    points = jax.vmap(place)(strokes.layout, strokes.control_points)
+    points = place(strokes)
     return Guess(points, _with_limits(unbounded, config, brush), jnp.zeros((len(points), MEMORY)))
+
+
+def place(strokes: StrokeLatents) -> Array:
+    """[T, P, 2] control points of T strokes on the canvas."""
+    move = lambda layout, points: affine.place_points(affine.layout_to_matrix(layout), points)
+    return jax.vmap(move)(strokes.layout, strokes.control_points)
 
 
 def look(
