@@ -252,7 +252,7 @@ def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[
     drawing = jax.vmap(lambda image, key: dood.draw(config, params, image, key, hold_presence=True))(
         images, keys
     )
-    refine = jax.vmap(lambda *drawn: refinement.refine(config, *drawn, 100))
+    refine = jax.vmap(lambda *drawn: refinement.refine(config, params, *drawn, 100))
     rows = measure("refinement", [form("one picture", refine, images, *drawing[:2])], max(2, rounds // 10))
     each = lambda row, name: row[name] / batch_size
     names = ("milliseconds", "core_milliseconds")

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, require_choice
 from dood_jax.geometry import affine, bezier
 from dood_jax.ink import decoding, page, tracing
 from dood_jax.ink.drawing import InkDrawing
@@ -20,8 +20,6 @@ from dood_jax.training import checkpoint, evaluation
 from dood_jax.training.config import EvaluationConfig
 from dood_jax.types import Array, BrushParams, Sketch
 
-_PACKAGE = Path(__file__).parent
-RELEASED = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")  # installed, and in a checkout
 _BATCH_SIZE = 64
 _FEW = 4  # windows that are drawn in a small batch
 
@@ -62,7 +60,7 @@ class Model:
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):
             raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
-        return evaluation.refine(self.config, images, sketch, num_steps, _BATCH_SIZE)
+        return evaluation.refine(self.config, self.params, images, sketch, num_steps, _BATCH_SIZE)
 
     def sample(self, n: int, key: Array | int = 0, num_strokes: int | None = None) -> Sketch:
         """Invents n drawings with the pen used most in training; a key may be a seed."""
@@ -91,7 +89,7 @@ class Model:
     def render(self, strokes: Sketch, size: int | None = None) -> np.ndarray:
         """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""
         _check_positive(size=size)
-        return np.asarray(_render(self.config, strokes.strokes, strokes.brush, size))
+        return np.asarray(_render(self.config, self.params, strokes.strokes, strokes.brush, size))
 
     def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:
         """The pen strokes of one picture of lines, of any size, in drawing order.
@@ -102,8 +100,9 @@ class Model:
           source: names the drawing in its formats; the file's name if there is one.
 
         Raises:
-          BadInput: it cannot be read, or nothing is drawn on it.
+          BadInput: it cannot be read, nothing is drawn on it, or the model's strokes are no curves.
         """
+        require_choice("model.decoder", self.config.decoder, ("curve",))
         if isinstance(image, str | Path):
             scan = decoding.read(Path(image))[0]
             grey, source = scan.grey, source or scan.ident
@@ -114,10 +113,14 @@ class Model:
         return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
 
     def _recognise(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence."""
+        """[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence.
+
+        By the first look alone: it is asked which ways go together, not where they lie to a pixel.
+        """
         size = _FEW if len(windows) <= _FEW else _BATCH_SIZE  # two programs do for any number
         blank = np.zeros((-len(windows) % size, *windows.shape[1:]), np.float32)
-        sketch = self.infer(np.concatenate([windows, blank]))
+        first_look = dataclasses.replace(self, config=dataclasses.replace(self.config, looks=0))
+        sketch = first_look.infer(np.concatenate([windows, blank]))
         curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
         return curves[: len(windows)], sketch.strokes.presence[: len(windows)]
 
@@ -128,7 +131,7 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
     Of several models that were trained together, `member` picks one. Raises BadInput if there is none, or if
     the checkpoint is damaged.
     """
-    path = checkpoint.find(str(name_or_dir), RELEASED)
+    path = checkpoint.find(str(name_or_dir))
     whole = checkpoint.read_meta(path)
     count = checkpoint.num_models(whole)
     if not 0 <= member < count:
@@ -172,12 +175,12 @@ def _sample(config: ModelConfig, params: Params, brush: BrushParams, keys: Array
         ink_slope=jnp.broadcast_to(brush.ink_slope, shape),
         canvas_slope=jnp.broadcast_to(brush.canvas_slope, shape[:1]),
     )
-    return Sketch(strokes, pens, _render(config, strokes, pens, None))
+    return Sketch(strokes, pens, _render(config, params, strokes, pens, None))
 
 
-@functools.partial(jax.jit, static_argnums=(0, 3))
-def _render(config: ModelConfig, strokes: Any, brush: BrushParams, size: int | None) -> Array:
-    return jax.vmap(functools.partial(dood.render, config, image_size=size))(strokes, brush)
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _render(config: ModelConfig, params: Params, strokes: Any, brush: BrushParams, size: int | None) -> Array:
+    return jax.vmap(functools.partial(dood.render, config, params, image_size=size))(strokes, brush)
 
 
 @functools.partial(jax.jit, static_argnums=0)

@@ -48,6 +48,7 @@ class Drawing(NamedTuple):
     posterior: StrokeLogProbs
     prior: StrokeLogProbs
     seen: "Seen | None" = None
+    final_stop: Array | float = 0.0  # [...] prior log-probability that no stroke follows the last, if weighed
 
 
 class Seen(NamedTuple):

@@ -23,6 +23,7 @@ VARIANTS = {  # golden model -> what its config changes in the preset
     "M": {},
     "MT": {"placement": "points"},
     "Ma1": {"prior": "independent"},
+    "Ma2": {"decoder": "neural"},
     "Ma3": {"guidance": "none_leaky"},
 }
 NETWORKS = {  # golden name -> ours, where they differ

@@ -1,7 +1,7 @@
 """The on/off bits as a stop process: once off, always off (method.md 5, 6).
 
-A drawing of k < T strokes has k factors "on" and one "off"; a drawing of all T strokes has no stop factor,
-as published.
+A drawing of k < T strokes has k factors "on" and one "off"; a drawing of all T strokes has no stop factor in
+what was published. The paper writes one: `final_stop`, o_{T+1}.
 """
 
 import jax
@@ -27,30 +27,39 @@ def clamped_log_probs(prob: Array) -> tuple[Array, Array]:
     return jnp.log(prob), jnp.log1p(-prob)
 
 
+def sample(on: Array, key: Array) -> Array:
+    """[T] bits, from [T] log-probabilities of "on" given that all before were; consumes the key."""
+    tossed = jnp.log(jax.random.uniform(key, on.shape)) < on
+    return jnp.cumprod(tossed.astype(on.dtype))
+
+
 def mask_of(presence: Array) -> Array:
     """[T] m_t = o_{t-1}, m_1 = 1: the steps whose bit was really decided (method.md 6)."""
     return jnp.concatenate([jnp.ones_like(presence[:1]), presence[:-1]])
 
 
-def log_prob(on: Array, off: Array, presence: Array) -> Array:
+def log_prob(on: Array, off: Array, presence: Array, final_stop: Array | float = 0.0) -> Array:
     """[T] masked log-probability of each bit of one drawing (method.md 6).
 
     Args:
       on: [T] log-probability of "on" given that all before were on.
       off: [T] the same of "off".
       presence: [T] bits.
+      final_stop: [] log-probability of stopping after the last stroke, counted with its bit if that is on.
     """
-    return jnp.where(presence > 0, on, off) * mask_of(presence)
+    masked = jnp.where(presence > 0, on, off) * mask_of(presence)
+    return masked.at[-1].add(final_stop * presence[-1])
 
 
-def stopping_log_probs(on: Array, off: Array) -> Array:
+def stopping_log_probs(on: Array, off: Array, final_stop: Array | float = 0.0) -> Array:
     """[T + 1] log-probability of stopping after k = 0..T strokes.
 
-    q(k) = π_1 … π_k (1 - π_{k+1}) for k < T and q(T) = π_1 … π_T.
+    q(k) = π_1 … π_k (1 - π_{k+1}) for k < T, and q(T) = π_1 … π_T but for the final stop.
 
     Args:
       on: [T] log π_t.
       off: [T] log (1 - π_t).
+      final_stop: [] log-probability of stopping after T strokes; 0 where that is certain.
     """
     all_on = jnp.concatenate([jnp.zeros_like(on[:1]), jnp.cumsum(on)])
-    return all_on + jnp.concatenate([off, jnp.zeros_like(off[:1])])
+    return all_on + jnp.append(off, final_stop)

@@ -8,12 +8,13 @@ CHOICES = {
     "preset": ("fast", "published"),
     "brush": ("soft_distance", "distance", "splat"),
     "placement": ("points", "glimpse"),
-    "decoder": ("curve",),
+    "decoder": ("curve", "neural"),
     "guidance": ("canvas", "none", "none_leaky"),
     "prior": ("sequential", "independent"),
     "likelihood": ("laplace", "normal"),
     "likelihood_scale": ("map", "canvas"),
     "encoder": ("patch", "conv"),
+    "start": ("mnist", "synthetic", "omniglot"),
     "latents": ("diagonal", "correlated"),
 }
 _MINIMUM = {
@@ -37,16 +38,19 @@ class ModelConfig:
     placement: str = (
         "points"  # the layout moves the control points, or the picture of them drawn in its window
     )
-    decoder: str = "curve"  # control points to ink by a Bézier curve
+    decoder: str = "curve"  # control points to ink by a Bézier curve and the brush, or by a network
     guidance: str = (
         "canvas"  # the networks see the canvas drawn so far; none_leaky: the prior sees the target
     )
     prior: str = "sequential"  # or independent: fixed
+    final_stop: bool = False  # the prior weighs the stop after the last of T strokes too: o_{T+1}
     likelihood: str = "laplace"
     likelihood_scale: str = "map"  # one learned scale a pixel, or features of the canvas
     encoder: str = "patch"  # or conv
     latents: str = "diagonal"  # Gaussians and their heads, or correlated ones with the published heads
+    start: str = "mnist"  # the set whose published initial values the correlated heads begin with
     components: int = 10  # of the prior's mixtures
+    looks: int = 0  # at the whole drawing, each correcting all strokes, once it is drawn
     dropout: float = 0.0  # share of the conv encoders' units dropped in training
     unroll: int = 6  # strokes unrolled in the scan: 6 is fastest on CPU, 1 compiles fastest
     image_size: int = 50
@@ -60,6 +64,13 @@ class ModelConfig:
             require_choice(f"model.{key}", getattr(self, key), choices)
         for key, least in _MINIMUM.items():
             require_at_least(f"model.{key}", getattr(self, key), least)
+        require_at_least("model.looks", self.looks, 0)
+        if self.looks and self.placement != "points":
+            raise BadInput(f"model.looks={self.looks} needs model.placement='points', not {self.placement!r}")
+        if self.decoder == "neural" and self.placement != "glimpse":
+            raise BadInput(f"model.decoder='neural' needs model.placement='glimpse', not {self.placement!r}")
+        if self.start != "mnist" and self.latents != "correlated":
+            raise BadInput(f"model.start={self.start!r} needs model.latents='correlated'; give 'mnist'")
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_patches(self) -> None:

@@ -12,8 +12,9 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from dood_jax.model import second_look
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.guidance import Observation, Situation
+from dood_jax.model.guidance import CanvasView, Observation, Situation
 from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import Parts, parts_of
 from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step, stroke_noise
@@ -35,6 +36,10 @@ def init(config: ModelConfig, key: Array) -> Params:
         state = initial_state(config)
         _, (step, _, situation, _) = draw_stroke(parts, nets, target, state, jnp.ones((), bool), noise, True)
         weigh_stroke(parts, nets, situation, step.stroke)
+        if config.looks:
+            stroke, brush = jax.tree_util.tree_map(lambda leaf: leaf[None], (step.stroke, step.brush))
+            guess = second_look.first_guess(config, stroke, brush._replace(canvas_slope=jnp.ones(())))
+            second_look.look(parts, nets, blank, stroke, guess)
         nets.likelihood.from_map()
 
     return nn.init(call_every_network, Networks(config))(key_params)["params"]
@@ -58,15 +63,21 @@ def draw(
       image: [H, W] target, 0..1, ink = 1.
       key: consumed.
       num_strokes: most strokes, T; as trained if None.
-      hold_presence: keep every bit on, for objectives that sum over stopping times.
+      hold_presence: keep every bit on, for objectives that sum over stopping times; the drawing is that of
+        the first look then, also of a model that looks again.
       dropout_key: consumed; drops units as in training, where the model does that. None drops none.
 
     Returns:
       A drawing of T strokes; those after the stop have presence 0 and no ink.
     """
+    looks_again = config.looks and not hold_presence
+    key, key_again = jax.random.split(key) if looks_again else (key, None)
     keys = jax.random.split(key, num_strokes or config.num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
-    return draw_from_noise(config, params, image, noise, hold_presence=hold_presence, dropout_key=dropout_key)
+    drawing = draw_from_noise(
+        config, params, image, noise, hold_presence=hold_presence, dropout_key=dropout_key
+    )
+    return look_again(config, params, image, drawing, key_again) if looks_again else drawing
 
 
 def draw_from_noise(
@@ -78,10 +89,10 @@ def draw_from_noise(
     hold_presence: bool = False,
     dropout_key: Array | None = None,
 ) -> Drawing:
-    """`draw` with its randomness given, [T, ...] of each kind."""
+    """The first look of `draw` with its randomness given, [T, ...] of each kind."""
     parts = parts_of(config)
     num_strokes = len(noise.presence)
-    target_key, step_keys = _dropout_keys(dropout_key, num_strokes)
+    target_key, step_keys, end_key = _dropout_keys(dropout_key, num_strokes)
     target = parts.guidance.prepare(bind(config, params, target_key), image)
 
     def step(state, inputs):
@@ -93,7 +104,30 @@ def draw_from_noise(
     final, (steps, ink, situations, seen) = _scan_from_blank(config, step, inputs)
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
     prior = weigh_under_prior(config, params, situations, steps.stroke)
-    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen)
+    observe = lambda nets, canvas: parts.guidance.observe(nets, target, canvas).canvas
+    final_stop = _final_stop(parts, bind(config, params, end_key), observe, final)
+    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
+
+
+def look_again(config: ModelConfig, params: Params, image: Array, drawing: Drawing, key: Array) -> Drawing:
+    """Corrects the strokes of a drawing, all together (method.md 5.1); its bits stay.
+
+    Args:
+      config: the model.
+      params: its parameters.
+      image: [H, W] target.
+      drawing: of T strokes, as first drawn; it gets no gradient.
+      key: consumed.
+    """
+    bits = lax.stop_gradient(drawing.strokes.presence)
+    correction = second_look.correct(config, params, image, drawing.strokes, drawing.brush)
+    strokes, log_layout, log_points = second_look.sample(correction, bits, key)
+    retraced = retrace(config, params, strokes, correction.brush)
+    prior = weigh_under_prior(config, params, retraced.situations, strokes)
+    posterior = lax.stop_gradient(drawing.posterior)._replace(layout=log_layout, control_points=log_points)
+    return Drawing(
+        strokes, correction.brush, retraced.ink, posterior, prior, drawing.seen, retraced.final_stop
+    )
 
 
 def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
@@ -111,12 +145,24 @@ def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[
     return state, jax.tree_util.tree_map(join, first, later)
 
 
-def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None]:
-    """Keys of the target's mask, and of those of each stroke [T]."""
+def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None, Array | None]:
+    """Keys of the target's mask, of those of each stroke [T], and of the finished canvas's."""
     if key is None:
-        return None, None
-    key_target, key_steps = jax.random.split(key)
-    return key_target, jax.random.split(key_steps, num_strokes)
+        return None, None, None
+    key_target, key_steps, key_end = jax.random.split(key, 3)
+    return key_target, jax.random.split(key_steps, num_strokes), key_end
+
+
+def _final_stop(
+    parts: Parts, nets: Networks, observe: Callable[[Networks, Array], CanvasView], state: StrokeState
+) -> Array:
+    """[] log-probability under the prior that no stroke follows the last, where the model weighs it."""
+    if not nets.config.final_stop:
+        return jnp.zeros(())
+    view = observe(nets, state.canvas)
+    state = advance_hidden(nets, state, view.features)
+    situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
+    return parts.prior.presence_log_probs(parts.guidance, parts.family, nets, situation)[1]
 
 
 def draw_stroke(
@@ -140,7 +186,7 @@ def draw_stroke(
         state.layout_hidden, state.stroke_hidden, observation.canvas.for_prior, step.glimpse
     )
     takes_slope = is_first if parts.guidance.SLOPE_IS_OF_FIRST_STROKE else jnp.ones((), bool)
-    state, ink = _ink_stroke(nets.config, state, takes_slope, step.stroke, step.brush)
+    state, ink = _ink_stroke(nets, state, takes_slope, step.stroke, step.brush)
     return state, (step, ink, situation, _seen(observation))
 
 
@@ -157,10 +203,10 @@ def weigh_stroke(parts: Parts, nets: Networks, situation: Situation, stroke: Str
 
 
 def _ink_stroke(
-    config: ModelConfig, state: StrokeState, takes_slope: Array, stroke: StrokeLatents, brush: BrushParams
+    nets: Networks, state: StrokeState, takes_slope: Array, stroke: StrokeLatents, brush: BrushParams
 ) -> tuple[StrokeState, Array]:
     """Renders one stroke and passes it on, with its canvas slope where that is to hold (method.md 3.11)."""
-    render = make_renderer(config)
+    render = make_renderer(nets)
     ink = render(stroke.layout, stroke.control_points, brush.ink_width, brush.ink_slope) * stroke.presence
     state = state._replace(
         presence=stroke.presence,
@@ -177,6 +223,7 @@ class Retraced(NamedTuple):
 
     ink: Array  # [T, H, W] of each stroke, blank where presence is 0
     situations: Situation  # before each stroke, [T, ...]
+    final_stop: Array  # [] prior log-probability that no stroke follows, if weighed
 
 
 def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Retraced:
@@ -198,12 +245,14 @@ def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: 
         glimpse = parts.guidance.look_at_canvas(nets, state.canvas, stroke.layout)
         situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, glimpse)
         pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
-        state, ink = _ink_stroke(config, state, is_first, stroke, pen)
-        return state, Retraced(ink, situation)
+        state, ink = _ink_stroke(nets, state, is_first, stroke, pen)
+        return state, (ink, situation)
 
     is_first = jnp.arange(strokes.presence.shape[0]) == 0
     inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
-    return _scan_from_blank(config, step, inputs)[1]
+    final, (ink, situations) = _scan_from_blank(config, step, inputs)
+    final_stop = _final_stop(parts, bind(config, params), parts.guidance.observe_canvas, final)
+    return Retraced(ink, situations, final_stop)
 
 
 def weigh_under_prior(
@@ -236,7 +285,7 @@ def sample(
         situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
         stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, state.canvas, key)
         stroke = stroke._replace(presence=stroke.presence * state.presence)
-        return _ink_stroke(config, state, is_first, stroke, brush)[0], stroke
+        return _ink_stroke(nets, state, is_first, stroke, brush)[0], stroke
 
     num_strokes = num_strokes or config.num_strokes
     inputs = (jnp.arange(num_strokes) == 0, jax.random.split(key, num_strokes))
@@ -244,14 +293,34 @@ def sample(
 
 
 def render(
-    config: ModelConfig, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    image_size: int | None = None,
 ) -> Array:
     """[T, H, W] canvas after each stroke of one drawing, at any picture size.
 
     A `brush` of scalars is one pen for all strokes.
     """
+    return compositing.canvases(_ink(config, params, strokes, brush, image_size), brush.canvas_slope)
+
+
+def finished_canvas(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Array:
+    """[H, W] canvas after the last stroke of one drawing."""
+    return compositing.composite(_ink(config, params, strokes, brush).sum(0), brush.canvas_slope)
+
+
+def _ink(
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    image_size: int | None = None,
+) -> Array:
+    """[T, H, W] of each stroke."""
     ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
     ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
-    renderer = make_renderer(config, image_size)
+    renderer = make_renderer(bind(config, params), image_size)
     ink = jax.vmap(renderer)(strokes.layout, strokes.control_points, ink_width, ink_slope)
-    return compositing.canvases(ink * strokes.presence[:, None, None], brush.canvas_slope)
+    return ink * strokes.presence[:, None, None]

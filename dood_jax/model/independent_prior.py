@@ -18,15 +18,23 @@ _LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2,
 _POINT_MEAN, _POINT_SCALE = 0.5, 0.2
 
 
+def presence_log_probs(
+    guidance: Guidance, family: Family, nets: Networks, situation: Situation
+) -> tuple[Array, Array]:
+    """[] log-probabilities that there is a next stroke, and that there is none: the same."""
+    del guidance, family, nets
+    even = jnp.full((), math.log(_ON), situation.layout_hidden.dtype)
+    return even, even
+
+
 def log_probs(
     guidance: Guidance, family: Family, nets: Networks, situation: Situation, stroke: StrokeLatents
 ) -> StrokeLogProbs:
     """Log-probabilities of one given stroke."""
-    del guidance, family, nets
+    on, off = presence_log_probs(guidance, family, nets, situation)
     layouts, strokes = _gaussians(situation.layout_hidden.dtype, stroke.control_points.shape)
-    even = jnp.full_like(stroke.presence, math.log(_ON))
     layout = gaussian.log_prob(layouts, stroke.layout)
-    return StrokeLogProbs(even, even, layout, gaussian.log_prob(strokes, stroke.control_points))
+    return StrokeLogProbs(on, off, layout, gaussian.log_prob(strokes, stroke.control_points))
 
 
 def sample(

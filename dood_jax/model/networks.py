@@ -9,7 +9,9 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import ObservationScale
 from dood_jax.networks import heads, published_heads
 from dood_jax.networks.conv_encoder import ConvEncoder
+from dood_jax.networks.corrector import Corrector
 from dood_jax.networks.encoders import PatchEncoder
+from dood_jax.networks.published_heads import DenseStack
 from dood_jax.networks.recurrence import GRUCell, published_cell
 from dood_jax.types import Array
 
@@ -22,7 +24,8 @@ class Networks(nn.Module):
     """The networks that a config asks for; parameters appear at their first call.
 
     Heads are `posterior_presence, posterior_layout, posterior_stroke, canvas_slope, brush, prior_presence,
-    prior_layout, prior_stroke`; features and recurrent states have F numbers.
+    prior_layout, prior_stroke`; features and recurrent states have F numbers. A model that looks again has a
+    `corrector`.
     """
 
     config: ModelConfig
@@ -32,9 +35,12 @@ class Networks(nn.Module):
         config = self.config
         heads_of, cell = _FAMILIES[config.latents]
         self._declare(_ENCODERS[config.encoder](config))
-        self._declare(heads_of(config.features, config.num_points, config.components))
+        self._declare(_DECODERS[config.decoder](config))
+        self._declare(heads_of(config.features, config.num_points, config.components, config.start))
         self.layout_rnn = cell(config.features)
         self.stroke_rnn = cell(config.features)
+        if config.looks:
+            self.corrector = Corrector(config.num_points)
         self.likelihood = ObservationScale(config.image_size, config.likelihood)
 
     def _declare(self, modules: Modules) -> None:
@@ -58,7 +64,12 @@ def _conv_encoders(config: ModelConfig) -> Modules:
     }
 
 
+def _stroke_decoder(config: ModelConfig) -> Modules:
+    return {"stroke_decoder": DenseStack((config.features, config.features), config.image_size**2)}
+
+
 _ENCODERS: dict[str, Callable[[ModelConfig], Modules]] = {"patch": _patch_encoders, "conv": _conv_encoders}
+_DECODERS: dict[str, Callable[[ModelConfig], Modules]] = {"curve": lambda _: {}, "neural": _stroke_decoder}
 _FAMILIES: dict[str, tuple[Callable[..., Modules], Callable[[int], GRUCell]]] = {
     "diagonal": (heads.make_heads, GRUCell),
     "correlated": (published_heads.make_heads, published_cell),

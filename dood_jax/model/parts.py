@@ -30,7 +30,7 @@ class Parts(NamedTuple):
 
     guidance: Guidance  # what the networks see
     family: Family  # what their outputs mean
-    prior: Any  # the module whose `log_probs` and `sample` are the prior's
+    prior: Any  # the module whose `presence_log_probs`, `log_probs` and `sample` are the prior's
 
 
 def parts_of(config: ModelConfig) -> Parts:

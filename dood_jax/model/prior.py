@@ -9,6 +9,13 @@ from dood_jax.networks.heads import Family
 from dood_jax.types import Array, StrokeLatents, StrokeLogProbs
 
 
+def presence_log_probs(
+    guidance: Guidance, family: Family, nets: Networks, situation: Situation
+) -> tuple[Array, Array]:
+    """[] log-probabilities that there is a next stroke, and that there is none."""
+    return family.presence(nets.prior_presence(guidance.for_prior_presence(nets, situation))[0])
+
+
 def log_probs(
     guidance: Guidance, family: Family, nets: Networks, situation: Situation, stroke: StrokeLatents
 ) -> StrokeLogProbs:
@@ -16,7 +23,7 @@ def log_probs(
 
     Nothing here decides what is drawn next, so all strokes of a drawing are weighed at once, after the scan.
     """
-    on, off = family.presence(nets.prior_presence(guidance.for_prior_presence(nets, situation))[0])
+    on, off = presence_log_probs(guidance, family, nets, situation)
     layouts = family.layout_prior(nets.prior_layout([situation.layout_hidden]))
     layout = family.mixture_log_prob(layouts, stroke.layout)
     strokes = _stroke_mixture(guidance, family, nets, situation, stroke.layout)
@@ -31,7 +38,7 @@ def sample(
     The situation's glimpse is not looked at: it is that of the layout sampled here.
     """
     key_presence, key_layout, key_stroke = jax.random.split(key, 3)
-    on, _ = family.presence(nets.prior_presence(guidance.for_prior_presence(nets, situation))[0])
+    on, _ = presence_log_probs(guidance, family, nets, situation)
     bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
     layouts = family.layout_prior(nets.prior_layout([situation.layout_hidden]))
     layout = family.mixture_sample(layouts, key_layout)

@@ -10,30 +10,33 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dood_jax.errors import require_choice
-from dood_jax.geometry import affine
+from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.renderer import ink_width_limits, make_renderer
-from dood_jax.networks import heads
-from dood_jax.rendering import compositing
+from dood_jax.model.misfit import misfit
+from dood_jax.model.networks import Params
+from dood_jax.model.renderer import pen_limits
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_POINT_RATE = 4e-3  # of Adam, at the first step
+_POINT_RATE = 4e-3  # of Adam on the canvas, at the first step
+_LEAST_SCALE = 0.25  # of a layout, for the rate of its points
 PEN_RATES = BrushParams(ink_width=8e-4, ink_slope=4e-3, canvas_slope=4e-3)
 _LAST_SHARE = 0.1  # of the cosine
-_SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
-_UNMOVED = jnp.array([0.0, 0.0, 1.0, 0.0])  # the layout that leaves points where they are
 
 
-class Traces(NamedTuple):
-    """What is moved: the marks of a drawing on its canvas."""
+class Marks(NamedTuple):
+    """What is moved of a drawing."""
 
-    points: Array  # [T, P, 2] control points on the canvas, unit square
+    control_points: Array  # [T, P, 2] in the strokes' own frames, unit square
     brush: BrushParams
 
 
 def refine(
-    config: ModelConfig, image: Array, strokes: StrokeLatents, brush: BrushParams, num_steps: int
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    num_steps: int,
 ) -> tuple[StrokeLatents, BrushParams]:
     """Moves control points and pens so that the canvas comes closer to a [H, W] picture.
 
@@ -41,6 +44,7 @@ def refine(
 
     Args:
       config: of the model that drew.
+      params: its parameters.
       image: to be drawn.
       strokes: inferred for it, T of them.
       brush: their pens.
@@ -48,41 +52,34 @@ def refine(
 
     Returns:
       Strokes and pens of the same shapes.
-
-    Raises:
-      BadInput: for a model that places pictures, whose pens shrink with the window.
     """
-    require_choice("model.placement", config.placement, ("points",))
-    matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
-    traces = Traces(jax.vmap(affine.place_points)(matrices, strokes.control_points), brush)
-    rates = Traces(_POINT_RATE, PEN_RATES)
+    marks = Marks(strokes.control_points, brush)
+    rates = Marks(point_rates(strokes.layout), PEN_RATES)
     adam = optax.adam(optax.cosine_decay_schedule(1.0, num_steps, _LAST_SHARE))
 
+    def error(marks):
+        moved = strokes._replace(control_points=marks.control_points)
+        return misfit(image, dood.finished_canvas(config, params, moved, marks.brush))
+
     def step(carry, _):
-        traces, state = carry
-        gradient = jax.grad(lambda traces: _error(config, image, strokes.presence, traces))(traces)
-        updates, state = adam.update(gradient, state)
+        marks, state = carry
+        updates, state = adam.update(jax.grad(error)(marks), state)
         moved = jax.tree_util.tree_map(
-            lambda value, rate, update: value + rate * update, traces, rates, updates
+            lambda value, rate, update: value + rate * update, marks, rates, updates
         )
         return (moved._replace(brush=within_range(config, moved.brush)), state), None
 
-    (traces, _), _ = jax.lax.scan(step, (traces, adam.init(traces)), length=num_steps)
-    back = jax.vmap(lambda matrix, points: affine.place_points(affine.invert(matrix), points))
-    return strokes._replace(control_points=back(matrices, traces.points)), traces.brush
+    (marks, _), _ = jax.lax.scan(step, (marks, adam.init(marks)), length=num_steps)
+    return strokes._replace(control_points=marks.control_points), marks.brush
 
 
-def _error(config: ModelConfig, image: Array, presence: Array, traces: Traces) -> Array:
-    """[] of the finished canvas."""
-    render = make_renderer(config)
-    pens = (traces.brush.ink_width, traces.brush.ink_slope)
-    ink = jax.vmap(render, in_axes=(None, 0, 0, 0))(_UNMOVED, traces.points, *pens)
-    canvas = compositing.composite((ink * presence[:, None, None]).sum(0), traces.brush.canvas_slope)
-    error = jnp.abs(image - canvas)
-    return (error + _SQUARE_WEIGHT * error**2).sum()
+def point_rates(layout: Array) -> Array:
+    """[T, 1, 1] rates of control points: as far a way on the canvas in [T, 4] layouts of any scale."""
+    return _POINT_RATE / jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
 
 
 def within_range(config: ModelConfig, brush: BrushParams) -> BrushParams:
     """Pens within the ranges that the heads of a model give."""
-    ranges = (ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
-    return BrushParams(*(jnp.clip(pen, *limits) for pen, limits in zip(brush, ranges, strict=True)))
+    return BrushParams(
+        *(jnp.clip(pen, *limits) for pen, limits in zip(brush, pen_limits(config), strict=True))
+    )

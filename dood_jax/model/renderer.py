@@ -1,15 +1,20 @@
 """A stroke's latents and pen to ink on the canvas."""
 
 import functools
+from collections.abc import Callable
 from typing import Protocol
 
 import jax
 
 from dood_jax.geometry import affine, bezier
 from dood_jax.model.config import ModelConfig
+from dood_jax.model.networks import Networks
 from dood_jax.networks import heads
 from dood_jax.rendering import brushes, compositing, spatial_transformer
-from dood_jax.types import Array
+from dood_jax.types import Array, BrushParams
+
+Mark = Callable[[Array, Array, tuple[int, int]], Array]  # [P, 2] points, [] pen width, size -> [h, w] marks
+Finish = Callable[[Array, Array], Array]  # [H, W] marks, [] slope -> [H, W] ink
 
 
 class Renderer(Protocol):
@@ -19,12 +24,11 @@ class Renderer(Protocol):
         """[4] layout, [P, 2] control points, [] pen width, [] slope -> [H, W] ink."""
 
 
-def make_renderer(config: ModelConfig, image_size: int | None = None) -> Renderer:
+def make_renderer(nets: Networks, image_size: int | None = None) -> Renderer:
     """The renderer of a model, at its own or at another picture size."""
-    size = image_size or config.image_size
-    brush, finish = _BRUSHES[config.brush]
-    mark = functools.partial(_mark_curve, brush, config.curve_samples, (size, size))
-    return functools.partial(_PLACEMENTS[config.placement], mark, finish)
+    config, size = nets.config, image_size or nets.config.image_size
+    mark, finish = _DECODERS[config.decoder](nets)
+    return functools.partial(_PLACEMENTS[config.placement], mark, finish, (size, size))
 
 
 def ink_width_limits(config: ModelConfig) -> tuple[float, float]:
@@ -32,24 +36,45 @@ def ink_width_limits(config: ModelConfig) -> tuple[float, float]:
     return heads.INK_WIDTH_IN_WINDOW if config.placement == "glimpse" else heads.INK_WIDTH
 
 
-def _mark_curve(brush, num_samples, size, control_points, ink_width) -> Array:
-    """Draws the curve of control points with a brush (method.md 3.9)."""
-    return brush(bezier.curve(control_points, num_samples), ink_width, size)
+def pen_limits(config: ModelConfig) -> BrushParams:
+    """(low, high) of every part of a pen."""
+    return BrushParams(ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
+
+
+def _curve_decoder(nets: Networks) -> tuple[Mark, Finish]:
+    """Control points to marks along their curve, with the brush of the config (method.md 3.9)."""
+    brush, finish = _BRUSHES[nets.config.brush]
+
+    def mark(control_points, ink_width, size):
+        return brush(bezier.curve(control_points, nets.config.curve_samples), ink_width, size)
+
+    return mark, finish
+
+
+def _neural_decoder(nets: Networks) -> tuple[Mark, Finish]:
+    """Control points to marks by a network, always as large as the model's pictures (method.md 9.3)."""
+    own = (nets.config.image_size, nets.config.image_size)
+
+    def mark(control_points, ink_width, size):
+        del ink_width, size
+        return jax.nn.softplus(nets.stroke_decoder([control_points.reshape(-1)]) - 2).reshape(own)
+
+    return mark, _finish_splat
 
 
 @jax.named_scope("ink")
-def _place_points(mark, finish, layout, control_points, ink_width, ink_slope) -> Array:
+def _place_points(mark, finish, size, layout, control_points, ink_width, ink_slope) -> Array:
     """Control points moved by the layout, then drawn on the canvas (method.md 9.1)."""
     placed = affine.place_points(affine.layout_to_matrix(layout), control_points)
-    return finish(mark(placed, ink_width), ink_slope)
+    return finish(mark(placed, ink_width, size), ink_slope)
 
 
 @jax.named_scope("ink")
-def _place_picture(mark, finish, layout, control_points, ink_width, ink_slope) -> Array:
+def _place_picture(mark, finish, size, layout, control_points, ink_width, ink_slope) -> Array:
     """Control points drawn in the stroke's own frame, the picture moved by the layout (method.md 3.10)."""
-    marks = mark(control_points, ink_width)
+    marks = mark(control_points, ink_width, size)
     placing = affine.invert(affine.layout_to_matrix(layout))
-    return finish(spatial_transformer.warp(marks[None], placing, marks.shape)[0], ink_slope)
+    return finish(spatial_transformer.warp(marks[None], placing, size)[0], ink_slope)
 
 
 def _finish_splat(marks: Array, ink_slope: Array) -> Array:
@@ -61,4 +86,5 @@ _BRUSHES = {
     "soft_distance": (brushes.soft_distance, compositing.squash_to_one),
     "distance": (brushes.distance, compositing.squash_to_one),
 }
+_DECODERS = {"curve": _curve_decoder, "neural": _neural_decoder}
 _PLACEMENTS = {"points": _place_points, "glimpse": _place_picture}

@@ -109,9 +109,9 @@ def canvas_slope(raw: Array) -> Array:
     return bounded(raw, *CANVAS_SLOPE)
 
 
-def make_heads(features: int, num_points: int, components: int) -> dict[str, nn.Module]:
-    """The heads of posterior, pen and prior by name; sizes do not follow the features."""
-    del features
+def make_heads(features: int, num_points: int, components: int, start: str) -> dict[str, nn.Module]:
+    """The heads of posterior, pen and prior by name; sizes do not follow the features, nor values a set."""
+    del features, start
     stroke_bias = (0,) * 2 * num_points + (-2,) * 2 * num_points
     return {
         "posterior_presence": Head(128, 1, output_scale=0, output_bias=(2,)),

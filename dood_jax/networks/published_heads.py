@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -112,15 +113,31 @@ def _leading(count: int, leaders: int) -> Array:
     return jnp.where(jnp.arange(count) < leaders, _LEADING, _OTHERS)
 
 
-def make_heads(features: int, num_points: int, components: int) -> dict[str, nn.Module]:
-    """The heads of posterior, pen and prior by name, with their initial values (method.md 14.1)."""
+class Start(NamedTuple):
+    """Raw biases with which a run starts."""
+
+    presence: float
+    canvas_slope: float
+    brush: tuple[float, float]  # ink width and slope
+
+
+STARTS = {  # by the set of the published runs
+    "mnist": Start(2, -1, (-2, 2)),
+    "synthetic": Start(10, -1, (-2, 2)),
+    "omniglot": Start(10, 4, (-4, 4)),
+}
+
+
+def make_heads(features: int, num_points: int, components: int, start: str) -> dict[str, nn.Module]:
+    """The heads of posterior, pen and prior by name, with the initial values of a set (method.md 14.1)."""
+    raw = STARTS[start]
     stack = functools.partial(DenseStack, (features, features))
     return {
-        "posterior_presence": stack(1, constant((2,))),
+        "posterior_presence": stack(1, constant((raw.presence,))),
         "posterior_layout": stack(9, constant((0, 0, 6, 0, -4, -4, -4, -4, 0))),
         "posterior_stroke": stack(5 * num_points),
-        "canvas_slope": stack(1, constant((-1,))),
-        "brush": stack(2, constant((-2, 2))),
+        "canvas_slope": stack(1, constant((raw.canvas_slope,))),
+        "brush": stack(2, constant(raw.brush)),
         "prior_presence": stack(1, constant((1,))),
         "prior_layout": stack(10 * components, initial_layout_prior(components)),
         "prior_stroke": stack(6 * components * num_points, initial_stroke_prior(num_points, components)),

@@ -101,9 +101,8 @@ def terms(
     bits = drawing.strokes.presence
     canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
     likelihood = log_likelihood(config, params, image, canvas)
-    posterior, prior = (
-        stroke_log_probs(side, bits, presence_weight) for side in (drawing.posterior, drawing.prior)
-    )
+    posterior = stroke_log_probs(drawing.posterior, bits, presence_weight)
+    prior = stroke_log_probs(drawing.prior, bits, presence_weight, drawing.final_stop)
     log_q = presence.log_prob(drawing.posterior.on, drawing.posterior.off, bits)
     value, mask = baseline_values(config, params, drawing), presence.mask_of(bits)
     return assemble(likelihood, posterior - prior, log_q, value, mask, beta)

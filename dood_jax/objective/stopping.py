@@ -40,7 +40,7 @@ def prefix_terms(config: ModelConfig, params: Params, image: Array, drawing: Dra
         log_likelihood=jnp.append(blank, log_likelihood(config, params, image, canvases)),
         kl=jnp.concatenate([jnp.zeros_like(kl[:1]), jnp.cumsum(kl)]),
         log_q=stopping_log_probs(posterior.on, posterior.off),
-        log_p=stopping_log_probs(prior.on, prior.off),
+        log_p=stopping_log_probs(prior.on, prior.off, drawing.final_stop),
     )
 
 

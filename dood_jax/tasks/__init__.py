@@ -62,7 +62,6 @@ def evaluate(
     models = [_load(one, settings["evaluation"]["member"]) for one in checkpoints.split(",")]
     config, *_ = [_with_model_of(model, settings, overrides) for model in models]
     _require_alike(models)
-    _require_refinable(models, config, chosen)
     show_log()
     for name in chosen:
         task = TASKS[name]
@@ -78,16 +77,6 @@ def _load(name: str, member: int) -> Model:
     if folder and number.isdecimal():
         return dataclasses.replace(api.load(folder, int(number)), name=name)
     return api.load(name, member)
-
-
-def _require_refinable(models: Sequence[Model], config: Config, tasks: Sequence[str]) -> None:
-    """Drawings whose pictures are placed are not refined; better to say so before hours of work."""
-    placed = [model.name for model in models if model.config.placement != "points"]
-    if config.evaluation.refine_steps and placed and {"reconstruction", "transfer"} & set(tasks):
-        raise BadInput(
-            f"evaluation.refine_steps={config.evaluation.refine_steps} needs model.placement='points', which"
-            f" {placed[0]} has not; give 0, or --task=likelihood alone"
-        )
 
 
 def _require_alike(models: Sequence[Model]) -> None:

@@ -90,6 +90,7 @@ class ObjectiveConfig:
     beta: float = 4.0  # (method.md 7)
     beta_weighs: str = "likelihood"  # divides it in the decision to stop; presence: multiplies the bits' KL
     num_particles: int = 1  # drawings of a picture, for nvil
+    look_every: int = 4  # one picture of so many is looked at again, by a model that does
     floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
     floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
 
@@ -98,7 +99,8 @@ class ObjectiveConfig:
         require_choice("objective.stopping", self.stopping, ("exact", "nvil"))
         require_choice("objective.beta_weighs", self.beta_weighs, ("likelihood", "presence"))
         require_at_least("objective.beta", self.beta, 1e-6)
-        require_at_least("objective.num_particles", self.num_particles, 1)
+        for key in ("num_particles", "look_every"):
+            require_at_least(f"objective.{key}", getattr(self, key), 1)
         if self.num_particles > 1 and self.stopping != "nvil":
             raise BadInput(
                 f"objective.num_particles={self.num_particles} needs objective.stopping='nvil'; give 1"
@@ -152,6 +154,7 @@ class TrainingConfig:
 
     steps: int = 12000
     batch_size: int = 64  # over all devices
+    init_from: str = ""  # a folder or released name, whose parameters a run without checkpoints begins with
     seed: int = 0
     num_models: int = 1  # models of each set, with seeds from `seed` on, side by side in one program
     steps_per_call: int = 1  # steps per compiled call; more than 1 pays on accelerators
@@ -223,6 +226,11 @@ class Config:
     training: TrainingConfig
     evaluation: EvaluationConfig
 
+    def __post_init__(self) -> None:
+        """Checks what groups say of each other."""
+        if self.model.looks and self.objective.stopping != "exact":
+            raise BadInput(f"model.looks={self.model.looks} needs objective.stopping='exact'; give 0")
+
     @property
     def members(self) -> list[Member]:
         """The models of the run: every set with every seed."""
@@ -273,8 +281,19 @@ def resolve(config: ConfigDict | dict) -> Config:
         given = {key: value for key, value in (plain.get(name) or {}).items() if value is not None}
         _no_unknown(name + ".", given, {field.name for field in dataclasses.fields(group)})
         groups[name] = {**PRESETS[preset].get(name, {}), **given}
+    if preset == "published":
+        groups["model"].setdefault("start", _published_start(groups["model"], groups["data"]))
     groups["model"]["image_size"] = groups["data"].get("image_size", DataConfig.image_size)
     return Config(**{name: group(**groups[name]) for name, group in _GROUPS.items()})
+
+
+def _published_start(model: dict, data: dict) -> str:
+    """Whose initial values a published run on one set began with (method.md 14.1)."""
+    name = "mnist" if data.get("names") else data.get("name", DataConfig.name)
+    if model["latents"] != "correlated" or name not in ("synthetic", "omniglot"):
+        return "mnist"
+    has_common_pens = model["placement"] == "points"
+    return "synthetic" if has_common_pens else name
 
 
 def _no_unknown(prefix: str, given: dict, known: Any) -> None:

@@ -173,7 +173,9 @@ def infer(
     return in_batches(best, params, images, keys, batch_size, len(devices))
 
 
-def refine(model: ModelConfig, images: np.ndarray, sketch: Sketch, num_steps: int, batch_size: int) -> Sketch:
+def refine(
+    model: ModelConfig, params: Params, images: np.ndarray, sketch: Sketch, num_steps: int, batch_size: int
+) -> Sketch:
     """Drawings of [N, H, W] pictures, corrected by gradient steps on each (`model.refinement`).
 
     Pictures with as many strokes go together, so that strokes that are not drawn cost nothing.
@@ -188,7 +190,7 @@ def refine(model: ModelConfig, images: np.ndarray, sketch: Sketch, num_steps: in
             *(value[rows, :count] for value in sketch.brush[:2]), sketch.brush.canvas_slope[rows]
         )
         correct = _compiled_refine(model, num_steps, devices)
-        found = in_batches(correct, {}, images[rows], (strokes, pens), batch_size, len(devices))
+        found = in_batches(correct, params, images[rows], (strokes, pens), batch_size, len(devices))
         better.strokes.control_points[rows, :count] = found.strokes.control_points
         better.brush.ink_width[rows, :count] = found.brush.ink_width
         better.brush.ink_slope[rows, :count] = found.brush.ink_slope
@@ -263,7 +265,9 @@ def _compiled_infer(
     def one(params, image, key):
         weigh = functools.partial(importance.weigh, model, params, image, num_strokes=num_strokes or None)
         drawing = _best_particle(weigh, jax.random.split(key, num_particles)).drawing
-        return Sketch(drawing.strokes, drawing.brush, dood.render(model, drawing.strokes, drawing.brush))
+        return Sketch(
+            drawing.strokes, drawing.brush, dood.render(model, params, drawing.strokes, drawing.brush)
+        )
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
 
@@ -272,11 +276,11 @@ def _compiled_infer(
 def _compiled_refine(
     model: ModelConfig, num_steps: int, devices: tuple[jax.Device, ...]
 ) -> Callable[[Params, Array, Any], Sketch]:
-    def one(image, drawn):
-        strokes, brush = refinement.refine(model, image, *drawn, num_steps)
-        return Sketch(strokes, brush, dood.render(model, strokes, brush))
+    def one(params, image, drawn):
+        strokes, brush = refinement.refine(model, params, image, *drawn, num_steps)
+        return Sketch(strokes, brush, dood.render(model, params, strokes, brush))
 
-    return parallel.map_examples(lambda _, images, drawn: jax.vmap(one)(images, drawn), devices)
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
 
 
 def _best_particle(weigh: Callable[[Array], importance.Particle], keys: Array) -> importance.Particle:

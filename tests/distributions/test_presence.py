@@ -70,6 +70,19 @@ def test_stop_factor_counts_once_and_is_absent_when_all_strokes_are_drawn():
     np.testing.assert_array_equal(log_prob(on, off, jnp.ones(4)), on)
 
 
+@pytest.mark.parametrize("num_strokes", [1, 3])
+def test_final_stop_is_the_coin_after_the_last_stroke(num_strokes):
+    """Drawings of at most T strokes among all outcomes of T + 1 coins."""
+    outcomes = drawings(PROBABILITIES[: num_strokes + 1])
+    on, off = log_on_off(PROBABILITIES[: num_strokes + 1])
+    by_count = presence.stopping_log_probs(on[:-1], off[:-1], off[-1])
+    for bits, chance in outcomes.items():
+        if not bits[-1]:
+            log_probs = log_prob(on[:-1], off[:-1], jnp.array(bits[:-1], jnp.float32), off[-1])
+            np.testing.assert_allclose(log_probs.sum(), math.log(chance), rtol=1e-5)
+            np.testing.assert_allclose(by_count[sum(bits)], math.log(chance), rtol=1e-5)
+
+
 def test_steps_after_the_stop_have_no_gradient():
     def total(logits):
         return log_prob(*presence.log_probs(logits), jnp.array([1.0, 0, 0, 0])).sum()

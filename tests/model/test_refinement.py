@@ -1,5 +1,7 @@
 """Refinement moves strokes towards a picture whose strokes are known, and nothing else."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -27,8 +29,8 @@ def true_sketch(tiny) -> Sketch:
     return with_canvases(tiny, drawn, BrushParams(*pens, np.full(number, 0.9, np.float32)))
 
 
-def with_canvases(model, strokes, brush) -> Sketch:
-    draw = jax.jit(jax.vmap(lambda strokes, brush: dood.render(model, strokes, brush)))
+def with_canvases(model, strokes, brush, params=None) -> Sketch:
+    draw = jax.jit(jax.vmap(lambda strokes, brush: dood.render(model, params or {}, strokes, brush)))
     return Sketch(strokes, brush, np.asarray(draw(strokes, brush)))
 
 
@@ -48,7 +50,7 @@ def images(true_sketch):
 
 @pytest.fixture(scope="module")
 def refined(tiny, images, shaken) -> Sketch:
-    return evaluation.refine(tiny, images, shaken, 100, 4)
+    return evaluation.refine(tiny, {}, images, shaken, 100, 4)
 
 
 def errors(images, sketch) -> np.ndarray:
@@ -61,6 +63,20 @@ def test_shaken_strokes_find_their_way_back(images, shaken, refined):
     assert (before[drawn] > 5).all()
     assert (after[drawn] < 0.35 * before[drawn]).all()
     assert after[~drawn] == before[~drawn] == 0
+
+
+@pytest.mark.parametrize("decoder", ["curve", pytest.param("neural", marks=pytest.mark.slow)])
+def test_strokes_whose_pictures_are_placed_find_their_way_back_in_their_own_frames(
+    tiny, keys, true_sketch, shaken, decoder
+):
+    placing = dataclasses.replace(tiny, placement="glimpse", brush="splat", decoder=decoder)
+    params = dood.init(placing, keys[0]) if decoder == "neural" else {}
+    true, off = (with_canvases(placing, *sketch[:2], params) for sketch in (true_sketch, shaken))
+    images = true.canvases[:, -1]
+    refined = evaluation.refine(placing, params, images, off, 100, 4)
+    before, after = errors(images, off), errors(images, refined)
+    assert (after[COUNTS > 0] < 0.5 * before[COUNTS > 0]).all()
+    np.testing.assert_array_equal(refined.strokes.layout, off.strokes.layout)
 
 
 def test_canvases_are_those_of_the_strokes(tiny, refined):
@@ -79,7 +95,7 @@ def test_layouts_presence_and_absent_strokes_stay(shaken, refined):
 
 def test_a_drawing_is_refined_by_itself(tiny, images, shaken, refined):
     one = jax.tree_util.tree_map(lambda leaf: leaf[3:4], shaken)
-    alone = evaluation.refine(tiny, images[3:4], one, 100, 4)
+    alone = evaluation.refine(tiny, {}, images[3:4], one, 100, 4)
     np.testing.assert_allclose(alone.canvases[0], refined.canvases[3], atol=2e-3)
 
 
@@ -90,10 +106,10 @@ def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny
 
     @jax.jit
     def loss(strokes, brush):
-        error = jnp.abs(images[1] - dood.render(tiny, strokes, brush)[-1])
+        error = jnp.abs(images[1] - dood.render(tiny, {}, strokes, brush)[-1])
         return (error + 2 * error**2).sum()
 
-    moved, pens = refinement.refine(tiny, images[1], identity, brush, 1)
+    moved, pens = refinement.refine(tiny, {}, images[1], identity, brush, 1)
     for index in ((0, 0, 0), (1, 2, 1), (2, 4, 0)):
         step = np.zeros_like(identity.control_points)
         step[index] = 1e-3
@@ -110,5 +126,5 @@ def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny
 def test_pens_stay_within_what_the_heads_can_give(tiny, images, shaken):
     extreme = BrushParams(*(jnp.full_like(value, 10) for value in shaken.brush))
     one = jax.tree_util.tree_map(lambda leaf: leaf[1], (images, shaken.strokes, extreme))
-    _, pens = refinement.refine(tiny, *one, 2)
+    _, pens = refinement.refine(tiny, {}, *one, 2)
     assert (pens.ink_width <= 0.04).all() and (pens.ink_slope <= 0.9).all() and pens.canvas_slope <= 1.5

@@ -1,18 +1,21 @@
 """The renderer put together from its parts."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from dood_jax.model.config import ModelConfig
+from dood_jax.model.networks import Networks, bind
 from dood_jax.model.renderer import make_renderer
+from dood_jax.networks.published_heads import DenseStack
 
 POINTS = np.float32([(0.1, 0.5), (0.3, 0.2), (0.5, 0.8), (0.7, 0.3), (0.9, 0.6)])
 LAYOUT = np.float32([0.2, -0.3, 0.5, 0.4])
 
 
 def test_splat_and_points_placement_reproduce_the_published_stroke():
-    render = make_renderer(ModelConfig(brush="splat", curve_samples=100))
+    render = make_renderer(Networks(ModelConfig(brush="splat", curve_samples=100)))
     ink = render(LAYOUT, POINTS, jnp.float32(0.02), jnp.float32(0.5))
     assert float(ink.sum()) == pytest.approx(69.3188, abs=2e-4)
     assert float(ink[17, 30]) == pytest.approx(0.958631, abs=1e-5)
@@ -21,7 +24,7 @@ def test_splat_and_points_placement_reproduce_the_published_stroke():
 @pytest.mark.parametrize("distance", ["soft_distance", "distance"])
 def test_a_distance_brush_marks_the_same_place_with_ink_one_at_its_centre(distance):
     splat, even = (
-        make_renderer(ModelConfig(brush=brush))(LAYOUT, POINTS, jnp.float32(0.02), jnp.float32(0.2))
+        make_renderer(Networks(ModelConfig(brush=brush)))(LAYOUT, POINTS, jnp.float32(0.02), jnp.float32(0.2))
         for brush in ("splat", distance)
     )
     together = (splat * even).sum() / jnp.sqrt((splat**2).sum() * (even**2).sum())
@@ -29,7 +32,26 @@ def test_a_distance_brush_marks_the_same_place_with_ink_one_at_its_centre(distan
     assert float(even.max()) == pytest.approx(1, abs=0.02)
 
 
+def test_a_network_draws_in_the_window_whatever_the_pen_and_in_any_size():
+    """Its picture of 50 x 50 fills the canvas through the unmoved layout (method.md 9.3)."""
+    config = ModelConfig(brush="splat", placement="glimpse", decoder="neural", features=8)
+    decoder = DenseStack((8, 8), 2500).init(jax.random.key(0), [POINTS.reshape(-1)])["params"]
+    unmoved, slope = np.float32([0, 0, 1, 0]), jnp.float32(0.5)
+    nets = bind(config, {"stroke_decoder": decoder})
+    thin, thick = (make_renderer(nets)(unmoved, POINTS, jnp.float32(width), slope) for width in (0.01, 0.04))
+    np.testing.assert_array_equal(thin, thick)
+    units = POINTS.reshape(-1)
+    for layer in ("dense0", "dense1", "out"):
+        weights = decoder[layer]
+        units = units @ weights["kernel"] + weights["bias"]
+        units = units if layer == "out" else np.tanh(units)
+    marks = np.log1p(np.exp(units - 2)).reshape(50, 50)
+    np.testing.assert_allclose(thin, np.tanh(marks / marks.max() / 0.5), atol=2e-5)
+    large = make_renderer(nets, 99)(unmoved, POINTS, jnp.float32(0.01), slope)
+    np.testing.assert_allclose(large[::2, ::2], thin, atol=2e-5)
+
+
 def test_a_renderer_of_another_size_reads_the_same_curve():
-    small = make_renderer(ModelConfig())(LAYOUT, POINTS, jnp.float32(0.03), jnp.float32(0.5))
-    large = make_renderer(ModelConfig(), 150)(LAYOUT, POINTS, jnp.float32(0.03), jnp.float32(0.5))
+    small = make_renderer(Networks(ModelConfig()))(LAYOUT, POINTS, jnp.float32(0.03), jnp.float32(0.5))
+    large = make_renderer(Networks(ModelConfig()), 150)(LAYOUT, POINTS, jnp.float32(0.03), jnp.float32(0.5))
     np.testing.assert_allclose(large[::3, ::3], small, atol=1e-5)

@@ -23,7 +23,7 @@ START = {  # what each head says before training: MODEL.md's values at the start
 @pytest.fixture(scope="module")
 def outputs() -> dict[str, np.ndarray]:
     """Raw outputs of the fresh heads for a random input."""
-    modules = published_heads.make_heads(16, POINTS, COMPONENTS)
+    modules = published_heads.make_heads(16, POINTS, COMPONENTS, "mnist")
     inputs = [jax.random.normal(jax.random.key(9), (7,))]
     return {name: module.init_with_output(jax.random.key(0), inputs)[0] for name, module in modules.items()}
 
@@ -63,6 +63,23 @@ def test_probabilities_and_slope_start_as_published(outputs, name):
 def test_pens_start_as_published(outputs, limits, width):
     np.testing.assert_allclose(heads.ink_width(outputs["brush"][0], limits), width, atol=1e-5)
     np.testing.assert_allclose(heads.ink_slope(outputs["brush"][1]), 0.8046, atol=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("start", "slope", "width", "ink_slope"),
+    [("synthetic", 0.4765, 0.01358, 0.8046), ("omniglot", 1.475, 0.01054, 0.8856)],
+)
+def test_other_sets_start_as_published(start, slope, width, ink_slope):
+    modules = published_heads.make_heads(16, POINTS, COMPONENTS, start)
+    presence, canvas_slope, brush = (
+        modules[name].init_with_output(jax.random.key(0), [jnp.ones(3)])[0]
+        for name in ("posterior_presence", "canvas_slope", "brush")
+    )
+    on, _ = published_heads.presence_log_probs(presence[0])
+    np.testing.assert_allclose(jnp.exp(on), 0.99995, atol=1e-5)
+    np.testing.assert_allclose(heads.canvas_slope(canvas_slope[0]), slope, atol=5e-4)
+    np.testing.assert_allclose(heads.ink_width(brush[0], heads.INK_WIDTH_IN_WINDOW), width, atol=1e-5)
+    np.testing.assert_allclose(heads.ink_slope(brush[1]), ink_slope, atol=5e-5)
 
 
 def test_layouts_start_as_published(outputs):

@@ -1,10 +1,16 @@
 """The sampled bound of one drawing against a loop over its strokes (method.md 6, 7)."""
 
+import dataclasses
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dood_jax.model import dood
+from dood_jax.model.posterior import stroke_noise
 from dood_jax.objective.elbo import elbo, log_likelihood, masked_log_prob
+from dood_jax.objective.stopping import prefix_terms
 from dood_jax.types import Drawing, StrokeLatents, StrokeLogProbs
 
 T = 4
@@ -56,6 +62,32 @@ def test_strokes_after_the_stop_enter_no_term():
     wild = wild._replace(layout=log_probs.layout.at[1:].set(jnp.nan))
     bits = jnp.asarray(bits_of(1))
     assert masked_log_prob(wild, bits) == masked_log_prob(log_probs, bits)
+
+
+@pytest.mark.parametrize(
+    "stopping", ["sampled", *(pytest.param(name, marks=pytest.mark.slow) for name in ("exact", "retraced"))]
+)
+def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, lively, pictures, stopping):
+    """A drawing of T strokes, which a model of T + 1 strokes ends by itself."""
+    noise = jax.vmap(lambda key: stroke_noise(key, tiny.num_points))(jax.random.split(jax.random.key(3), 3))
+    longer = noise._replace(presence=jnp.array([-1.0, -1.0, 2.0]))
+    shorter = jax.tree_util.tree_map(lambda leaf: leaf[:2], longer)
+    ending = dataclasses.replace(tiny, final_stop=True)
+
+    def log_prior(config, noise):
+        hold = stopping == "exact"
+        drawing = dood.draw_from_noise(config, lively, pictures[0], noise, hold_presence=hold)
+        if stopping == "exact":
+            return prefix_terms(config, lively, pictures[0], drawing).log_p[2]
+        if stopping == "sampled":
+            return elbo(drawing, 0.0) + masked_log_prob(drawing.posterior, drawing.strokes.presence)
+        retraced = dood.retrace(config, lively, drawing.strokes, drawing.brush)
+        prior = dood.weigh_under_prior(config, lively, retraced.situations, drawing.strokes)
+        return masked_log_prob(prior, drawing.strokes.presence, retraced.final_stop)
+
+    run = jax.jit(log_prior, static_argnums=0)
+    np.testing.assert_allclose(run(ending, shorter), run(tiny, longer), rtol=1e-5)
+    assert abs(run(tiny, shorter) - run(tiny, longer)) > 1e-2
 
 
 @pytest.mark.parametrize("count", range(T + 1))

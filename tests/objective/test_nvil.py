@@ -1,5 +1,6 @@
 """NVIL: golden objectives, and its gradient against the sum over all sequences of bits."""
 
+import dataclasses
 import functools
 
 import jax
@@ -61,12 +62,15 @@ def with_presence(params: dict, network: dict) -> dict:
     return {**params, "posterior_presence": network}
 
 
-@pytest.mark.parametrize(("beta", "presence_weight"), [(BETA, 1.0), (1.0, BETA)])
+@pytest.mark.parametrize(
+    ("beta", "presence_weight", "final_stop"),
+    [(BETA, 1.0, False), (1.0, BETA, False), pytest.param(BETA, 1.0, True, marks=pytest.mark.slow)],
+)
 def test_gradient_is_that_of_the_expected_cost_over_all_sequences_of_bits(
-    small, pictures, beta, presence_weight
+    small, pictures, beta, presence_weight, final_stop
 ):
     """E_q[Σ d - log p / β], whose probabilities and costs are written out for every stopping time."""
-    config, params = small
+    config, params = dataclasses.replace(small[0], final_stop=final_stop), small[1]
     keys = jax.random.split(jax.random.key(5), config.num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
     image, count = pictures[0], config.num_strokes

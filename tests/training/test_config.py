@@ -115,6 +115,7 @@ def test_unknown_keys_are_refused_by_name(settings, key):
         ("model.encoder", "vit"),
         ("objective.stopping", "never"),
         ("model.latents", "spherical"),
+        ("model.start", "cifar"),
         ("objective.beta_weighs", "everything"),
         ("optimizer.schedule", "steep"),
         ("training.parallel", "mpi"),
@@ -214,9 +215,33 @@ def test_a_key_given_beside_the_published_preset_wins():
 
 
 @pytest.mark.parametrize(
+    ("data", "model", "start"),
+    [
+        ({"name": "kmnist"}, {}, "mnist"),
+        ({"name": "synthetic"}, {}, "synthetic"),
+        ({"name": "omniglot"}, {}, "omniglot"),
+        ({"name": "omniglot"}, {"placement": "points"}, "synthetic"),
+        ({"names": "mnist,omniglot"}, {}, "mnist"),
+        ({"name": "omniglot"}, {"start": "mnist"}, "mnist"),
+        ({"name": "omniglot"}, {"preset": "fast"}, "mnist"),
+    ],
+)
+def test_published_runs_begin_with_the_initial_values_of_their_set(data, model, start):
+    settings = default_config()
+    settings.data.update(data)
+    settings.model.update({"preset": "published", **model})
+    assert resolve(settings).model.start == start
+
+
+@pytest.mark.parametrize(
     ("keys", "message"),
     [
         ({"glimpse_size": 25}, r"model\.glimpse_size=25 does not fit model\.encoder='conv'.*; give 0"),
+        ({"latents": "diagonal", "start": "omniglot"}, r"model\.start='omniglot' needs .*; give 'mnist'"),
+        (
+            {"decoder": "neural", "placement": "points"},
+            r"model\.decoder='neural' needs model\.placement='glimpse', not 'points'",
+        ),
         ({"dropout": 1.0}, r"model\.dropout=1\.0 is no share; give 0 or more"),
         ({"encoder": "patch"}, r"model\.dropout=0\.5 needs model\.encoder='conv'; give 0"),
         (
