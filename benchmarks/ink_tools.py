@@ -110,7 +110,7 @@ def outlines(known: Known) -> Found:
 def potrace_outlines(known: Known) -> Found:
     """A threshold and potrace's outlines (`potracer`, which is potrace in Python: its time says little)."""
     started = time.perf_counter()
-    paths = potrace.Bitmap(_mask(known)).trace()
+    paths = potrace.Bitmap(~_mask(known)).trace()  # it follows what is false
     seconds = time.perf_counter() - started
     lines, commands = [], []
     for path in paths:
