@@ -4,7 +4,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from dood_jax.ink import curves, scale
+from dood_jax.ink import curves
 from dood_jax.ink.refining import Line
 
 _EDGE = 0.5  # pixels beside a stroke that are still its ink
@@ -12,8 +12,8 @@ _WIDEST = 0.8  # of the pen, that what is left must reach somewhere; its area mu
 _STEP = 0.5  # pixels between the points that stand for a stroke
 
 
-def left(ink: np.ndarray, lines: list[Line], pen_width: float, factor: float) -> scale.Marks | None:
-    """The marks in [H, W] ink that no line runs through, at a scale; None if there are none."""
+def left(ink: np.ndarray, lines: list[Line], pen_width: float) -> np.ndarray | None:
+    """[H, W] ink -> that of its marks which no line runs through, elsewhere 0; None if there are none."""
     rows, columns = np.nonzero(ink > 0.5)
     runs = [curves.sample(line.control_points, 8) for line in lines]
     dense = [curves.evenly(run, int(curves.length(run) / _STEP) + 1) for run in runs]
@@ -24,18 +24,18 @@ def left(ink: np.ndarray, lines: list[Line], pen_width: float, factor: float) ->
     rest = np.zeros(ink.shape, bool)
     rest[rows[outside], columns[outside]] = True
     rest = _large(rest, pen_width)
-    mask = scale.resample(rest.astype(np.float32), factor) > 0.5
-    return scale.marks_of(mask, factor) if mask.any() else None
+    return np.where(ndimage.binary_dilation(rest), ink, 0) if rest.any() else None
 
 
 def _large(mask: np.ndarray, pen_width: float) -> np.ndarray:
     """The marks that hold most of the pen's disc and are no smaller than it."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
-    if not count:
-        return mask
-    areas = np.bincount(labels.ravel())
-    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
-    widest = 2 * ndimage.maximum(depth, labels, np.arange(count + 1))
-    keep = (areas >= np.pi / 4 * pen_width**2) & (widest >= _WIDEST * pen_width)
-    keep[0] = False
-    return keep[labels]
+    large = np.zeros_like(mask)
+    for index, window in enumerate(ndimage.find_objects(labels, count), start=1):
+        mark = labels[window] == index
+        if mark.sum() < np.pi / 4 * pen_width**2:
+            continue
+        widest = 2 * ndimage.distance_transform_edt(np.pad(mark, 1)).max()
+        if widest >= _WIDEST * pen_width:
+            large[window] |= mark
+    return large

@@ -39,15 +39,20 @@ def strokes_of(
     """
     marks = scale.find_marks(page.ink, page.noise)
     drawn = recognition.draw(page.ink, marks.pen_width, recognise, size) if recognise else None
-    refined = refining.refine(page.ink, _lines(marks, drawn))
+    lines, l1 = refining.refine(page.ink, _lines(marks, drawn))
     for _ in range(_ROUNDS):
-        rest = residue.left(page.ink, refined.lines, marks.pen_width, marks.factor)
+        rest = residue.left(page.ink, lines, marks.pen_width)
         if rest is None:
             break
-        refined = refining.refine(page.ink, [*refined.lines, *_lines(rest, None)])
-    strokes = [_stroke(line) for line in refined.lines]
+        mask = scale.resample(rest, marks.factor) > 0.5
+        found = _lines(scale.marks_of(mask, marks.factor), None)
+        if not found:
+            break
+        more, error = refining.refine(rest, found)
+        lines, l1 = lines + more, l1 - float(rest.sum()) + error
+    strokes = [_stroke(line) for line in lines]
     order = ordering.in_order([stroke.points() for stroke in strokes])
-    return [strokes[index] for index in order], refined.l1
+    return [strokes[index] for index in order], l1
 
 
 def _lines(marks: scale.Marks, drawn: recognition.Curves | None) -> list[refining.Line]:
