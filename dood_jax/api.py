@@ -20,8 +20,6 @@ from dood_jax.training import checkpoint, evaluation
 from dood_jax.training.config import EvaluationConfig
 from dood_jax.types import Array, BrushParams, Sketch
 
-_PACKAGE = Path(__file__).parent
-RELEASED = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")  # installed, and in a checkout
 _BATCH_SIZE = 64
 _FEW = 4  # windows that are drawn in a small batch
 
@@ -129,7 +127,7 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
     Of several models that were trained together, `member` picks one. Raises BadInput if there is none, or if
     the checkpoint is damaged.
     """
-    path = checkpoint.find(str(name_or_dir), RELEASED)
+    path = checkpoint.find(str(name_or_dir))
     whole = checkpoint.read_meta(path)
     count = checkpoint.num_models(whole)
     if not 0 <= member < count:

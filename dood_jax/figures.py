@@ -65,6 +65,18 @@ def histograms(path: Path, shares: dict[str, list[float]], x_name: str, y_name: 
     _save(figure, path)
 
 
+def curves(path: Path, lines: dict[str, tuple[list[float], list[float]]], x_name: str, y_name: str) -> None:
+    """Writes a PNG: for every name a line through its x and y numbers."""
+    figure, axis = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
+    for which, (name, (x, y)) in enumerate(lines.items()):
+        axis.plot(x, y, marker=".", color=_PALETTE[which % len(_PALETTE)], label=name)
+    axis.set_xlabel(x_name)
+    axis.set_ylabel(y_name)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, fontsize=8)
+    _save(figure, path)
+
+
 def heat_map(
     path: Path,
     values: dict[str, dict[str, float]],

@@ -1,5 +1,6 @@
 """Trains or evaluates: `python -m dood_jax.main --config=configs/mnist.py [--mode=evaluate --task=…]`."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -11,7 +12,9 @@ from dood_jax.errors import BadInput
 from dood_jax.training.config import resolve
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Settings of the run, such as configs/mnist.py.")
-_WORKDIR = flags.DEFINE_string("workdir", None, "Where the run is kept; default runs/<config>.")
+_WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Where the run is kept; default runs/<config>, with what follows its colon."
+)
 _MODE = flags.DEFINE_enum("mode", "train", ["train", "evaluate"], "What to do.")
 _TASK = flags.DEFINE_string("task", "likelihood,reconstruction", "Evaluations, joined by commas.")
 _CHECKPOINT = flags.DEFINE_string(
@@ -37,8 +40,9 @@ def _run() -> int | None:
     if _CONFIG.value is None:
         raise BadInput("no --config given; try --config=configs/synthetic.py")
     config = resolve(_CONFIG.value)
-    config_file = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")[0]
-    workdir = command_line.writable(Path(_WORKDIR.value or f"runs/{Path(config_file).stem}"))
+    config_file, _, about = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
+    run = "-".join([Path(config_file).stem, *re.findall(r"\w+", about)])
+    workdir = command_line.writable(Path(_WORKDIR.value or f"runs/{run}"))
     from dood_jax.training import compilation, logging  # only now: jax takes a second to import
 
     logging.hold_log()

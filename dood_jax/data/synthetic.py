@@ -1,8 +1,9 @@
 """Endless pen drawings with their truth, rendered on the device by our own brush.
 
-Strokes wander like writing: each keeps a direction that turns smoothly, or hardly; some begin where the last
-one ended; one pen and one size a drawing. Half of the pictures pass through 28 x 28 pixels and back, as the
-pictures of most datasets have.
+Strokes wander like writing: each keeps a direction that turns smoothly, hardly or all the way round; some
+begin where the last one ended; one pen and one size a drawing. The pictures are then made as imperfect as
+real ones (`data.imperfection`): a model that could match them to the last pixel would learn to be sure of
+pixels that it cannot know.
 """
 
 from typing import NamedTuple
@@ -10,17 +11,18 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 
+from dood_jax.data import imperfection
 from dood_jax.geometry import bezier
 from dood_jax.rendering import brushes, compositing
 from dood_jax.types import Array
 
 MAX_STROKES = 6
 NUM_POINTS = 5
-_CURVE_SAMPLES = 48
-_COUNT_ODDS = np.array([0.16, 0.24, 0.22, 0.16, 0.12, 0.10], np.float32)  # of 1..6 strokes
-_NATIVE_SIZE = 28
+_CURVE_SAMPLES = 64  # of a stroke's picture
+_FRAMED_SAMPLES = 12  # of a stroke, to find how far a drawing reaches
+_COUNT_ODDS = np.array([0.12, 0.20, 0.22, 0.18, 0.15, 0.13], np.float32)  # of 1..6 strokes
+_KIND_ODDS = np.array([0.4, 0.4, 0.2], np.float32)  # of strokes that go straight on, curve, close
 
 
 class SyntheticDrawing(NamedTuple):
@@ -41,9 +43,10 @@ def random_drawing(key: Array, image_size: int) -> SyntheticDrawing:
     presence = (jnp.arange(MAX_STROKES) < count).astype(jnp.float32)
     points = _frame(_wander(key_strokes), presence, key_frame)
     key_width, key_slope = jax.random.split(key_pen)
-    ink_width = jax.random.uniform(key_width, minval=0.008, maxval=0.03)
-    ink_slope = jax.random.uniform(key_slope, minval=0.15, maxval=0.6)
-    image = _picture(points, presence, ink_width, ink_slope, image_size, key_picture)
+    ink_width = jax.random.uniform(key_width, minval=0.009, maxval=0.028)
+    ink_slope = jax.random.uniform(key_slope, minval=0.12, maxval=0.6)
+    drawn = ink_of(points, presence, ink_width, ink_slope, image_size)
+    image = imperfection.scan_of(drawn, key_picture)
     return SyntheticDrawing(image, presence, points, ink_width, ink_slope)
 
 
@@ -52,12 +55,13 @@ def _wander(key: Array) -> Array:
     keys = iter(jax.random.split(key, 9))
     shape = (MAX_STROKES, NUM_POINTS - 1)
     one_each = (MAX_STROKES, 1)
-    curvy = jax.random.bernoulli(next(keys), 0.5, one_each)
-    bend = jnp.where(curvy, 1.0, 0.15) * jax.random.normal(next(keys), one_each)
-    turns = bend + 0.25 * jax.random.normal(next(keys), shape)
+    kind = jax.random.choice(next(keys), len(_KIND_ODDS), one_each, p=_KIND_ODDS)
+    bend = jax.random.normal(next(keys), one_each)
+    bend = jnp.choose(kind, [0.15 * bend, bend, jnp.sign(bend) * (1.4 + 0.2 * jnp.abs(bend))], mode="clip")
+    turns = bend + jnp.where(kind == 2, 0.15, 0.25) * jax.random.normal(next(keys), shape)
     angle = jax.random.uniform(next(keys), one_each, maxval=2 * jnp.pi) + jnp.cumsum(turns, axis=1)
     size = jax.random.normal(next(keys), one_each)
-    length = jnp.exp(-1.9 + 0.6 * size + 0.2 * jax.random.normal(next(keys), shape))
+    length = jnp.exp(-1.4 + 0.6 * size + 0.2 * jax.random.normal(next(keys), shape))
     steps = length[..., None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)], axis=-1)
     start = jax.random.uniform(next(keys), (MAX_STROKES, 1, 2), minval=0.12, maxval=0.88)
     points = jnp.concatenate([start, start + jnp.cumsum(steps, axis=1)], axis=1)
@@ -70,42 +74,24 @@ def _wander(key: Array) -> Array:
 
 
 def _frame(points: Array, presence: Array, key: Array) -> Array:
-    """Scales a drawing to a random share of the picture, at most twofold, and puts it near the middle."""
+    """Scales a drawing to a random share of the picture, at most threefold, and puts it near the middle."""
     key_extent, key_place = jax.random.split(key)
     drawn = presence[:, None, None] > 0
-    low = jnp.where(drawn, points, jnp.inf).min((0, 1))
-    high = jnp.where(drawn, points, -jnp.inf).max((0, 1))
-    extent = jax.random.uniform(key_extent, minval=0.4, maxval=0.95)
-    scale = jnp.minimum(2, extent / (high - low).max())
+    curves = jax.vmap(lambda stroke: bezier.curve(stroke, _FRAMED_SAMPLES))(points)
+    low = jnp.where(drawn, curves, jnp.inf).min((0, 1))
+    high = jnp.where(drawn, curves, -jnp.inf).max((0, 1))
+    extent = jax.random.uniform(key_extent, minval=0.45, maxval=1.0)
+    scale = jnp.minimum(3, extent / (high - low).max())
     middle = 0.49 + 0.1 * jax.random.uniform(key_place, (2,), minval=-0.5, maxval=0.5)
     return (points - ((low + high) / 2)[None, None]) * scale + middle[None, None]
 
 
-def _picture(points, presence, ink_width, ink_slope, image_size, key) -> Array:
-    """[H, W] picture of a drawing."""
-    key_level, key_resample = jax.random.split(key)
+def ink_of(points: Array, presence: Array, ink_width: Array, ink_slope: Array, image_size: int) -> Array:
+    """[H, W] ink of the [T, P, 2] strokes that are there, each at most 1, added up."""
 
     def ink(stroke):
         curve = bezier.curve(stroke, _CURVE_SAMPLES)
         near = brushes.soft_distance(curve, ink_width, (image_size, image_size))
         return compositing.squash_to_one(near, ink_slope)
 
-    level = jax.random.uniform(key_level, minval=0.9, maxval=1.3)
-    sharp = jnp.clip(level * (jax.vmap(ink)(points) * presence[:, None, None]).sum(0), 0, 1)
-    soften = jnp.asarray(_through_native_size(image_size))
-    soft = jnp.einsum("ij,jk,lk->il", soften, sharp, soften, precision=lax.Precision.HIGHEST)
-    return jnp.where(jax.random.bernoulli(key_resample), jnp.clip(soft, 0, 1), sharp)
-
-
-def _through_native_size(size: int) -> np.ndarray:
-    """[size, size] map of a line of pixels to 28 and back, bilinear and antialiased."""
-    return (_bilinear(size, _NATIVE_SIZE) @ _bilinear(_NATIVE_SIZE, size)).astype(np.float32)
-
-
-def _bilinear(rows: int, columns: int) -> np.ndarray:
-    """[rows, columns] weights of an antialiased bilinear resize of a line of pixels."""
-    ratio = columns / rows
-    centres = (np.arange(rows) + 0.5) * ratio - 0.5
-    reach = max(ratio, 1.0)
-    weights = np.maximum(0, 1 - np.abs(np.arange(columns)[None] - centres[:, None]) / reach)
-    return weights / weights.sum(1, keepdims=True)
+    return (jax.vmap(ink)(points) * presence[:, None, None]).sum(0)

@@ -27,6 +27,12 @@ def clamped_log_probs(prob: Array) -> tuple[Array, Array]:
     return jnp.log(prob), jnp.log1p(-prob)
 
 
+def sample(on: Array, key: Array) -> Array:
+    """[T] bits, from [T] log-probabilities of "on" given that all before were; consumes the key."""
+    tossed = jnp.log(jax.random.uniform(key, on.shape)) < on
+    return jnp.cumprod(tossed.astype(on.dtype))
+
+
 def mask_of(presence: Array) -> Array:
     """[T] m_t = o_{t-1}, m_1 = 1: the steps whose bit was really decided (method.md 6)."""
     return jnp.concatenate([jnp.ones_like(presence[:1]), presence[:-1]])

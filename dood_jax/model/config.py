@@ -50,6 +50,7 @@ class ModelConfig:
     latents: str = "diagonal"  # Gaussians and their heads, or correlated ones with the published heads
     start: str = "mnist"  # the set whose published initial values the correlated heads begin with
     components: int = 10  # of the prior's mixtures
+    looks: int = 0  # at the whole drawing, each correcting all strokes, once it is drawn
     dropout: float = 0.0  # share of the conv encoders' units dropped in training
     unroll: int = 6  # strokes unrolled in the scan: 6 is fastest on CPU, 1 compiles fastest
     image_size: int = 50
@@ -67,6 +68,9 @@ class ModelConfig:
             raise BadInput(f"model.decoder='neural' needs model.placement='glimpse', not {self.placement!r}")
         if self.start != "mnist" and self.latents != "correlated":
             raise BadInput(f"model.start={self.start!r} needs model.latents='correlated'; give 'mnist'")
+        require_at_least("model.looks", self.looks, 0)
+        if self.looks and self.placement != "points":
+            raise BadInput(f"model.looks={self.looks} needs model.placement='points', not {self.placement!r}")
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_patches(self) -> None:

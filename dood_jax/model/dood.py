@@ -12,12 +12,13 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from dood_jax.model import second_look
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import CanvasView, Observation, Situation
 from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import Parts, parts_of
 from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step, stroke_noise
-from dood_jax.model.renderer import make_renderer
+from dood_jax.model.renderer import ink_of, make_renderer
 from dood_jax.model.state import StrokeState, advance_hidden, initial_state
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, Drawing, Seen, StrokeLatents, StrokeLogProbs
@@ -35,6 +36,10 @@ def init(config: ModelConfig, key: Array) -> Params:
         state = initial_state(config)
         _, (step, _, situation, _) = draw_stroke(parts, nets, target, state, jnp.ones((), bool), noise, True)
         weigh_stroke(parts, nets, situation, step.stroke)
+        if config.looks:
+            stroke, brush = jax.tree_util.tree_map(lambda leaf: leaf[None], (step.stroke, step.brush))
+            guess = second_look.first_guess(config, stroke, brush._replace(canvas_slope=jnp.ones(())))
+            second_look.look(parts, nets, blank, stroke, guess)
         nets.likelihood.from_map()
 
     return nn.init(call_every_network, Networks(config))(key_params)["params"]
@@ -58,15 +63,21 @@ def draw(
       image: [H, W] target, 0..1, ink = 1.
       key: consumed.
       num_strokes: most strokes, T; as trained if None.
-      hold_presence: keep every bit on, for objectives that sum over stopping times.
+      hold_presence: keep every bit on, for objectives that sum over stopping times; the drawing is that of
+        the first look then, also of a model that looks again.
       dropout_key: consumed; drops units as in training, where the model does that. None drops none.
 
     Returns:
       A drawing of T strokes; those after the stop have presence 0 and no ink.
     """
+    looks_again = config.looks and not hold_presence
+    key, key_again = jax.random.split(key) if looks_again else (key, None)
     keys = jax.random.split(key, num_strokes or config.num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
-    return draw_from_noise(config, params, image, noise, hold_presence=hold_presence, dropout_key=dropout_key)
+    drawing = draw_from_noise(
+        config, params, image, noise, hold_presence=hold_presence, dropout_key=dropout_key
+    )
+    return look_again(config, params, image, drawing, key_again) if looks_again else drawing
 
 
 def draw_from_noise(
@@ -78,7 +89,7 @@ def draw_from_noise(
     hold_presence: bool = False,
     dropout_key: Array | None = None,
 ) -> Drawing:
-    """`draw` with its randomness given, [T, ...] of each kind."""
+    """The first look of `draw` with its randomness given, [T, ...] of each kind."""
     parts = parts_of(config)
     num_strokes = len(noise.presence)
     target_key, step_keys, end_key = _dropout_keys(dropout_key, num_strokes)
@@ -96,6 +107,25 @@ def draw_from_noise(
     observe = lambda nets, canvas: parts.guidance.observe(nets, target, canvas).canvas
     final_stop = _final_stop(parts, bind(config, params, end_key), observe, final)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
+
+
+def look_again(config: ModelConfig, params: Params, image: Array, drawing: Drawing, key: Array) -> Drawing:
+    """Corrects the strokes of a drawing, all together (method.md 5.1); its bits stay.
+
+    Args:
+      config: the model.
+      params: its parameters.
+      image: [H, W] target.
+      drawing: of T strokes, as first drawn; it gets no gradient.
+      key: consumed.
+    """
+    bits = lax.stop_gradient(drawing.strokes.presence)
+    correction = second_look.correct(config, params, image, drawing.strokes, drawing.brush)
+    strokes, log_layout, log_points = second_look.sample(correction, bits, key)
+    ink, situations, final_stop = retrace(config, params, strokes, correction.brush)
+    prior = weigh_under_prior(config, params, situations, strokes)
+    posterior = lax.stop_gradient(drawing.posterior)._replace(layout=log_layout, control_points=log_points)
+    return Drawing(strokes, correction.brush, ink, posterior, prior, drawing.seen, final_stop)
 
 
 def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
@@ -271,24 +301,4 @@ def render(
 
     A `brush` of scalars is one pen for all strokes.
     """
-    return compositing.canvases(_ink(config, params, strokes, brush, image_size), brush.canvas_slope)
-
-
-def finished_canvas(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Array:
-    """[H, W] canvas after the last stroke of one drawing."""
-    return compositing.composite(_ink(config, params, strokes, brush).sum(0), brush.canvas_slope)
-
-
-def _ink(
-    config: ModelConfig,
-    params: Params,
-    strokes: StrokeLatents,
-    brush: BrushParams,
-    image_size: int | None = None,
-) -> Array:
-    """[T, H, W] of each stroke."""
-    ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
-    ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
-    renderer = make_renderer(bind(config, params), image_size)
-    ink = jax.vmap(renderer)(strokes.layout, strokes.control_points, ink_width, ink_slope)
-    return ink * strokes.presence[:, None, None]
+    return compositing.canvases(ink_of(bind(config, params), strokes, brush, image_size), brush.canvas_slope)

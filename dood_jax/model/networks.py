@@ -9,6 +9,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import ObservationScale
 from dood_jax.networks import heads, published_heads
 from dood_jax.networks.conv_encoder import ConvEncoder
+from dood_jax.networks.corrector import Corrector
 from dood_jax.networks.encoders import PatchEncoder
 from dood_jax.networks.published_heads import DenseStack
 from dood_jax.networks.recurrence import GRUCell, published_cell
@@ -23,7 +24,8 @@ class Networks(nn.Module):
     """The networks that a config asks for; parameters appear at their first call.
 
     Heads are `posterior_presence, posterior_layout, posterior_stroke, canvas_slope, brush, prior_presence,
-    prior_layout, prior_stroke`; features and recurrent states have F numbers.
+    prior_layout, prior_stroke`; features and recurrent states have F numbers. A model that looks again has a
+    `corrector`.
     """
 
     config: ModelConfig
@@ -37,6 +39,8 @@ class Networks(nn.Module):
         self._declare(heads_of(config.features, config.num_points, config.components, config.start))
         self.layout_rnn = cell(config.features)
         self.stroke_rnn = cell(config.features)
+        if config.looks:
+            self.corrector = Corrector(config.num_points)
         self.likelihood = ObservationScale(config.image_size, config.likelihood)
 
     def _declare(self, modules: Modules) -> None:

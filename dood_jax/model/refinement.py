@@ -10,11 +10,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.networks import Params
-from dood_jax.model.renderer import ink_width_limits
-from dood_jax.networks import heads
+from dood_jax.model.networks import Params, bind
+from dood_jax.model.renderer import finished_canvas, pen_limits
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _POINT_RATE = 4e-3  # of Adam on the canvas, at the first step
@@ -60,8 +58,7 @@ def refine(
 
     def error(marks):
         moved = strokes._replace(control_points=marks.control_points)
-        error = jnp.abs(image - dood.finished_canvas(config, params, moved, marks.brush))
-        return (error + _SQUARE_WEIGHT * error**2).sum()
+        return error_of(image, finished_canvas(bind(config, params), moved, marks.brush))
 
     def step(carry, _):
         marks, state = carry
@@ -80,7 +77,14 @@ def point_rates(layout: Array) -> Array:
     return _POINT_RATE / jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
 
 
+def error_of(image: Array, canvas: Array) -> Array:
+    """[] Σ |error| + 2 Σ error² of a canvas."""
+    error = jnp.abs(image - canvas)
+    return (error + _SQUARE_WEIGHT * error**2).sum()
+
+
 def within_range(config: ModelConfig, brush: BrushParams) -> BrushParams:
     """Pens within the ranges that the heads of a model give."""
-    ranges = (ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
-    return BrushParams(*(jnp.clip(pen, *limits) for pen, limits in zip(brush, ranges, strict=True)))
+    return BrushParams(
+        *(jnp.clip(pen, *limits) for pen, limits in zip(brush, pen_limits(config), strict=True))
+    )

@@ -28,6 +28,8 @@ from dood_jax.training.config import Config
 from dood_jax.training.parallel import device_name
 from dood_jax.training.state import TrainState
 
+_PACKAGE = Path(__file__).resolve().parents[1]
+RELEASED = (_PACKAGE / "checkpoints", _PACKAGE.parent / "checkpoints")  # installed, and in a checkout
 FORMAT = 1
 _KEPT = 3  # newest steps kept
 _NEEDED = ("brush", "commit", "config", "dtype", "sha256", "step")  # in every meta and card
@@ -270,7 +272,7 @@ def commit() -> str:
         return ""
 
 
-def find(name_or_dir: str, released: Sequence[Path] = ()) -> Path:
+def find(name_or_dir: str, released: Sequence[Path] = RELEASED) -> Path:
     """The folder of a checkpoint: a released name, a released folder, a step, or a run's latest step.
 
     Args:

@@ -90,6 +90,7 @@ class ObjectiveConfig:
     beta: float = 4.0  # (method.md 7)
     beta_weighs: str = "likelihood"  # divides it in the decision to stop; presence: multiplies the bits' KL
     num_particles: int = 1  # drawings of a picture, for nvil
+    look_every: int = 4  # one picture of so many is looked at again, by a model that does
     floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
     floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
 
@@ -98,7 +99,8 @@ class ObjectiveConfig:
         require_choice("objective.stopping", self.stopping, ("exact", "nvil"))
         require_choice("objective.beta_weighs", self.beta_weighs, ("likelihood", "presence"))
         require_at_least("objective.beta", self.beta, 1e-6)
-        require_at_least("objective.num_particles", self.num_particles, 1)
+        for key in ("num_particles", "look_every"):
+            require_at_least(f"objective.{key}", getattr(self, key), 1)
         if self.num_particles > 1 and self.stopping != "nvil":
             raise BadInput(
                 f"objective.num_particles={self.num_particles} needs objective.stopping='nvil'; give 1"
@@ -152,6 +154,7 @@ class TrainingConfig:
 
     steps: int = 12000
     batch_size: int = 64  # over all devices
+    init_from: str = ""  # a folder or released name, whose parameters a run without checkpoints begins with
     seed: int = 0
     num_models: int = 1  # models of each set, with seeds from `seed` on, side by side in one program
     steps_per_call: int = 1  # steps per compiled call; more than 1 pays on accelerators
@@ -222,6 +225,11 @@ class Config:
     optimizer: OptimizerConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+
+    def __post_init__(self) -> None:
+        """Checks what groups say of each other."""
+        if self.model.looks and self.objective.stopping != "exact":
+            raise BadInput(f"model.looks={self.model.looks} needs objective.stopping='exact'; give 0")
 
     @property
     def members(self) -> list[Member]:

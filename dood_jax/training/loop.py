@@ -5,20 +5,19 @@ from pathlib import Path
 
 import jax
 import numpy as np
-import optax
 from absl import logging
 
 from dood_jax import figures
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model import networks
-from dood_jax.training import evaluation, members, parallel
+from dood_jax.training import evaluation, members, parallel, start
 from dood_jax.training import logging as run_logging
 from dood_jax.training.checkpoint import Checkpoints
 from dood_jax.training.config import Config, TrainingConfig
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.signals import StopSignals
-from dood_jax.training.state import TrainState, init_state
+from dood_jax.training.state import TrainState
 from dood_jax.training.step import make_step
 
 _FIGURE_COLUMNS = 16
@@ -39,7 +38,7 @@ def train(config: Config, workdir: Path) -> int | None:
     )
     evaluate = _evaluator(config, workdir, devices)
     pictures, lessons = parallel.replicate(images, devices), place(lessons)
-    state = place(_fresh_state(config, optimizer))
+    state = place(start.first_state(config, optimizer))
     with StopSignals() as signals, Checkpoints(workdir) as checkpoints:
         state = checkpoints.restore_latest(config, state) or state
         step = state.steps_done
@@ -76,13 +75,6 @@ def _require_whole_calls(training: TrainingConfig, step: int) -> None:
             f"training.steps_per_call={training.steps_per_call} does not divide step {step}, where this run"
             " goes on; give training.steps_per_call=1"
         )
-
-
-def _fresh_state(config: Config, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state before the first step, of all members."""
-    init = lambda key: init_state(config.model, optimizer, key, config.objective.stopping)
-    keys = [sampler.stream(member.seed, "parameters") for member in config.members]
-    return jax.jit(init)(keys[0]) if len(keys) == 1 else jax.jit(jax.vmap(init))(jax.numpy.stack(keys))
 
 
 def _evaluator(config: Config, workdir: Path, devices: list[jax.Device]) -> Callable[[TrainState], dict]:

@@ -12,9 +12,12 @@ import jax.numpy as jnp
 from jax import lax
 
 from dood_jax.data.sampler import Sampler
+from dood_jax.distributions import presence
+from dood_jax.errors import BadInput
 from dood_jax.model import dood
 from dood_jax.model.networks import Params
-from dood_jax.objective import nvil, stopping
+from dood_jax.objective import elbo, nvil, stopping
+from dood_jax.rendering import compositing
 from dood_jax.training.config import Config, ObjectiveConfig
 from dood_jax.training.state import NvilLearner
 from dood_jax.types import Array, BrushParams, Drawing
@@ -48,23 +51,58 @@ def presence_floor(config: ObjectiveConfig, step: Array) -> Array:
 def exact_loss(
     config: Config, sampler: Sampler, params: Params, learner: tuple[()], batch: Batch, axis_name: str | None
 ) -> tuple[Array, Aside]:
-    """Negative surrogate of the sum over stopping times, averaged over the examples."""
+    """Negative surrogate of the sum over stopping times, averaged over the examples.
+
+    A model that looks again adds the negative bound of some of them, corrected (method.md 7). Its observation
+    scale is that of corrected drawings alone.
+    """
     del axis_name
+    _require_whole_share(config, len(batch.rows))
     floor = presence_floor(config.objective, batch.step)
-    example = functools.partial(_exact_example, config, sampler, params, batch.pictures, floor)
-    surrogate, metrics, pen = jax.vmap(example)(batch.rows, batch.keys)
+    drawn = jax.vmap(functools.partial(_drawn, config, sampler, params, batch.pictures))(
+        batch.rows, batch.keys
+    )
+    of_first = (
+        {**params, "likelihood": lax.stop_gradient(params["likelihood"])} if config.model.looks else params
+    )
+    surrogate, metrics = jax.vmap(functools.partial(_summed_over_stops, config, of_first, floor))(drawn)
+    loss, pen = -surrogate.mean(), jax.vmap(_first_pen)(drawn.drawing)
+    if config.model.looks:
+        some = jax.tree_util.tree_map(lambda leaf: leaf[:: config.objective.look_every], drawn)
+        corrected, more = jax.vmap(functools.partial(_corrected, config, params))(some)
+        loss, metrics = loss - corrected.mean(), {**metrics, **more}
     mean = functools.partial(jax.tree_util.tree_map, jnp.mean)
-    return -surrogate.mean(), Aside(mean(metrics), mean(lax.stop_gradient(pen)), learner)
+    return loss, Aside(mean(metrics), mean(lax.stop_gradient(pen)), learner)
 
 
-def _exact_example(
-    config: Config, sampler: Sampler, params: Params, pictures: Array, floor: Array, row: Array, key: Array
-) -> tuple[Array, Metrics, BrushParams]:
-    """Draws one picture and its strokes: what to maximise, metrics, and the first stroke's pen."""
-    key_picture, key_drawing, key_dropout = _example_keys(config, key)
+def _require_whole_share(config: Config, batch_size: int) -> None:
+    """Devices look again at the same pictures as one device would."""
+    every = config.objective.look_every
+    if config.model.looks and batch_size % every:
+        raise BadInput(f"objective.look_every={every} does not divide {batch_size} pictures a device; give 1")
+
+
+class _Drawn(NamedTuple):
+    """An example, drawn with all its bits on."""
+
+    image: Array  # [H, W]
+    drawing: Drawing
+    key: Array  # for more
+
+
+def _drawn(
+    config: Config, sampler: Sampler, params: Params, pictures: Array, row: Array, key: Array
+) -> _Drawn:
+    """Picks a picture and draws it."""
+    key_picture, key_drawing, key_dropout, key_more = _example_keys(config, key)
     image = sampler(pictures, row, key_picture)
     drawing = dood.draw(config.model, params, image, key_drawing, hold_presence=True, dropout_key=key_dropout)
-    terms = stopping.prefix_terms(config.model, params, image, drawing)
+    return _Drawn(image, drawing, key_more)
+
+
+def _summed_over_stops(config: Config, params: Params, floor: Array, drawn: _Drawn) -> tuple[Array, Metrics]:
+    """What to maximise for one example, and metrics."""
+    terms = stopping.prefix_terms(config.model, params, drawn.image, drawn.drawing)
     q = jnp.exp(terms.log_q)
     metrics = {
         "elbo": stopping.expected_elbo(terms),
@@ -74,7 +112,19 @@ def _exact_example(
     }
     objective = config.objective
     surrogate = stopping.surrogate(terms, floor, objective.likelihood_divisor, objective.presence_weight)
-    return surrogate, metrics, _first_pen(drawing)
+    return surrogate, metrics
+
+
+def _corrected(config: Config, params: Params, drawn: _Drawn) -> tuple[Array, Metrics]:
+    """The bound of one example after further looks, at a stop sampled for it, and metrics."""
+    key_stop, key_again = jax.random.split(drawn.key)
+    bits = presence.sample(drawn.drawing.posterior.on, key_stop)
+    stopped = drawn.drawing._replace(strokes=drawn.drawing.strokes._replace(presence=bits))
+    drawing = dood.look_again(config.model, params, drawn.image, stopped, key_again)
+    canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
+    log_likelihood = elbo.log_likelihood(config.model, params, drawn.image, canvas)
+    bound = elbo.elbo(drawing, log_likelihood)
+    return bound, {"corrected_elbo": bound, "corrected_log_likelihood": log_likelihood}
 
 
 def nvil_loss(
@@ -106,7 +156,7 @@ def _nvil_example(
     config: Config, sampler: Sampler, params: Params, pictures: Array, row: Array, key: Array
 ) -> tuple[nvil.Terms, Array, BrushParams]:
     """Draws one picture, and its strokes K times: [K, ...] terms, strokes drawn, first strokes' pens."""
-    key_picture, key_drawing, key_dropout = _example_keys(config, key)
+    key_picture, key_drawing, key_dropout, _ = _example_keys(config, key)
     image, objective = sampler(pictures, row, key_picture), config.objective
 
     def particle(key_drawing, key_dropout):
@@ -120,11 +170,11 @@ def _nvil_example(
     return jax.vmap(particle)(*jax.tree_util.tree_map(split, (key_drawing, key_dropout)))
 
 
-def _example_keys(config: Config, key: Array) -> tuple[Array, Array, Array | None]:
-    """Keys of an example's picture, its drawing and, for models with dropout, of its masks."""
-    if not config.model.dropout:
-        return (*jax.random.split(key), None)
-    return tuple(jax.random.split(key, 3))
+def _example_keys(config: Config, key: Array) -> tuple[Array, Array, Array | None, Array | None]:
+    """Keys of an example's picture and drawing, of its masks and further looks where the model has them."""
+    wanted = [True, True, config.model.dropout > 0, config.model.looks > 0]
+    keys = iter(jax.random.split(key, sum(wanted)))
+    return tuple(next(keys) if want else None for want in wanted)
 
 
 def _first_pen(drawing: Drawing) -> BrushParams:

@@ -4,13 +4,15 @@ import dataclasses
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
 from dood_jax.data import sampler
+from dood_jax.errors import BadInput
 from dood_jax.model import dood
-from dood_jax.training import parallel
+from dood_jax.training import losses, parallel
 from dood_jax.training.config import Config, default_config, resolve
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import TrainState, init_state
@@ -19,11 +21,11 @@ from dood_jax.training.step import make_step
 SMALL = {"num_strokes": 2, "curve_samples": 12, "features": 16, "components": 3, "unroll": 1}
 
 
-def config_of(preset: str, stopping: str, num_particles: int = 1) -> Config:
+def config_of(preset: str, stopping: str, num_particles: int = 1, looks: int = 0) -> Config:
     settings = default_config()
     settings.data.update(name="mnist", image_size=20)
-    settings.model.update(preset=preset, **SMALL)
-    settings.objective.update(stopping=stopping, num_particles=num_particles)
+    settings.model.update(preset=preset, looks=looks, **SMALL)
+    settings.objective.update(stopping=stopping, num_particles=num_particles, look_every=2)
     settings.training.update(batch_size=4)
     return resolve(settings)
 
@@ -52,19 +54,22 @@ def alone(pictures):
 
 
 @pytest.mark.parametrize(
-    ("preset", "stopping", "num_particles"),
+    "kind",
     [
         ("published", "nvil", 1),
-        pytest.param("fast", "nvil", 2, marks=pytest.mark.slow),
-        pytest.param("published", "exact", 1, marks=pytest.mark.slow),
+        pytest.param(("fast", "exact", 1, 2), marks=pytest.mark.slow),
+        pytest.param(("fast", "nvil", 2), marks=pytest.mark.slow),
+        pytest.param(("published", "exact", 1), marks=pytest.mark.slow),
     ],
 )
-def test_two_devices_equal_one_and_steps_are_finite(pictures, alone, preset, stopping, num_particles):
-    """Dropout masks and the signal's moments included."""
-    alone = alone(preset, stopping, num_particles)
-    together = run(config_of(preset, stopping, num_particles), pictures, 2, 2)
+def test_two_devices_equal_one_and_steps_are_finite(pictures, alone, kind):
+    """Dropout masks, the signal's moments and the pictures that are looked at again included."""
+    stopping = kind[1]
+    alone = alone(*kind)
+    together = run(config_of(*kind), pictures, 2, 2)
     for (state, metrics), (other, other_metrics) in zip(alone, together, strict=True):
         assert state.skipped == 0
+        assert ("corrected_elbo" in metrics) == (len(kind) == 4)
         for name, value in metrics.items():
             np.testing.assert_allclose(other_metrics[name], value, rtol=1e-4, err_msg=name)
         if stopping == "nvil":
@@ -128,3 +133,38 @@ def test_baseline_parameters_are_no_part_of_the_model():
     model = jax.eval_shape(functools.partial(dood.init, config.model), jax.random.key(0))
     assert jax.tree_util.tree_structure(state.params) == jax.tree_util.tree_structure(model)
     assert set(state.trained) - set(state.params) == {"baseline", "baseline_rnn"}
+
+
+def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(pictures):
+    """Its gradient is the same whether the first look is scored or not, and vanishes with the corrected."""
+    config = config_of("fast", "exact", 1, 2)
+    params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
+    batch = losses.Batch(
+        jnp.uint8(255 * pictures), jnp.arange(4), jax.random.split(jax.random.key(1), 4), np.int32(0)
+    )
+    loss = lambda params: losses.exact_loss(config, sampler.pick_resident, params, (), batch, None)[0]
+    found = jax.jit(jax.grad(loss))(params)["likelihood"]["map"]
+
+    def corrected(likelihood):
+        drawn = jax.vmap(
+            functools.partial(losses._drawn, config, sampler.pick_resident, params, batch.pictures)
+        )
+        some = jax.tree_util.tree_map(lambda leaf: leaf[::2], drawn(batch.rows, batch.keys))
+        bound, _ = jax.vmap(
+            functools.partial(losses._corrected, config, {**params, "likelihood": likelihood})
+        )(some)
+        return -bound.mean()
+
+    wanted = jax.jit(jax.grad(corrected))(params["likelihood"])["map"]
+    assert np.abs(wanted).max() > 0
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def test_devices_that_cannot_look_at_the_same_pictures_as_one_are_refused(pictures):
+    settings = config_of("fast", "exact", 1, 1).as_dict()
+    settings["objective"]["look_every"] = 4
+    del settings["model"]["image_size"]
+    with pytest.raises(
+        BadInput, match=r"objective\.look_every=4 does not divide 2 pictures a device; give 1"
+    ):
+        run(resolve(settings), pictures, 2, 1)

@@ -1,0 +1,42 @@
+"""The page of results is what its script makes of the files beside it."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def results_page():
+    spec = importlib.util.spec_from_file_location("results_page", ROOT / "benchmarks" / "results_page.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_up_to_date(results_page):
+    written = (ROOT / "docs" / "results.md").read_text()
+    assert results_page.page(ROOT / "docs" / "results", ROOT / "checkpoints") == written
+
+
+def test_every_number_of_the_page_comes_from_a_file(results_page, tmp_path):
+    study = json.loads((ROOT / "docs" / "results" / "transfer.json").read_text())
+    source = next(iter(study["values"]["l1"]))
+    study["values"]["table"]["map"][source]["mnist"]["mean"] = 1234.4
+    study["values"]["l1"][source]["mnist"]["mean"] = 4321.4
+    (tmp_path / "transfer-changed.json").write_text(json.dumps(study))
+    page = results_page.page(tmp_path, tmp_path)
+    assert "## transfer-changed" in page
+    assert "1,234 ± " in page and "| 4321 (" in page
+
+
+def test_curves_are_of_held_out_pictures(results_page, tmp_path):
+    lines = [
+        {"kind": "train", "seconds": 1, "log_likelihood": 5},
+        {"kind": "held_out", "seconds": 120, "log_likelihood": 7},
+    ]
+    (tmp_path / "metrics-x.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert results_page.learning_curves(tmp_path) == {"x": ([2.0], [7])}

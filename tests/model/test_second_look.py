@@ -1,0 +1,176 @@
+"""Further looks: nothing changes before they have learned, and what they give is a posterior."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+import scipy.stats
+
+from dood_jax.distributions.gaussian import Gaussian
+from dood_jax.errors import BadInput
+from dood_jax.model import dood, second_look
+from dood_jax.model.config import ModelConfig
+from dood_jax.networks import heads
+from dood_jax.objective.elbo import elbo, log_likelihood
+from dood_jax.rendering import compositing
+from dood_jax.types import BrushParams
+
+LOOKS = 2
+
+
+@pytest.fixture(scope="module")
+def config(tiny) -> ModelConfig:
+    return dataclasses.replace(tiny, looks=LOOKS)
+
+
+@pytest.fixture(scope="module")
+def looking(config, lively) -> dict:
+    """The lively model with a corrector that has learned nothing."""
+    fresh = jax.device_get(jax.jit(functools.partial(dood.init, config))(jax.random.key(0)))
+    return {**lively, "corrector": fresh["corrector"]}
+
+
+@pytest.fixture(scope="module")
+def first(draw, lively, pictures, keys):
+    return draw(lively, pictures, keys)
+
+
+@pytest.fixture(scope="module")
+def again(config):
+    return jax.jit(jax.vmap(functools.partial(dood.look_again, config), in_axes=(None, 0, 0, 0)))
+
+
+def canvases_of(drawing) -> np.ndarray:
+    ink = np.asarray(drawing.ink).sum(1)
+    return np.asarray(compositing.composite(ink, drawing.brush.canvas_slope[:, None, None]))
+
+
+def test_before_it_has_learned_a_look_leaves_points_and_pens_where_they_are(
+    config, looking, pictures, first, again, keys
+):
+    correct = jax.jit(jax.vmap(functools.partial(second_look.correct, config, looking)))
+    correction = correct(pictures, first.strokes, first.brush)
+    np.testing.assert_allclose(correction.layout.mean, first.strokes.layout, atol=1e-6)
+    for found, wanted in zip(correction.brush, first.brush, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-2)
+    second = again(looking, pictures, first, keys)
+    np.testing.assert_array_equal(second.strokes.presence, first.strokes.presence)
+    assert 0 < first.strokes.presence.mean() < 1
+    drawn = first.strokes.presence > 0
+    assert np.abs(second.strokes.layout - first.strokes.layout)[drawn].mean() > 0.03  # sampled anew, but
+    np.testing.assert_allclose(canvases_of(second), canvases_of(first), atol=0.35)  # points stay
+    assert np.abs(canvases_of(second) - canvases_of(first)).mean() < 0.01
+
+
+def test_draw_looks_again_but_not_where_bits_are_held(config, looking, pictures, keys):
+    """The first look has its own key."""
+    params = jax.tree_util.tree_map(jnp.asarray, looking)
+    image, key = pictures[0], keys[0]
+    key_first, key_again = jax.random.split(key)
+    without = dataclasses.replace(config, looks=0)
+    first = jax.jit(functools.partial(dood.draw, without))(params, image, key_first)
+    wanted = jax.jit(functools.partial(dood.look_again, config))(params, image, first, key_again)
+    found = jax.jit(functools.partial(dood.draw, config))(params, image, key)
+    for ours, theirs in zip(*map(jax.tree_util.tree_leaves, (found, wanted)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    held = jax.jit(functools.partial(dood.draw, config, hold_presence=True))(params, image, key)
+    same = jax.jit(functools.partial(dood.draw, without, hold_presence=True))(params, image, key)
+    np.testing.assert_array_equal(held.strokes.control_points, same.strokes.control_points)
+
+
+def test_looks_learn_to_draw_better(config, looking, pictures, first, keys):
+    """Their bound rises over a few steps of Adam that move nothing but the corrector."""
+
+    def bound(corrector, key):
+        params = {**looking, "corrector": corrector}
+        keys = jax.random.split(key, len(pictures))
+        drawing = jax.vmap(functools.partial(dood.look_again, config, params))(pictures, first, keys)
+        canvas = compositing.composite(drawing.ink.sum(1), drawing.brush.canvas_slope[:, None, None])
+        likelihood = jax.vmap(functools.partial(log_likelihood, config, params))(pictures, canvas)
+        return jax.vmap(elbo)(drawing, likelihood).mean()
+
+    adam = optax.adam(1e-3)
+
+    @jax.jit
+    def step(corrector, state, key):
+        value, gradient = jax.value_and_grad(lambda corrector: -bound(corrector, key))(corrector)
+        updates, state = adam.update(gradient, state)
+        return optax.apply_updates(corrector, updates), state, -value
+
+    corrector, state, bounds = looking["corrector"], adam.init(looking["corrector"]), []
+    for k in range(60):
+        corrector, state, value = step(corrector, state, jax.random.key(k))
+        bounds.append(value)
+    assert np.mean(bounds[-5:]) > np.mean(bounds[:5]) + 20
+
+
+def test_nothing_teaches_the_first_look(config, looking, pictures, keys):
+    """Gradient goes to the corrector and the prior, not to what the drawing began with."""
+
+    def value(params):
+        first = dood.draw(config, params, pictures[0], keys[0], hold_presence=True)
+        drawing = dood.look_again(config, params, pictures[0], first, keys[1])
+        return drawing.ink.sum() + elbo(drawing, 0.0)
+
+    gradient = jax.jit(jax.grad(value))(looking)
+    largest = {
+        name: max(float(np.abs(leaf).max()) for leaf in jax.tree_util.tree_leaves(network))
+        for name, network in gradient.items()
+    }
+    for name in ("corrector", "prior_layout", "prior_stroke", "prior_presence"):
+        assert largest[name] > 0, name
+    for name in ("posterior_presence", "posterior_layout", "posterior_stroke", "brush", "image_encoder"):
+        assert largest[name] == 0, name
+
+
+def test_samples_and_their_densities():
+    """Layouts around their mean; control points around the points of the canvas, seen from each layout."""
+    random = np.random.default_rng(5)
+    count, num_points = 4, 5
+    layout = np.array([0.1, -0.2, 0.7, 0.3]) + 0.1 * random.normal(size=(count, 4))
+    points = random.uniform(0.2, 0.8, (count, num_points, 2))
+    layout_width, point_width = (
+        random.uniform(0.05, 0.1, (count, 4)),
+        random.uniform(0.003, 0.03, points.shape),
+    )
+    correction = second_look.Correction(
+        Gaussian(jnp.float32(layout), jnp.float32(layout_width)),
+        Gaussian(jnp.float32(points), jnp.float32(point_width)),
+        BrushParams(0.0, 0.0, 0.0),
+    )
+    keys = jax.random.split(jax.random.key(0), 500)
+    sample = jax.jit(jax.vmap(functools.partial(second_look.sample, correction, jnp.ones(count))))
+    strokes, log_layout, log_points = jax.device_get(sample(keys))
+    densities = scipy.stats.norm(layout, layout_width).logpdf(strokes.layout).sum(-1)
+    np.testing.assert_allclose(log_layout, densities, rtol=1e-3, atol=1e-2)
+    x, y, scale, angle = np.moveaxis(np.float64(strokes.layout), -1, 0)
+    turn = np.exp(-1j * angle) / scale  # of the signed square as complex numbers
+    signed = (2 * points[..., 0] - 1) + 1j * (2 * points[..., 1] - 1)
+    framed = (signed[None] - (x + 1j * y)[..., None]) * turn[..., None]
+    means = (np.stack([framed.real, framed.imag], -1) + 1) / 2
+    widths = point_width / scale[..., None, None]
+    densities = scipy.stats.norm(means, widths).logpdf(strokes.control_points).sum((-2, -1))
+    np.testing.assert_allclose(log_points, densities, rtol=1e-3, atol=1e-2)
+    deviation = (strokes.control_points - means) / widths
+    assert np.abs(deviation.mean(0)).max() < 5 / np.sqrt(len(keys))
+    assert np.abs(deviation.std(0) - 1).max() < 0.2
+    deviation = (strokes.layout - layout) / layout_width
+    assert np.abs(deviation.mean(0)).max() < 5 / np.sqrt(len(keys))
+
+
+def test_pens_stay_in_range_however_far_they_are_pushed(config, looking, pictures, first):
+    pushed = jax.tree_util.tree_map(np.array, looking)
+    pushed["corrector"]["out"]["bias"] += 50
+    correct = jax.jit(jax.vmap(functools.partial(second_look.correct, config, pushed)))
+    brush = correct(pictures, first.strokes, first.brush).brush
+    for pen, (low, high) in zip(brush, (heads.INK_WIDTH, heads.INK_SLOPE, heads.CANVAS_SLOPE), strict=True):
+        assert np.all((pen >= low - 1e-6) & (pen <= high + 1e-6))
+
+
+def test_models_that_place_pictures_do_not_look_again():
+    with pytest.raises(BadInput, match=r"model\.looks=1 needs model\.placement='points'"):
+        ModelConfig(looks=1, placement="glimpse")
