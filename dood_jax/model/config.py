@@ -64,13 +64,13 @@ class ModelConfig:
             require_choice(f"model.{key}", getattr(self, key), choices)
         for key, least in _MINIMUM.items():
             require_at_least(f"model.{key}", getattr(self, key), least)
-        require_at_least("model.looks", self.looks, 0)
-        if self.looks and self.placement != "points":
-            raise BadInput(f"model.looks={self.looks} needs model.placement='points', not {self.placement!r}")
         if self.decoder == "neural" and self.placement != "glimpse":
             raise BadInput(f"model.decoder='neural' needs model.placement='glimpse', not {self.placement!r}")
         if self.start != "mnist" and self.latents != "correlated":
             raise BadInput(f"model.start={self.start!r} needs model.latents='correlated'; give 'mnist'")
+        require_at_least("model.looks", self.looks, 0)
+        if self.looks and self.placement != "points":
+            raise BadInput(f"model.looks={self.looks} needs model.placement='points', not {self.placement!r}")
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_patches(self) -> None:

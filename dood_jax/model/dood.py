@@ -18,7 +18,7 @@ from dood_jax.model.guidance import CanvasView, Observation, Situation
 from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import Parts, parts_of
 from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step, stroke_noise
-from dood_jax.model.renderer import make_renderer
+from dood_jax.model.renderer import ink_of, make_renderer
 from dood_jax.model.state import StrokeState, advance_hidden, initial_state
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, Drawing, Seen, StrokeLatents, StrokeLogProbs
@@ -122,12 +122,10 @@ def look_again(config: ModelConfig, params: Params, image: Array, drawing: Drawi
     bits = lax.stop_gradient(drawing.strokes.presence)
     correction = second_look.correct(config, params, image, drawing.strokes, drawing.brush)
     strokes, log_layout, log_points = second_look.sample(correction, bits, key)
-    retraced = retrace(config, params, strokes, correction.brush)
-    prior = weigh_under_prior(config, params, retraced.situations, strokes)
+    ink, situations, final_stop = retrace(config, params, strokes, correction.brush)
+    prior = weigh_under_prior(config, params, situations, strokes)
     posterior = lax.stop_gradient(drawing.posterior)._replace(layout=log_layout, control_points=log_points)
-    return Drawing(
-        strokes, correction.brush, retraced.ink, posterior, prior, drawing.seen, retraced.final_stop
-    )
+    return Drawing(strokes, correction.brush, ink, posterior, prior, drawing.seen, final_stop)
 
 
 def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
@@ -303,24 +301,4 @@ def render(
 
     A `brush` of scalars is one pen for all strokes.
     """
-    return compositing.canvases(_ink(config, params, strokes, brush, image_size), brush.canvas_slope)
-
-
-def finished_canvas(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Array:
-    """[H, W] canvas after the last stroke of one drawing."""
-    return compositing.composite(_ink(config, params, strokes, brush).sum(0), brush.canvas_slope)
-
-
-def _ink(
-    config: ModelConfig,
-    params: Params,
-    strokes: StrokeLatents,
-    brush: BrushParams,
-    image_size: int | None = None,
-) -> Array:
-    """[T, H, W] of each stroke."""
-    ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
-    ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
-    renderer = make_renderer(bind(config, params), image_size)
-    ink = jax.vmap(renderer)(strokes.layout, strokes.control_points, ink_width, ink_slope)
-    return ink * strokes.presence[:, None, None]
+    return compositing.canvases(ink_of(bind(config, params), strokes, brush, image_size), brush.canvas_slope)

@@ -10,17 +10,16 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.misfit import misfit
-from dood_jax.model.networks import Params
-from dood_jax.model.renderer import pen_limits
+from dood_jax.model.networks import Params, bind
+from dood_jax.model.renderer import finished_canvas, pen_limits
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _POINT_RATE = 4e-3  # of Adam on the canvas, at the first step
 _LEAST_SCALE = 0.25  # of a layout, for the rate of its points
 PEN_RATES = BrushParams(ink_width=8e-4, ink_slope=4e-3, canvas_slope=4e-3)
 _LAST_SHARE = 0.1  # of the cosine
+_SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
 
 
 class Marks(NamedTuple):
@@ -59,7 +58,7 @@ def refine(
 
     def error(marks):
         moved = strokes._replace(control_points=marks.control_points)
-        return misfit(image, dood.finished_canvas(config, params, moved, marks.brush))
+        return error_of(image, finished_canvas(bind(config, params), moved, marks.brush))
 
     def step(carry, _):
         marks, state = carry
@@ -76,6 +75,12 @@ def refine(
 def point_rates(layout: Array) -> Array:
     """[T, 1, 1] rates of control points: as far a way on the canvas in [T, 4] layouts of any scale."""
     return _POINT_RATE / jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
+
+
+def error_of(image: Array, canvas: Array) -> Array:
+    """[] Σ |error| + 2 Σ error² of a canvas."""
+    error = jnp.abs(image - canvas)
+    return (error + _SQUARE_WEIGHT * error**2).sum()
 
 
 def within_range(config: ModelConfig, brush: BrushParams) -> BrushParams:

@@ -5,13 +5,14 @@ from collections.abc import Callable
 from typing import Protocol
 
 import jax
+import jax.numpy as jnp
 
 from dood_jax.geometry import affine, bezier
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Networks
 from dood_jax.networks import heads
 from dood_jax.rendering import brushes, compositing, spatial_transformer
-from dood_jax.types import Array, BrushParams
+from dood_jax.types import Array, BrushParams, StrokeLatents
 
 Mark = Callable[[Array, Array, tuple[int, int]], Array]  # [P, 2] points, [] pen width, size -> [h, w] marks
 Finish = Callable[[Array, Array], Array]  # [H, W] marks, [] slope -> [H, W] ink
@@ -39,6 +40,22 @@ def ink_width_limits(config: ModelConfig) -> tuple[float, float]:
 def pen_limits(config: ModelConfig) -> BrushParams:
     """(low, high) of every part of a pen."""
     return BrushParams(ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
+
+
+def ink_of(
+    nets: Networks, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None
+) -> Array:
+    """[T, H, W] ink of each stroke of one drawing; a `brush` of scalars is one pen for all."""
+    ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
+    ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
+    renderer = make_renderer(nets, image_size)
+    ink = jax.vmap(renderer)(strokes.layout, strokes.control_points, ink_width, ink_slope)
+    return ink * strokes.presence[:, None, None]
+
+
+def finished_canvas(nets: Networks, strokes: StrokeLatents, brush: BrushParams) -> Array:
+    """[H, W] canvas after the last stroke of one drawing."""
+    return compositing.composite(ink_of(nets, strokes, brush).sum(0), brush.canvas_slope)
 
 
 def _curve_decoder(nets: Networks) -> tuple[Mark, Finish]:

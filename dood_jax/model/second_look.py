@@ -6,7 +6,6 @@ look drew by chance is no latent variable here but something the posterior start
 bound.
 """
 
-import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,21 +18,20 @@ from dood_jax.distributions import gaussian
 from dood_jax.distributions.bounded import bounded, unbounded
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.geometry import affine
+from dood_jax.model import refinement
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.misfit import misfit
 from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import Parts, parts_of
-from dood_jax.model.renderer import make_renderer, pen_limits
+from dood_jax.model.renderer import finished_canvas, pen_limits
 from dood_jax.networks.corrector import MEMORY, Change
-from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_UNMOVED = np.array([0.0, 0.0, 1.0, 0.0])  # the layout that leaves points where they are
 _POINT_STEP, _LAYOUT_STEP = 0.1, 0.05  # what a raw change of 1 moves
 _POINT_WIDTH, _LAYOUT_WIDTH = 0.004, 0.08  # of the Gaussians, for a raw width of 0
 _LEAST_SCALE = 0.05  # of a layout, where it divides the width of points
 _LEAST_SLOPE = 1e-4  # of the error in points, where slopes are compared
 _SLOPE_UNIT = 3.0  # of the same, where its logarithm takes over
+_UNMOVED = np.array([0, 0, 1, 0], np.float32)  # the layout that leaves points where they are
 
 
 class Correction(NamedTuple):
@@ -85,8 +83,8 @@ def first_guess(config: ModelConfig, strokes: StrokeLatents, brush: BrushParams)
 
 def place(strokes: StrokeLatents) -> Array:
     """[T, P, 2] control points of T strokes on the canvas."""
-    move = lambda layout, points: affine.place_points(affine.layout_to_matrix(layout), points)
-    return jax.vmap(move)(strokes.layout, strokes.control_points)
+    matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
+    return jax.vmap(affine.place_points)(matrices, strokes.control_points)
 
 
 def look(
@@ -110,21 +108,25 @@ def sample(correction: Correction, presence: Array, key: Array) -> tuple[StrokeL
     means = correction.layout.mean
     layout, log_layout = drawn(correction.layout, jax.random.normal(key_layout, means.shape))
     scale = jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
-    unplace = lambda layout, points: affine.place_points(
-        affine.invert(affine.layout_to_matrix(layout)), points
-    )
-    in_frame = Gaussian(jax.vmap(unplace)(layout, correction.points.mean), correction.points.scale / scale)
+    in_frame = Gaussian(_in_frames(layout, correction.points.mean), correction.points.scale / scale)
     points, log_points = drawn(in_frame, jax.random.normal(key_points, in_frame.mean.shape))
     return StrokeLatents(presence, layout, points), log_layout, log_points
 
 
+def _in_frames(layout: Array, points: Array) -> Array:
+    """[T, P, 2] points on the canvas in their strokes' own frames, those of [T, 4] layouts."""
+    matrices = jax.vmap(lambda layout: affine.invert(affine.layout_to_matrix(layout)))(layout)
+    return jax.vmap(affine.place_points)(matrices, points)
+
+
 def _see(parts: Parts, nets: Networks, image: Array, strokes: StrokeLatents, guess: Guess) -> Array:
     """[T, D] what a look sees of each stroke: its place and pen, how they err, and what is in its window."""
-    presence = strokes.presence
+    config, presence = nets.config, strokes.presence
 
     def error(points, raw_pens):
-        canvas = _canvas(nets, presence, points, _with_limits(bounded, nets.config, raw_pens))
-        return misfit(image, canvas), canvas
+        unmoved = StrokeLatents(presence, jnp.broadcast_to(_UNMOVED, strokes.layout.shape), points)
+        canvas = finished_canvas(nets, unmoved, _with_limits(bounded, config, raw_pens))
+        return refinement.error_of(image, canvas), canvas
 
     gradient = jax.value_and_grad(error, (0, 1), has_aux=True)
     (value, canvas), (slopes, pen_slopes) = gradient(guess.points, guess.raw_pens)
@@ -147,13 +149,6 @@ def _see(parts: Parts, nets: Networks, image: Array, strokes: StrokeLatents, gue
         ],
         axis=1,
     )
-
-
-def _canvas(nets: Networks, presence: Array, points: Array, brush: BrushParams) -> Array:
-    """[H, W] canvas of strokes with [T, P, 2] points on it."""
-    draw = functools.partial(make_renderer(nets), _UNMOVED)
-    ink = jax.vmap(draw)(points, brush.ink_width, brush.ink_slope)
-    return compositing.composite((ink * presence[:, None, None]).sum(0), brush.canvas_slope)
 
 
 def _compressed(values: Array) -> Array:

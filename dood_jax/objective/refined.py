@@ -17,7 +17,8 @@ from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.model import dood, refinement, second_look
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
-from dood_jax.model.networks import Params
+from dood_jax.model.networks import Params, bind
+from dood_jax.model.renderer import finished_canvas
 from dood_jax.model.second_look import Correction
 from dood_jax.objective.elbo import log_likelihood, masked_log_prob
 from dood_jax.objective.importance import Weights, weights_of
@@ -131,7 +132,7 @@ def _bound(
 ) -> Array:
     """[] one-sample bound but for a constant, with the prior's situations held."""
     strokes, log_posterior = _sample(posterior, key)
-    canvas = dood.finished_canvas(config, params, strokes, posterior.correction.brush)
+    canvas = finished_canvas(bind(config, params), strokes, posterior.correction.brush)
     prior = dood.weigh_under_prior(config, params, situations, strokes)
     log_prior = masked_log_prob(prior, strokes.presence)
     return log_likelihood(config, params, image, canvas) + log_prior - log_posterior
