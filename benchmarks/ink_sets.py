@@ -2,8 +2,9 @@
 
 Known strokes come from the package's generator and from the single-stroke fonts of `hershey-fonts`; they are
 rendered by Pillow, not by our brush, at 3 sizes and 3 pen widths, a quarter each clean, noisy, shaded and
-inverted. Strokes whose ends meet where no other passes count as one: no picture can show that the pen was
-lifted there.
+inverted. What is measured was not used to choose rules and constants: for that, known strokes were drawn with
+other seeds (`choosing`), and the first `CHOSEN_BY` human characters were looked at. Strokes whose ends meet
+where no other passes count as one: no picture can show that the pen was lifted there.
 """
 
 import dataclasses
@@ -24,6 +25,7 @@ CONDITIONS = ("clean", "noise", "shading", "inversion")
 FONTS = ("futural", "rowmans", "scripts", "cursive", "greek")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _OVERSAMPLING = 8
+CHOSEN_BY = 192  # human characters that rules were chosen by; they are not measured
 
 
 @dataclasses.dataclass
@@ -38,13 +40,13 @@ class Known:
     condition: str
 
 
-def known_set(count: int) -> list[Known]:
-    """`count` drawings of each source, size and width."""
+def known_set(count: int, choosing: bool = False) -> list[Known]:
+    """`count` drawings of each source, size and width: those to measure, or those to choose rules by."""
     makers = (("generator", generator_strokes), ("font", font_strokes))
     return [
         known
         for source, size, width in itertools.product(makers, SIZES, WIDTHS)
-        for known in _rendered(*source, size, width, count)
+        for known in _rendered(*source, size, width, count, choosing)
     ]
 
 
@@ -53,7 +55,8 @@ def omniglot_set(count: int) -> list[Known]:
     folder = Path(os.environ["DOOD_DATA_DIR"])
     pens, pictures = np.load(folder / "omniglot_strokes.npz"), np.load(folder / "omniglot_train.npz")
     xy, bits = pens["xy"].astype(float) + 0.5, pictures["image"]
-    chosen = np.sort(np.random.default_rng(0).permutation(len(pens["drawing_start"]) - 1)[:count])
+    shuffled = np.random.default_rng(0).permutation(len(pens["drawing_start"]) - 1)
+    chosen = np.sort(shuffled[CHOSEN_BY : CHOSEN_BY + count])
     known = []
     for index in chosen:
         first, last = pens["drawing_start"][index : index + 2]
@@ -73,8 +76,10 @@ def quickdraw_set(count: int) -> list[Known]:
     return [Known(ink, ink, [], float("nan"), "quickdraw", "inversion") for ink in inks]
 
 
-def _rendered(name: str, source: Callable, size: int, width: float, count: int) -> list[Known]:
-    random = np.random.default_rng([size, int(1000 * width), len(name)])
+def _rendered(
+    name: str, source: Callable, size: int, width: float, count: int, choosing: bool
+) -> list[Known]:
+    random = np.random.default_rng([size, int(1000 * width), len(name), *([] if choosing else [1])])
     found = []
     for i in range(count):
         strokes = [size * stroke for stroke in visible(source(random, i))]

@@ -10,6 +10,7 @@ import time
 
 import jax
 import numpy as np
+import potrace
 import svgpathtools
 import vtracer
 from ink_measures import Found
@@ -23,6 +24,8 @@ from dood_jax import api
 from dood_jax.geometry import affine, bezier
 from dood_jax.ink import page, tracing
 from dood_jax.ink.drawing import InkDrawing
+
+_POTRACE_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}"><path d="{}"/></svg>'
 
 
 @functools.lru_cache
@@ -104,6 +107,36 @@ def outlines(known: Known) -> Found:
     return Found([line for path in paths for line in path], [], ink, seconds, len(svg))
 
 
+def potrace_outlines(known: Known) -> Found:
+    """A threshold and potrace's outlines (`potracer`, which is potrace in Python: its time says little)."""
+    started = time.perf_counter()
+    paths = potrace.Bitmap(~_mask(known)).trace()  # it follows what is false
+    seconds = time.perf_counter() - started
+    lines, commands = [], []
+    for path in paths:
+        start = path.start_point
+        points, written = [np.array([[start.x, start.y]])], [f"M {start.x:.2f} {start.y:.2f}"]
+        for piece in path.segments:
+            corners = [piece.c] if piece.is_corner else [piece.c1, piece.c2]
+            ends = np.array([[place.x, place.y] for place in (*corners, piece.end_point)])
+            last = points[-1][-1:]
+            curve = _cubic(np.concatenate([last, ends])) if len(ends) == 3 else ends
+            points.append(curve)
+            kind = "L" if piece.is_corner else "C"
+            written.append(f"{kind} " + " ".join(f"{x:.2f} {y:.2f}" for x, y in ends))
+        lines.append(np.concatenate(points))
+        commands.append(" ".join([*written, "Z"]))
+    size = len(_POTRACE_SVG.format(*known.grey.shape[::-1], " ".join(commands)))
+    return Found(lines, [], fill([lines], known.grey.shape), seconds, size)
+
+
+def _cubic(control_points: np.ndarray) -> np.ndarray:
+    """[8, 2] places along a cubic, its start left out."""
+    u = np.linspace(0, 1, 9)[1:, None]
+    a, b, c, d = control_points
+    return (1 - u) ** 3 * a + 3 * u * (1 - u) ** 2 * b + 3 * u**2 * (1 - u) * c + u**3 * d
+
+
 def _mask(known: Known) -> np.ndarray:
     """Of Otsu's and a local threshold the mask that is nearer to the true ink."""
     dark = 1 - known.grey if known.condition == "inversion" else known.grey
@@ -155,4 +188,5 @@ TOOLS = {
     "model alone": model_alone,
     "skeleton": skeleton,
     "vtracer": outlines,
+    "potrace": potrace_outlines,
 }

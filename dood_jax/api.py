@@ -113,10 +113,14 @@ class Model:
         return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
 
     def _recognise(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence."""
+        """[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence.
+
+        By the first look alone: it is asked which ways go together, not where they lie to a pixel.
+        """
         size = _FEW if len(windows) <= _FEW else _BATCH_SIZE  # two programs do for any number
         blank = np.zeros((-len(windows) % size, *windows.shape[1:]), np.float32)
-        sketch = self.infer(np.concatenate([windows, blank]))
+        first_look = dataclasses.replace(self, config=dataclasses.replace(self.config, looks=0))
+        sketch = first_look.infer(np.concatenate([windows, blank]))
         curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
         return curves[: len(windows)], sketch.strokes.presence[: len(windows)]
 

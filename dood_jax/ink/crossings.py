@@ -7,7 +7,7 @@ import numpy as np
 
 from dood_jax.ink.graph import Graph
 
-_SHARPEST = np.deg2rad(70)  # a pen that turns more than this at a fork has been lifted
+_SHARPEST = np.deg2rad(90)  # a pen that turns more than this at a fork has been lifted
 _LOOK = 2.0  # pen widths over which the direction of a line is taken
 _MOST_MATCHED = 7  # lines at one crossing, of which every pairing is tried
 

@@ -1,11 +1,13 @@
 """Polylines to chains of cubic Bézier curves, by least squares with continuous tangents (Schneider, 1990)."""
 
+import bisect
 import itertools
 
 import numpy as np
+from scipy import ndimage
 
 _CORNER = np.deg2rad(50)  # a sharper turn is a corner, where the tangent jumps
-_REPARAMETRISATIONS = 4
+_REPARAMETRISATIONS = 8
 
 
 def fit(points: np.ndarray, tolerance: float) -> np.ndarray:
@@ -18,14 +20,14 @@ def fit(points: np.ndarray, tolerance: float) -> np.ndarray:
         return np.repeat(points, 4, axis=0)
     corners = [0, *_corners(points), len(points) - 1]
     runs = [points[a : b + 1] for a, b in itertools.pairwise(corners)]
-    curves = [curve for run in runs for curve in _fit(run, _direction(run), _direction(run[::-1]), tolerance)]
+    curves = [curve for run in runs for curve in _chain(run, tolerance)]
     return np.concatenate([curves[0][:1], *(curve[1:] for curve in curves)])
 
 
 def sample(control_points: np.ndarray, per_curve: int = 12) -> np.ndarray:
     """[3 m + 1, 2] control points -> [m per_curve + 1, 2] points along the chain, ends included."""
     curves = np.stack([control_points[i : len(control_points) - 3 + i : 3] for i in range(4)], axis=1)
-    inner = _bernstein(np.linspace(0, 1, per_curve, endpoint=False)) @ curves
+    inner = bernstein(np.linspace(0, 1, per_curve, endpoint=False)) @ curves
     return np.concatenate([inner.reshape(-1, 2), control_points[-1:]])
 
 
@@ -39,6 +41,22 @@ def evenly(points: np.ndarray, count: int) -> np.ndarray:
     far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
     at = np.linspace(0, far[-1], count)
     return np.stack([np.interp(at, far, points[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def smooth(points: np.ndarray, is_closed: bool, spacing: float) -> np.ndarray:
+    """[m, 2] evenly spaced points along [n, 2] points, freed of the steps of pixels; ends are kept."""
+    size = length(points)
+    fine = max(spacing / 4, size / 4000)
+    dense = evenly(points, max(int(size / fine) + 1, 3))
+    if is_closed:
+        run = ndimage.gaussian_filter1d(dense[:-1], 2, axis=0, mode="wrap")
+        run = np.concatenate([run, run[:1]])
+    else:  # reflected through its ends, so that they stay
+        before, after = 2 * dense[0] - dense[8:0:-1], 2 * dense[-1] - dense[-2:-10:-1]
+        run = ndimage.gaussian_filter1d(np.concatenate([before, dense, after]), 2, axis=0)
+        run = run[len(before) : len(before) + len(dense)]
+    chosen = np.linspace(0, len(run) - 1, max(round(size / spacing) + 1, 4 if is_closed else 2))
+    return np.stack([np.interp(chosen, np.arange(len(run)), axis) for axis in run.T], axis=1)
 
 
 def _distinct(points: np.ndarray) -> np.ndarray:
@@ -55,53 +73,64 @@ def _corners(points: np.ndarray) -> list[int]:
     return [i for i in sharp if turns[i - 1] >= max(turns[max(i - 2, 0) : i + 1])]
 
 
-def _direction(points: np.ndarray) -> np.ndarray:
-    """[2] unit vector in which a polyline sets out."""
-    step = points[1] - points[0]
-    if len(points) > 2:  # as a parabola through three points does
-        step = 2 * step - (points[2] - points[0]) / 2
-    size = np.linalg.norm(step)
-    return step / size if size > 0 else (points[1] - points[0]) / np.linalg.norm(points[1] - points[0])
+def _chain(points: np.ndarray, tolerance: float) -> list[np.ndarray]:
+    """[4, 2] curves along a polyline without corners, each reaching as far as a single curve can."""
+    tangents = [None, *(points[2:] - points[:-2]), None]
+    start, last, found = 0, len(points) - 1, []
+    while start < last:
+        between = lambda stop, start=start: _curve(
+            points[start : stop + 1], tangents[start], tangents[stop], tolerance
+        )
+        beyond = range(start + 2, last + 1)
+        stop = start + 1 + bisect.bisect_left(beyond, True, key=lambda to: between(to)[1] > tolerance)
+        found.append(between(stop)[0])
+        start = stop
+    return found
 
 
-def _fit(points: np.ndarray, start: np.ndarray, end: np.ndarray, tolerance: float) -> list[np.ndarray]:
-    """[4, 2] curves through a polyline, with unit tangents into it at both ends."""
-    if len(points) == 2:
-        third = np.linalg.norm(points[1] - points[0]) / 3
-        return [np.array([points[0], points[0] + start * third, points[1] + end * third, points[1]])]
+def _curve(
+    points: np.ndarray, start: np.ndarray | None, end: np.ndarray | None, tolerance: float
+) -> tuple[np.ndarray, float]:
+    """[4, 2] the curve along a polyline, with its tangents at both ends if given, and its largest error."""
     far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
     at = far / far[-1]
     for _ in range(_REPARAMETRISATIONS):
         curve = _least_squares(points, at, start, end)
-        errors = np.linalg.norm(_bernstein(at) @ curve - points, axis=1)
-        worst = int(errors[1:-1].argmax()) + 1
-        if errors[worst] <= tolerance:
-            return [curve]
-        if errors[worst] > 4 * tolerance:
+        error = float(np.linalg.norm(bernstein(at) @ curve - points, axis=1).max())
+        if error <= tolerance or error > 4 * tolerance:
             break
         at = _nearer(curve, points, at)
-    across = points[worst - 1] - points[worst + 1]
-    size = np.linalg.norm(across)
-    middle = across / size if size > 0 else -start
-    return [
-        *_fit(points[: worst + 1], start, middle, tolerance),
-        *_fit(points[worst:], -middle, end, tolerance),
-    ]
+    return curve, error
 
 
-def _least_squares(points: np.ndarray, at: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """[4, 2] the curve with given ends and tangents whose handles fit best."""
-    weights = _bernstein(at)
-    fixed = weights[:, :2].sum(1)[:, None] * points[0] + weights[:, 2:].sum(1)[:, None] * points[-1]
-    one, other = weights[:, 1, None] * start, weights[:, 2, None] * end
-    a = np.array([[(one * one).sum(), (one * other).sum()], [(one * other).sum(), (other * other).sum()]])
-    b = np.array([(one * (points - fixed)).sum(), (other * (points - fixed)).sum()])
-    chord = np.linalg.norm(points[-1] - points[0])
-    third = max(chord, length(points) * 0.3) / 3
-    handles = np.linalg.solve(a, b) if abs(np.linalg.det(a)) > 1e-12 else np.full(2, third)
-    if (handles < 0.01 * chord).any() or (handles > 3 * length(points)).any():
-        handles = np.full(2, third)
-    return np.array([points[0], points[0] + handles[0] * start, points[-1] + handles[1] * end, points[-1]])
+def _least_squares(
+    points: np.ndarray, at: np.ndarray, start: np.ndarray | None, end: np.ndarray | None
+) -> np.ndarray:
+    """[4, 2] the curve between a polyline's ends that fits best, its handles along the tangents if given."""
+    first, second = (_handle(points, tangent) for tangent in (start, end))
+    guess = np.array([points[0], points[0] + first, points[-1] - second, points[-1]])
+    if len(points) == 2:
+        return guess
+    weights = bernstein(at)
+    one, other = (
+        np.eye(2) if tangent is None else handle[None] for tangent, handle in ((start, first), (end, second))
+    )
+    columns = [np.kron(weights[:, 1:2], one.T), np.kron(weights[:, 2:3], -other.T)]
+    off = (points - weights @ guess).ravel()
+    moves = np.linalg.lstsq(np.concatenate(columns, axis=1), off, rcond=1e-6)[0]
+    ahead, back = moves[: len(one)] @ one, moves[len(one) :] @ other
+    if (start is not None and (first + ahead) @ first <= 0) or (
+        end is not None and (second + back) @ second <= 0
+    ):
+        return guess  # a handle against its tangent would be a cusp
+    return guess + np.stack([np.zeros(2), ahead, -back, np.zeros(2)])
+
+
+def _handle(points: np.ndarray, tangent: np.ndarray | None) -> np.ndarray:
+    """[2] of a third of a polyline's length along a tangent, or else along its chord."""
+    chord = points[-1] - points[0]
+    size = np.linalg.norm(tangent) if tangent is not None else 0.0
+    return tangent / size * length(points) / 3 if size > 0 else chord / 3
 
 
 def _nearer(curve: np.ndarray, points: np.ndarray, at: np.ndarray) -> np.ndarray:
@@ -109,7 +138,7 @@ def _nearer(curve: np.ndarray, points: np.ndarray, at: np.ndarray) -> np.ndarray
     first = 3 * np.diff(curve, axis=0)
     second = 2 * np.diff(first, axis=0)
     u = at[:, None]
-    off = _bernstein(at) @ curve - points
+    off = bernstein(at) @ curve - points
     speed = (1 - u) ** 2 * first[0] + 2 * u * (1 - u) * first[1] + u**2 * first[2]
     bend = (1 - u) * second[0] + u * second[1]
     slope = (speed**2).sum(1) + (off * bend).sum(1)
@@ -119,6 +148,6 @@ def _nearer(curve: np.ndarray, points: np.ndarray, at: np.ndarray) -> np.ndarray
     return np.maximum.accumulate(moved)
 
 
-def _bernstein(u: np.ndarray) -> np.ndarray:
+def bernstein(u: np.ndarray) -> np.ndarray:
     """[n] places -> [n, 4] weights of the control points of a cubic."""
     return np.stack([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3], axis=1)

@@ -20,6 +20,7 @@ class Outcome(NamedTuple):
 
     counts: list[int]  # strokes of each that was drawn
     errors: list[float]  # L1, of each
+    pixels: list[int]  # of each picture
     failures: list[str]  # one line each
 
 
@@ -50,7 +51,7 @@ def export(
     """
     pictures = files.gather(names)
     namer = files.Namer(out)
-    outcome = Outcome([], [], [])
+    outcome = Outcome([], [], [], [])
     for path, folder in tqdm(pictures, unit="file", disable=len(pictures) < 2 or not sys.stderr.isatty()):
         try:
             scans = decoding.read(path)
@@ -66,6 +67,7 @@ def export(
             _write(drawing, formats, namer.place(folder, scan.ident))
             outcome.counts.append(len(drawing.strokes))
             outcome.errors.append(drawing.l1)
+            outcome.pixels.append(drawing.width * drawing.height)
     return outcome
 
 

@@ -23,6 +23,12 @@ class Marks(NamedTuple):
     factor: float  # pixels of the mask for one of the page
     pen_width: float  # full width of the typical pen, in pixels of the page
 
+    def radii_at(self, points: np.ndarray) -> np.ndarray:
+        """[n] radius of the ink at [n, 2] points of the page, in pixels of the mask."""
+        high, wide = self.radius.shape
+        columns, rows = np.floor(points * self.factor).astype(int).T
+        return self.radius[rows.clip(0, high - 1), columns.clip(0, wide - 1)]
+
 
 def find_marks(ink: np.ndarray, noise: float) -> Marks:
     """[H, W] ink -> its marks without specks; raises BadInput if specks are all there is."""
@@ -40,6 +46,11 @@ def _marks_at(ink: np.ndarray, factor: float, width: float, noise: float) -> Mar
     mask = _without_specks(mask, _LEAST_MARK * np.pi / 4 * (width * factor) ** 2)
     if not mask.any():
         raise BadInput("nothing is drawn: no mark is larger than a speck")
+    return marks_of(mask, factor)
+
+
+def marks_of(mask: np.ndarray, factor: float) -> Marks:
+    """Of a bool [h, w] mask that is not empty, in which a pixel of the page spans `factor`."""
     radius = ndimage.distance_transform_edt(mask).astype(np.float32)
     middle = radius[skeletonize(mask)]
     pen_width = 2 * (float(np.median(middle)) - 0.5) / factor

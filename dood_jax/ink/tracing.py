@@ -2,11 +2,24 @@
 
 import numpy as np
 
-from dood_jax.ink import crossings, curves, graph, ordering, recognition, refining, scale, voting
+from dood_jax.ink import (
+    crossings,
+    curves,
+    graph,
+    mending,
+    ordering,
+    recognition,
+    refining,
+    residue,
+    scale,
+    voting,
+)
 from dood_jax.ink.page import Page
 from dood_jax.ink.strokes import InkStroke
 
-_TOLERANCE = 0.08  # of a curve against its polyline, in pen widths
+_SPACING = 0.7  # of the points that curves are fitted to, in pen widths
+_TOLERANCE = 0.12  # of curves against them, in pen widths
+_ROUNDS = 2  # in which ink that was left unexplained is vectorised too
 _DOT = 0.5  # a shorter stroke than this share of its width is a dot
 _VOTE = 0.15  # of the model's run along a stroke against where the stroke leads
 
@@ -25,27 +38,41 @@ def strokes_of(
       BadInput: nothing but specks was found.
     """
     marks = scale.find_marks(page.ink, page.noise)
-    lines = graph.trace(marks)
     drawn = recognition.draw(page.ink, marks.pen_width, recognise, size) if recognise else None
+    refined = refining.refine(page.ink, _lines(marks, drawn))
+    for _ in range(_ROUNDS):
+        rest = residue.left(page.ink, refined.lines, marks.pen_width, marks.factor)
+        if rest is None:
+            break
+        refined = refining.refine(page.ink, [*refined.lines, *_lines(rest, None)])
+    strokes = [_stroke(line) for line in refined.lines]
+    order = ordering.in_order([stroke.points() for stroke in strokes])
+    return [strokes[index] for index in order], refined.l1
+
+
+def _lines(marks: scale.Marks, drawn: recognition.Curves | None) -> list[refining.Line]:
+    """The strokes of marks, before refinement; `drawn` by the model, where it was asked."""
+    lines = graph.trace(marks)
+    mending.mend(lines, marks)
     votes = voting.crossing_votes(lines, drawn, marks.pen_width) if drawn else None
     paths = crossings.join(lines, marks.pen_width, votes)
     runs = np.zeros(len(paths))
     if drawn and paths:
         runs, _ = voting.directions(paths, drawn, marks.pen_width)
-    found = [
-        refining.Line(
-            ordering.directed(path.points, path.is_closed, _VOTE * run), marks.pen_width, path.is_closed
-        )
-        for path, run in zip(paths, runs, strict=True)
-    ]
-    found += [refining.Line(place[None], width, False) for place, width in lines.dots]
-    refined = refining.refine(page.ink, found)
-    order = ordering.in_order([line.points for line in refined.lines])
-    return [_stroke(refined.lines[index], marks.pen_width) for index in order], refined.l1
+    found = [_line(path, run, marks.pen_width) for path, run in zip(paths, runs, strict=True)]
+    dots = [refining.Line(np.repeat(place[None], 4, axis=0), width, False) for place, width in lines.dots]
+    return found + dots
 
 
-def _stroke(line: refining.Line, pen_width: float) -> InkStroke:
-    is_dot = curves.length(line.points) < _DOT * line.width
-    points = line.points.mean(0, keepdims=True) if is_dot else line.points
-    points = curves.fit(points, max(_TOLERANCE * pen_width, 0.1))
+def _line(path: crossings.Path, run: float, pen_width: float) -> refining.Line:
+    """A path in drawing direction, as few curves; `run` is by how many pixels the model runs along it."""
+    points = ordering.directed(path.points, path.is_closed, _VOTE * run)
+    points = curves.smooth(points, path.is_closed, max(_SPACING * pen_width, 1.0))
+    return refining.Line(curves.fit(points, _TOLERANCE * pen_width), pen_width, path.is_closed)
+
+
+def _stroke(line: refining.Line) -> InkStroke:
+    points = line.control_points
+    is_dot = curves.length(curves.sample(points)) < _DOT * line.width
+    points = np.repeat(points[[0, -1]].mean(0, keepdims=True), 4, axis=0) if is_dot else points
     return InkStroke(points, line.width, line.is_closed and not is_dot, line.confidence)

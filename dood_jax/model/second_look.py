@@ -77,9 +77,14 @@ def correct(
 
 def first_guess(config: ModelConfig, strokes: StrokeLatents, brush: BrushParams) -> Guess:
     """T strokes as first drawn."""
-    matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
-    points = jax.vmap(affine.place_points)(matrices, strokes.control_points)
+    points = place(strokes)
     return Guess(points, _with_limits(unbounded, config, brush), jnp.zeros((len(points), MEMORY)))
+
+
+def place(strokes: StrokeLatents) -> Array:
+    """[T, P, 2] control points of T strokes on the canvas."""
+    matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
+    return jax.vmap(affine.place_points)(matrices, strokes.control_points)
 
 
 def look(

@@ -1,8 +1,9 @@
 """A posterior fitted to one picture: the inferred drawing, corrected by gradient steps (method.md 10.11).
 
-Nothing is learned. The strokes that the recognition network found become the means of Gaussians whose means,
-widths and pens climb the bound of that picture alone. The number of strokes stays: a posterior that is sure
-of it is as valid a proposal as any, so the K-particle bound with it lies below log p(x) as well.
+Nothing is learned. The strokes that the recognition network found become the means of Gaussians, of the kind
+that further looks give, whose means, widths and pens climb the bound of that picture alone. The number of
+strokes stays: a posterior that is sure of it is as valid a proposal as any, so the K-particle bound with it
+lies below log p(x) as well.
 """
 
 from typing import NamedTuple
@@ -12,40 +13,41 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from dood_jax.distributions import gaussian
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.model import dood, refinement
+from dood_jax.model import dood, refinement, second_look
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Params, bind
 from dood_jax.model.renderer import finished_canvas
+from dood_jax.model.second_look import Correction
 from dood_jax.objective.elbo import log_likelihood, masked_log_prob
 from dood_jax.objective.importance import Weights, weights_of
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
-_FIRST_WIDTH = 0.002  # of every Gaussian
+_POINT_RATE, _LAYOUT_RATE, _LOG_WIDTH_RATE = 4e-3, 2e-3, 0.1  # of Adam, at the first step
+_POINT_WIDTH, _LAYOUT_WIDTH = 0.002, 0.05  # of the Gaussians at first
 _LAST_SHARE = 0.1  # of the cosine
 
 
 class RefinedPosterior(NamedTuple):
-    """Independent Gaussians for every number of a drawing whose strokes are counted."""
+    """Certain bits, and Gaussians for all else of a drawing."""
 
-    presence: Array  # [T] fixed bits
-    layout: Gaussian  # [T, 4]
-    control_points: Gaussian  # [T, P, 2]
-    brush: BrushParams
+    presence: Array  # [T] bits
+    correction: Correction
 
 
 class _Climber(NamedTuple):
-    """What the gradient moves: means, and logarithms of widths and pens within their ranges."""
+    """What the gradient moves: means, logarithms of widths, and pens within their ranges."""
 
     layout: Array
-    control_points: Array
+    points: Array
     log_layout_width: Array
-    log_points_width: Array
+    log_point_width: Array
     brush: BrushParams
+
+
+_RATES = _Climber(_LAYOUT_RATE, _POINT_RATE, _LOG_WIDTH_RATE, _LOG_WIDTH_RATE, refinement.PEN_RATES)
 
 
 def refine_posterior(
@@ -74,12 +76,11 @@ def refine_posterior(
     situations = dood.retrace(config, params, strokes, brush).situations
     start = _Climber(
         strokes.layout,
-        strokes.control_points,
-        jnp.full_like(strokes.layout, jnp.log(_FIRST_WIDTH)),
-        jnp.full_like(strokes.control_points, jnp.log(_FIRST_WIDTH)),
+        second_look.place(strokes),
+        jnp.full_like(strokes.layout, jnp.log(_LAYOUT_WIDTH)),
+        jnp.full_like(strokes.control_points, jnp.log(_POINT_WIDTH)),
         brush,
     )
-    rates = _rates(strokes.layout)
     adam = optax.adam(optax.cosine_decay_schedule(1.0, num_steps, _LAST_SHARE))
 
     def loss(climber, key):
@@ -89,7 +90,7 @@ def refine_posterior(
         climber, state = carry
         updates, state = adam.update(jax.grad(loss)(climber, key), state)
         moved = jax.tree_util.tree_map(
-            lambda value, rate, update: value + rate * update, climber, rates, updates
+            lambda value, rate, update: value + rate * update, climber, _RATES, updates
         )
         return (moved._replace(brush=refinement.within_range(config, moved.brush)), state), None
 
@@ -110,9 +111,10 @@ def refined_weights(
 
     def one(key):
         strokes, log_posterior = _sample(posterior, key)
-        retraced = dood.retrace(config, params, strokes, posterior.brush)
+        brush = posterior.correction.brush
+        retraced = dood.retrace(config, params, strokes, brush)
         prior = dood.weigh_under_prior(config, params, retraced.situations, strokes)
-        canvas = compositing.composite(retraced.ink.sum(0), posterior.brush.canvas_slope)
+        canvas = compositing.composite(retraced.ink.sum(0), brush.canvas_slope)
         log_prior = masked_log_prob(prior, strokes.presence, retraced.final_stop)
         log_ratio = log_prior - log_posterior
         return weights_of(config, params, image, canvas, log_ratio, strokes.presence.sum())
@@ -130,7 +132,7 @@ def _bound(
 ) -> Array:
     """[] one-sample bound but for a constant, with the prior's situations held."""
     strokes, log_posterior = _sample(posterior, key)
-    canvas = finished_canvas(bind(config, params), strokes, posterior.brush)
+    canvas = finished_canvas(bind(config, params), strokes, posterior.correction.brush)
     prior = dood.weigh_under_prior(config, params, situations, strokes)
     log_prior = masked_log_prob(prior, strokes.presence)
     return log_likelihood(config, params, image, canvas) + log_prior - log_posterior
@@ -138,31 +140,14 @@ def _bound(
 
 def _sample(posterior: RefinedPosterior, key: Array) -> tuple[StrokeLatents, Array]:
     """One drawing and its [] log-density; the bits are certain."""
-    key_layout, key_points = jax.random.split(key)
-    drawn = jax.vmap(gaussian.sample_and_log_prob)
-    layout, log_layout = drawn(posterior.layout, jax.random.normal(key_layout, posterior.layout.mean.shape))
-    points, log_points = drawn(
-        posterior.control_points, jax.random.normal(key_points, posterior.control_points.mean.shape)
-    )
-    log_posterior = ((log_layout + log_points) * posterior.presence).sum()
-    return StrokeLatents(posterior.presence, layout, points), log_posterior
+    strokes, log_layout, log_points = second_look.sample(posterior.correction, posterior.presence, key)
+    return strokes, ((log_layout + log_points) * posterior.presence).sum()
 
 
 def _posterior(presence: Array, climber: _Climber) -> RefinedPosterior:
-    return RefinedPosterior(
-        presence,
+    correction = Correction(
         Gaussian(climber.layout, jnp.exp(climber.log_layout_width)),
-        Gaussian(climber.control_points, jnp.exp(climber.log_points_width)),
+        Gaussian(climber.points, jnp.exp(climber.log_point_width)),
         climber.brush,
     )
-
-
-def _rates(layout: Array) -> _Climber:
-    """Adam's rates for strokes of [T, 4] layouts."""
-    return _Climber(
-        _LAYOUT_RATE,
-        refinement.point_rates(layout),
-        _LOG_WIDTH_RATE,
-        _LOG_WIDTH_RATE,
-        refinement.PEN_RATES,
-    )
+    return RefinedPosterior(presence, correction)

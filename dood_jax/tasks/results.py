@@ -16,7 +16,7 @@ from dood_jax.training.config import Config
 _VERSIONED = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
 
 
-def write(
+def write(  # noqa: PLR0913 - each is a field of the record
     workdir: Path,
     task: str,
     values: dict[str, Any],
@@ -25,11 +25,13 @@ def write(
     count: int,
     started: float,
     path: str | None = None,
+    pictures: str | None = None,
 ) -> Path:
     """Writes one result of one or several models, whole or not at all.
 
     `started` is time.monotonic() at the task's start. The file is named after task and set unless `path`
-    names it; with `evaluation.refine_steps` the name ends in `-refined`.
+    names it; with `evaluation.refine_steps` the name ends in `-refined`. `pictures` says what was drawn where
+    that is not a set's test split.
     """
     models = [models] if isinstance(models, Model) else models
     only = lambda entries: entries[0] if len(entries) == 1 else entries
@@ -39,8 +41,8 @@ def write(
         "config": config.as_dict(),
         "checkpoint": only([model.name for model in models]),
         "step": only([model.meta["step"] for model in models]),
-        "dataset": only(list(config.data.sets)),
-        "split": "test",
+        "dataset": pictures or only(list(config.data.sets)),
+        "split": None if pictures else "test",
         "n": count,
         "seed": config.evaluation.seed,
         "commit": commit(),

@@ -38,12 +38,13 @@ def run(models: Sequence[Model], config: Config, workdir: Path, names: str | Non
     outcome = export.export(model.vectorize, inputs, _FORMATS, workdir / "vectorize")
     if outcome.failures:
         raise BadInput(f"{len(outcome.failures)} of the pictures were not drawn")
+    seconds = time.monotonic() - started
     values = {
         "l1": float(np.mean(outcome.errors)),
         "strokes": float(np.mean(outcome.counts)),
-        "seconds": round((time.monotonic() - started) / len(outcome.counts), 4),
+        "seconds": round(seconds / len(outcome.counts), 4),
+        "seconds_per_megapixel": round(seconds / sum(outcome.pixels) * 1e6, 4),
     }
-    results.write(
-        workdir, "vectorize", values, config, model, len(outcome.counts), started, path="vectorize.json"
-    )
+    kept = {"path": "vectorize.json", "pictures": names}
+    results.write(workdir, "vectorize", values, config, model, len(outcome.counts), started, **kept)
     return values

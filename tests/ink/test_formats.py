@@ -19,7 +19,8 @@ HOSTILE = "a<b>&\"'</title><script>alert(1)</script>\x00\x1b\ud800"
 SVG, INKML = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/2003/InkML}"
 XML_ID = "{http://www.w3.org/XML/1998/namespace}id"
 
-# The part of InkML that is written, as the Recommendation's prose (sections 3 to 5) has it.
+# The part of InkML that is written, as the Recommendation's prose (sections 3 to 5) has it, and as the Open XML
+# SDK's typed model of its schema does: the schema itself comes with no package.
 INKML_GRAMMAR = """
 <element name="ink" xmlns="http://relaxng.org/ns/structure/1.0" ns="http://www.w3.org/2003/InkML"
     datatypeLibrary="http://www.w3.org/2001/XMLSchema-datatypes">

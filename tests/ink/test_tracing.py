@@ -81,6 +81,18 @@ def test_a_fork_is_a_stroke_that_goes_on_and_one_that_ends_there():
     assert sorted(round(curves.length(stroke.points()), -1) for stroke in found) in ([30, 60], [40, 60])
 
 
+def test_ink_that_is_left_is_vectorised_too(monkeypatch):
+    """The tail of a Q is as short as what thinning leaves of rough edges; its ink tells that it is none."""
+    ring, tail = arc((50, 50), 30, 0, 360), np.array([[69.8, 69.8], [79.0, 79.0]])
+    ink = ink_of([ring, tail], 12, (110, 110))
+    ends = lambda found: min(np.linalg.norm(stroke.points() - tail[1], axis=1).min() for stroke in found)
+    again = strokes_in(ink)
+    monkeypatch.setattr(tracing, "_ROUNDS", 0)
+    first = strokes_in(ink)
+    assert len(first) == 1 and ends(first) > 8
+    assert len(again) == 2 and ends(again) < 4
+
+
 def test_strokes_start_at_the_upper_left_and_a_text_is_read_in_rows():
     down = lambda x, y: np.array([[x, y + 10.0], [x, y]])
     rows = [down(x, y) for y in (10.0, 60.0) for x in (70.0, 40.0, 10.0)]
@@ -99,6 +111,18 @@ def test_curves_run_within_their_tolerance_and_keep_corners():
     assert np.abs(fitted - [90, 90]).max(1).min() < 1e-9
 
 
+def test_a_curve_reaches_as_far_as_it_can():
+    """A straight line is one cubic; so is a half circle within 2 % of its radius, and three within 0.1 %."""
+    straight = np.linspace([3.0, 4.0], [90.0, 60.0], 50)
+    assert len(curves.fit(straight, 0.01)) == 4
+    half = arc((50, 50), 40, 0, 180)
+    assert [len(curves.fit(half, 40 * share)) for share in (0.02, 0.001)] == [4, 10]
+
+
+def test_a_stroke_is_few_curves(found):
+    assert max(len(stroke.control_points) for stroke in found) <= 3 * 4 + 1
+
+
 def test_every_size_of_drawing_shares_few_programs(ink):
     """Nothing compiles for a second picture of about the same size."""
     strokes_in(ink)
@@ -106,3 +130,20 @@ def test_every_size_of_drawing_shares_few_programs(ink):
     strokes_in(ink[:, :90])
     strokes_in(ink_of([LINE, WAVE], 3, (80, 90)))
     assert refining._move._cache_size() == before
+
+
+@pytest.mark.parametrize("angle", [15, 25, 40])
+def test_a_sharp_turn_is_one_stroke_with_its_tip_in_place(angle):
+    """Where the legs' ink is one, thinning leaves a stem, which is no stroke of its own."""
+    half = np.deg2rad(angle / 2)
+    leg = 70 * np.array([np.sin(half), np.cos(half)])
+    tip = np.array([50.0, 15.0])
+    turn = np.array([tip + leg * [-1, 1], tip, tip + leg])
+    (found,) = strokes_in(ink_of([turn], 5, (100, 100)))
+    assert chamfer([found], [turn]) < 0.12 * 5
+    assert np.linalg.norm(found.points(0.25) - turn[1], axis=1).min() < 0.7 * 5
+
+
+def test_a_stem_as_wide_as_its_legs_is_a_stroke():
+    fork = [np.array([[20.0, 10.0], [50, 50], [50, 90]]), np.array([[80.0, 10.0], [50, 50]])]
+    assert len(strokes_in(ink_of(fork, 5, (100, 100)))) == 2

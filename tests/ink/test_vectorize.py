@@ -162,6 +162,9 @@ def test_the_task_writes_a_result(tmp_path, model, picture):
     values = vectorize.run([model], resolve(default_config()), tmp_path, f"{tmp_path}/*.png")
     record = json.loads((tmp_path / "results" / "vectorize.json").read_text())
     assert record["values"] == values and values["strokes"] == len(STROKES)
+    assert record["dataset"] == f"{tmp_path}/*.png" and record["split"] is None
+    pixels = picture.width * picture.height
+    assert values["seconds_per_megapixel"] == pytest.approx(values["seconds"] / pixels * 1e6, rel=0.01)
     assert (tmp_path / "vectorize" / "a.svg").exists()
     with pytest.raises(BadInput, match="--input"):
         vectorize.run([model], resolve(default_config()), tmp_path, None)
