@@ -3,7 +3,10 @@
     python -m dood_jax.main --config=configs/mnist.py
 
 20,000 steps, the first 11,204 on the schedule of 28,000, took 63 minutes of two shared CPU cores and
-gave 6,975 nats on 500 test pictures, 20 particles.
+gave 6,975 nats on 500 test pictures, 20 particles. The released model went on from there and learned to look
+again: 6,000 steps, 44 minutes beside other work, 7,080 nats.
+
+    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist
 """
 
 from ml_collections import ConfigDict
