@@ -140,7 +140,9 @@ def test_a_released_model_is_as_good_and_another_architecture_is_refused(smoke_r
     assert refused.returncode == 2 and "model.features=32" in refused.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
+)
 def test_a_stop_signal_saves_and_a_restart_ends_as_the_unbroken_run(smoke_run, tmp_path, number, code):
     flags = (SMOKE, f"--workdir={tmp_path}", "--config.training.log_every=1")
     process = subprocess.Popen(

@@ -56,7 +56,7 @@ def alone(pictures):
 @pytest.mark.parametrize(
     "kind",
     [
-        ("published", "nvil", 1),
+        pytest.param(("published", "nvil", 1), marks=pytest.mark.slow),
         pytest.param(("fast", "exact", 1, 2), marks=pytest.mark.slow),
         pytest.param(("fast", "nvil", 2), marks=pytest.mark.slow),
         pytest.param(("published", "exact", 1), marks=pytest.mark.slow),
@@ -135,6 +135,7 @@ def test_baseline_parameters_are_no_part_of_the_model():
     assert set(state.trained) - set(state.params) == {"baseline", "baseline_rnn"}
 
 
+@pytest.mark.slow
 def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(pictures):
     """Its gradient is the same whether the first look is scored or not, and vanishes with the corrected."""
     config = config_of("fast", "exact", 1, 2)
