@@ -2,9 +2,9 @@
 
     python -m dood_jax.main --config=configs/synthetic.py
 
-Of the released model the first 5,000 of these 12,000 steps took 28 minutes of two shared CPU cores; it went on
-with further looks for 5,000 steps (45 minutes beside other work) and gave 7,004 nats on 256 unseen drawings, 20
-particles.
+Of the released model the first 5,000 of these 12,000 steps took 28 minutes of two shared CPU cores; it went
+on with further looks for 5,000 steps (45 minutes beside other work) and gave 7,004 nats on 256 unseen
+drawings, 20 particles.
 
     python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic --config.training.steps=5000
 """
