@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import DOT, LINE, RING, SIZE, STROKES, WAVE, WIDTH, arc, ink_of
+from known_strokes import DOT, LINE, RING, SIZE, STROKES, WAVE, WIDTH, arc, ink_of
 from scipy.spatial import cKDTree
 
 from dood_jax.errors import BadInput

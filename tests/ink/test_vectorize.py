@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import STROKES
+from known_strokes import STROKES
 from PIL import Image
 
 from dood_jax import api, console

@@ -1,0 +1,37 @@
+"""Drawings with known strokes, rendered by Pillow."""
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+OVERSAMPLING = 8
+
+
+def ink_of(strokes, width: float, size: tuple[int, int]) -> np.ndarray:
+    """float32 [H, W] of round pens along [n, 2] polylines in pixels."""
+    high, wide = size
+    picture = Image.new("L", (wide * OVERSAMPLING, high * OVERSAMPLING), 0)
+    pen = ImageDraw.Draw(picture)
+    radius = width * OVERSAMPLING / 2 - 0.5
+    for stroke in strokes:
+        points = np.asarray(stroke, float)
+        far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
+        at = np.linspace(0, far[-1], int(far[-1] * 4) + 2)
+        for x, y in zip(
+            *(np.interp(at, far, points[:, axis]) * OVERSAMPLING for axis in (0, 1)), strict=True
+        ):
+            pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
+    return np.asarray(picture.resize((wide, high), Image.Resampling.BOX), np.float32) / 255
+
+
+def arc(centre, radius: float, start: float, stop: float) -> np.ndarray:
+    """[40, 2] points of a circle's arc, angles in degrees."""
+    angles = np.deg2rad(np.linspace(start, stop, 40))
+    return np.asarray(centre) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+LINE = np.array([[20.0, 80.0], [60.0, 15.0]])  # with WAVE, a crossing
+WAVE = np.concatenate([arc((30, 50), 15, 180, 300), arc((57, 45), 18, 130, 0)])
+RING = arc((79, 79), 10, 0, 360)
+DOT = np.array([[82.0, 22.0], [82.0, 22.0]])
+STROKES = [LINE, WAVE, RING, DOT]
+WIDTH, SIZE = 4.0, (96, 100)
