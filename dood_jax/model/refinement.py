@@ -15,7 +15,7 @@ from dood_jax.model.networks import Params, bind
 from dood_jax.model.renderer import finished_canvas, pen_limits
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_POINT_RATE = 4e-3  # of Adam on the canvas, at the first step
+POINT_RATE = 4e-3  # of Adam on the canvas, at the first step
 _LEAST_SCALE = 0.25  # of a layout, for the rate of its points
 PEN_RATES = BrushParams(ink_width=8e-4, ink_slope=4e-3, canvas_slope=4e-3)
 _LAST_SHARE = 0.1  # of the cosine
@@ -74,7 +74,7 @@ def refine(
 
 def point_rates(layout: Array) -> Array:
     """[T, 1, 1] rates of control points: as far a way on the canvas in [T, 4] layouts of any scale."""
-    return _POINT_RATE / jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
+    return POINT_RATE / jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
 
 
 def error_of(image: Array, canvas: Array) -> Array:

@@ -25,7 +25,7 @@ from dood_jax.objective.importance import Weights, weights_of
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_POINT_RATE, _LAYOUT_RATE, _LOG_WIDTH_RATE = 4e-3, 2e-3, 0.1  # of Adam, at the first step
+_LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
 _POINT_WIDTH, _LAYOUT_WIDTH = 0.002, 0.05  # of the Gaussians at first
 _LAST_SHARE = 0.1  # of the cosine
 
@@ -47,7 +47,7 @@ class _Climber(NamedTuple):
     brush: BrushParams
 
 
-_RATES = _Climber(_LAYOUT_RATE, _POINT_RATE, _LOG_WIDTH_RATE, _LOG_WIDTH_RATE, refinement.PEN_RATES)
+_RATES = _Climber(_LAYOUT_RATE, refinement.POINT_RATE, _LOG_WIDTH_RATE, _LOG_WIDTH_RATE, refinement.PEN_RATES)
 
 
 def refine_posterior(
