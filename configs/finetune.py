@@ -18,7 +18,7 @@ def get_config(what: str = "mnist") -> ConfigDict:
     config.data.name = name
     if name == "quickdraw":
         config.data.per_category = 5000
-    config.model.looks = 6
+    config.model.looks = 12
     config.objective.update(floor_start_step=0, floor_end_step=1)
     config.training.init_from = beginning or "synthetic"
     config.training.steps = 6000

@@ -109,7 +109,9 @@ def draw_from_noise(
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
 
 
-def look_again(config: ModelConfig, params: Params, image: Array, drawing: Drawing, key: Array) -> Drawing:
+def look_again(
+    config: ModelConfig, params: Params, image: Array, drawing: Drawing, key: Array, before: Array | int = 0
+) -> Drawing:
     """Corrects the strokes of a drawing, all together (method.md 5.1); its bits stay.
 
     Args:
@@ -118,9 +120,10 @@ def look_again(config: ModelConfig, params: Params, image: Array, drawing: Drawi
       image: [H, W] target.
       drawing: of T strokes, as first drawn; it gets no gradient.
       key: consumed.
+      before: [] so many looks more than the model has, which come first and get no gradient.
     """
     bits = lax.stop_gradient(drawing.strokes.presence)
-    correction = second_look.correct(config, params, image, drawing.strokes, drawing.brush)
+    correction = second_look.correct(config, params, image, drawing.strokes, drawing.brush, before)
     strokes, log_layout, log_points = second_look.sample(correction, bits, key)
     ink, situations, final_stop = retrace(config, params, strokes, correction.brush)
     prior = weigh_under_prior(config, params, situations, strokes)

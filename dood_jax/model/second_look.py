@@ -51,7 +51,12 @@ class Guess(NamedTuple):
 
 
 def correct(
-    config: ModelConfig, params: Params, image: Array, strokes: StrokeLatents, brush: BrushParams
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    before: Array | int = 0,
 ) -> Correction:
     """Looks at a drawing of T strokes as often as the model does.
 
@@ -61,11 +66,15 @@ def correct(
       image: [H, W] to be drawn.
       strokes: as drawn so far; no gradient flows to them.
       brush: their pens.
+      before: [] so many looks more, which come first and get no gradient.
     """
     strokes, brush = lax.stop_gradient((strokes, brush))
-    first = first_guess(config, strokes, brush)
-    step = lambda guess, _: look(parts_of(config), bind(config, params), image, strokes, guess)
-    guess, changes = lax.scan(step, first, length=config.looks)
+    step = lambda guess, params: look(parts_of(config), bind(config, params), image, strokes, guess)
+    fixed = lax.stop_gradient(params)
+    guess = lax.fori_loop(
+        0, before, lambda _, guess: step(guess, fixed)[0], first_guess(config, strokes, brush)
+    )
+    guess, changes = lax.scan(lambda guess, _: step(guess, params), guess, length=config.looks)
     change = jax.tree_util.tree_map(lambda values: values[-1], changes)
     layout = strokes.layout + _LAYOUT_STEP * change.layout
     return Correction(

@@ -91,6 +91,7 @@ class ObjectiveConfig:
     beta_weighs: str = "likelihood"  # divides it in the decision to stop; presence: multiplies the bits' KL
     num_particles: int = 1  # drawings of a picture, for nvil
     look_every: int = 4  # one picture of so many is looked at again, by a model that does
+    learned_looks: int = 6  # at most so many of its looks get a gradient, the last ones
     floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
     floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
 
@@ -99,7 +100,7 @@ class ObjectiveConfig:
         require_choice("objective.stopping", self.stopping, ("exact", "nvil"))
         require_choice("objective.beta_weighs", self.beta_weighs, ("likelihood", "presence"))
         require_at_least("objective.beta", self.beta, 1e-6)
-        for key in ("num_particles", "look_every"):
+        for key in ("num_particles", "look_every", "learned_looks"):
             require_at_least(f"objective.{key}", getattr(self, key), 1)
         if self.num_particles > 1 and self.stopping != "nvil":
             raise BadInput(

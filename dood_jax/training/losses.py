@@ -3,6 +3,7 @@
 Pictures are picked and drawn in here, each with its own key.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -69,7 +70,8 @@ def exact_loss(
     loss, pen = -surrogate.mean(), jax.vmap(_first_pen)(drawn.drawing)
     if config.model.looks:
         some = jax.tree_util.tree_map(lambda leaf: leaf[:: config.objective.look_every], drawn)
-        corrected, more = jax.vmap(functools.partial(_corrected, config, params))(some)
+        before = _looks_before(config, batch.step)
+        corrected, more = jax.vmap(functools.partial(_corrected, config, params, before))(some)
         loss, metrics = loss - corrected.mean(), {**metrics, **more}
     mean = functools.partial(jax.tree_util.tree_map, jnp.mean)
     return loss, Aside(mean(metrics), mean(lax.stop_gradient(pen)), learner)
@@ -115,12 +117,20 @@ def _summed_over_stops(config: Config, params: Params, floor: Array, drawn: _Dra
     return surrogate, metrics
 
 
-def _corrected(config: Config, params: Params, drawn: _Drawn) -> tuple[Array, Metrics]:
+def _looks_before(config: Config, step: Array) -> Array | int:
+    """[] looks that come before those with a gradient: in turn none up to as many as are left over."""
+    left_over = config.model.looks - config.objective.learned_looks
+    return step % (left_over + 1) if left_over > 0 else 0
+
+
+def _corrected(config: Config, params: Params, before: Array | int, drawn: _Drawn) -> tuple[Array, Metrics]:
     """The bound of one example after further looks, at a stop sampled for it, and metrics."""
     key_stop, key_again = jax.random.split(drawn.key)
     bits = presence.sample(drawn.drawing.posterior.on, key_stop)
     stopped = drawn.drawing._replace(strokes=drawn.drawing.strokes._replace(presence=bits))
-    drawing = dood.look_again(config.model, params, drawn.image, stopped, key_again)
+    learned = min(config.model.looks, config.objective.learned_looks)
+    model = dataclasses.replace(config.model, looks=learned)
+    drawing = dood.look_again(model, params, drawn.image, stopped, key_again, before)
     canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
     log_likelihood = elbo.log_likelihood(config.model, params, drawn.image, canvas)
     bound = elbo.elbo(drawing, log_likelihood)
