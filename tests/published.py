@@ -14,6 +14,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.parts import parts_of
 from dood_jax.model.posterior import StrokeNoise
 from dood_jax.model.state import initial_state
+from dood_jax.model.stroke import draw_stroke, weigh_stroke
 from dood_jax.objective import importance, nvil
 from dood_jax.rendering import compositing
 from dood_jax.training.config import PRESETS
@@ -158,10 +159,10 @@ def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) 
     for t in range(config.num_strokes):
         observation = parts.guidance.observe(nets, target, state.canvas)
         noise_t = jax.tree_util.tree_map(lambda leaf, t=t: leaf[t], noise)
-        state, (step, ink, situation, _) = dood.draw_stroke(
+        state, (step, ink, situation, _) = draw_stroke(
             parts, nets, target, state, jnp.asarray(t == 0), noise_t, False
         )
-        prior = dood.weigh_stroke(parts, nets, situation, step.stroke)
+        prior = weigh_stroke(parts, nets, situation, step.stroke)
         (layouts, strokes), stroke, brush = step.gaussians, step.stroke, step.brush
         found = {
             "bit": stroke.presence,

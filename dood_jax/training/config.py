@@ -194,6 +194,7 @@ class EvaluationConfig:
 
     num_images: int = 256  # chosen at random, always the same; 0 for all
     num_particles: int = 20
+    samples_per_look: int = 1  # of them, by a model that looks again: so many after looking at one drawing
     num_strokes: int = 0  # most strokes; 0 as trained
     batch_size: int = 64
     seed: int = 0
@@ -205,8 +206,13 @@ class EvaluationConfig:
         require_seed("evaluation.seed", self.seed)
         for key in ("num_images", "num_strokes", "member", "refine_steps"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 0)
-        for key in ("num_particles", "batch_size"):
+        for key in ("num_particles", "samples_per_look", "batch_size"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 1)
+        if self.num_particles % self.samples_per_look:
+            raise BadInput(
+                f"evaluation.samples_per_look={self.samples_per_look} does not divide"
+                f" evaluation.num_particles={self.num_particles}; give a divisor"
+            )
 
 
 class Member(NamedTuple):

@@ -118,7 +118,13 @@ def bounds(
 
     `evaluation.num_particles` a picture (method.md 10.1).
     """
-    weigh = _compiled_weights(model, evaluation.num_particles, evaluation.num_strokes, tuple(devices))
+    weigh = _compiled_weights(
+        model,
+        evaluation.num_particles,
+        evaluation.num_strokes,
+        evaluation.samples_per_look,
+        tuple(devices),
+    )
     weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices), kept)
     return {scale: _bound(weights, scale) for scale in SCALES}
 
@@ -231,10 +237,16 @@ def in_batches(
 
 @functools.lru_cache
 def _compiled_weights(
-    model: ModelConfig, num_particles: int, num_strokes: int, devices: tuple[jax.Device, ...]
+    model: ModelConfig,
+    num_particles: int,
+    num_strokes: int,
+    samples_per_look: int,
+    devices: tuple[jax.Device, ...],
 ) -> Callable[[Params, Array, Array], importance.Weights]:
     def one(params, image, key):
-        return importance.weights(model, params, image, key, num_particles, num_strokes or None)
+        return importance.weights(
+            model, params, image, key, num_particles, num_strokes or None, samples_per_look
+        )
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
 

@@ -160,6 +160,7 @@ def test_a_choice_that_is_not_available_is_refused_with_the_choices(key, value):
         ("training.log_every", 0),
         ("evaluation.num_images", -1),
         ("evaluation.num_particles", 0),
+        ("evaluation.samples_per_look", 3),
         ("evaluation.num_strokes", -1),
         ("evaluation.batch_size", 0),
     ],
