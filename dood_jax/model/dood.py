@@ -13,13 +13,19 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import parts_of
-from dood_jax.model.posterior import StrokeNoise, stroke_noise
-from dood_jax.model.renderer import ink_of
+from dood_jax.model.recognition import StrokeNoise, stroke_noise
+from dood_jax.model.renderer import canvases_of, ink_of
 from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.model.second_look import Correction
-from dood_jax.model.state import advance_hidden, initial_state
-from dood_jax.model.stroke import draw_stroke, ink_stroke, scan_from_blank, weigh_final_stop, weigh_stroke
-from dood_jax.rendering import compositing
+from dood_jax.model.state import initial_state
+from dood_jax.model.stroke import (
+    canvas_before,
+    draw_stroke,
+    ink_stroke,
+    scan_from_blank,
+    weigh_final_stop,
+    weigh_stroke,
+)
 from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents
 
 
@@ -170,10 +176,11 @@ def sample(
     def step(state, inputs):
         is_first, key = inputs
         nets = bind(config, params)
-        view = parts.guidance.observe_canvas(nets, state.canvas)
-        state = advance_hidden(nets, state, view.features)
+        canvas = canvas_before(config, state)
+        view = parts.guidance.observe_canvas(nets, canvas)
+        state = parts.recognition.advance(nets, state, view.features)
         situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
-        stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, state.canvas, key)
+        stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, canvas, key)
         stroke = stroke._replace(presence=stroke.presence * state.presence)
         return ink_stroke(nets, state, is_first, stroke, brush)[0], stroke
 
@@ -193,4 +200,4 @@ def render(
 
     A `brush` of scalars is one pen for all strokes.
     """
-    return compositing.canvases(ink_of(bind(config, params), strokes, brush, image_size), brush.canvas_slope)
+    return canvases_of(config, ink_of(bind(config, params), strokes, brush, image_size), brush.canvas_slope)

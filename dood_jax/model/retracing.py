@@ -10,8 +10,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Params, bind
 from dood_jax.model.parts import parts_of
-from dood_jax.model.state import advance_hidden
-from dood_jax.model.stroke import ink_stroke, scan_from_blank, weigh_final_stop, weigh_stroke
+from dood_jax.model.stroke import canvas_before, ink_stroke, scan_from_blank, weigh_final_stop, weigh_stroke
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 
 
@@ -37,9 +36,10 @@ def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: 
     def step(state, inputs):
         is_first, stroke, ink_width, ink_slope = inputs
         nets = bind(config, params)
-        view = parts.guidance.observe_canvas(nets, state.canvas)
-        state = advance_hidden(nets, state, view.features)
-        glimpse = parts.guidance.look_at_canvas(nets, state.canvas, stroke.layout)
+        canvas = canvas_before(config, state)
+        view = parts.guidance.observe_canvas(nets, canvas)
+        state = parts.recognition.advance(nets, state, view.features)
+        glimpse = parts.guidance.look_at_canvas(nets, canvas, stroke.layout)
         situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, glimpse)
         pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
         state, ink = ink_stroke(nets, state, is_first, stroke, pen)

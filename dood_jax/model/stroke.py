@@ -1,5 +1,6 @@
 """One stroke at a time: look at the canvas, decide, draw; and the scan that does so from a blank canvas."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,9 +12,9 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import CanvasView, Observation, Situation
 from dood_jax.model.networks import Networks
 from dood_jax.model.parts import Parts
-from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step
-from dood_jax.model.renderer import make_renderer
-from dood_jax.model.state import StrokeState, advance_hidden, initial_state
+from dood_jax.model.recognition import PosteriorStep, StrokeNoise
+from dood_jax.model.renderer import canvas_of, make_renderer
+from dood_jax.model.state import StrokeState, initial_state
 from dood_jax.types import Array, BrushParams, Seen, StrokeLatents, StrokeLogProbs
 
 
@@ -32,6 +33,11 @@ def scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[S
     return state, jax.tree_util.tree_map(join, first, later)
 
 
+def canvas_before(config: ModelConfig, state: StrokeState) -> Array:
+    """[H, W] what has been drawn before a stroke, without gradient."""
+    return lax.stop_gradient(canvas_of(config, state.ink_sum, state.canvas_slope))
+
+
 def draw_stroke(
     parts: Parts,
     nets: Networks,
@@ -46,9 +52,13 @@ def draw_stroke(
     Returns:
       The state after it; the step, its ink, what the prior must know, and what a baseline may.
     """
-    observation = parts.guidance.observe(nets, target, state.canvas)
-    state = advance_hidden(nets, state, observation.canvas.features)
-    step = posterior_step(parts, nets, target, observation, state, noise, hold_presence)
+    canvas = canvas_before(nets.config, state)
+    observation = parts.guidance.observe(nets, target, canvas)
+    state = parts.recognition.advance(nets, state, observation.canvas.features)
+    look = functools.partial(parts.guidance.look, nets, target, canvas)
+    state, step = parts.recognition.decide(
+        parts.guidance, parts.family, nets, observation, look, state, noise, hold_presence
+    )
     situation = Situation(
         state.layout_hidden, state.stroke_hidden, observation.canvas.for_prior, step.glimpse
     )
@@ -91,7 +101,7 @@ def weigh_final_stop(
     """[] log-probability under the prior that no stroke follows the last, where the model weighs it."""
     if not nets.config.final_stop:
         return jnp.zeros(())
-    view = observe(nets, state.canvas)
-    state = advance_hidden(nets, state, view.features)
+    view = observe(nets, canvas_before(nets.config, state))
+    state = parts.recognition.advance(nets, state, view.features)
     situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
     return parts.prior.presence_log_probs(parts.guidance, parts.family, nets, situation)[1]

@@ -12,8 +12,8 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.dood import draw, sample_corrected
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
+from dood_jax.model.renderer import canvas_of
 from dood_jax.objective.elbo import elbo, log_likelihood
-from dood_jax.rendering import compositing
 from dood_jax.types import Array, Drawing
 
 
@@ -43,7 +43,7 @@ def weigh(
 ) -> Particle:
     """Samples one drawing of a [H, W] picture, its stopping time included; consumes the key."""
     drawing = draw(config, params, image, key, num_strokes=num_strokes)
-    canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
+    canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
     return Particle(drawing, canvas, elbo(drawing, log_likelihood(config, params, image, canvas)))
 
 
@@ -90,7 +90,7 @@ def weights(
 
 def _weights(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> Weights:
     """The weights of one drawing of a [H, W] picture."""
-    canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
+    canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
     return weights_of(config, params, image, canvas, elbo(drawing, 0.0), drawing.strokes.presence.sum())
 
 

@@ -18,12 +18,11 @@ from dood_jax.model import refinement, second_look
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Params, bind
-from dood_jax.model.renderer import finished_canvas
+from dood_jax.model.renderer import canvas_of, finished_canvas
 from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.model.second_look import Correction
 from dood_jax.objective.elbo import log_likelihood, masked_log_prob
 from dood_jax.objective.importance import Weights, weights_of
-from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
@@ -115,7 +114,7 @@ def refined_weights(
         brush = posterior.correction.brush
         retraced = retrace(config, params, strokes, brush)
         prior = weigh_under_prior(config, params, retraced.situations, strokes)
-        canvas = compositing.composite(retraced.ink.sum(0), brush.canvas_slope)
+        canvas = canvas_of(config, retraced.ink.sum(0), brush.canvas_slope)
         log_prior = masked_log_prob(prior, strokes.presence, retraced.final_stop)
         log_ratio = log_prior - log_posterior
         return weights_of(config, params, image, canvas, log_ratio, strokes.presence.sum())

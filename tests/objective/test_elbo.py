@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dood_jax.model import dood
-from dood_jax.model.posterior import stroke_noise
+from dood_jax.model.recognition import stroke_noise
 from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.objective.elbo import elbo, log_likelihood, masked_log_prob
 from dood_jax.objective.stopping import prefix_terms

@@ -246,8 +246,19 @@ def test_published_runs_begin_with_the_initial_values_of_their_set(data, model, 
         ({"dropout": 1.0}, r"model\.dropout=1\.0 is no share; give 0 or more"),
         ({"encoder": "patch"}, r"model\.dropout=0\.5 needs model\.encoder='conv'; give 0"),
         (
-            {"encoder": "patch", "dropout": 0.0, "guidance": "none"},
-            r"model\.guidance='none' needs model\.enc",
+            {"encoder": "patch", "dropout": 0.0, "guidance": "none_leaky"},
+            r"model\.guidance='none_leaky' needs model\.enc",
+        ),
+        ({"recognition": "air"}, r"model\.recognition='air' needs model\.decoder='picture', not 'curve'"),
+        ({"decoder": "picture"}, r"model\.decoder='picture' needs model\.recognition='air'"),
+        ({"prior": "codes"}, r"model\.prior='codes' needs model\.recognition='air'"),
+        (
+            {"recognition": "air", "decoder": "picture", "prior": "codes"},
+            r"model\.recognition='air' needs model\.guidance='none', not 'canvas'",
+        ),
+        (
+            {"decoder": "neural", "placement": "glimpse", "latents": "diagonal", "looks": 1},
+            r"model\.looks=1 needs model\.placement='points', not 'glimpse'",
         ),
     ],
 )

@@ -1,0 +1,73 @@
+"""Fixed priors, which know nothing of the drawing: an ablation's, and AIR's (method.md 9.4, 9.5)."""
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax.distributions import gaussian
+from dood_jax.distributions.gaussian import Gaussian
+from dood_jax.model.guidance import Guidance, Situation
+from dood_jax.model.networks import Networks
+from dood_jax.networks.heads import Family
+from dood_jax.types import Array, StrokeLatents, StrokeLogProbs
+
+_ON = 0.5
+_LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2, 0.4])
+
+
+class FixedPrior(NamedTuple):
+    """Even odds for a stroke, one Gaussian for its layout, one for every number that describes it."""
+
+    mean: float
+    scale: float
+
+    def presence_log_probs(
+        self, guidance: Guidance, family: Family, nets: Networks, situation: Situation
+    ) -> tuple[Array, Array]:
+        """[] log-probabilities that there is a next stroke, and that there is none: the same."""
+        del guidance, family, nets
+        even = jnp.full((), math.log(_ON), situation.layout_hidden.dtype)
+        return even, even
+
+    def log_probs(
+        self,
+        guidance: Guidance,
+        family: Family,
+        nets: Networks,
+        situation: Situation,
+        stroke: StrokeLatents,
+    ) -> StrokeLogProbs:
+        """Log-probabilities of one given stroke."""
+        on, off = self.presence_log_probs(guidance, family, nets, situation)
+        layouts, strokes = self._gaussians(situation.layout_hidden.dtype, stroke.control_points.shape)
+        layout = gaussian.log_prob(layouts, stroke.layout)
+        return StrokeLogProbs(on, off, layout, gaussian.log_prob(strokes, stroke.control_points))
+
+    def sample(
+        self,
+        guidance: Guidance,
+        family: Family,
+        nets: Networks,
+        situation: Situation,
+        canvas: Array,
+        key: Array,
+    ) -> StrokeLatents:
+        """Samples one stroke, presence unmasked; consumes the key."""
+        del guidance, family, canvas
+        key_presence, key_layout, key_stroke = jax.random.split(key, 3)
+        layouts, strokes = self._gaussians(situation.layout_hidden.dtype, (nets.config.num_points, 2))
+        draw = lambda one, key: one.mean + one.scale * jax.random.normal(key, one.mean.shape, one.mean.dtype)
+        bit = jax.random.bernoulli(key_presence, _ON).astype(jnp.float32)
+        return StrokeLatents(bit, draw(layouts, key_layout), draw(strokes, key_stroke))
+
+    def _gaussians(self, dtype: jnp.dtype, shape: tuple[int, ...]) -> tuple[Gaussian, Gaussian]:
+        """Over layouts, and over the [P, 2] numbers of a stroke."""
+        layouts = Gaussian(jnp.asarray(_LAYOUT_MEAN, dtype), jnp.asarray(_LAYOUT_SCALE, dtype))
+        return layouts, Gaussian(jnp.full(shape, self.mean, dtype), jnp.full(shape, self.scale, dtype))
+
+
+OVER_POINTS = FixedPrior(mean=0.5, scale=0.2)  # control points in their frame (method.md 9.4)
+OVER_CODES = FixedPrior(mean=0.0, scale=1.0)  # AIR's numbers (method.md 9.5)
