@@ -1,7 +1,7 @@
 """`python -m dood_jax.judging.prepare --name=mnist --to=FOLDER`: trains the judge of a set and keeps it.
 
-A judge comes with the package for every published set at 50 x 50, so that what is measured by it compares. For any
-other set one is trained when it is first asked for, and kept with the results.
+A judge comes with the package for every published set at 50 x 50, so that what is measured by it compares.
+For any other set one is trained when it is first asked for, and kept with the results.
 """
 
 import argparse
