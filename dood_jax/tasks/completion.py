@@ -17,10 +17,11 @@ from dood_jax.judging.pictures import Labelled
 from dood_jax.tasks import invented, results
 from dood_jax.tasks.reconstruction import best_drawings
 from dood_jax.training.config import Config
-from dood_jax.types import Sketch
+from dood_jax.types import BrushParams, Sketch
 
 _SHOWN = 8  # partial drawings in the figure
 _INVENTED_STARTS = 4  # as published
+_UNRELATED = 64  # samples, between which distances are taken
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
@@ -36,9 +37,8 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     judge = prepare.judge_of(config.data, workdir / "results")
     given = pictures.held_out(config.data, config.evaluation)
     sketch = best_drawings(model, given.inks, config)
-    samples = invented.samples(
-        model, config, max(config.invention.num_samples // 10, 2), config.evaluation.seed
-    )
+    pens = invented.pens_of(model, config)
+    samples = invented.samples(model, config, pens, _UNRELATED, config.evaluation.seed)
     apart = mean_distance(samples.canvases[None, :, -1])
     by_kept = {}
     for kept in range(sketch.strokes.presence.shape[1]):
@@ -47,7 +47,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
             starts = jax.tree_util.tree_map(lambda leaf: leaf[going_on], sketch)  # noqa: B023
             drawn = several(model, starts, config, kept)
             by_kept[str(kept)] = _judged(judge, given.take(going_on), drawn, apart)
-    starts, new = _invented_starts(model, config)
+    starts, new = _invented_starts(model, config, pens)
     values = {
         "diversity": by_kept.get("1", {}).get("diversity"),
         "class_consistency": by_kept.get("1", {}).get("class_consistency"),
@@ -69,17 +69,16 @@ def several(model: Model, sketch: Sketch, config: Config, kept: int) -> np.ndarr
 
 def mean_distance(drawn: np.ndarray) -> float:
     """Mean L1 distance between two of the [N, K, H, W] pictures of one row, K > 1."""
-    pairs = itertools.combinations(range(min(drawn.shape[1], 64)), 2)
+    pairs = itertools.combinations(range(drawn.shape[1]), 2)
     return float(
         np.mean([np.abs(drawn[:, one] - drawn[:, other]).sum((1, 2)).mean() for one, other in pairs])
     )
 
 
-def _invented_starts(model: Model, config: Config) -> tuple[np.ndarray, np.ndarray]:
+def _invented_starts(model: Model, config: Config, pens: BrushParams) -> tuple[np.ndarray, np.ndarray]:
     """[N, H, W] single strokes that the model invents and then draws itself, and [N, K, H, W] completions."""
     seed = config.evaluation.seed
-    pens = invented.pens_of(model, config, _INVENTED_STARTS, seed)
-    strokes = model.sample(_INVENTED_STARTS, seed, 1, invented.spread_of(config), pens).canvases[:, -1]
+    strokes = invented.samples(model, config, pens, _INVENTED_STARTS, seed).canvases[:, 0]
     drawn = model.infer(strokes, seed)
     return strokes, several(model, drawn, config, drawn.strokes.presence.shape[1])
 

@@ -54,7 +54,8 @@ def several(model: Model, sketch: Sketch, config: Config, factor: float) -> np.n
     """[N, K, H, W] exemplars of N drawings, with the noise of the settings times a factor."""
     noise = invented.noise_of(config).times(factor)
     seeds = range(config.evaluation.seed, config.evaluation.seed + config.invention.per_picture)
-    return np.stack([model.vary(sketch, seed, noise).canvases[:, -1] for seed in seeds], 1)
+    turned = config.invention.turned
+    return np.stack([model.vary(sketch, seed, noise, turned).canvases[:, -1] for seed in seeds], 1)
 
 
 def same_class_distance(features: np.ndarray, labels: np.ndarray) -> float:

@@ -23,6 +23,7 @@ from dood_jax.training.config import Config
 _SIDE = 10  # pixels of a side of the smallest description
 _SHOWN = 16  # invented drawings beside their nearest training pictures
 _JUDGED_NEAREST = 256
+_REDRAWN_SEED = 2**32  # apart from those of repeats
 _CERTAIN = 0.9  # probability of its class with which a picture is recognised
 Features = Callable[[np.ndarray], np.ndarray]  # [N, H, W] pictures, 0..1 -> [N, D] features
 
@@ -30,8 +31,11 @@ Features = Callable[[np.ndarray], np.ndarray]  # [N, H, W] pictures, 0..1 -> [N,
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
     """Compares `invention.num_samples` drawings with real pictures; writes `fid-<dataset>.json` and `.png`.
 
-    The picture shows drawings above their nearest training pictures. Of a set with fewer than twice as many
-    training pictures, halves of what there is are compared.
+    `ratio` is of the distance to the floor. `redrawn` has what the model's drawings of real pictures come to:
+    what is left is due to curves and pens, the rest to the prior. `certain` is the share that the judge
+    recognises, `nearest` the median distance from the nearest training picture, each beside that of real
+    held-out pictures. The figure shows drawings above their nearest training pictures. Of a set with fewer
+    than twice as many training pictures, halves of what there is are compared.
     """
     (model,) = models
     config = config.unrefined()
@@ -45,12 +49,16 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     judge = prepare.judge_of(config.data, workdir / "results")
     features = {"classifier": judge.features, "pixels": small_pictures}[config.invention.features]
     repeats = range(config.evaluation.seed, config.evaluation.seed + config.invention.repeats)
-    runs = [_compare(model, config, learned, features, count, seed) for seed in repeats]
-    found = invented.samples(model, config, min(count, _JUDGED_NEAREST), repeats[0]).canvases[:, -1]
+    pens = invented.pens_of(model, config)
+    draw = lambda count, seed: invented.samples(model, config, pens, count, seed).canvases[:, -1]
+    runs = [_compare(learned, features(draw(count, seed)), features, seed) for seed in repeats]
+    redrawn = _compare(learned, features(_redrawn(model, learned, count)), features, repeats[0])
+    found = draw(min(count, _JUDGED_NEAREST), repeats[0])
     held_out = pictures.held_out(config.data, config.evaluation).inks[: len(found)]
     rows, apart = distances.nearest(found, learned.images)
     values = {
         **summary(runs),
+        "redrawn": {name: redrawn[name] for name in ("fid", "kernel_distance", "precision", "recall")},
         "pictures": count,
         "certain": _certain(judge.probabilities(found)),
         "real_certain": _certain(judge.probabilities(held_out)),
@@ -80,13 +88,11 @@ def summary(runs: list[dict[str, float]]) -> dict[str, Any]:
     return {**means, "ratio": means["fid"]["mean"] / floor if floor > 0 else None, "repeats": len(runs)}
 
 
-def _compare(
-    model: Model, config: Config, learned: Labelled, features: Features, count: int, seed: int
-) -> dict[str, float]:
-    """Drawings, and other real pictures, against the same real pictures."""
+def _compare(learned: Labelled, drawn: np.ndarray, features: Features, seed: int) -> dict[str, float]:
+    """[N, D] features of drawings, and of other real pictures, against those of the same real pictures."""
+    count = len(drawn)
     rows = np.random.default_rng(seed).permutation(len(learned.labels))
     real, other = (features(learned.take(one).inks) for one in (rows[:count], rows[count : 2 * count]))
-    drawn = features(invented.samples(model, config, count, seed).canvases[:, -1])
     measured = {}
     for prefix, these in (("", drawn), ("real_", other)):
         measured[f"{prefix}fid"] = distances.frechet(real, these)
@@ -94,6 +100,12 @@ def _compare(
         precision, recall = distances.precision_and_recall(real, these)
         measured.update({f"{prefix}precision": precision, f"{prefix}recall": recall})
     return measured
+
+
+def _redrawn(model: Model, learned: Labelled, count: int) -> np.ndarray:
+    """[count, H, W] drawings by the first look of training pictures that are compared with no other."""
+    rows = np.random.default_rng(_REDRAWN_SEED).permutation(len(learned.labels))[:count]
+    return invented.first_look(model).infer(learned.take(rows).inks).canvases[:, -1]
 
 
 def _certain(probabilities: np.ndarray) -> float:

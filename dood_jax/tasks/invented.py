@@ -13,7 +13,7 @@ from dood_jax.types import BrushParams, Sketch
 
 _PUBLISHED_BATCH = 64  # pictures whose median pen is taken
 _PUBLISHED_PENS = {"quickdraw": (0.001, 0.01, 0.01)}  # noise of exemplars' pens; none elsewhere
-_MOST_PENS = 1024  # that are told apart
+_MOST_PENS = 512  # that are told apart
 
 
 def first_look(model: Model) -> Model:
@@ -33,31 +33,28 @@ def noise_of(config: Config) -> TypeNoise:
     published = _PUBLISHED_PENS.get(config.data.name, (0.0, 0.0, 0.0))
     given = (settings.ink_width_noise, settings.ink_slope_noise, settings.canvas_slope_noise)
     pens = (known if value < 0 else value for value, known in zip(given, published, strict=True))
-    return TypeNoise(settings.middle_noise, settings.inner_noise, *pens, turned=settings.turned)
+    return TypeNoise(settings.middle_noise, settings.inner_noise, *pens)
 
 
-def samples(model: Model, config: Config, count: int, seed: int) -> Sketch:
-    """Invented drawings, with the spread and the pens of the settings, as many strokes as they allow."""
-    pens = pens_of(model, config, count, seed)
-    return model.sample(count, seed, config.evaluation.num_strokes or None, spread_of(config), pens)
+def samples(model: Model, config: Config, pens: BrushParams, count: int, seed: int) -> Sketch:
+    """Invented drawings with the spread of the settings, each with one of [M] pens."""
+    rows = np.random.default_rng([config.evaluation.seed, seed]).integers(len(pens.canvas_slope), size=count)
+    own = BrushParams(*(value[rows] for value in pens))
+    return model.sample(count, seed, config.evaluation.num_strokes or None, spread_of(config), own)
 
 
-def pens_of(model: Model, config: Config, count: int, seed: int) -> BrushParams:
-    """[count] pens, one a drawing.
+def pens_of(model: Model, config: Config) -> BrushParams:
+    """[M] pens to draw with: many, or one.
 
     Those of the first strokes that the model's first look draws training pictures with, their median, or the
     mean one of training.
     """
     which = config.invention.pens
     if which == "trained":
-        return BrushParams(*(np.broadcast_to(value, (count,)) for value in model.brush))
-    random = np.random.default_rng([config.evaluation.seed, seed])
-    known = pictures.load(config.data, "train", _MOST_PENS)
-    most = _PUBLISHED_BATCH if which == "median" else _MOST_PENS
-    known = known.take(random.permutation(len(known.labels))[:most])
-    found = first_look(model).infer(known.inks, seed).brush
+        return BrushParams(*(np.reshape(value, 1) for value in model.brush))
+    known = pictures.load(config.data, "train", _PUBLISHED_BATCH if which == "median" else _MOST_PENS)
+    found = first_look(model).infer(known.inks, config.evaluation.seed).brush
     pens = BrushParams(found.ink_width[:, 0], found.ink_slope[:, 0], found.canvas_slope)
     if which == "median":
-        return BrushParams(*(np.broadcast_to(np.median(value), (count,)) for value in pens))
-    rows = random.integers(len(pens.canvas_slope), size=count)
-    return BrushParams(*(value[rows] for value in pens))
+        return BrushParams(*(np.median(value, keepdims=True) for value in pens))
+    return pens

@@ -26,7 +26,8 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     config = config.unrefined()
     started = time.monotonic()
     real = evaluation.held_out_images(config.data, config.evaluation)
-    sketch = invented.samples(model, config, _SIDE**2, config.evaluation.seed)
+    pens = invented.pens_of(model, config)
+    sketch = invented.samples(model, config, pens, _SIDE**2, config.evaluation.seed)
     found = sketch.canvases[:, -1]
     values = {
         "strokes": float(sketch.strokes.presence.sum(1).mean()),

@@ -15,9 +15,9 @@ class InventionConfig:
     num_samples: int = 1500  # that `fid` compares with as many real pictures
     repeats: int = 5  # of that comparison, each with other drawings and pictures
     features: str = "classifier"  # what pictures are compared by: the set's judge, or pixels, ten by ten
-    shift_spread: float = 1.0  # factors of the prior's standard deviations: of shifts (published 0.1),
-    size_spread: float = 1.0  # of scales and angles (published 0.837),
-    points_spread: float = 1.0  # of control points (published 0.1)
+    shift_spread: float = 0.75  # factors of the prior's standard deviations: of shifts (published 0.1),
+    size_spread: float = 0.9  # of scales and angles (published 0.837),
+    points_spread: float = 0.75  # of control points (published 0.1)
     pens: str = "drawn"  # each that of a training picture; median: of 64 (published); trained: the mean one
     per_picture: int = 8  # exemplars or completions of a picture
     kept_strokes: int = 1  # of a drawing that is completed, in the figure
