@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
+from scipy.spatial.distance import cdist
 
 from dood_jax import figures
 from dood_jax.api import Model
@@ -19,6 +21,7 @@ from dood_jax.types import Sketch
 
 _FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # of the noise, along the curve
 _SHOWN = 10  # pictures in the figure
+_COMPARED = 1000  # pictures between which distances are taken, at most
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
@@ -34,9 +37,11 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     judge = prepare.judge_of(config.data, workdir / "results")
     given = pictures.held_out(config.data, config.evaluation)
     sketch = best_drawings(model, given.inks, config)
-    many = {factor: several(model, sketch, config, factor) for factor in _FACTORS}
-    apart = same_class_distance(judge.features(given.inks), given.labels)
-    curve = {str(factor): _judged(judge, given, drawn, apart) for factor, drawn in many.items()}
+    apart = same_class_distance(judge.features(given.inks[:_COMPARED]), given.labels[:_COMPARED])
+    curve = {
+        str(factor): _judged(judge, given, several(model, sketch, config, factor), apart)
+        for factor in _FACTORS
+    }
     values = {
         **curve["1.0"],
         "curve": curve,
@@ -45,7 +50,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "judge": judge.card,
     }
     record = results.write(workdir, "exemplars", values, config, model, len(given.labels), started)
-    _show(record.with_suffix(".png"), given, many[1.0])
+    _show(record.with_suffix(".png"), model, config, given, sketch)
     _show_curve(record.with_name(f"{record.stem}-curve.png"), curve)
     return values
 
@@ -60,7 +65,7 @@ def several(model: Model, sketch: Sketch, config: Config, factor: float) -> np.n
 
 def same_class_distance(features: np.ndarray, labels: np.ndarray) -> float:
     """Mean distance of [N, D] features of two pictures of one class; of any two where no class has two."""
-    between = np.linalg.norm(features[:, None] - features[None], axis=-1)
+    between = cdist(features, features)
     other = ~np.eye(len(labels), dtype=bool)
     alike = (labels[:, None] == labels[None]) & other
     chosen = alike if alike.any() else other
@@ -91,12 +96,14 @@ def _accuracy(judge: Judge, given: Labelled) -> float | None:
     return float((judge.probabilities(given.inks).argmax(1) == given.labels).mean())
 
 
-def _show(path: Path, given: Labelled, drawn: np.ndarray) -> None:
+def _show(path: Path, model: Model, config: Config, given: Labelled, sketch: Sketch) -> None:
     """The first picture of every class in turn, beside its exemplars."""
     seen = [np.sum(given.labels[:row] == label) for row, label in enumerate(given.labels)]
     order = np.argsort(seen, kind="stable")
     rows = np.sort(order[:_SHOWN])
-    figures.sheets(path, {"given": given.inks[rows][:, None], "new exemplars": drawn[rows]})
+    chosen = jax.tree_util.tree_map(lambda leaf: leaf[rows], sketch)
+    new = several(model, chosen, config, 1.0)
+    figures.sheets(path, {"given": given.inks[rows][:, None], "new exemplars": new})
 
 
 def _show_curve(path: Path, curve: dict[str, dict[str, float | None]]) -> None:
