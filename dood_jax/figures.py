@@ -14,7 +14,8 @@ from PIL import Image
 
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _PANEL_INCHES = 0.62
-_FEW_COLOURS = 64  # of sheets: a third of the size, and no eye sees it
+_FEW_COLOURS = 128  # a third of the size, and no eye sees it
+_STROKE_ON_MAP = 0.065  # size of a stroke's frame, in the map's unit square
 _SHEET_INCHES = 0.42  # of a picture among many
 _ROW_BEFORE = ((1, 0), (0, 0), (0, 0), (0, 0))  # for np.pad
 
@@ -142,8 +143,7 @@ def sheets(path: Path, blocks: dict[str, np.ndarray], upright: bool = False) -> 
         axis.set_title(title, fontsize=8, pad=3, loc="left")
         axis.axis("off")
     _save(figure, path)
-    few = Image.open(path).convert("RGB").quantize(_FEW_COLOURS, dither=Image.Dither.NONE)
-    few.save(path, optimize=True)
+    _lighten(path)
 
 
 def drawn(canvases: np.ndarray) -> np.ndarray:
@@ -169,17 +169,18 @@ def strokes_on_map(
       curves: [M, C, 2] their points in the unit square, y down.
       title: above the map.
     """
-    figure, axis = plt.subplots(figsize=(6.4, 6.4), layout="constrained")
-    colours = np.array([_PALETTE[:-1][kind % (len(_PALETTE) - 1)] for kind in kinds])
-    axis.scatter(*places.T, s=5, c=colours, alpha=0.3, linewidths=0)
+    figure, axis = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
+    colours = np.array([_PALETTE[kind % len(_PALETTE)] for kind in kinds])
+    axis.scatter(*places.T, s=9, c=colours, alpha=0.35, linewidths=0)
     for which, curve in zip(shown, curves, strict=True):
-        x, y = (places[which] + 0.055 * (curve - 0.5) * np.array([1, -1])).T
-        axis.plot(x, y, color="white", linewidth=3.2, solid_capstyle="round")
-        axis.plot(x, y, color="black", linewidth=1.4, solid_capstyle="round")
+        x, y = (places[which] + _STROKE_ON_MAP * (curve - 0.5) * np.array([1, -1])).T
+        axis.plot(x, y, color="white", linewidth=4.4, solid_capstyle="round", zorder=2)
+        axis.plot(x, y, color=colours[which], linewidth=2.4, solid_capstyle="round", zorder=3)
     axis.set_title(title, fontsize=9)
     axis.set_aspect("equal")
     axis.axis("off")
     _save(figure, path)
+    _lighten(path)
 
 
 def _joined(block: np.ndarray) -> np.ndarray:
@@ -236,3 +237,13 @@ def _save(figure: plt.Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def _lighten(path: Path) -> None:
+    """Rewrites a PNG with few colours."""
+    few = (
+        Image.open(path)
+        .convert("RGB")
+        .quantize(_FEW_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    )
+    few.save(path, optimize=True)
