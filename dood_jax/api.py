@@ -11,7 +11,7 @@ import numpy as np
 
 from dood_jax.errors import BadInput, require_choice
 from dood_jax.geometry import affine, bezier
-from dood_jax.ink import decoding, page, tracing
+from dood_jax.ink import decoding, model_ink, page, tracing
 from dood_jax.ink.drawing import InkDrawing
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
@@ -90,6 +90,25 @@ class Model:
         """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""
         _check_positive(size=size)
         return np.asarray(_render(self.config, self.params, strokes.strokes, strokes.brush, size))
+
+    def to_ink(self, sketch: Sketch, size: int = 400, source: str = "") -> list[InkDrawing]:
+        """`infer`'s, `refine`'s or `sample`'s B drawings as pen strokes on pages of `size` pixels, with formats.
+
+        Raises:
+          BadInput: the model's strokes are no curves, or a size below 1.
+        """
+        require_choice("model.decoder", self.config.decoder, ("curve",))
+        _check_positive(size=size)
+        paths = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
+        brush, pixel = sketch.brush, 1 / self.config.image_size
+        if self.config.placement == "glimpse":  # pens are as large as their windows
+            brush = brush._replace(ink_width=brush.ink_width * np.abs(sketch.strokes.layout[..., 2]))
+        return [
+            model_ink.drawing_of(
+                paths[i], presence, BrushParams(*(pen[i] for pen in brush)), size, pixel, source
+            )
+            for i, presence in enumerate(sketch.strokes.presence)
+        ]
 
     def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:
         """The pen strokes of one picture of lines, of any size, in drawing order.
