@@ -19,6 +19,7 @@ from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import Parts, parts_of
 from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step, stroke_noise
 from dood_jax.model.renderer import ink_of, make_renderer
+from dood_jax.model.spread import LEARNED, Spread
 from dood_jax.model.state import StrokeState, advance_hidden, initial_state
 from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, Drawing, Seen, StrokeLatents, StrokeLogProbs
@@ -265,7 +266,12 @@ def weigh_under_prior(
 
 
 def sample(
-    config: ModelConfig, params: Params, brush: BrushParams, key: Array, num_strokes: int | None = None
+    config: ModelConfig,
+    params: Params,
+    brush: BrushParams,
+    key: Array,
+    num_strokes: int | None = None,
+    spread: Spread = LEARNED,
 ) -> StrokeLatents:
     """Invents one drawing by ancestral sampling from the prior (method.md 4, 10.5).
 
@@ -275,22 +281,67 @@ def sample(
       brush: scalars: one pen for all strokes, since brushes have no prior.
       key: consumed.
       num_strokes: most strokes, T; as trained if None.
+      spread: how far samples stray from the means of the prior's mixtures.
+    """
+    return extend(
+        config, params, initial_state(config), brush, key, num_strokes or config.num_strokes, spread
+    )
+
+
+def extend(
+    config: ModelConfig,
+    params: Params,
+    state: StrokeState,
+    brush: BrushParams,
+    key: Array,
+    num_strokes: int,
+    spread: Spread = LEARNED,
+) -> StrokeLatents:
+    """Up to so many further strokes of a drawing, sampled from the prior (method.md 10.8).
+
+    Its canvas has the slope of the `brush`, before and after; see `sample` for the arguments.
     """
     parts = parts_of(config)
 
-    def step(state, inputs):
-        is_first, key = inputs
+    def step(state, key):
         nets = bind(config, params)
         view = parts.guidance.observe_canvas(nets, state.canvas)
         state = advance_hidden(nets, state, view.features)
         situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
-        stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, state.canvas, key)
+        stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, state.canvas, spread, key)
         stroke = stroke._replace(presence=stroke.presence * state.presence)
-        return _ink_stroke(nets, state, is_first, stroke, brush)[0], stroke
+        return _ink_stroke(nets, state, jnp.zeros((), bool), stroke, brush)[0], stroke
 
-    num_strokes = num_strokes or config.num_strokes
-    inputs = (jnp.arange(num_strokes) == 0, jax.random.split(key, num_strokes))
-    return lax.scan(step, initial_state(config), inputs)[1]
+    state = state._replace(canvas_slope=jnp.asarray(brush.canvas_slope))
+    return lax.scan(step, state, jax.random.split(key, num_strokes))[1]
+
+
+def state_after(
+    config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams, count: Array
+) -> StrokeState:
+    """The state after the first `count` strokes of one drawing, as if it went on (method.md 10.8).
+
+    Args:
+      config: the model.
+      params: its parameters.
+      strokes: T of them; at least `count` are drawn.
+      brush: pens of each stroke.
+      count: [] from 0, the initial state, to T.
+    """
+
+    def step(state, inputs):
+        stroke, ink_width, ink_slope = inputs
+        nets = bind(config, params)
+        view = parts_of(config).guidance.observe_canvas(nets, state.canvas)
+        pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
+        state = advance_hidden(nets, state, view.features)
+        state, _ = _ink_stroke(nets, state, jnp.zeros((), bool), stroke, pen)
+        return state, state
+
+    start = initial_state(config)._replace(canvas_slope=brush.canvas_slope)
+    states = lax.scan(step, start, (strokes, brush.ink_width, brush.ink_slope))[1]
+    with_start = lambda first, later: jnp.concatenate([first[None], later])[count]
+    return jax.tree_util.tree_map(with_start, start, states)
 
 
 def render(

@@ -10,6 +10,7 @@ from dood_jax.distributions import gaussian
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.model.guidance import Guidance, Situation
 from dood_jax.model.networks import Networks
+from dood_jax.model.spread import Spread
 from dood_jax.networks.heads import Family
 from dood_jax.types import Array, StrokeLatents, StrokeLogProbs
 
@@ -38,15 +39,23 @@ def log_probs(
 
 
 def sample(
-    guidance: Guidance, family: Family, nets: Networks, situation: Situation, canvas: Array, key: Array
+    guidance: Guidance,
+    family: Family,
+    nets: Networks,
+    situation: Situation,
+    canvas: Array,
+    spread: Spread,
+    key: Array,
 ) -> StrokeLatents:
     """Samples one stroke, presence unmasked; consumes the key."""
     del guidance, family, canvas
     key_presence, key_layout, key_stroke = jax.random.split(key, 3)
     layouts, strokes = _gaussians(situation.layout_hidden.dtype, (nets.config.num_points, 2))
-    draw = lambda one, key: one.mean + one.scale * jax.random.normal(key, one.mean.shape, one.mean.dtype)
+    noise = lambda one, key: one.scale * jax.random.normal(key, one.mean.shape, one.mean.dtype)
+    draw = lambda one, factor, key: one.mean + factor * noise(one, key)
     bit = jax.random.bernoulli(key_presence, _ON).astype(jnp.float32)
-    return StrokeLatents(bit, draw(layouts, key_layout), draw(strokes, key_stroke))
+    layout = draw(layouts, spread.of_layout, key_layout)
+    return StrokeLatents(bit, layout, draw(strokes, spread.of_point, key_stroke))
 
 
 def _gaussians(dtype: jnp.dtype, shape: tuple[int, ...]) -> tuple[Gaussian, Gaussian]:
