@@ -151,13 +151,13 @@ class Model:
         """
         require_choice("model.decoder", self.config.decoder, ("curve",))
         _check_positive(size=size)
-        paths = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
+        placed = np.asarray(_placed(sketch.strokes.layout, sketch.strokes.control_points))
         brush, pixel = sketch.brush, 1 / self.config.image_size
         if self.config.placement == "glimpse":  # pens are as large as their windows
             brush = brush._replace(ink_width=brush.ink_width * np.abs(sketch.strokes.layout[..., 2]))
         return [
             model_ink.drawing_of(
-                paths[i], presence, BrushParams(*(pen[i] for pen in brush)), size, pixel, source
+                placed[i], presence, BrushParams(*(pen[i] for pen in brush)), size, pixel, source
             )
             for i, presence in enumerate(sketch.strokes.presence)
         ]
@@ -242,12 +242,15 @@ def _render(config: ModelConfig, params: Params, strokes: Any, brush: BrushParam
     return jax.vmap(functools.partial(dood.render, config, params, image_size=size))(strokes, brush)
 
 
+@jax.jit
+def _placed(layout: Array, control_points: Array) -> Array:
+    """[N, T, P, 2] control points on the canvas."""
+    place = lambda layout, points: affine.place_points(affine.layout_to_matrix(layout), points)
+    return jax.vmap(jax.vmap(place))(layout, control_points)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _curves(config: ModelConfig, layout: Array, control_points: Array) -> Array:
-    """[..., C, 2] points along strokes on the canvas, from the first control point to the last."""
-
-    def one(layout, points):
-        placed = affine.place_points(affine.layout_to_matrix(layout), points)
-        return bezier.curve(placed, config.curve_samples)[::-1]  # a curve begins at its last control point
-
-    return jax.vmap(jax.vmap(one))(layout, control_points)
+    """[N, T, C, 2] points along strokes on the canvas, from the first control point to the last."""
+    one = lambda points: bezier.curve(points, config.curve_samples)[::-1]  # it begins at the last
+    return jax.vmap(jax.vmap(one))(_placed(layout, control_points))

@@ -24,6 +24,7 @@ ROWS = (
     ("ink",),
     ("api",),
     ("tasks",),
+    ("demo",),
     ("command_line",),
     ("main", "console"),
 )

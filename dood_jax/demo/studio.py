@@ -15,16 +15,18 @@ from dood_jax.errors import BadInput, require_choice
 from dood_jax.ink.drawing import InkDrawing
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
+from dood_jax.model.spread import PUBLISHED
 from dood_jax.objective import importance
 from dood_jax.rendering import compositing
 from dood_jax.tasks.reconstruction import windows
+from dood_jax.training import checkpoint
 from dood_jax.types import Array, Sketch
 
 PAGE = 1000  # pixels of the side of the pages that drawings are given on
 _PARTICLES = 40  # drawings of a picture, of which the best is shown
 _MOST_STROKES = 10
 _VARIANTS = 8
-_COMPLETIONS = 24  # sampled, of which those that add something are shown
+_COMPLETIONS = 16  # sampled, of which those that add something are shown
 _MOST_ADDED = 4  # strokes
 
 
@@ -49,7 +51,7 @@ class Studio:
     """Models by name, loaded when they are first asked."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        """The first is asked unless another is named; raises BadInput if it cannot be loaded."""
+        """The first is asked unless another is named."""
         self.names = names
         self._models: dict[str, Model] = {}
 
@@ -72,9 +74,13 @@ class Studio:
             self._models[name] = api.load(name)
         return self._models[name]
 
-    def is_loaded(self, name: str) -> bool:
-        """Whether it can answer at once."""
-        return name in self._models
+    def require(self, name: str) -> None:
+        """Raises BadInput if a model that is offered is not there."""
+        checkpoint.read_meta(checkpoint.find(name))
+
+    def invent(self, name: str, count: int, seed: int) -> np.ndarray:
+        """[count, H, W] pictures that a model makes up (method.md 10.5)."""
+        return self.model(name).sample(count, seed, spread=PUBLISHED).canvases[:, -1]
 
 
 class Particles(NamedTuple):
@@ -111,7 +117,7 @@ def _complete(model: Model, ink: np.ndarray, seed: int) -> Answer:
     _, particles = _look(model, ink, seed)
     best = jax.tree_util.tree_map(lambda leaf: np.repeat(leaf, _COMPLETIONS, 0), particles.best_of(1))
     kept = int(best.strokes.presence[0].sum())
-    completed = model.complete(best, kept, seed, _MOST_ADDED)
+    completed = model.complete(best, kept, seed, _MOST_ADDED, PUBLISHED)
     added = np.flatnonzero(completed.strokes.presence.sum(1) > kept)[:_VARIANTS]
     if not len(added):
         raise BadInput("the model finds nothing to add; draw less of it, or choose another model")

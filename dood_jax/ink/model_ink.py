@@ -2,35 +2,53 @@
 
 import numpy as np
 
-from dood_jax.ink import curves
+from dood_jax.geometry.bezier import bernstein_basis
 from dood_jax.ink.drawing import InkDrawing
 from dood_jax.ink.strokes import InkStroke
 from dood_jax.types import BrushParams
 
-_TOLERANCE = 0.01  # of cubics against curves, in widths of the pen
+_CUBICS = 4  # that make up one curve of higher degree
 
 
 def drawing_of(
-    paths: np.ndarray, presence: np.ndarray, brush: BrushParams, size: int, pixel: float, source: str = ""
+    control_points: np.ndarray,
+    presence: np.ndarray,
+    brush: BrushParams,
+    size: int,
+    pixel: float,
+    source: str = "",
 ) -> InkDrawing:
     """One drawing of a model as ink on a square page.
 
     Args:
-      paths: [T, C, 2] points along the strokes, unit square.
+      control_points: [T, P, 2] of the strokes on the canvas, unit square.
       presence: [T] bits; only strokes that are on are kept.
       brush: pens of the strokes.
       size: pixels of the page's side.
       pixel: side of the model's own pixels in the unit square; the rasteriser puts them at their corners.
       source: names the drawing in its formats.
     """
-    placed = (np.asarray(paths, np.float64) + pixel / 2) * size
+    placed = (np.asarray(control_points, np.float64) + pixel / 2) * size
     widths = full_width(brush) * size
     strokes = tuple(
-        InkStroke(curves.fit(path, max(_TOLERANCE * width, 1e-3)), float(width), is_closed=False, confidence=1)
-        for path, width, is_on in zip(placed, widths, presence, strict=True)
+        InkStroke(cubics(points), float(width), is_closed=False, confidence=1.0)
+        for points, width, is_on in zip(placed, widths, presence, strict=True)
         if is_on
     )
     return InkDrawing(strokes, size, size, source)
+
+
+def cubics(control_points: np.ndarray) -> np.ndarray:
+    """[P, 2] control points of a Bézier curve of any degree -> [3 m + 1, 2] of a chain of m = 4 cubics.
+
+    At their joints they have the curve's points and tangents; it begins with point 0.
+    """
+    num_points = len(control_points)
+    joints = bernstein_basis(num_points, _CUBICS + 1)[::-1] @ control_points
+    legs = (num_points - 1) * np.diff(control_points, axis=0)
+    handles = bernstein_basis(num_points - 1, _CUBICS + 1)[::-1] @ legs / (3 * _CUBICS)
+    chain = np.stack([joints[:-1], joints[:-1] + handles[:-1], joints[1:] - handles[1:]], axis=1)
+    return np.concatenate([chain.reshape(-1, 2), joints[-1:]])
 
 
 def full_width(brush: BrushParams) -> np.ndarray:
