@@ -144,7 +144,7 @@ class Model:
         return np.asarray(_render(self.config, self.params, strokes.strokes, strokes.brush, size))
 
     def to_ink(self, sketch: Sketch, size: int = 400, source: str = "") -> list[InkDrawing]:
-        """`infer`'s, `refine`'s or `sample`'s B drawings as pen strokes on pages of `size` pixels, with formats.
+        """B drawings of this model as pen strokes on pages of `size` pixels, with their formats.
 
         Raises:
           BadInput: the model's strokes are no curves, or a size below 1.
@@ -152,14 +152,13 @@ class Model:
         require_choice("model.decoder", self.config.decoder, ("curve",))
         _check_positive(size=size)
         placed = np.asarray(_placed(sketch.strokes.layout, sketch.strokes.control_points))
-        brush, pixel = sketch.brush, 1 / self.config.image_size
+        brush = sketch.brush
         if self.config.placement == "glimpse":  # pens are as large as their windows
             brush = brush._replace(ink_width=brush.ink_width * np.abs(sketch.strokes.layout[..., 2]))
+        pens = [BrushParams(*(pen[i] for pen in brush)) for i in range(len(placed))]
         return [
-            model_ink.drawing_of(
-                placed[i], presence, BrushParams(*(pen[i] for pen in brush)), size, pixel, source
-            )
-            for i, presence in enumerate(sketch.strokes.presence)
+            model_ink.drawing_of(points, presence, pen, size, self.config, source)
+            for points, presence, pen in zip(placed, sketch.strokes.presence, pens, strict=True)
         ]
 
     def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:

@@ -5,6 +5,7 @@ import base64
 import contextlib
 import functools
 import importlib.resources
+import os
 import re
 import secrets
 import socket
@@ -189,7 +190,10 @@ def serve(host: str, port: int, names: tuple[str, ...]) -> None:
         everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - asked for by the flag
         app = make_app(studio, Warming(names), ("*",) if everywhere else (*_LOCAL, host, shown))
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, server_header=False)
-        uvicorn.Server(config).run([listening])
+        try:
+            uvicorn.Server(config).run([listening])
+        except KeyboardInterrupt:
+            os._exit(130)  # at once: a compiler at work in the other thread would end in an abort
 
 
 async def _file(data: bytes, kind: str, _: Request) -> Response:

@@ -1,6 +1,6 @@
 // A drawing of the model, shown stroke by stroke. Time is counted in strokes: 1.5 is halfway through the second.
 
-export const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
+const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 const KEPT = "#55585e"; // strokes that the model goes on from
 const SVG = "http://www.w3.org/2000/svg";
 const [SPEED, SHORTEST, LONGEST] = [1500, 0.16, 6]; // units a second, seconds of a stroke, of a drawing
@@ -12,21 +12,26 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-export function colour(stroke, index) {
-  return stroke.kept ? KEPT : COLOURS[index % COLOURS.length];
+function coloured(strokes) {
+  const kept = strokes.filter((stroke) => stroke.kept).length;
+  return strokes.map((stroke, i) => (stroke.kept ? KEPT : COLOURS[(i - kept) % COLOURS.length]));
 }
 
-export function pathOf({ points, closed }) {
+function pathOf({ points, closed }) {
   const pairs = points.map((point) => point.join(" "));
   if (points.every(([x, y]) => x === points[0][0] && y === points[0][1])) return `M ${pairs[0]} l 0 0`;
   return `M ${pairs[0]} C ${pairs.slice(1).join(" ")}${closed ? " Z" : ""}`;
 }
 
-export function still(drawing) {
-  const paths = drawing.strokes.map((stroke, i) =>
-    element("path", { d: pathOf(stroke), stroke: colour(stroke, i), "stroke-width": stroke.width }),
+function pathsOf(strokes) {
+  const colours = coloured(strokes);
+  return strokes.map((stroke, i) =>
+    element("path", { d: pathOf(stroke), stroke: colours[i], "stroke-width": stroke.width }),
   );
-  return element("svg", { viewBox: "0 0 1000 1000" }, ...paths);
+}
+
+export function still(drawing) {
+  return element("svg", { viewBox: "0 0 1000 1000" }, ...pathsOf(drawing.strokes));
 }
 
 export class Player {
@@ -47,9 +52,8 @@ export class Player {
   show(drawing) {
     this.drawing = drawing;
     const { strokes } = drawing;
-    this.paths = strokes.map((stroke, i) =>
-      element("path", { d: pathOf(stroke), stroke: colour(stroke, i), "stroke-width": stroke.width }),
-    );
+    this.colours = coloured(strokes);
+    this.paths = pathsOf(strokes);
     this.window = element("polygon", { class: "window" });
     this.svg.replaceChildren(...this.paths, this.window);
     this.lengths = this.paths.map((path) => path.getTotalLength());
@@ -59,9 +63,9 @@ export class Player {
     Object.assign(this.slider, { disabled: false, max: strokes.length });
     this.button.disabled = false;
     this.frame.classList.add("drawn");
-    const stops = strokes.map((stroke, i) => {
+    const stops = this.colours.map((colour, i) => {
       const [from, to] = [i, i + 1].map((at) => `${(100 * at) / strokes.length}%`);
-      return `${colour(stroke, i)} ${from} ${to}`;
+      return `${colour} ${from} ${to}`;
     });
     this.slider.style.setProperty("--track", `linear-gradient(90deg, ${stops.join(", ")})`);
     this.time = strokes.filter((stroke) => stroke.kept).length;
@@ -151,7 +155,7 @@ export class Player {
     this.window.setAttribute("visibility", isSeen ? "visible" : "hidden");
     if (isSeen) {
       this.window.setAttribute("points", corners.map((corner) => corner.join(",")).join(" "));
-      this.window.setAttribute("stroke", colour(strokes[current], current));
+      this.window.setAttribute("stroke", this.colours[current]);
     }
     this.slider.value = this.time;
     this.label.textContent = `stroke ${Math.ceil(this.time)} of ${strokes.length}`;
