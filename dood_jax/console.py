@@ -98,8 +98,9 @@ def _demo(arguments: argparse.Namespace) -> None:
     try:
         from dood_jax.demo import server
     except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
         raise BadInput(
-            f"{error.name} is missing, which `dood demo` needs: pip install 'dood_jax[demo]'"
+            f"{missing} is missing, which dood demo needs: pip install 'dood_jax[demo]'"
         ) from error
     from dood_jax.training import compilation
 

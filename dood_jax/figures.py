@@ -117,6 +117,11 @@ def heat_map(
     _save(figure, path)
 
 
+def colour(which: int) -> str:
+    """Of a stroke, by its place in the drawing."""
+    return _PALETTE[which % len(_PALETTE)]
+
+
 def _coloured(ink: np.ndarray) -> np.ndarray:
     """[N, T, H, W] ink -> [N, H, W, 3] picture with each stroke in its colour."""
     colours = np.array([matplotlib.colors.to_rgb(_PALETTE[k % len(_PALETTE)]) for k in range(ink.shape[1])])

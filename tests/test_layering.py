@@ -24,8 +24,8 @@ ROWS = (
     ("ink",),
     ("api",),
     ("tasks",),
-    ("demo",),
     ("command_line",),
+    ("demo",),
     ("main", "console"),
 )
 ROW_OF = {place: row for row, places in enumerate(ROWS) for place in places}

@@ -189,7 +189,9 @@ def serve(host: str, port: int, names: tuple[str, ...]) -> None:
         sys.stdout.flush()
         everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - asked for by the flag
         app = make_app(studio, Warming(names), ("*",) if everywhere else (*_LOCAL, host, shown))
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1, server_header=False)
+        config = uvicorn.Config(
+            app, log_config=None, log_level="warning", timeout_graceful_shutdown=1, server_header=False
+        )
         try:
             uvicorn.Server(config).run([listening])
         except KeyboardInterrupt:
