@@ -7,6 +7,7 @@ setup(
     package_dir={"dood_jax.checkpoints": "checkpoints"},
     package_data={
         "dood_jax.checkpoints": ["**/*"],
+        "dood_jax.demo": ["static/*"],
         "dood_jax.judging": ["trained/*.npz"],
         "dood_jax.tasks": ["*.json"],
     },

@@ -11,7 +11,7 @@ import numpy as np
 
 from dood_jax.errors import BadInput, require_choice
 from dood_jax.geometry import affine, bezier
-from dood_jax.ink import decoding, page, tracing
+from dood_jax.ink import decoding, model_ink, page, tracing
 from dood_jax.ink.drawing import InkDrawing
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
@@ -148,6 +148,24 @@ class Model:
         _check_positive(size=size)
         return np.asarray(_render(self.config, self.params, strokes.strokes, strokes.brush, size))
 
+    def to_ink(self, sketch: Sketch, size: int = 400, source: str = "") -> list[InkDrawing]:
+        """B drawings of this model as pen strokes on pages of `size` pixels, with their formats.
+
+        Raises:
+          BadInput: the model's strokes are no curves, or a size below 1.
+        """
+        require_choice("model.decoder", self.config.decoder, ("curve",))
+        _check_positive(size=size)
+        placed = np.asarray(_placed(sketch.strokes.layout, sketch.strokes.control_points))
+        brush = sketch.brush
+        if self.config.placement == "glimpse":  # pens are as large as their windows
+            brush = brush._replace(ink_width=brush.ink_width * np.abs(sketch.strokes.layout[..., 2]))
+        pens = [BrushParams(*(pen[i] for pen in brush)) for i in range(len(placed))]
+        return [
+            model_ink.drawing_of(points, presence, pen, size, self.config, source)
+            for points, presence, pen in zip(placed, sketch.strokes.presence, pens, strict=True)
+        ]
+
     def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:
         """The pen strokes of one picture of lines, of any size, in drawing order.
 
@@ -228,12 +246,15 @@ def _render(config: ModelConfig, params: Params, strokes: Any, brush: BrushParam
     return jax.vmap(functools.partial(dood.render, config, params, image_size=size))(strokes, brush)
 
 
+@jax.jit
+def _placed(layout: Array, control_points: Array) -> Array:
+    """[N, T, P, 2] control points on the canvas."""
+    place = lambda layout, points: affine.place_points(affine.layout_to_matrix(layout), points)
+    return jax.vmap(jax.vmap(place))(layout, control_points)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _curves(config: ModelConfig, layout: Array, control_points: Array) -> Array:
-    """[..., C, 2] points along strokes on the canvas, from the first control point to the last."""
-
-    def one(layout, points):
-        placed = affine.place_points(affine.layout_to_matrix(layout), points)
-        return bezier.curve(placed, config.curve_samples)[::-1]  # a curve begins at its last control point
-
-    return jax.vmap(jax.vmap(one))(layout, control_points)
+    """[N, T, C, 2] points along strokes on the canvas, from the first control point to the last."""
+    one = lambda points: bezier.curve(points, config.curve_samples)[::-1]  # it begins at the last
+    return jax.vmap(jax.vmap(one))(_placed(layout, control_points))

@@ -26,6 +26,7 @@ ROWS = (
     ("api",),
     ("tasks",),
     ("command_line",),
+    ("demo",),
     ("main", "console"),
 )
 ROW_OF = {place: row for row, places in enumerate(ROWS) for place in places}
