@@ -15,9 +15,9 @@ from dood_jax.errors import BadInput, require_choice
 from dood_jax.ink.drawing import InkDrawing
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
+from dood_jax.model.renderer import canvases_of
 from dood_jax.model.spread import PUBLISHED
 from dood_jax.objective import importance
-from dood_jax.rendering import compositing
 from dood_jax.tasks.reconstruction import windows
 from dood_jax.training import checkpoint
 from dood_jax.types import Array, Sketch
@@ -155,7 +155,7 @@ def _look(model: Model, ink: np.ndarray, seed: int) -> tuple[np.ndarray, Particl
 def _particles(config: ModelConfig, params: Params, picture: Array, keys: Array) -> Particles:
     def one(key):
         drawing, _, elbo = importance.weigh(config, params, picture, key, _MOST_STROKES)
-        canvases = compositing.canvases(drawing.ink, drawing.brush.canvas_slope)
+        canvases = canvases_of(config, drawing.ink, drawing.brush.canvas_slope)
         return Particles(Sketch(drawing.strokes, drawing.brush, canvases), elbo)
 
     return jax.vmap(one)(keys)
