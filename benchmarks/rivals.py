@@ -40,6 +40,7 @@ _SHOWN = {
     "prior": "− sequential prior",
     "difference_air": "Difference-AIR",
     "air": "AIR",
+    "vae": "VAE",
 }
 
 

@@ -20,6 +20,7 @@ VARIANTS = {  # what the model is told, beside the defaults (method.md 9)
     "prior": {"prior": "independent"},  # strokes do not follow from those before
     "difference_air": {**_AIR, "guidance": "residual"},
     "air": {**_AIR, "guidance": "none"},
+    "vae": {**_AIR, "guidance": "none", "recognition": "vae", "prior": "pictures", "num_strokes": 1},
 }
 
 

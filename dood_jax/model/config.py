@@ -8,10 +8,10 @@ CHOICES = {
     "preset": ("fast", "published"),
     "brush": ("soft_distance", "distance", "splat"),
     "placement": ("points", "glimpse"),
-    "recognition": ("dood", "air"),
+    "recognition": ("dood", "air", "vae"),
     "decoder": ("curve", "neural", "picture"),
     "guidance": ("canvas", "none", "none_leaky", "residual"),
-    "prior": ("sequential", "independent", "codes"),
+    "prior": ("sequential", "independent", "codes", "pictures"),
     "likelihood": ("laplace", "normal"),
     "likelihood_scale": ("map", "canvas"),
     "encoder": ("patch", "conv"),
@@ -26,6 +26,10 @@ _MINIMUM = {
     "components": 1,
     "unroll": 1,
 }
+_NEEDED: dict[str, dict[str, tuple]] = {  # recognition -> what goes with it
+    "air": {"decoder": ("picture",), "prior": ("codes",), "guidance": ("none", "residual")},
+    "vae": {"decoder": ("picture",), "prior": ("pictures",), "guidance": ("none",), "num_strokes": (1,)},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,12 +43,12 @@ class ModelConfig:
     placement: str = (
         "points"  # the layout moves the control points, or the picture of them drawn in its window
     )
-    recognition: str = "dood"  # or that of Attend, Infer, Repeat
+    recognition: str = "dood"  # or that of Attend, Infer, Repeat, or of a variational autoencoder
     decoder: str = "curve"  # control points to ink by a Bézier curve and the brush, or by a network
     guidance: str = (
         "canvas"  # the networks see the canvas drawn so far; none_leaky: the prior sees the target
     )
-    prior: str = "sequential"  # or fixed: independent of points, codes of AIR's numbers
+    prior: str = "sequential"  # or fixed: independent of points, codes and pictures of numbers
     final_stop: bool = False  # the prior weighs the stop after the last of T strokes too: o_{T+1}
     likelihood: str = "laplace"
     likelihood_scale: str = "map"  # one learned scale a pixel, or features of the canvas
@@ -79,13 +83,18 @@ class ModelConfig:
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_recognition(self) -> None:
-        of_air = {"decoder": ("picture",), "prior": ("codes",), "guidance": ("none", "residual")}
-        for key, choices in of_air.items():
+        needed = _NEEDED.get(self.recognition, {})
+        for key, choices in needed.items():
             value = getattr(self, key)
-            if self.recognition == "air" and value not in choices:
-                raise BadInput(f"model.recognition='air' needs model.{key}={choices[0]!r}, not {value!r}")
-            if self.recognition == "dood" and value in ("picture", "codes"):
-                raise BadInput(f"model.{key}={value!r} needs model.recognition='air'")
+            if value not in choices:
+                raise BadInput(
+                    f"model.recognition={self.recognition!r} needs model.{key}={choices[0]!r}, not {value!r}"
+                )
+        for key in ("decoder", "prior"):
+            value = getattr(self, key)
+            owners = [name for name, parts in _NEEDED.items() if value in parts[key]]
+            if owners and self.recognition not in owners:
+                raise BadInput(f"model.{key}={value!r} needs model.recognition={owners[0]!r}")
 
     def _check_patches(self) -> None:
         if self.image_size < 10 or self.image_size % 10:

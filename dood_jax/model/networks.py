@@ -36,7 +36,7 @@ class Networks(nn.Module):
         heads_of, air_heads_of, cell = _FAMILIES[config.latents]
         self._declare(_ENCODERS[config.encoder](config))
         self._declare(_DECODERS[config.decoder](config))
-        if config.recognition == "air":
+        if config.recognition != "dood":
             self._declare(air_heads_of(config.features, config.num_points))
         else:
             self._declare(heads_of(config.features, config.num_points, config.components, config.start))

@@ -12,6 +12,7 @@ from dood_jax.model import (
     posterior,
     prior,
     residual_guidance,
+    vae,
 )
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Guidance
@@ -33,8 +34,9 @@ _PRIORS: dict[str, Any] = {
     "sequential": prior,
     "independent": fixed_prior.OVER_POINTS,
     "codes": fixed_prior.OVER_CODES,
+    "pictures": fixed_prior.OVER_PICTURES,
 }
-_RECOGNITIONS: dict[str, Any] = {"dood": posterior, "air": air}
+_RECOGNITIONS: dict[str, Any] = {"dood": posterior, "air": air, "vae": vae}
 
 
 class Parts(NamedTuple):

@@ -23,15 +23,16 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from configs import ablations, air
 
 RIVALS = [name for name in ablations.VARIANTS if name != "dood"]
-SMALL = {"num_strokes": 3, "features": 16, "curve_samples": 12, "components": 3, "unroll": 1}
+SMALL = {"features": 16, "curve_samples": 12, "components": 3, "unroll": 1}
 AIRS = ("difference_air", "air")
+QUICK = (*AIRS, "vae")
 
 
 @functools.cache
 def config_of(name: str, preset: str = "fast") -> ModelConfig:
     settings = ablations.get_config(name) if preset == "fast" else air.get_config(name)
     settings.data.image_size = 20
-    settings.model.update(SMALL)
+    settings.model.update(SMALL, num_strokes=1 if name == "vae" else 3)
     return resolve(settings).model
 
 
@@ -52,10 +53,10 @@ def draw(name: str, images, keys, **options):
 
 @pytest.fixture(scope="module")
 def drawings(pictures, keys) -> dict:
-    return {name: draw(name, pictures, keys, hold_presence=True) for name in AIRS}
+    return {name: draw(name, pictures, keys, hold_presence=True) for name in QUICK}
 
 
-@pytest.mark.parametrize("name", [*AIRS, *(pytest.param(n, marks=pytest.mark.slow) for n in RIVALS[:3])])
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in RIVALS[:3])])
 def test_every_network_of_a_rival_learns(name, pictures, keys):
     """Those that a baseline alone looks at get nothing from the sum over stops."""
 
@@ -71,7 +72,7 @@ def test_every_network_of_a_rival_learns(name, pictures, keys):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree_util.tree_leaves(gradient))
 
 
-@pytest.mark.parametrize("name", AIRS)
+@pytest.mark.parametrize("name", QUICK)
 def test_the_canvas_of_air_is_the_sum_of_its_placed_pieces(name, drawings):
     config, params, drawing = config_of(name), lively(name), drawings[name]
     one = jax.tree_util.tree_map(lambda leaf: leaf[0], drawing)
@@ -142,6 +143,16 @@ def test_rivals_invent(name):
         jax.tree_util.tree_map(lambda leaf: leaf[0], strokes), brush
     )
     assert np.all(np.isfinite(canvas))
+
+
+def test_a_vae_is_a_code_for_the_whole_picture(drawings):
+    """Its bound is that of Kingma and Welling: nothing but the code weighs."""
+    drawing = drawings["vae"]
+    np.testing.assert_array_equal(drawing.strokes.presence, 1)
+    codes = drawing.strokes.control_points.reshape(len(drawing.strokes.presence), -1)
+    log_prior = scipy.stats.norm.logpdf(codes).sum(1)
+    found = jax.vmap(lambda one: elbo(one, 0.0))(drawing)
+    np.testing.assert_allclose(found, log_prior - drawing.posterior.control_points[:, 0], rtol=1e-4)
 
 
 def test_published_air_draws_and_weighs(pictures, keys):

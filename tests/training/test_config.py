@@ -251,6 +251,10 @@ def test_published_runs_begin_with_the_initial_values_of_their_set(data, model, 
         ),
         ({"recognition": "air"}, r"model\.recognition='air' needs model\.decoder='picture', not 'curve'"),
         ({"decoder": "picture"}, r"model\.decoder='picture' needs model\.recognition='air'"),
+        (
+            {"recognition": "vae", "decoder": "picture", "prior": "pictures", "guidance": "none"},
+            r"model\.recognition='vae' needs model\.num_strokes=1, not 6",
+        ),
         ({"prior": "codes"}, r"model\.prior='codes' needs model\.recognition='air'"),
         (
             {"recognition": "air", "decoder": "picture", "prior": "codes"},
