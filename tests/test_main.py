@@ -179,3 +179,22 @@ def _wait_for_step(workdir: Path, step: int) -> None:
             return
         time.sleep(0.02)
     raise TimeoutError(f"step {step} was not reached")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["renderer", "guidance", "prior", "difference_air", "air", "vae"])
+def test_rivals_train_go_on_and_are_measured(name, tmp_path):
+    small = {"features": 16, "curve_samples": 12, "components": 3, "unroll": 1}
+    options = [f"--config.model.{key}={value}" for key, value in small.items()]
+    options += ["--config.data.image_size=20", "--config.training.batch_size=4", "--workdir=run"]
+    options += ["--config.evaluation.num_images=4", "--config.evaluation.num_particles=2"]
+    options += ["--config.training.evaluate_every=2", "--config.training.checkpoint_every=2"]
+    config = f"--config={ROOT}/configs/ablations.py:{name},synthetic"
+    for steps in (2, 4):
+        done = run(config, *options, f"--config.training.steps={steps}", cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+    assert [line["step"] for line in lines_of(tmp_path / "run", "held_out")] == [2, 4]
+    done = run(config, *options, "--mode=evaluate", "--task=likelihood,stroke_counts", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "run/results/likelihood-synthetic.json").read_text())["values"]
+    assert all(abs(found[f"log_likelihood_{scale}"]["mean"]) < 1e6 for scale in ("map", "canvas"))
