@@ -78,7 +78,7 @@ def test_a_stroke_and_the_same_backwards_are_one():
 def test_curves_on_the_canvas_are_moved_by_their_layouts():
     line = np.linspace(0, 1, 5)[None, :, None] * np.ones(2)
     found = clusters.on_canvas(np.float32([[0.5, 0, 0.5, np.pi / 2]]), np.float32(line))
-    np.testing.assert_allclose(found[0, [0, 4, 8]], [[0.5, 0.75], [0.75, 0.5], [1, 0.25]][::-1], atol=1e-5)
+    np.testing.assert_allclose(found[0, [0, 4, 8]], [[0.5, 0.75], [0.75, 0.5], [1, 0.25]], atol=1e-5)
 
 
 def test_strokes_on_the_map_do_not_hide_each_other():
