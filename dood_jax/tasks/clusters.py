@@ -60,7 +60,16 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "shares": [float(share) for share in np.sort(np.bincount(kinds) / len(kinds))[::-1]],
         "published": published.numbers()["silhouette"],
     }
-    record = results.write(workdir, "clusters", values, config, model, len(strokes), started)
+    record = results.write(
+        workdir,
+        "clusters",
+        values,
+        config,
+        model,
+        len(strokes),
+        started,
+        pictures=f"{config.data.name}, training",
+    )
     shown = slice(0, settings.num_mapped)
     _show(record.with_suffix(".png"), strokes[shown], kinds[shown], config, silhouette)
     return values
