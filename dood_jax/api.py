@@ -83,7 +83,7 @@ class Model:
         """
         _check_positive(n=n, num_strokes=num_strokes)
         keys = evaluation.example_keys(_as_key(key), n)
-        own = BrushParams(*(np.broadcast_to(value, (n,)) for value in pens or self.brush))
+        own = BrushParams(*(_for_each("pens", value, n) for value in pens or self.brush))
         strokes = num_strokes or self.config.num_strokes
         return inventing.sample(self.config, self.params, own, keys, strokes, spread)
 
@@ -119,7 +119,7 @@ class Model:
         """
         _check_positive(num_strokes=num_strokes)
         drawn = sketch.strokes.presence.sum(1).astype(np.int32)
-        counts = np.minimum(np.asarray(kept, np.int32), drawn)
+        counts = np.minimum(_for_each("kept", kept, len(drawn)), drawn)
         if counts.min() < 0:
             raise BadInput(f"kept={counts.min()} strokes; give 0 or more")
         keys = evaluation.example_keys(_as_key(key), len(drawn))
@@ -235,6 +235,15 @@ def _check_positive(**numbers: int | None) -> None:
     for name, value in numbers.items():
         if value is not None and value < 1:
             raise BadInput(f"{name}={value}; give at least 1")
+
+
+def _for_each(name: str, value: Array | float, count: int) -> np.ndarray:
+    """[count] of one number or as many."""
+    if np.shape(value) not in ((), (count,)):
+        raise BadInput(
+            f"{name} have shape {list(np.shape(value))}; give one number, or one for each of {count}"
+        )
+    return np.broadcast_to(value, (count,))
 
 
 def _as_key(key: Array | int) -> Array:

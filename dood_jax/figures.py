@@ -170,7 +170,8 @@ def strokes_on_map(
       title: above the map.
     """
     figure, axis = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
-    colours = np.array([_PALETTE[kind % len(_PALETTE)] for kind in kinds])
+    palette = (*_PALETTE, "#999999")
+    colours = np.array([palette[kind % len(palette)] for kind in kinds])
     axis.scatter(*places.T, s=9, c=colours, alpha=0.35, linewidths=0)
     for which, curve in zip(shown, curves, strict=True):
         x, y = (places[which] + _STROKE_ON_MAP * (curve - 0.5) * np.array([1, -1])).T

@@ -10,6 +10,7 @@ from dood_jax.api import Model
 from dood_jax.errors import BadInput
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
+from dood_jax.model.exemplar import SMALL_NOISE
 from dood_jax.objective import importance
 from dood_jax.types import BrushParams
 
@@ -112,3 +113,32 @@ def test_unusable_numbers_are_refused(model, images):
 def test_an_unknown_model_is_refused_with_the_names_there_are():
     with pytest.raises(BadInput, match="nobody"):
         dood_jax.load("nobody")
+
+
+def test_drawings_are_varied_and_taken_further(model, images):
+    sketch = model.infer(images)
+    drawn = sketch.strokes.presence.sum(1)
+    assert drawn.max() > 0
+    same = model.vary(sketch, 0, SMALL_NOISE.times(0))
+    np.testing.assert_allclose(same.canvases, sketch.canvases, atol=1e-4)
+    other = model.vary(sketch, 0)
+    assert np.abs(other.canvases - sketch.canvases)[drawn > 0].max() > 0.1
+    further = model.complete(sketch, 1, key=0, num_strokes=2)
+    assert further.canvases.shape == (5, 5, 20, 20)
+    np.testing.assert_allclose(further.canvases[drawn > 0, 0], sketch.canvases[drawn > 0, 0], atol=1e-5)
+    assert np.all(further.strokes.presence.sum(1) <= np.minimum(drawn, 1) + 2)
+
+
+@pytest.mark.parametrize("kept", [-1, [1, 1]])
+def test_what_cannot_be_kept_is_refused(model, images, kept):
+    with pytest.raises(BadInput, match="kept"):
+        model.complete(model.infer(images), kept)
+
+
+def test_pens_are_one_or_one_a_drawing(model):
+    pens = BrushParams(*(np.float32([low, high]) for low, high in ((0.02, 0.03), (0.3, 0.5), (0.6, 0.9))))
+    sketch = model.sample(2, 0, pens=pens)
+    np.testing.assert_array_equal(sketch.brush.ink_width, np.repeat(pens.ink_width[:, None], 3, 1))
+    np.testing.assert_allclose(model.render(sketch), sketch.canvases, atol=1e-4)
+    with pytest.raises(BadInput, match="pens"):
+        model.sample(3, 0, pens=pens)

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -95,7 +96,7 @@ def _read(path: Path) -> Judge | None:
             leaves = {name: arrays[name].astype(np.float32) for name in arrays.files if name != "card"}
         classes, size = tuple(card.pop("classes")), card.pop("image_size")
         return Judge(traverse_util.unflatten_dict(leaves, sep="/"), classes, size, card)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error):
         return None
 
 

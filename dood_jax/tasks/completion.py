@@ -11,6 +11,7 @@ import numpy as np
 
 from dood_jax import figures
 from dood_jax.api import Model
+from dood_jax.errors import BadInput
 from dood_jax.judging import pictures, prepare
 from dood_jax.judging.classifier import Judge
 from dood_jax.judging.pictures import Labelled
@@ -33,6 +34,11 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     taken from. `invented` is of starts of one stroke that the model invented itself, as published.
     """
     (model,) = models
+    most = config.evaluation.num_strokes or model.config.num_strokes
+    if config.invention.kept_strokes >= most:
+        raise BadInput(
+            f"invention.kept_strokes={config.invention.kept_strokes} leaves none of {most} to add; give fewer"
+        )
     started = time.monotonic()
     judge = prepare.judge_of(config.data, workdir / "results")
     given = pictures.held_out(config.data, config.evaluation)

@@ -67,7 +67,9 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "published": published.numbers()["fid"],
         "judge": judge.card,
     }
-    record = results.write(workdir, "fid", values, config, model, count, started)
+    record = results.write(
+        workdir, "fid", values, config, model, count, started, pictures=f"{config.data.name}, training"
+    )
     neighbours = learned.take(rows[:_SHOWN]).inks
     rows_of = {"invented": found[:_SHOWN], "the nearest training picture of each": neighbours}
     blocks = {title: block[None] for title, block in rows_of.items()}

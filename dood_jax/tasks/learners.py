@@ -22,8 +22,9 @@ def cluster(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, flo
     from sklearn.cluster import KMeans  # noqa: PLC0415 - optional, and a second to import
     from sklearn.exceptions import ConvergenceWarning  # noqa: PLC0415
     from sklearn.metrics import silhouette_score  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore", ConvergenceWarning)  # fewer different vectors than clusters
         labels = KMeans(count, n_init=3, random_state=seed).fit_predict(vectors)
     kinds = len(np.unique(labels[:_JUDGED]))
@@ -35,13 +36,15 @@ def cluster(vectors: np.ndarray, count: int, seed: int) -> tuple[np.ndarray, flo
 def to_map(vectors: np.ndarray, seed: int) -> np.ndarray:
     """[N, 2] places in the unit square by t-SNE of [N, D] vectors; of a few, their first two numbers."""
     from sklearn.manifold import TSNE  # noqa: PLC0415
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415 - comes with scikit-learn
 
     count = len(vectors)
     if count < _MAPPED_AT_LEAST or len(np.unique(vectors, axis=0)) < _MAPPED_AT_LEAST:
         places = vectors[:, :2].astype(float)
     else:
         perplexity = min(30.0, (count - 1) / 3)
-        places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(vectors)
+        with threadpool_limits(1):  # its threads wait for each other, for ever where cores are busy
+            places = TSNE(perplexity=perplexity, init="pca", random_state=seed).fit_transform(vectors)
     low, high = places.min(0), places.max(0)
     return (places - low) / np.maximum(high - low, 1e-9)
 

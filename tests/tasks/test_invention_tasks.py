@@ -143,6 +143,12 @@ def test_a_model_that_draws_nothing_gives_numbers_all_the_same(silent, on_mnist,
     assert values["completion"]["by_kept"] == {} and values["completion"]["diversity"] is None
 
 
+def test_all_strokes_cannot_be_kept(models, on_mnist, tmp_path):
+    settings = dataclasses.replace(on_mnist.invention, kept_strokes=3)
+    with pytest.raises(BadInput, match="kept_strokes=3"):
+        completion.run(models[:1], dataclasses.replace(on_mnist, invention=settings), tmp_path)
+
+
 def test_a_set_with_too_few_pictures_is_refused(models, on_mnist, tmp_path, monkeypatch):
     load = pictures.load
     monkeypatch.setattr(pictures, "load", lambda data, split, most=0: load(data, split).take(np.arange(3)))

@@ -27,7 +27,7 @@ def test_clusters_of_strokes_drawn_of_training_pictures(models, on_mnist, tmp_pa
     record = json.loads((tmp_path / "results" / "clusters-mnist.json").read_text())
     assert record["values"] == values and values["strokes"] == 40
     assert sum(values["shares"]) == pytest.approx(1) and set(values["by_clusters"]) == {"3", "5", "10", "15"}
-    strokes = clusters.strokes_of(models[0], on_mnist, 40).reshape(40, -1)
+    strokes = clusters.strokes_of(models[0], on_mnist, 40)[1].reshape(40, -1)
     kinds, silhouette = learners.cluster(strokes, 3, 0)
     assert silhouette == pytest.approx(silhouette_samples(strokes, kinds).mean())
     assert values["silhouette"] == silhouette
@@ -73,6 +73,12 @@ def test_a_stroke_and_the_same_backwards_are_one():
     np.testing.assert_array_equal(found, clusters.canonical(strokes[:, ::-1]))
     run = found[:, -1] - found[:, 0]
     assert np.all(run[np.arange(50), np.abs(run).argmax(1)] > 0)
+
+
+def test_curves_on_the_canvas_are_moved_by_their_layouts():
+    line = np.linspace(0, 1, 5)[None, :, None] * np.ones(2)
+    found = clusters.on_canvas(np.float32([[0.5, 0, 0.5, np.pi / 2]]), np.float32(line))
+    np.testing.assert_allclose(found[0, [0, 4, 8]], [[0.5, 0.75], [0.75, 0.5], [1, 0.25]], atol=1e-5)
 
 
 def test_strokes_on_the_map_do_not_hide_each_other():
