@@ -87,10 +87,15 @@ class Model:
         strokes = num_strokes or self.config.num_strokes
         return inventing.sample(self.config, self.params, own, keys, strokes, spread)
 
-    def vary(self, sketch: Sketch, key: Array | int = 0, noise: TypeNoise = SMALL_NOISE) -> Sketch:
-        """A new exemplar of each drawing: the same strokes by another hand (method.md 10.7)."""
+    def vary(
+        self, sketch: Sketch, key: Array | int = 0, noise: TypeNoise = SMALL_NOISE, turned: bool = False
+    ) -> Sketch:
+        """A new exemplar of each drawing: the same strokes by another hand (method.md 10.7).
+
+        `SMALL_NOISE.times(2)` is twice the noise; `turned` exemplars turn as well.
+        """
         keys = evaluation.example_keys(_as_key(key), len(sketch.canvases))
-        return inventing.vary(self.config, self.params, sketch, keys, noise)
+        return inventing.vary(self.config, self.params, sketch, keys, noise, turned)
 
     def complete(
         self,

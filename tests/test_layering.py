@@ -22,6 +22,7 @@ ROWS = (
     ("data",),
     ("training",),
     ("ink",),
+    ("judging",),
     ("api",),
     ("tasks",),
     ("command_line",),

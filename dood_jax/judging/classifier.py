@@ -1,7 +1,7 @@
 """A small convolutional classifier of pictures, whose last hidden layer judges them.
 
-Four convolutions of stride 2, one hidden layer of 64 features, one output a class; trained by Adam on pictures
-that are moved, turned and scaled a little.
+Four convolutions of stride 2, one hidden layer of 64 features, one output a class; trained on pictures
+that are moved, turned and scaled a little, by Adam.
 """
 
 import functools

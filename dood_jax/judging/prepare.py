@@ -1,7 +1,7 @@
 """`python -m dood_jax.judging.prepare --name=mnist --to=FOLDER`: trains the judge of a set and keeps it.
 
-A judge comes with the package for every published set at 50 x 50, so that what is measured by it compares. For any
-other set one is trained when it is first asked for, and kept with the results.
+A judge comes with the package for every published set at 50 x 50, so that what is measured by it compares.
+For any other set one is trained when it is first asked for, and kept with the results.
 """
 
 import argparse
@@ -32,7 +32,7 @@ STEPS = 1200
 _HELD_OUT = 0.1  # of the training pictures, where those for testing are of other classes
 
 
-def judge_of(data: DataConfig, folder: Path, steps: int = STEPS) -> Judge:
+def judge_of(data: DataConfig, folder: Path) -> Judge:
     """The judge of a set: the one that comes with the package, else the one kept in a folder, else a new one.
 
     Raises BadInput if the set has a single class.
@@ -43,12 +43,12 @@ def judge_of(data: DataConfig, folder: Path, steps: int = STEPS) -> Judge:
         found = _read(path)
     if found and not data.transpose and _fits(found, learned):
         return found
-    path = folder / f"judge-{data.name}-{_digest(learned, steps)}.npz"
+    path = folder / f"judge-{data.name}-{_digest(learned, STEPS)}.npz"
     found = _read(path)
     if found and _fits(found, learned):
         return found
-    logging.info("training a judge of %s: %d steps", data.name, steps)
-    judge = make(data, learned, steps)
+    logging.info("training a judge of %s: %d steps", data.name, STEPS)
+    judge = make(data, learned, STEPS)
     write(judge, path)
     return judge
 

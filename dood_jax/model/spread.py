@@ -3,25 +3,27 @@
 import math
 from typing import NamedTuple
 
-import numpy as np
+import jax.numpy as jnp
+
+from dood_jax.types import Array
 
 
 class Spread(NamedTuple):
     """Factors of the standard deviations that a prior has learned; weights and bits stay as they are."""
 
-    shift: float = 1.0  # of layouts
-    size: float = 1.0  # of the scale and the angle of layouts
-    points: float = 1.0
+    shift: Array | float = 1.0  # of layouts
+    size: Array | float = 1.0  # of the scale and the angle of layouts
+    points: Array | float = 1.0
 
     @property
-    def of_layout(self) -> np.ndarray:
+    def of_layout(self) -> Array:
         """[4] factors."""
-        return np.array([self.shift, self.shift, self.size, self.size], np.float32)
+        return jnp.array([self.shift, self.shift, self.size, self.size], jnp.float32)
 
     @property
-    def of_point(self) -> np.ndarray:
+    def of_point(self) -> Array:
         """[2] factors."""
-        return np.full(2, self.points, np.float32)
+        return jnp.full(2, self.points, jnp.float32)
 
 
 LEARNED = Spread()

@@ -14,7 +14,20 @@ from absl import logging
 from dood_jax import api
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
-from dood_jax.tasks import likelihood, reconstruction, release, stroke_counts, transfer, vectorize
+from dood_jax.tasks import (
+    clusters,
+    completion,
+    exemplars,
+    fid,
+    likelihood,
+    probe,
+    reconstruction,
+    release,
+    samples,
+    stroke_counts,
+    transfer,
+    vectorize,
+)
 from dood_jax.tasks.kept import identity
 from dood_jax.training.config import Config, resolve
 from dood_jax.training.logging import show_log
@@ -30,9 +43,15 @@ class Task(NamedTuple):
 
 
 TASKS = {
+    "clusters": Task(clusters.run),
+    "completion": Task(completion.run),
+    "exemplars": Task(exemplars.run),
+    "fid": Task(fid.run),
     "likelihood": Task(likelihood.run),
+    "probe": Task(probe.run),
     "reconstruction": Task(reconstruction.run, takes_several=True),
     "release": Task(release.run, takes_all_sets=True),
+    "samples": Task(samples.run),
     "stroke_counts": Task(stroke_counts.run, takes_all_sets=True),
     "transfer": Task(transfer.run, takes_several=True, takes_all_sets=True),
     "vectorize": Task(vectorize.run, takes_all_sets=True, takes_input=True),

@@ -11,6 +11,7 @@ from ml_collections import ConfigDict, config_dict
 from dood_jax.data import catalog, quickdraw_categories
 from dood_jax.errors import BadInput, require_at_least, require_choice, require_seed
 from dood_jax.model.config import ModelConfig
+from dood_jax.training.invention_config import InventionConfig
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {},  # the defaults below and those of ModelConfig
@@ -226,6 +227,7 @@ class Config:
     optimizer: OptimizerConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+    invention: InventionConfig = dataclasses.field(default_factory=InventionConfig)
 
     def __post_init__(self) -> None:
         """Checks what groups say of each other."""
