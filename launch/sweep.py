@@ -1,6 +1,6 @@
 """A whole across-dataset study: every set, seed and variant trained, then the table of sources and targets.
 
-    python launch/sweep.py --configs=mnist,emnist,kmnist,quickdraw,omniglot --seeds=5 [--stacked] [--out=runs/sweep]
+    python launch/sweep.py [--configs=mnist,emnist,…] [--seeds=5] [--stacked] [--out=runs/sweep]
         [--variant=noguide:model.encoder=conv,model.guidance=none]… [--submit='launch/slurm.sh --gpus=1 --']
         [--targets=mnist,…] [--dry-run] [-- --config.training.steps=20000 …]
 
