@@ -146,6 +146,11 @@ def sheets(path: Path, blocks: dict[str, np.ndarray], upright: bool = False) -> 
     _lighten(path)
 
 
+def colour(which: int) -> str:
+    """Of a stroke, by its place in the drawing."""
+    return _PALETTE[which % len(_PALETTE)]
+
+
 def drawn(canvases: np.ndarray) -> np.ndarray:
     """[N, T, H, W] canvases after each stroke -> [N, H, W, 3] the drawings, each stroke in its colour."""
     return _coloured(np.diff(canvases, axis=1, prepend=0))

@@ -59,10 +59,11 @@ def _timetable(shown: Shown) -> list[tuple[float, float]]:
 
 
 def _cell(root: ElementTree.Element, row: int, column: int) -> ElementTree.Element:
-    """A sheet of paper, and a group on it whose units are those of a page."""
+    """A sheet of paper, and a drawing on it whose units are those of a page."""
     side, left, top = _CELL - 2 * _MARGIN, column * _CELL + _MARGIN, row * _CELL + _MARGIN
-    _add(root, "rect", x=left, y=top, width=side, height=side, rx=10, fill="#fff", stroke="#ddd6ca")
-    return _add(root, "g", transform=f"translate({left} {top}) scale({side / PAGE:.4f})")
+    place = {"x": left, "y": top, "width": side, "height": side}
+    _add(root, "rect", **place, rx=10, fill="#fff", stroke="#ddd6ca")
+    return _add(root, "svg", **place, viewBox=f"0 0 {PAGE} {PAGE}")
 
 
 def _add_stroke(

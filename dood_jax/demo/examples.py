@@ -20,7 +20,7 @@ TITLES = {
 _SIZE = 50
 _COUNT = 4  # pictures of a set
 
-Invent = Callable[[str, int, int], np.ndarray]  # name of a model, count, seed -> [count, H, W] pictures
+Invent = Callable[[int, int], np.ndarray]  # count, seed -> [count, H, W] pictures
 
 
 class Examples(NamedTuple):
@@ -43,7 +43,7 @@ def of_set(name: str, seed: int, invent: Invent | None) -> Examples | None:
         return Examples(name, TITLES[name], False, images[np.sort(rows)].astype(np.float32) / 255)
     if invent is None:
         return None
-    return Examples(name, TITLES[name], True, invent(name, _COUNT, seed))
+    return Examples(name, TITLES[name], True, invent(_COUNT, seed))
 
 
 def _test_images(name: str) -> np.ndarray | None:

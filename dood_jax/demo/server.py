@@ -87,7 +87,7 @@ class Server:
     async def warm(self) -> None:
         """Compiles what the page needs, a step at a time, so that those who draw come in between."""
         for step in self._warming.steps(self._studio):
-            with contextlib.suppress(BadInput):  # it is said to whoever asks for the same
+            with contextlib.suppress(BadInput, Busy):  # it is said to whoever asks for the same
                 await self._turns.run("the start", step)
             self._warming.done()
 
@@ -99,8 +99,7 @@ class Server:
     async def examples(self, request: Request) -> Response:
         """Pictures of the five sets, other ones for every seed."""
         seed = _seed(request)
-        invent_by = lambda name: self._studio.invent if name in self._studio.names else None
-        job = lambda: [_example_record(one) for one in examples.all_sets(seed, invent_by)]
+        job = lambda: [_example_record(one) for one in examples.all_sets(seed, self._studio.inventor)]
         return JSONResponse({"sets": await self._turns.run(_client(request) + "/examples", job)})
 
     async def sheet(self, request: Request) -> Response:

@@ -78,9 +78,11 @@ class Studio:
         """Raises BadInput if a model that is offered is not there."""
         checkpoint.read_meta(checkpoint.find(name))
 
-    def invent(self, name: str, count: int, seed: int) -> np.ndarray:
-        """[count, H, W] pictures that a model makes up (method.md 10.5)."""
-        return self.model(name).sample(count, seed, spread=PUBLISHED).canvases[:, -1]
+    def inventor(self, name: str) -> Callable[[int, int], np.ndarray] | None:
+        """(count, seed) -> [count, H, W] pictures that a model invents (method.md 10.5), if it is offered."""
+        if name not in self.names:
+            return None
+        return lambda count, seed: self.model(name).sample(count, seed, spread=PUBLISHED).canvases[:, -1]
 
 
 class Particles(NamedTuple):

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from dood_jax.demo import examples
 from dood_jax.demo.shapes import drawn, shapes
 from dood_jax.demo.studio import KINDS, Studio
 
@@ -12,8 +13,9 @@ class Warming:
     """How far it is."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        """Every kind of answer of the first of the models, then a drawing by each of the others."""
+        """Every kind of answer of the first of the models, a drawing by each of the others, the examples."""
         self._asked = [(kind, names[0]) for kind in KINDS] + [("redraw", name) for name in names[1:]]
+        self._names = [*(f"{kind}/{name}" for kind, name in self._asked), "examples"]
         self._done = 0
 
     def steps(self, studio: Studio) -> Iterator[Callable[[], Any]]:
@@ -21,12 +23,12 @@ class Warming:
         ink = drawn(shapes()["house"])
         for kind, name in self._asked:
             yield functools.partial(studio.answer, kind, name, ink, 0)
+        yield functools.partial(examples.all_sets, 0, studio.inventor)
 
     def done(self) -> None:
         """One more."""
         self._done += 1
 
     def progress(self) -> dict[str, Any]:
-        """`ready`: what is answered at once, as `kind/model`; `warming`: what is compiled now, or ""."""
-        names = [f"{kind}/{name}" for kind, name in self._asked]
-        return {"ready": names[: self._done], "warming": [*names, ""][self._done]}
+        """`ready`: what is answered at once, as `redraw/mnist`; `warming`: what is compiled now, or ""."""
+        return {"ready": self._names[: self._done], "warming": [*self._names, ""][self._done]}

@@ -4,15 +4,7 @@ import numpy as np
 import pytest
 from asking import png
 
-pytest.importorskip("starlette", reason="the extra `demo` is not installed")
-pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
-pytest.importorskip("httpx2", reason="starlette's test client needs httpx2")
-
-from starlette.testclient import TestClient
-
 from dood_jax import api
-from dood_jax.demo import server, studio
-from dood_jax.demo.warming import Warming
 from dood_jax.types import BrushParams
 
 NAME = "tiny"
@@ -27,8 +19,10 @@ def model(tiny, lively) -> api.Model:
 
 
 @pytest.fixture(scope="session")
-def atelier(model) -> studio.Studio:
+def atelier(model):
     """A studio that has loaded its model."""
+    from dood_jax.demo import studio
+
     found = studio.Studio((NAME,))
     found._models[NAME] = model
     return found
@@ -36,12 +30,17 @@ def atelier(model) -> studio.Studio:
 
 @pytest.fixture(scope="session")
 def app(atelier):
+    from dood_jax.demo import server
+    from dood_jax.demo.warming import Warming
+
     return server.make_app(atelier, Warming((NAME,)))
 
 
 @pytest.fixture
-def client(app) -> TestClient:
+def client(app):
     """As the page asks; the start's compiling is left out."""
+    from starlette.testclient import TestClient
+
     return TestClient(app, "http://127.0.0.1:8000", headers={"x-dood-client": "test"})
 
 

@@ -23,6 +23,7 @@ from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
+expect = playwright.expect
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -159,7 +160,7 @@ def test_strokes_appear_one_after_the_other_with_their_window(page):
     wait_for(page, "redraw")
     count = int(fact(page, "strokes"))
     visible = "#strokes path[visibility=visible]"
-    page.wait_for_function(f"document.querySelector('#step').textContent === 'stroke {count} of {count}'")
+    expect(page.locator("#step")).to_have_text(f"stroke {count} of {count}", timeout=30_000)
     assert page.locator(visible).count() == count
     page.focus("#steps")
     for left in range(count - 1, 0, -1):
@@ -199,7 +200,7 @@ def test_another_model_draws_what_is_there(page):
     wait_for(page, "redraw")
     before = fact(page, "nats")
     page.select_option("#model", "mnist")
-    page.wait_for_function(f"!document.querySelector('#facts').textContent.includes('{before:,.0f}')")
+    expect(page.locator("#facts")).not_to_contain_text(f"{before:,.0f}", timeout=60_000)
     assert fact(page, "nats") != before
 
 
@@ -209,13 +210,10 @@ def test_a_picture_is_dropped_and_drawn(page):
     drop(page, "ring.png", "image/png", png(1.0 - ring))
     wait_for(page, "redraw")
     assert fact(page, "error") < 120
-    box = page.evaluate(
-        """() => {
-          const { x, y, width, height } = document.querySelector("#strokes").getBBox();
-          return [x, y, width, height];
-        }"""
-    )
-    assert np.abs(np.array(box) - [120, 120, 760, 760]).max() < 130
+    drawn = "#strokes path"
+    boxes = page.locator(drawn).evaluate_all("paths => paths.map((p) => p.getBBox()).map((b) => [b.x, b.y])")
+    assert np.abs(np.min(boxes, 0) - 140).max() < 90  # the ring fills 76 of 100
+    expect(page.locator("#sheet")).to_have_class("drawn")
 
 
 def test_what_is_no_picture_or_too_large_is_refused_in_words(page):
@@ -224,11 +222,10 @@ def test_what_is_no_picture_or_too_large_is_refused_in_words(page):
     file = io.BytesIO()
     Image.new("1", (8000, 6250), 1).save(file, "PNG")
     drop(page, "poster.png", "image/png", file.getvalue())
-    page.wait_for_function("document.querySelector('#message').textContent.includes('poster.png')")
-    assert "8000 x 6250 pixels are more than 20,000,000" in message(page)
-    page.evaluate("document.querySelector('#message').hidden = true")
+    said = "poster.png: 8000 x 6250 pixels are more than 20,000,000; make it smaller."
+    expect(page.locator("#message")).to_have_text(said, timeout=60_000)
     drop(page, "film.bin", "image/png", b"\0" * (12 * 2**20 + 1))
-    assert "12 MB" in message(page)
+    expect(page.locator("#message")).to_contain_text("give a picture of up to 12 MB")
     page.click("#clear")
     page.keyboard.press("r")
     assert message(page) == "Draw something first."
@@ -290,5 +287,5 @@ def test_examples_are_drawn_by_a_click(page):
     wait_for(page, "redraw")
     assert fact(page, "strokes") >= 3
     page.click(".sets button >> nth=0")
-    page.wait_for_function("document.querySelector('#facts').hidden")
+    expect(page.locator("#facts")).to_be_hidden()
     wait_for(page, "redraw")

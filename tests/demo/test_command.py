@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
+pytest.importorskip("starlette", reason="the extra `demo` is not installed")
+
 from dood_jax import console
 
 

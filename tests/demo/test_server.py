@@ -1,9 +1,11 @@
 """The page's server as a browser, and as somebody unfriendly, meets it."""
 
 import asyncio
+import base64
 import io
 import json
 import re
+import threading
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -14,7 +16,11 @@ from asking import png, raw_get
 from PIL import Image
 from scipy import special
 
-from dood_jax.demo import server, sheet, studio
+httpx2 = pytest.importorskip("httpx2", reason="httpx2 is not installed; pip install '.[dev]'")
+testclient = pytest.importorskip("starlette.testclient", reason="the extra `demo` is not installed")
+server = pytest.importorskip("dood_jax.demo.server", reason="the extra `demo` is not installed")
+
+from dood_jax.demo import sheet, studio
 from dood_jax.objective import importance
 
 STATIC = Path(server.__file__).parent / "static"
@@ -37,9 +43,9 @@ def refused(response, status: int) -> str:
 
 @pytest.fixture(scope="module")
 def redrawn(app, picture) -> dict:
-    from starlette.testclient import TestClient
-
-    return drawn(TestClient(app, "http://localhost", headers={"x-dood-client": "m"}), "redraw", picture)
+    return drawn(
+        testclient.TestClient(app, "http://localhost", headers={"x-dood-client": "m"}), "redraw", picture
+    )
 
 
 def test_every_file_of_the_page_is_served_and_says_nothing_of_other_servers(client):
@@ -240,6 +246,34 @@ def test_what_is_not_offered_is_refused(client, picture, query):
     assert value in refused(client.post("/api/drawings", params=query, content=picture), 400)
 
 
+def test_a_client_waits_for_its_answer_and_others_are_told_how_many_are_before_them(
+    app, atelier, picture, monkeypatch
+):
+    may_go = threading.Event()
+    answer = lambda *_: may_go.wait(30) and studio.Answer([], 0)
+    monkeypatch.setattr(atelier, "answer", answer)
+
+    async def two_clients():
+        browser = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1")
+        async with browser:
+            ask = lambda name: browser.post("/api/drawings", content=picture, headers={"x-dood-client": name})
+            state = lambda name: browser.get("/api/status", headers={"x-dood-client": name})
+            first = asyncio.create_task(ask("one"))
+            while not (await state("nobody")).json()["ahead"]:
+                await asyncio.sleep(0.01)
+            second = asyncio.create_task(ask("two"))
+            while (await state("nobody")).json()["ahead"] < 2:
+                await asyncio.sleep(0.01)
+            ahead = [(await state(name)).json()["ahead"] for name in ("one", "two")]
+            refusal = await ask("one")
+            may_go.set()
+            return ahead, refusal, [(await task).status_code for task in (first, second)]
+
+    ahead, refusal, answered = asyncio.run(two_clients())
+    assert ahead == [0, 1] and answered == [200, 200]
+    assert "still being worked on" in refused(refusal, 429)
+
+
 def test_a_drawing_that_is_gone_cannot_be_downloaded(app, atelier, client, picture, monkeypatch):
     assert "gone" in refused(client.get("/api/drawings/abc.svg"), 404)
     monkeypatch.setattr(server, "_MOST_KEPT", 2)
@@ -259,8 +293,6 @@ def test_examples_are_made_up_where_no_data_lie(client, monkeypatch, tmp_path, a
 
 
 def test_examples_come_from_the_users_data(client, monkeypatch, tmp_path):
-    import base64
-
     monkeypatch.setenv("DOOD_DATA_DIR", str(tmp_path))
     images = np.random.default_rng(0).integers(0, 256, (3, 50, 50)).astype(np.uint8)
     np.savez(tmp_path / "mnist_test.npz", image=images, label=np.arange(3))
@@ -282,4 +314,5 @@ def test_the_start_compiles_every_kind_and_says_how_far_it_is(app, atelier, monk
     assert warming.progress() == {"ready": [], "warming": "redraw/tiny"}
     asyncio.run(started.warm())
     assert asked == [(kind, "tiny", 1) for kind in studio.KINDS] + [("redraw", "second", 1)]
-    assert warming.progress()["warming"] == "" and "redraw/second" in warming.progress()["ready"]
+    assert warming.progress()["warming"] == ""
+    assert warming.progress()["ready"][-2:] == ["redraw/second", "examples"]

@@ -18,7 +18,8 @@ let next = null; // what to ask after it
 let seed = 0;
 let answer = null;
 let pause = null;
-let warming = "…";
+let warming = "…"; // what the server compiles before it is asked
+let hasExamples = false;
 let exampleSeed = 0;
 
 const player = new Player({
@@ -69,8 +70,7 @@ async function ask(kind) {
   if (asking) return void (next = kind);
   say("");
   asking = kind;
-  const lines = sheet.lines;
-  const before = [lines.length, sheet.picture, lines];
+  const { version } = sheet;
   const button = document.querySelector(`[data-kind=${kind}]`);
   button.classList.add("working");
   report();
@@ -78,8 +78,7 @@ async function ask(kind) {
     const query = new URLSearchParams({ kind, model: byId("model").value, seed });
     const response = await post(`/api/drawings?${query}`, await sheet.toPng());
     const found = await response.json();
-    const now = [sheet.lines.length, sheet.picture, sheet.lines];
-    if (before.every((value, i) => value === now[i])) {
+    if (sheet.version === version) {
       seed += 1;
       show(found);
     }
@@ -162,6 +161,7 @@ async function report() {
   }
   if (!byId("model").options.length) offer(status.models);
   warming = status.warming;
+  if (status.ready.includes("examples") && !hasExamples) showExamples();
   const kind = asking && `${asking}/${byId("model").value}`;
   const isNew = kind && !status.ready.includes(kind);
   line.className = asking || warming ? "busy" : "";
@@ -201,6 +201,7 @@ async function place(url) {
 }
 
 async function showExamples() {
+  hasExamples = true;
   byId("others").disabled = true;
   try {
     const { sets } = await (await fetch(`/api/examples?seed=${exampleSeed++}`, { headers })).json();
@@ -314,4 +315,4 @@ addEventListener("drop", (event) => {
 });
 
 showShapes();
-watch().then(showExamples);
+watch();

@@ -12,6 +12,7 @@ export class Sheet {
     this.picture = null;
     this.line = null; // the one that is being drawn
     this.pen = [0.5, 0.5];
+    this.version = 0; // another for everything that was on the sheet
     this.listen();
     this.show();
   }
@@ -53,6 +54,7 @@ export class Sheet {
   }
 
   show() {
+    this.version += 1;
     const { canvas } = this;
     const side = canvas.width;
     const context = canvas.getContext("2d");
