@@ -3,17 +3,43 @@
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
 from absl import flags
 
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, RunFailed
+
+_LONGEST = 1000  # characters of a line
 
 
-def refuse(error: Exception | str) -> None:
+def refuse(error: Exception | str) -> NoReturn:
     """One line on stderr, exit code 2."""
-    said = " ".join(str(error).split()) or type(error).__name__
-    sys.stderr.write(f"dood_jax: {said}\n")
+    _say(error)
     sys.exit(2)
+
+
+def give_up(error: Exception) -> NoReturn:
+    """Exits 2 with one line for bad input, 1 with one for a failure of disk, memory or run; else re-raises.
+
+    Beside other processes it does not wait for them: they are ended by JAX's runtime.
+    """
+    if isinstance(error, BadInput):
+        refuse(error)
+    from dood_jax.training import distributed  # noqa: PLC0415 - imports jax
+
+    known = isinstance(error, RunFailed | OSError | MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
+    if known:
+        _say(f"{type(error).__name__}: {error}" if not isinstance(error, RunFailed) else error)
+    if distributed.is_alone():
+        if known:
+            sys.exit(1)
+        raise error
+    distributed.end_beside_others(error, known)
+
+
+def _say(error: Exception | str) -> None:
+    said = " ".join(str(error).split()) or type(error).__name__
+    sys.stderr.write(f"dood_jax: {said[:_LONGEST]}\n")
 
 
 def parse_flags(argv: list[str]) -> list[str]:
