@@ -70,8 +70,14 @@ def _are_members(value: Any) -> bool:
 
 def _is_brush(value: Any) -> bool:
     """The pen by its names: a number each, or one a model."""
-    numbers = lambda one: all(isinstance(part, int | float) for part in (one if isinstance(one, list) else [one]))
-    return isinstance(value, dict) and set(value) <= set(BrushParams._fields) and all(map(numbers, value.values()))
+    numbers = lambda one: all(
+        isinstance(part, int | float) for part in (one if isinstance(one, list) else [one])
+    )
+    return (
+        isinstance(value, dict)
+        and set(value) <= set(BrushParams._fields)
+        and all(map(numbers, value.values()))
+    )
 
 
 _KINDS = {

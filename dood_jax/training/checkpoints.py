@@ -110,8 +110,12 @@ class Checkpoints:
     def _failed(self, error: Exception) -> RunFailed:
         """Says what is left."""
         whole = sorted(int(path.name) for path in self._directory.glob("[0-9]*") if path.name.isdigit())
-        kept = f"step {whole[-1]} is whole, and the same command goes on from it" if whole else "none is there"
-        return RunFailed(f"no checkpoint could be written to {self._directory} ({first_line(error)[:200]}); {kept}")
+        kept = (
+            f"step {whole[-1]} is whole, and the same command goes on from it" if whole else "none is there"
+        )
+        return RunFailed(
+            f"no checkpoint could be written to {self._directory} ({first_line(error)[:200]}); {kept}"
+        )
 
     def restore_latest(self, config: Config, template: TrainState) -> TrainState | None:
         """The newest state that is whole, as NumPy arrays, or None if there is none.

@@ -184,7 +184,9 @@ class TrainingConfig:
         for key, least in {"max_skipped": 0, "num_processes": 0, "process_id": -1}.items():
             require_at_least(f"training.{key}", getattr(self, key), least)
         if self.coordinator and not re.fullmatch(r"\S+:\d{1,5}", self.coordinator):
-            raise BadInput(f"training.coordinator={self.coordinator!r} is no HOST:PORT; give one as node0:1234")
+            raise BadInput(
+                f"training.coordinator={self.coordinator!r} is no HOST:PORT; give one as node0:1234"
+            )
         if self.num_processes and self.process_id >= self.num_processes:
             raise BadInput(
                 f"training.process_id={self.process_id} of num_processes={self.num_processes};"

@@ -67,7 +67,9 @@ def join(training: TrainingConfig) -> None:
 
 def _given(training: TrainingConfig) -> Place:
     """What the settings and the environment say."""
-    number = lambda given, *names: given or next((_number(name) for name in names if name in os.environ), None)
+    number = lambda given, *names: (
+        given or next((_number(name) for name in names if name in os.environ), None)
+    )
     process_id = training.process_id if training.process_id >= 0 else None
     return Place(
         training.coordinator or os.environ.get("JAX_COORDINATOR_ADDRESS"),

@@ -72,7 +72,9 @@ class MetricWriter:
         self._seconds_before, self.last_held_out = distributed.told_by_first(lambda: _go_on(workdir, step))
         self._writes = distributed.is_first()
         self._lines = (workdir / JSON_LINES).open("a") if self._writes else io.StringIO()
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1) if self._writes else None
+        self._board = (
+            SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1) if self._writes else None
+        )
         self._bar = tqdm(total=num_steps, initial=step, unit="step", disable=not self._shows_bar())
         self._batch_size = batch_size
         self._started = time.monotonic()

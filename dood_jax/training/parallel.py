@@ -182,9 +182,7 @@ def _map_examples_here(function: Callable, devices: Sequence[jax.Device]) -> Cal
     return split_and_join
 
 
-def _pmap(
-    step: Callable, devices: Sequence[jax.Device], indices: np.ndarray
-) -> tuple[Callable, np.ndarray]:
+def _pmap(step: Callable, devices: Sequence[jax.Device], indices: np.ndarray) -> tuple[Callable, np.ndarray]:
     """The mapped step, and of the indices those of this process."""
     in_axes = (None, None, None, 0)
     mapped = jax.pmap(step, _AXIS, in_axes=in_axes, out_axes=None, devices=devices, donate_argnums=0)
