@@ -51,6 +51,10 @@ def parse_flags(argv: list[str]) -> list[str]:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
         refuse(error)
+    except SystemExit as error:
+        if any(flag.lstrip("-").startswith(("help", "?")) for flag in argv):
+            raise
+        refuse(f"the config file ends the program ({error}); it needs a function get_config()")
     except Exception as error:  # a config file is a program and may raise anything
         refuse(_explain(error, argv))
     _refuse_missing_config(argv)

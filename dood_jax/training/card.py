@@ -40,6 +40,9 @@ def read(path: Path) -> dict[str, Any]:
     for key, is_one in {**_KINDS, "members": _are_members}.items():
         if key in meta and not is_one(meta[key]):
             raise Damaged(f"{path}: {key}={str(meta[key])[:80]!r} is none; the checkpoint is damaged")
+    count = len(meta["members"]) if "members" in meta else None
+    if any((len(pen) if isinstance(pen, list) else None) != count for pen in meta["brush"].values()):
+        raise Damaged(f"{path}: brush and members do not fit; the checkpoint is damaged")
     return meta
 
 

@@ -23,7 +23,7 @@ from dood_jax.errors import BadInput, first_line
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
-from dood_jax.training import card, history, members
+from dood_jax.training import card, config, history, members
 from dood_jax.training.card import Damaged
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -51,14 +51,22 @@ def meta_of_member(meta: dict[str, Any], which: int) -> dict[str, Any]:
     if num_models(meta) == 1:
         return meta
     name, seed = meta["members"][which]
-    config = {
+    settings = {
         **meta["config"],
         "data": {**meta["config"]["data"], "name": name, "names": ""},
-        "training": {**meta["config"]["training"], "seed": seed, "num_models": 1},
+        "training": {**meta["config"].get("training", {}), "seed": seed, "num_models": 1},
     }
     brush = {pen: values[which] for pen, values in meta["brush"].items()}
     rest = {key: value for key, value in meta.items() if key != "members"}
-    return {**rest, "config": config, "brush": brush}
+    return {**rest, "config": settings, "brush": brush}
+
+
+def model_of(path: Path, meta: dict[str, Any]) -> ModelConfig:
+    """The settings of a stored model; raises BadInput if they are none of this version."""
+    try:
+        return config.model_of(meta["config"]["model"])
+    except BadInput as error:
+        raise BadInput(f"{path} does not describe a model of this version ({error})") from error
 
 
 def read_params(path: Path, model: ModelConfig, meta: dict[str, Any], member: int = 0) -> Params:

@@ -21,7 +21,7 @@ def read_lines(workdir: Path) -> list[dict[str, Any]]:
             found = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict) and _NEEDED <= found.keys():
+        if isinstance(found, dict) and found.keys() >= _NEEDED:
             lines.append(found)
     return lines
 
