@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import NoReturn
 
-from absl import flags
+from absl import flags, logging
 
 from dood_jax.errors import BadInput, RunFailed
 
@@ -47,6 +47,7 @@ def parse_flags(argv: list[str]) -> list[str]:
 
     absl itself answers a bad flag with two lines and an unknown config key with a traceback.
     """
+    logging.set_verbosity(logging.FATAL)  # what there is to say, we say
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
@@ -87,8 +88,10 @@ def _explain(error: Exception, argv: list[str]) -> str:
 
 def _refuse_missing_config(argv: list[str]) -> None:
     """A config file that was not found fails only when it is touched."""
+    given = next((flag for flag in argv if flag.startswith("--config=")), "")
     try:
         _ = flags.FLAGS["config"].value and flags.FLAGS["config"].value.keys()
     except Exception:  # ml_collections raises its own kind
-        name = next((flag.partition("=")[2] for flag in argv if flag.startswith("--config=")), "--config")
-        refuse(f"--config={name} is not a file that can be read; try configs/mnist.py")
+        refuse(f"{given or '--config'} is not a file that can be read; try configs/mnist.py")
+    if given and flags.FLAGS["config"].value is None:
+        refuse(f"{given}: its get_config() returns nothing; let it return a config")

@@ -134,6 +134,8 @@ def require_stored(path: Path, wanted: Any) -> None:
 
     Orbax restores arrays in the shapes they have, whatever it is asked for.
     """
+    if not (path / "_METADATA").is_file():
+        raise ValueError(f"{path.name} is not there")
     with ocp.StandardCheckpointer() as reader:
         found = reader.metadata(path.resolve()).item_metadata.tree
     stored = {name: one for name, one in _by_name(found).items() if hasattr(one, "shape")}

@@ -196,7 +196,6 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         """Checks every value."""
         require_seed("training.seed", self.seed)
-        require_seed("training.seed + training.num_models - 1", self.seed + self.num_models - 1)
         require_choice("training.parallel", self.parallel, ("pmap", "shard_map"))
         require_choice("training.precision", self.precision, PRECISIONS)
         require_choice("training.distributed", self.distributed, ("auto", "on", "off"))
@@ -224,6 +223,7 @@ class TrainingConfig:
             "join_timeout",
         ):
             require_at_least(f"training.{key}", getattr(self, key), 1)
+        require_seed("training.seed + training.num_models - 1", self.seed + self.num_models - 1)
         for key in ("steps", "checkpoint_every", "evaluate_every", "log_every"):
             if getattr(self, key) % self.steps_per_call:
                 raise BadInput(

@@ -113,7 +113,7 @@ def _introduce() -> None:
 
 def is_first() -> bool:
     """Whether this is the process that reads and writes the run's folder."""
-    return jax.process_index() == 0
+    return is_alone() or jax.process_index() == 0
 
 
 def is_alone() -> bool:
@@ -147,7 +147,7 @@ def end_beside_others(error: Exception, is_known: bool, patience: int = 300) -> 
 
 def told_by_first(decide: Callable[[], Any]) -> Any:
     """What the first process decides, plain values as of JSON, in every process; likewise its BadInput."""
-    if jax.process_count() == 1:
+    if is_alone():
         return decide()
     said = {}
     if is_first():
@@ -168,7 +168,7 @@ def arrays_of_first(tree: Any, shapes: Any) -> Any:
       tree: in the first process; of no account in the others.
       shapes: a tree of arrays like it.
     """
-    if jax.process_count() == 1:
+    if is_alone():
         return tree
     leaves = jax.tree_util.tree_leaves(tree) if is_first() else []
     content = _bytes_of_first(b"".join(np.ascontiguousarray(leaf).tobytes() for leaf in leaves))

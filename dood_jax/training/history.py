@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 JSON_LINES = "metrics.jsonl"
-_NEEDED = {"step", "kind", "seconds"}  # in every line
+_NEEDED = {"step": int, "kind": str, "seconds": int | float}  # in every line
 
 
 def read_lines(workdir: Path) -> list[dict[str, Any]]:
@@ -21,7 +21,7 @@ def read_lines(workdir: Path) -> list[dict[str, Any]]:
             found = json.loads(line)
         except (ValueError, RecursionError):
             continue
-        if isinstance(found, dict) and found.keys() >= _NEEDED:
+        if isinstance(found, dict) and all(isinstance(found.get(key), kind) for key, kind in _NEEDED.items()):
             lines.append(found)
     return lines
 
@@ -29,8 +29,8 @@ def read_lines(workdir: Path) -> list[dict[str, Any]]:
 def held_out_bounds(workdir: Path) -> dict[int, float]:
     """By step the bound on held-out pictures, in nats; of several models their mean."""
     lines = [line for line in read_lines(workdir) if line["kind"] == "held_out"]
-    return {
-        line["step"]: float(np.mean(line["log_likelihood"]))
-        for line in lines
-        if None not in np.ravel(line.get("log_likelihood"))
-    }
+    found = {line["step"]: line.get("log_likelihood") for line in lines}
+    bounds = {step: one if isinstance(one, list) else [one] for step, one in found.items()}
+    are_numbers = lambda bound: bool(bound) and all(isinstance(one, int | float) for one in bound)
+    means = {step: float(np.mean(bound)) for step, bound in bounds.items() if are_numbers(bound)}
+    return {step: mean for step, mean in means.items() if np.isfinite(mean)}

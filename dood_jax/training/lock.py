@@ -40,9 +40,12 @@ class RunLock:
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise BadInput(self._refusal()) from error
+            refusal = self._refusal()
+            self._file.close()
+            raise BadInput(refusal) from error
         except OSError as error:
             if error.errno not in _UNKNOWN:
+                self._file.close()
                 raise
             logging.warning("%s cannot be locked (%s): start no other run there", self._path, error.strerror)
         mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
