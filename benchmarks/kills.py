@@ -3,9 +3,9 @@
     python benchmarks/kills.py [--kills=20] [--seed=0] [--out=docs/results/kills.json]
 
 SIGKILL comes at a moment drawn evenly from the time that the unbroken run takes, so it finds the run importing,
-compiling, restoring, stepping, saving and evaluating. A run that ends before its kill is compared, and the next
-begins afresh. Equal means: the checksums of every array of the last checkpoint, and every line of metrics but for
-times.
+compiling, restoring, stepping, saving and evaluating. A run that ends before its kill is compared, and the
+next begins afresh. Equal means: the checksums of every array of the last checkpoint, and every line of metrics
+but for times.
 """
 
 import argparse
@@ -26,7 +26,7 @@ sys.path.insert(0, str(ROOT))
 from dood_jax.training import checkpoint
 from dood_jax.training.history import read_lines
 
-_SETTINGS = {"steps": 300, "checkpoint_every": 5, "evaluate_every": 50, "log_every": 1, "keep_checkpoints": 2}
+_SETTINGS = {"steps": 100, "checkpoint_every": 4, "evaluate_every": 25, "log_every": 1, "keep_checkpoints": 2}
 _TIMED = ("seconds", "images_per_second")
 
 
@@ -98,7 +98,9 @@ def survive(kills: int, seed: int, folder: Path) -> dict[str, Any]:
 
 def main() -> None:
     """Writes what happened; exit code 1 if any run ended otherwise."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--seed", type=int, default=0, help="of the moments")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "results" / "kills.json")

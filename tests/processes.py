@@ -1,17 +1,16 @@
 """Starts runs of several processes on this machine, and runs in the background."""
 
-import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
 
+from dood_jax.training.history import read_lines
+
 ROOT = Path(__file__).parent.parent
 TINY = f"--config={ROOT}/tests/tiny_config.py"
-UNOPTIMISED = (
-    "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"  # compiles in a quarter
-)
+UNOPTIMISED = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"  # compiles fast
 
 
 def environment(**changes: str) -> dict[str, str]:
@@ -65,8 +64,7 @@ def logs_of(folder: Path) -> str:
 
 def lines_of(workdir: Path, kind: str) -> list[dict]:
     """Lines of a run's metrics, but for those that tell the time."""
-    path = workdir / "metrics.jsonl"
-    lines = map(json.loads, path.read_text().splitlines()) if path.exists() else []
+    lines = read_lines(workdir)
     timed = ("seconds", "images_per_second")
     return [
         {name: line[name] for name in line if name not in timed} for line in lines if line["kind"] == kind

@@ -194,9 +194,8 @@ def test_cards(tmp_path):
 
 PLAIN = default_config().to_dict()
 KEYS = [(group, name) for group, values in PLAIN.items() for name in values]
-VALUES = JSON | some.sampled_from(
-    [0, 1, -1, 2**31, 2**64, 1e308, float("nan"), float("inf"), "", "mnist", "nvil"]
-)
+ODD = [0, 1, -1, 2**31, 2**64, 1e308, float("nan"), float("inf"), "", "mnist", "nvil"]
+VALUES = JSON | some.sampled_from(ODD)
 
 
 @fuzz(max_examples=400)
@@ -259,8 +258,9 @@ def tar(names_and_sizes: list[tuple[str, bytes, bytes]]) -> bytes:
 
 
 KINDS = some.sampled_from(
-    [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.DIRTYPE, tarfile.GNUTYPE_SPARSE, tarfile.LNKTYPE]
+    [tarfile.REGTYPE, tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.GNUTYPE_SPARSE]
 )
+GOOD = [("card.json", tarfile.REGTYPE, b"{}"), ("params/x", tarfile.REGTYPE, b"1")]
 PARTS = some.sampled_from(["a", "..", ".", "", "/", "b\\c", "d\0e", "c:"]) | some.text(max_size=3)
 NAMES = some.lists(PARTS, min_size=1, max_size=4).map("/".join)
 
@@ -278,28 +278,24 @@ def test_names_in_archives(members):
 
 
 @fuzz(max_examples=100)
-@given(
-    damaged(lzma.compress(tar([("card.json", tarfile.REGTYPE, b"{}"), ("params/x", tarfile.REGTYPE, b"1")])))
-)
+@given(damaged(lzma.compress(tar(GOOD))))
 def test_damaged_archives(content):
     found = read_or_refused(packing._files_in, content, "x.tar.xz")
     assert found is None or found == {"card.json": b"{}", "params/x": b"1"}
 
 
 @fuzz(max_examples=100)
-@given(damaged(tar([("card.json", tarfile.REGTYPE, b"{}"), ("params/x", tarfile.REGTYPE, b"1")])))
+@given(damaged(tar(GOOD)))
 def test_archives_damaged_before_they_were_compressed(content):
     read_or_refused(packing._files_in, lzma.compress(content), "x.tar.xz")
 
 
 TEXT = some.text(some.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=6)
+NAMED = some.sampled_from([f"config.{group}.{name}" for group, name in KEYS])
+OTHERS = some.sampled_from(["mode", "workdir", "task", "input", "odd"])
 FLAGS = some.one_of(
-    some.tuples(some.sampled_from(KEYS), VALUES | TEXT).map(
-        lambda one: f"--config.{'.'.join(one[0])}={one[1]}"
-    ),
-    some.tuples(some.sampled_from(["mode", "workdir", "task", "input", "odd"]), TEXT).map(
-        "--{0[0]}={0[1]}".format
-    ),
+    some.builds("--{}={}".format, NAMED, VALUES | TEXT),
+    some.builds("--{}={}".format, OTHERS, TEXT),
     TEXT.filter(lambda text: not text.lstrip("-").startswith(("h", "?"))),
 )
 

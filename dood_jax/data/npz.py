@@ -1,4 +1,4 @@
-"""Arrays of an npz file, of which none is made before it is known to be as large as it says, and not too large.
+"""Arrays of an npz file: none is made before it is known to be as large as it says, and not too large.
 
 A file of kilobytes can claim arrays of terabytes, or unpack to them.
 """

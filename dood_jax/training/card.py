@@ -22,7 +22,7 @@ class Damaged(BadInput):
 
 
 def read(path: Path) -> dict[str, Any]:
-    """The checked content of a file; raises BadInput for another format, Damaged for what is no card at all."""
+    """The checked content of a file; raises BadInput for another format, Damaged for no card at all."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise ValueError

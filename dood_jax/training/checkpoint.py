@@ -1,8 +1,8 @@
 """Models on disk: one step of a run, or a released model; found, read and written in released form.
 
 Orbax does not notice a flipped byte, so meta keeps a sha256 for every array, checked whenever it is read. A
-released model is a folder with the same params and a card.json in place of meta. What is read may be anyone's:
-no array is made before its shape is known to be the model's.
+released model is a folder with the same params and a card.json in place of meta. What is read may be
+anyone's: no array is made before its shape is known to be the model's.
 """
 
 import functools

@@ -1,8 +1,8 @@
 """The checkpoints of a run: Orbax writes `DIR/checkpoints/<step>` in the background.
 
-A step holds params, the rest of the state, and a JSON meta with a sha256 of every array. It is there whole or not
-at all. Of several processes the first writes and reads; what it read goes to the others over the wire, so that
-a run goes on with any number of devices and processes.
+A step holds params, the rest of the state, and a JSON meta with a sha256 of every array. It is there whole or
+not at all. Of several processes the first writes and reads; what it read goes to the others over the wire, so
+that a run goes on with any number of devices and processes.
 """
 
 import shutil
@@ -120,8 +120,8 @@ class Checkpoints:
     def restore_latest(self, config: Config, template: TrainState) -> TrainState | None:
         """The newest state that is whole, as NumPy arrays, or None if there is none.
 
-        Damaged ones are passed over, loudly. Raises BadInput for a run of another model, or if every checkpoint
-        is damaged.
+        Damaged ones are passed over, loudly. Raises BadInput for a run of another model, or if every
+        checkpoint is damaged.
         """
         shapes = jax.tree_util.tree_map(lambda leaf: np.zeros(np.shape(leaf), leaf.dtype), template)
         found = []

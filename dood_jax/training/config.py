@@ -191,7 +191,7 @@ class TrainingConfig:
     num_processes: int = 0  # of the run; 0: $JAX_NUM_PROCESSES, or the cluster's
     process_id: int = -1  # of this process; -1: $JAX_PROCESS_ID, or the cluster's
     heartbeat: int = 100  # seconds of silence after which a process is taken for dead, and the others end
-    join_timeout: int = 300  # seconds that processes wait for each other at the start
+    join_timeout: int = 300  # seconds that processes wait for each other at the start and at the end
 
     def __post_init__(self) -> None:
         """Checks every value."""

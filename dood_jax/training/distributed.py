@@ -1,8 +1,8 @@
 """Several processes that train as one: how they find each other, and what the first tells the others.
 
 Only the first process touches the folder of a run; what it reads there, and what it refuses, it tells the
-rest, so that all go the same way and a folder need not be shared between hosts. JAX's own runtime watches over
-the processes: when one dies or stalls, the others are ended within `training.heartbeat` seconds, and told which.
+rest, so that all go the same way and a folder need not be shared between hosts. JAX's own runtime watches
+over them: when one dies or stalls, the others are ended within `training.heartbeat` seconds, and told which.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ def join(training: TrainingConfig) -> None:
             *place,
             initialization_timeout=training.join_timeout,
             heartbeat_timeout_seconds=training.heartbeat,
-            shutdown_timeout_seconds=training.heartbeat,
+            shutdown_timeout_seconds=training.join_timeout,
         )
     except Exception as error:  # JAX raises kinds of its own for each cluster
         where = place.coordinator or cluster or "no cluster found"

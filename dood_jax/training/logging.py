@@ -167,7 +167,7 @@ def _as_text(value: float | list[float | None]) -> str:
 
 
 def _go_on(workdir: Path, step: int) -> tuple[float, int]:
-    """Drops later lines, so that a resumed run tells each step once; seconds spent, and last step held out."""
+    """Drops later lines, so that a resumed run tells each step once; seconds, and last step held out."""
     kept = [line for line in read_lines(workdir) if line["step"] <= step]
     whole = workdir / (JSON_LINES + ".tmp")
     whole.write_text("".join(json.dumps(line) + "\n" for line in kept))

@@ -70,6 +70,6 @@ class SkippedInARow:
             path.write_text(json.dumps(report, indent=1) + "\n")
         where = f"{spoilt[0]} is not" if spoilt else "parameters are finite, as before them"
         return (
-            f"the last {self._count.min()} steps to step {step} were not finite and changed nothing ({where});"
-            f" {_REMEDY}; {path} tells more"
+            f"the last {self._count.min()} steps to step {step} were not finite and changed nothing"
+            f" ({where}); {_REMEDY}; {path} tells more"
         )

@@ -1,9 +1,10 @@
-"""What may befall a run: numbers that are not finite, a second run, a full disk, another number of devices."""
+"""What may befall a run: numbers that are not finite, a second run, a full disk, other devices."""
 
 import fcntl
 import json
 import logging
 import shutil
+import types
 from pathlib import Path
 
 import jax
@@ -36,9 +37,8 @@ def note(skips: SkippedInARow, step: int, *skipped: float | list[float], steps: 
     pen = BrushParams(np.float32(0), np.float32(0), np.float32(0))
     params = {"layout_rnn": np.ones(2, np.float32)}
     state = TrainState(np.int32(step), params, (), pen, np.int32(0))
-    skips.note(
-        step, [(steps, {"skipped": np.asarray(one), "elbo": np.float32("nan")}) for one in skipped], state
-    )
+    calls = [(steps, {"skipped": np.asarray(one), "elbo": np.float32("nan")}) for one in skipped]
+    skips.note(step, calls, state)
 
 
 def test_a_run_gives_up_after_so_many_skipped_steps_in_a_row(tmp_path):
@@ -46,7 +46,7 @@ def test_a_run_gives_up_after_so_many_skipped_steps_in_a_row(tmp_path):
     note(skips, 3, 1, 1, 1)
     note(skips, 5, 0, 1)
     note(skips, 7, 1, 1)
-    with pytest.raises(RunFailed, match="the last 4 steps to step 8 .*parameters are finite.*learning_rate"):
+    with pytest.raises(RunFailed, match=r"the last 4 steps to step 8 .*parameters are finite.*learning_rate"):
         note(skips, 8, 1)
     report = json.loads((tmp_path / "not-finite-000008.json").read_text())
     assert (report["step"], report["skipped_in_a_row"], report["not_finite"]) == (8, [4], [])
@@ -110,22 +110,17 @@ def test_the_best_step_is_kept_beside_the_newest_and_found_by_name(run):
 
 
 def test_of_steps_the_newest_and_the_best_stay(tmp_path):
-    class Step:
-        def __init__(self, step):
-            self.step = step
-
+    about = {"kind": "held_out", "seconds": 1}
     bounds = {10: -5.0, 20: -1.0, 30: -3.0, 40: -2.0}
-    lines = [
-        {"step": step, "kind": "held_out", "seconds": 1, "log_likelihood": nats}
-        for step, nats in bounds.items()
-    ]
+    lines = [{**about, "step": step, "log_likelihood": nats} for step, nats in bounds.items()]
     (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    stay = NewestAndBest(tmp_path, 2).should_preserve(
-        [Step(step) for step in (10, 20, 30, 40, 45)], context=None
-    )
-    assert stay == [False, True, False, True, True]
-    stay = NewestAndBest(tmp_path, 1).should_preserve([Step(step) for step in (10, 30, 45)], context=None)
-    assert stay == [False, True, True]
+
+    def stay(newest, *steps):
+        found = [types.SimpleNamespace(step=step) for step in steps]
+        return NewestAndBest(tmp_path, newest).should_preserve(found, context=None)
+
+    assert stay(2, 10, 20, 30, 40, 45) == [False, True, False, True, True]
+    assert stay(1, 10, 30, 45) == [False, True, True]
 
 
 def test_a_second_run_in_a_folder_is_refused_by_process_and_host(tmp_path):
@@ -159,12 +154,8 @@ def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
     images = evaluation.held_out_images(config.data, config.evaluation)
     keys = evaluation.held_out_keys(config.evaluation, len(images))
     model = dood_jax.load(run)
-    found = [
-        evaluation.bound(
-            model.config, model.params, images, keys, config.evaluation, jax.local_devices()[:count]
-        )
-        for count in (1, 2)
-    ]
+    about = (model.config, model.params, images, keys, config.evaluation)
+    found = [evaluation.bound(*about, jax.local_devices()[:count]) for count in (1, 2)]
     np.testing.assert_allclose(found[0].log_likelihood, found[1].log_likelihood, rtol=1e-5)
     assert held_out_bounds(run)[6] == pytest.approx(found[0].summary()["log_likelihood"], rel=1e-5)
 
@@ -203,16 +194,14 @@ def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_says_what_is_left
     workdir = shutil.copytree(run, tmp_path / "run")
     config = config_of()
     template = loop.start.first_state(config, loop.make_optimizer(config.optimizer, 3))
-    with pytest.raises(
-        RunFailed, match=r"disk is full\); step 6 is whole, and the same command goes on from it"
-    ):
-        with Checkpoints(workdir) as checkpoints:
-            state = checkpoints.restore_latest(config, template)
 
-            def full(*_, **__):
-                raise OSError(28, "disk is full")
+    def full(*_, **__):
+        raise OSError(28, "disk is full")
 
-            monkeypatch.setattr(checkpoints._manager, "save", full)
+    with Checkpoints(workdir) as checkpoints:
+        state = checkpoints.restore_latest(config, template)
+        monkeypatch.setattr(checkpoints._manager, "save", full)
+        with pytest.raises(RunFailed, match=r"disk is full\); step 6 is whole, and the same command goes on"):
             checkpoints.save(config, state._replace(step=np.int32(7)))
 
 
@@ -220,7 +209,12 @@ def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_says_what_is_left
 def test_a_full_disk_ends_a_run_in_its_own_words_and_room_lets_it_go_on(run, tmp_path):
     """No file may grow beyond 100 KiB; a checkpoint needs more."""
     workdir = shutil.copytree(run, tmp_path / "run")
-    flags = (processes.TINY, f"--workdir={workdir}", "--config.training.steps=10")
+    flags = (
+        processes.TINY,
+        f"--workdir={workdir}",
+        "--config.training.steps=10",
+        "--config.training.evaluate_every=10",
+    )
     program = (
         "import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (102400, 102400));"
         "sys.argv[0] = 'main'; runpy.run_module('dood_jax.main', run_name='__main__')"

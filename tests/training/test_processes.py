@@ -1,6 +1,7 @@
 """Several processes on one machine train like one, stop together, and end when one of them is gone."""
 
 import dataclasses
+import json
 import signal
 import subprocess
 import time
@@ -115,7 +116,7 @@ def test_a_process_alone_joins_nobody(monkeypatch):
 
 def test_others_that_are_not_there_are_missed(monkeypatch):
     monkeypatch.delenv("JAX_COORDINATOR_ADDRESS", raising=False)
-    with pytest.raises(BadInput, match="do not find each other.*give training.coordinator"):
+    with pytest.raises(BadInput, match=r"do not find each other.*give training\.coordinator"):
         distributed.join(TrainingConfig(distributed="on"))
     monkeypatch.setenv("JAX_NUM_PROCESSES", "many")
     with pytest.raises(BadInput, match=r"\$JAX_NUM_PROCESSES='many' is no number"):
@@ -129,7 +130,7 @@ def finish(started: list[subprocess.Popen], folder: Path) -> None:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory) -> Path:
-    """A run of one process: three steps, their lines, a checkpoint."""
+    """A run of one process: four steps, their lines, checkpoints."""
     folder = tmp_path_factory.mktemp("alone")
     process = processes.start(
         ["-m", "dood_jax.main", processes.TINY, f"--workdir={folder / 'run'}"], folder / "0.log"
@@ -165,6 +166,15 @@ def test_processes_train_like_one(alone, tmp_path, count, mode):
 
 
 @pytest.mark.slow
+def test_processes_share_out_the_pictures_of_an_evaluation(alone, tmp_path):
+    flags = ("--mode=evaluate", "--task=likelihood", f"--checkpoint={alone}")
+    finish(processes.start_together(2, tmp_path, *flags, f"--workdir={tmp_path / 'run'}"), tmp_path)
+    result = json.loads((tmp_path / "run" / "results" / "likelihood-synthetic.json").read_text())
+    seen = lines_of(alone, "held_out")[-1]["log_likelihood"]
+    assert result["values"]["log_likelihood_map"]["mean"] == pytest.approx(seen, rel=1e-5)
+
+
+@pytest.mark.slow
 def test_models_side_by_side_are_split_over_processes(tmp_path):
     flags = (
         "--config.training.num_models=2",
@@ -182,6 +192,9 @@ def test_models_side_by_side_are_split_over_processes(tmp_path):
             np.testing.assert_allclose(one["elbo"], other["elbo"], rtol=2e-5)
 
 
+ENDLESS = ("--config.training.steps=100000", "--config.training.evaluate_every=100000")
+
+
 def wait_for_step(workdir: Path, step: int, started: list[subprocess.Popen]) -> None:
     deadline = time.monotonic() + 900
     while time.monotonic() < deadline:
@@ -195,12 +208,7 @@ def wait_for_step(workdir: Path, step: int, started: list[subprocess.Popen]) -> 
 @pytest.mark.slow
 def test_a_stop_signal_to_one_process_stops_all_after_the_same_step_and_one_process_goes_on(tmp_path):
     workdir = tmp_path / "run"
-    flags = (
-        f"--workdir={workdir}",
-        "--config.training.steps=100000",
-        "--config.training.evaluate_every=100000",
-    )
-    started = processes.start_together(2, tmp_path, *flags)
+    started = processes.start_together(2, tmp_path, f"--workdir={workdir}", *ENDLESS)
     wait_for_step(workdir, 5, started)
     started[1].send_signal(signal.SIGTERM)
     assert [process.wait(timeout=300) for process in started] == [143, 143], logs_of(tmp_path)
@@ -219,14 +227,7 @@ def test_a_stop_signal_to_one_process_stops_all_after_the_same_step_and_one_proc
 )
 def test_the_others_end_when_one_is_gone_and_say_which(tmp_path, number, lost):
     workdir, heartbeat = tmp_path / "run", 15
-    flags = (
-        *(
-            f"--workdir={workdir}",
-            "--config.training.steps=100000",
-            "--config.training.evaluate_every=100000",
-        ),
-        f"--config.training.heartbeat={heartbeat}",
-    )
+    flags = (f"--workdir={workdir}", f"--config.training.heartbeat={heartbeat}", *ENDLESS)
     started = processes.start_together(2, tmp_path, *flags)
     wait_for_step(workdir, 3, started)
     started[lost].send_signal(number)
