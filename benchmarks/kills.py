@@ -2,10 +2,10 @@
 
     python benchmarks/kills.py [--kills=20] [--seed=0] [--out=docs/results/kills.json]
 
-SIGKILL comes at a moment drawn evenly from the time that the unbroken run takes, so it finds the run importing,
-compiling, restoring, stepping, saving and evaluating. A run that ends before its kill is compared, and the
-next begins afresh. Equal means: the checksums of every array of the last checkpoint, and every line of metrics
-but for times.
+SIGKILL comes at a moment drawn evenly from the time that the unbroken run takes, so it finds the run
+importing, compiling, restoring, stepping, saving and evaluating. A run that ends before its kill is compared,
+and the next begins afresh. Equal means: the checksums of every array of the last checkpoint, and every line
+of metrics but for times.
 """
 
 import argparse

@@ -47,7 +47,19 @@ def parse_flags(argv: list[str]) -> list[str]:
 
     absl itself answers a bad flag with two lines and an unknown config key with a traceback.
     """
+    said_from = logging.get_verbosity()
     logging.set_verbosity(logging.FATAL)  # what there is to say, we say
+    try:
+        rest = _accepted(argv)
+    finally:
+        logging.set_verbosity(said_from)
+    if rest[1:]:
+        refuse(f"argument {rest[1]!r} is not a flag; see --help")
+    return rest
+
+
+def _accepted(argv: list[str]) -> list[str]:
+    """What is left of the arguments once absl has taken its flags."""
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
@@ -59,8 +71,6 @@ def parse_flags(argv: list[str]) -> list[str]:
     except Exception as error:  # a config file is a program and may raise anything
         refuse(_explain(error, argv))
     _refuse_missing_config(argv)
-    if rest[1:]:
-        refuse(f"argument {rest[1]!r} is not a flag; see --help")
     return rest
 
 
