@@ -136,11 +136,12 @@ def end_beside_others(error: Exception, is_known: bool, patience: int = 300) -> 
 
     If it was ended because another is gone, it waits for the runtime to tell which; that ends it, too.
     """
-    if not is_known:
-        traceback.print_exception(error)
     if not isinstance(error, RunFailed) and re.search(_LOST, str(error)):
-        logging.error("another process is gone; JAX's runtime tells within the heartbeat which one")
+        said = "another process is gone (%s); JAX's runtime tells within the heartbeat which one"
+        logging.error(said, first_line(error)[:200])
         time.sleep(patience)
+    elif not is_known:
+        traceback.print_exception(error)
     sys.stderr.flush()
     os._exit(1)
 
