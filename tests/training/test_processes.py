@@ -235,6 +235,7 @@ def test_the_others_end_when_one_is_gone_and_say_which(tmp_path, number, lost):
         code = started[1 - lost].wait(timeout=20 * heartbeat)
     finally:
         started[lost].kill()
+        started[lost].wait()
     assert code != 0
     said = (tmp_path / f"{1 - lost}.log").read_text()
     if lost:
