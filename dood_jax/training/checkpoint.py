@@ -136,8 +136,11 @@ def require_stored(path: Path, wanted: Any) -> None:
     """
     if not (path / "_METADATA").is_file():
         raise ValueError(f"{path.name} is not there")
-    with ocp.StandardCheckpointer() as reader:
-        found = reader.metadata(path.resolve()).item_metadata.tree
+    reader = ocp.StandardCheckpointHandler()
+    try:
+        found = reader.metadata(path.resolve()).tree
+    finally:
+        reader.close()
     stored = {name: one for name, one in _by_name(found).items() if hasattr(one, "shape")}
     named = _by_name(wanted)
     if sum(math.prod(leaf.shape) for leaf in named.values()) > _MOST_NUMBERS:

@@ -275,7 +275,7 @@ def saved_run(tmp_path_factory, tiny, lively) -> Path:
     with Checkpoints(workdir) as checkpoints:
         pen = BrushParams(0.02, 0.3, 0.7)
         checkpoints.save(config, TrainState(jnp.int32(5), lively, state, pen, jnp.int32(0)))
-    (workdir / "metrics.jsonl").write_text(json.dumps({"step": 5, "seconds": 12.5}) + "\n")
+    (workdir / "metrics.jsonl").write_text(json.dumps({"step": 5, "kind": "train", "seconds": 12.5}) + "\n")
     (workdir / "results").mkdir()
     (workdir / "results" / "likelihood-mnist.json").write_text("{}")
     return workdir
