@@ -5,5 +5,10 @@ from setuptools import find_packages, setup
 setup(
     packages=[*find_packages(include=["dood_jax*"]), "dood_jax.checkpoints"],
     package_dir={"dood_jax.checkpoints": "checkpoints"},
-    package_data={"dood_jax.checkpoints": ["**/*"], "dood_jax.tasks": ["*.json"]},
+    package_data={
+        "dood_jax.checkpoints": ["**/*"],
+        "dood_jax.demo": ["static/*"],
+        "dood_jax.judging": ["trained/*.npz"],
+        "dood_jax.tasks": ["*.json"],
+    },
 )

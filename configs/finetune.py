@@ -12,7 +12,7 @@ from dood_jax.training.config import default_config
 
 
 def get_config(what: str = "mnist") -> ConfigDict:
-    """Six looks, on the set named before the comma, beginning with the model named after it."""
+    """Twelve looks, on the set named before the comma, beginning with the model named after it."""
     name, _, beginning = what.partition(",")
     config = default_config()
     config.data.name = name

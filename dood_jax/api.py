@@ -11,12 +11,14 @@ import numpy as np
 
 from dood_jax.errors import BadInput, require_choice
 from dood_jax.geometry import affine, bezier
-from dood_jax.ink import decoding, page, tracing
+from dood_jax.ink import decoding, model_ink, page, tracing
 from dood_jax.ink.drawing import InkDrawing
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
+from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
 from dood_jax.model.networks import Params
-from dood_jax.training import checkpoint, evaluation
+from dood_jax.model.spread import LEARNED, Spread
+from dood_jax.training import checkpoint, evaluation, inventing
 from dood_jax.training.config import EvaluationConfig
 from dood_jax.types import Array, BrushParams, Sketch
 
@@ -62,12 +64,67 @@ class Model:
             raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
         return evaluation.refine(self.config, self.params, images, sketch, num_steps, _BATCH_SIZE)
 
-    def sample(self, n: int, key: Array | int = 0, num_strokes: int | None = None) -> Sketch:
-        """Invents n drawings with the pen used most in training; a key may be a seed."""
+    def sample(
+        self,
+        n: int,
+        key: Array | int = 0,
+        num_strokes: int | None = None,
+        spread: Spread = LEARNED,
+        pens: BrushParams | None = None,
+    ) -> Sketch:
+        """Invents n drawings (method.md 10.5).
+
+        Args:
+          n: how many.
+          key: or a seed.
+          num_strokes: most strokes, T; as trained if None.
+          spread: how far they stray from what is most likely; `Spread(0.1, 0.84, 0.1)` is the published one.
+          pens: [n] or scalars: one pen a drawing; the mean one of training if None.
+        """
         _check_positive(n=n, num_strokes=num_strokes)
         keys = evaluation.example_keys(_as_key(key), n)
+        own = BrushParams(*(np.broadcast_to(value, (n,)) for value in pens or self.brush))
         strokes = num_strokes or self.config.num_strokes
-        return jax.device_get(_sample(self.config, self.params, self.brush, keys, strokes))
+        return inventing.sample(self.config, self.params, own, keys, strokes, spread)
+
+    def vary(
+        self, sketch: Sketch, key: Array | int = 0, noise: TypeNoise = SMALL_NOISE, turned: bool = False
+    ) -> Sketch:
+        """A new exemplar of each drawing: the same strokes by another hand (method.md 10.7).
+
+        `SMALL_NOISE.times(2)` is twice the noise; `turned` exemplars turn as well.
+        """
+        keys = evaluation.example_keys(_as_key(key), len(sketch.canvases))
+        return inventing.vary(self.config, self.params, sketch, keys, noise, turned)
+
+    def complete(
+        self,
+        sketch: Sketch,
+        kept: Array | int,
+        key: Array | int = 0,
+        num_strokes: int | None = None,
+        spread: Spread = LEARNED,
+    ) -> Sketch:
+        """Takes the first strokes of drawings further, as the model itself would go on (method.md 10.8).
+
+        Args:
+          sketch: of N drawings of T strokes.
+          kept: [N] or one number of strokes that are kept of each; no more than are drawn are.
+          key: or a seed.
+          num_strokes: most new strokes, S; as trained if None.
+          spread: see `sample`.
+
+        Returns:
+          N drawings of T + S strokes.
+        """
+        _check_positive(num_strokes=num_strokes)
+        drawn = sketch.strokes.presence.sum(1).astype(np.int32)
+        counts = np.minimum(np.asarray(kept, np.int32), drawn)
+        if counts.min() < 0:
+            raise BadInput(f"kept={counts.min()} strokes; give 0 or more")
+        keys = evaluation.example_keys(_as_key(key), len(drawn))
+        more = num_strokes or self.config.num_strokes
+        return inventing.complete(self.config, self.params, sketch, counts, keys, more, spread)
 
     def log_likelihood(
         self, images: Array, key: Array | int = 0, num_particles: int = 200, refine_steps: int = 0
@@ -90,6 +147,24 @@ class Model:
         """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""
         _check_positive(size=size)
         return np.asarray(_render(self.config, self.params, strokes.strokes, strokes.brush, size))
+
+    def to_ink(self, sketch: Sketch, size: int = 400, source: str = "") -> list[InkDrawing]:
+        """B drawings of this model as pen strokes on pages of `size` pixels, with their formats.
+
+        Raises:
+          BadInput: the model's strokes are no curves, or a size below 1.
+        """
+        require_choice("model.decoder", self.config.decoder, ("curve",))
+        _check_positive(size=size)
+        placed = np.asarray(_placed(sketch.strokes.layout, sketch.strokes.control_points))
+        brush = sketch.brush
+        if self.config.placement == "glimpse":  # pens are as large as their windows
+            brush = brush._replace(ink_width=brush.ink_width * np.abs(sketch.strokes.layout[..., 2]))
+        pens = [BrushParams(*(pen[i] for pen in brush)) for i in range(len(placed))]
+        return [
+            model_ink.drawing_of(points, presence, pen, size, self.config, source)
+            for points, presence, pen in zip(placed, sketch.strokes.presence, pens, strict=True)
+        ]
 
     def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:
         """The pen strokes of one picture of lines, of any size, in drawing order.
@@ -167,28 +242,19 @@ def _as_key(key: Array | int) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
-def _sample(config: ModelConfig, params: Params, brush: BrushParams, keys: Array, num_strokes: int) -> Sketch:
-    strokes = jax.vmap(lambda key: dood.sample(config, params, brush, key, num_strokes))(keys)
-    shape = strokes.presence.shape
-    pens = BrushParams(
-        ink_width=jnp.broadcast_to(brush.ink_width, shape),
-        ink_slope=jnp.broadcast_to(brush.ink_slope, shape),
-        canvas_slope=jnp.broadcast_to(brush.canvas_slope, shape[:1]),
-    )
-    return Sketch(strokes, pens, _render(config, params, strokes, pens, None))
-
-
-@functools.partial(jax.jit, static_argnums=(0, 4))
 def _render(config: ModelConfig, params: Params, strokes: Any, brush: BrushParams, size: int | None) -> Array:
     return jax.vmap(functools.partial(dood.render, config, params, image_size=size))(strokes, brush)
 
 
+@jax.jit
+def _placed(layout: Array, control_points: Array) -> Array:
+    """[N, T, P, 2] control points on the canvas."""
+    place = lambda layout, points: affine.place_points(affine.layout_to_matrix(layout), points)
+    return jax.vmap(jax.vmap(place))(layout, control_points)
+
+
 @functools.partial(jax.jit, static_argnums=0)
 def _curves(config: ModelConfig, layout: Array, control_points: Array) -> Array:
-    """[..., C, 2] points along strokes on the canvas, from the first control point to the last."""
-
-    def one(layout, points):
-        placed = affine.place_points(affine.layout_to_matrix(layout), points)
-        return bezier.curve(placed, config.curve_samples)[::-1]  # a curve begins at its last control point
-
-    return jax.vmap(jax.vmap(one))(layout, control_points)
+    """[N, T, C, 2] points along strokes on the canvas, from the first control point to the last."""
+    one = lambda points: bezier.curve(points, config.curve_samples)[::-1]  # it begins at the last
+    return jax.vmap(jax.vmap(one))(_placed(layout, control_points))

@@ -1,14 +1,15 @@
-"""The command `dood`: `dood vectorize FILES… --to=svg,inkml --out=DIR`."""
+"""The command `dood`: `dood vectorize FILES… --to=svg,inkml --out=DIR`; `dood demo`, a page to draw on."""
 
 import argparse
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from dood_jax import command_line
 from dood_jax.errors import BadInput
 
 _FORMATS = "svg, animated-svg, gif, inkml, stroke3, ndjson, json"
+_MODELS = "synthetic,omniglot,mnist,emnist,kmnist,quickdraw"
 _FILES = "pictures (PNG, JPEG, WebP, TIFF, BMP, GIF), arrays (npy, npz), or folders of them"
 
 
@@ -22,10 +23,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Exits 0 when all is drawn, 2 when a file could not be read or nothing was found in it."""
+    """Exits 0 when all is done, 2 for bad input, files too: unreadable, or nothing is found in them."""
     arguments = _parser().parse_args(argv)
     try:
-        _vectorize(arguments)
+        arguments.run(arguments)
     except BadInput as error:
         command_line.refuse(error)
     except KeyboardInterrupt:
@@ -35,6 +36,12 @@ def main(argv: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="dood", description="Pictures of lines to ordered pen strokes.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_vectorize(commands)
+    _add_demo(commands)
+    return parser
+
+
+def _add_vectorize(commands: Any) -> None:
     vectorize = commands.add_parser(
         "vectorize",
         help="draw pictures again as pen strokes",
@@ -46,7 +53,27 @@ def _parser() -> argparse.ArgumentParser:
     vectorize.add_argument(
         "--checkpoint", default="synthetic", help="a released model or a folder (default synthetic)"
     )
-    return parser
+    vectorize.set_defaults(run=_vectorize)
+
+
+def _add_demo(commands: Any) -> None:
+    demo = commands.add_parser(
+        "demo",
+        help="a page to draw on, in the browser",
+        description="Serves a page on this machine: draw, or drop a picture, and the models draw it again.",
+    )
+    demo.add_argument("--port", type=int, default=8000, help="0: any that is free (default 8000)")
+    demo.add_argument(
+        "--host",
+        default="127.0.0.1",
+        help="0.0.0.0: for everybody who reaches this machine (default 127.0.0.1)",
+    )
+    demo.add_argument(
+        "--checkpoint",
+        default=_MODELS,
+        help=f"released models or folders, joined by commas (default {_MODELS})",
+    )
+    demo.set_defaults(run=_demo)
 
 
 def _vectorize(arguments: argparse.Namespace) -> None:
@@ -63,6 +90,25 @@ def _vectorize(arguments: argparse.Namespace) -> None:
     outcome = export.export(model.vectorize, arguments.files, formats, out)
     if outcome.failures:
         sys.exit(2)
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    if not 0 <= arguments.port < 2**16:
+        raise BadInput(f"--port={arguments.port} is no port; give one from 0 to 65535")
+    try:
+        from dood_jax.demo import server
+    except ModuleNotFoundError as error:
+        missing = (error.name or "").partition(".")[0]
+        raise BadInput(
+            f"{missing} is missing, which dood demo needs: pip install 'dood_jax[demo]'"
+        ) from error
+    from dood_jax.training import compilation
+
+    compilation.keep_compiled_programs()
+    names = tuple(dict.fromkeys(name for name in arguments.checkpoint.split(",") if name))
+    if not names:
+        raise BadInput("--checkpoint names no model; leave it out for all that are released")
+    server.serve(arguments.host, arguments.port, names)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,13 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from PIL import Image
 
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _PANEL_INCHES = 0.62
+_FEW_COLOURS = 128  # a third of the size, and no eye sees it
+_STROKE_ON_MAP = 0.065  # size of a stroke's frame, in the map's unit square
+_SHEET_INCHES = 0.42  # of a picture among many
 _ROW_BEFORE = ((1, 0), (0, 0), (0, 0), (0, 0))  # for np.pad
 
 
@@ -117,10 +121,90 @@ def heat_map(
     _save(figure, path)
 
 
-def _coloured(ink: np.ndarray) -> np.ndarray:
-    """[N, T, H, W] ink -> [N, H, W, 3] picture with each stroke in its colour."""
+def sheets(path: Path, blocks: dict[str, np.ndarray], upright: bool = False) -> None:
+    """Writes a PNG: blocks of pictures, each with its title, beside each other or one under the other.
+
+    Args:
+      path: of the PNG.
+      blocks: title -> [rows, columns, H, W] ink 0..1, or [rows, columns, H, W, 3] colours.
+      upright: whether one is under the other; they have as many columns then.
+    """
+    sheet = {title: _joined(block) for title, block in blocks.items()}
+    rows, columns = ([block.shape[axis] for block in blocks.values()] for axis in (0, 1))
+    if upright:
+        size = (max(columns) * _SHEET_INCHES, sum(rows) * _SHEET_INCHES + 0.22 * len(rows))
+        figure, axes = plt.subplots(len(rows), 1, figsize=size, height_ratios=rows, layout="constrained")
+    else:
+        size = (sum(columns) * _SHEET_INCHES, max(rows) * _SHEET_INCHES + 0.25)
+        figure, axes = plt.subplots(1, len(rows), figsize=size, width_ratios=columns, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    for axis, (title, picture) in zip(np.atleast_1d(axes), sheet.items(), strict=True):
+        axis.imshow(picture, interpolation="bilinear", vmin=0, vmax=1)
+        axis.set_title(title, fontsize=8, pad=3, loc="left")
+        axis.axis("off")
+    _save(figure, path)
+    _lighten(path)
+
+
+def drawn(canvases: np.ndarray) -> np.ndarray:
+    """[N, T, H, W] canvases after each stroke -> [N, H, W, 3] the drawings, each stroke in its colour."""
+    return _coloured(np.diff(canvases, axis=1, prepend=0))
+
+
+def taken_further(start: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """[N, H, W] canvases before and after -> [N, H, W, 3]: the former in black, what was added coloured."""
+    return _coloured(np.stack([np.zeros_like(start), whole - start], 1), _dark(start))
+
+
+def strokes_on_map(
+    path: Path, places: np.ndarray, kinds: np.ndarray, shown: np.ndarray, curves: np.ndarray, title: str
+) -> None:
+    """Writes a PNG: a dot a stroke, coloured by kind, with some of the strokes drawn where they lie.
+
+    Args:
+      path: of the PNG.
+      places: [N, 2] in the unit square.
+      kinds: [N] from 0.
+      shown: [M] which strokes are drawn.
+      curves: [M, C, 2] their points in the unit square, y down.
+      title: above the map.
+    """
+    figure, axis = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
+    colours = np.array([_PALETTE[kind % len(_PALETTE)] for kind in kinds])
+    axis.scatter(*places.T, s=9, c=colours, alpha=0.35, linewidths=0)
+    for which, curve in zip(shown, curves, strict=True):
+        x, y = (places[which] + _STROKE_ON_MAP * (curve - 0.5) * np.array([1, -1])).T
+        axis.plot(x, y, color="white", linewidth=4.4, solid_capstyle="round", zorder=2)
+        axis.plot(x, y, color=colours[which], linewidth=2.4, solid_capstyle="round", zorder=3)
+    axis.set_title(title, fontsize=9)
+    axis.set_aspect("equal")
+    axis.axis("off")
+    _save(figure, path)
+    _lighten(path)
+
+
+def colour(which: int) -> str:
+    """Of a stroke, by its place in the drawing."""
+    return _PALETTE[which % len(_PALETTE)]
+
+
+def _joined(block: np.ndarray) -> np.ndarray:
+    """[rows, columns, H, W, ...] pictures -> one picture, a light line between them."""
+    colours = block if block.ndim == 5 else np.repeat(1 - block[..., None], 3, axis=-1)
+    framed = np.pad(colours, ((0, 0), (0, 0), (1, 0), (1, 0), (0, 0)), constant_values=0.85)
+    rows, columns, height, width, _ = framed.shape
+    return framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)[1:, 1:]
+
+
+def _dark(ink: np.ndarray) -> np.ndarray:
+    """[N, H, W] ink -> [N, H, W, 3] black on paper."""
+    return np.repeat(1 - np.clip(ink, 0, 1)[..., None], 3, axis=-1)
+
+
+def _coloured(ink: np.ndarray, paper: np.ndarray | None = None) -> np.ndarray:
+    """[N, T, H, W] ink -> [N, H, W, 3] picture with each stroke in its colour, on white or other paper."""
     colours = np.array([matplotlib.colors.to_rgb(_PALETTE[k % len(_PALETTE)]) for k in range(ink.shape[1])])
-    paper = np.ones((*ink[:, 0].shape, 3))
+    paper = np.ones((*ink[:, 0].shape, 3)) if paper is None else paper
     for k, colour in enumerate(colours):
         opacity = np.clip(ink[:, k, ..., None], 0, 1)
         paper = paper * (1 - opacity) + colour * opacity
@@ -158,3 +242,13 @@ def _save(figure: plt.Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)
     plt.close(figure)
+
+
+def _lighten(path: Path) -> None:
+    """Rewrites a PNG with few colours."""
+    few = (
+        Image.open(path)
+        .convert("RGB")
+        .quantize(_FEW_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    )
+    few.save(path, optimize=True)

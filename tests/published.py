@@ -12,19 +12,23 @@ from dood_jax.distributions import presence
 from dood_jax.model import dood, networks
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.parts import parts_of
-from dood_jax.model.posterior import StrokeNoise
+from dood_jax.model.recognition import StrokeNoise
+from dood_jax.model.renderer import canvas_of
 from dood_jax.model.state import initial_state
+from dood_jax.model.stroke import canvas_before, draw_stroke, weigh_stroke
 from dood_jax.objective import importance, nvil
-from dood_jax.rendering import compositing
 from dood_jax.training.config import PRESETS
 from dood_jax.types import Drawing
 
+AIR = {"recognition": "air", "decoder": "picture", "prior": "codes"}
 VARIANTS = {  # golden model -> what its config changes in the preset
     "M": {},
     "MT": {"placement": "points"},
     "Ma1": {"prior": "independent"},
     "Ma2": {"decoder": "neural"},
     "Ma3": {"guidance": "none_leaky"},
+    "DAIR": {**AIR, "guidance": "residual"},
+    "AIR": {**AIR, "guidance": "none"},
 }
 NETWORKS = {  # golden name -> ours, where they differ
     "encoder_x": "target_encoder",
@@ -33,12 +37,14 @@ NETWORKS = {  # golden name -> ours, where they differ
     "rnn_stroke": "stroke_rnn",
     "rnn_baseline": "baseline_rnn",
     "q_on": "posterior_presence",
+    "q_on_layout": "posterior_presence_layout",
     "q_layout": "posterior_layout",
     "q_stroke": "posterior_stroke",
     "p_on": "prior_presence",
     "p_layout": "prior_layout",
     "p_stroke": "prior_stroke",
 }
+PEN = ("brush_rho", "ink_slope", "canvas_slope")
 LATENTS = ("on", "layout", "stroke")
 TERMS = ["loss", "reinforce", "baseline_loss", "loglik"]
 TERMS += [f"log{side}_{latent}" for side in "pq" for latent in LATENTS]
@@ -96,8 +102,10 @@ def pick(tree: dict, golden_name: str) -> np.ndarray:
 def inputs_of(golden: Golden, dtype: np.dtype) -> tuple[jax.Array, StrokeNoise]:
     """[4, H, W] pictures and the noise of [2 particles, 4, T, ...] strokes."""
     images = jnp.asarray(golden.arrays["image"], dtype)
-    noise = (jnp.asarray(golden.arrays[name], dtype) for name in ("u", "eps_layout", "eps_stroke"))
-    return images, StrokeNoise(*noise)
+    presence, layout, points = (
+        jnp.asarray(golden.arrays[name], dtype) for name in ("u", "eps_layout", "eps_stroke")
+    )
+    return images, StrokeNoise(presence, layout, points.reshape(*layout.shape[:3], -1, 2))
 
 
 def masked_log_probs(drawing: Drawing) -> dict[str, jax.Array]:
@@ -156,12 +164,13 @@ def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) 
     target = parts.guidance.prepare(nets, image)
     state, steps = initial_state(config), []
     for t in range(config.num_strokes):
-        observation = parts.guidance.observe(nets, target, state.canvas)
+        before = canvas_before(config, state)
+        observation = parts.guidance.observe(nets, target, before)
         noise_t = jax.tree_util.tree_map(lambda leaf, t=t: leaf[t], noise)
-        state, (step, ink, situation, _) = dood.draw_stroke(
+        state, (step, ink, situation, _) = draw_stroke(
             parts, nets, target, state, jnp.asarray(t == 0), noise_t, False
         )
-        prior = dood.weigh_stroke(parts, nets, situation, step.stroke)
+        prior = weigh_stroke(parts, nets, situation, step.stroke)
         (layouts, strokes), stroke, brush = step.gaussians, step.stroke, step.brush
         found = {
             "bit": stroke.presence,
@@ -175,7 +184,7 @@ def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) 
             "h_layout": situation.layout_hidden,
             "h_stroke": situation.stroke_hidden,
             "ink": ink,
-            "canvas": state.canvas,
+            "canvas": canvas_before(config, state),
             **{f"layout_{name}": value for name, value in layouts._asdict().items()},
             **{f"stroke_{name}": value for name, value in strokes._asdict().items()},
         }
@@ -183,9 +192,14 @@ def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) 
             seen = parts.guidance.for_prior_stroke(nets, situation)
             found["p_layout_raw"] = nets.prior_layout([situation.layout_hidden])
             found["p_stroke_raw"] = nets.prior_stroke([situation.stroke_hidden, stroke.layout, *seen])
-        before = steps[-1]["canvas"] if t else 0 * image
         glimpse = parts.guidance.look(nets, target, before, stroke.layout)
-        found["feat_image_glimpse"] = glimpse.features[0]
+        if config.guidance == "residual":
+            (found["feat_residual"],), (found["feat_residual_glimpse"],) = (
+                observation.layout,
+                glimpse.features,
+            )
+        else:
+            found["feat_image_glimpse"] = glimpse.features[0]
         if config.guidance == "canvas":
             found["feat_residual"], (found["residual_ratio"],) = observation.presence
             (found["feat_canvas"],) = observation.canvas.features
@@ -193,7 +207,11 @@ def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) 
             found["feat_canvas_glimpse"] = glimpse.for_prior
         steps.append(found)
     found = {name: jnp.stack([step[name] for step in steps]) for name in steps[0]}
-    if config.guidance != "canvas":
+    if config.guidance.startswith("none"):
         del found["canvas"]
-        found["reconstruction"] = compositing.composite(found["ink"].sum(0), state.canvas_slope)
+        found["reconstruction"] = canvas_of(config, found["ink"].sum(0), state.canvas_slope)
+    if config.recognition == "air":
+        found = {name: values for name, values in found.items() if name not in PEN}
+        for name in ("sample", "mean", "scale"):
+            found[f"stroke_{name}"] = found[f"stroke_{name}"].reshape(config.num_strokes, -1)
     return found

@@ -22,9 +22,11 @@ ROWS = (
     ("data",),
     ("training",),
     ("ink",),
+    ("judging",),
     ("api",),
     ("tasks",),
     ("command_line",),
+    ("demo",),
     ("main", "console"),
 )
 ROW_OF = {place: row for row, places in enumerate(ROWS) for place in places}

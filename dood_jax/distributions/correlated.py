@@ -58,6 +58,14 @@ def mixture_sample(mixture: CorrelatedMixture, key: Array) -> Array:
     return _place(CorrelatedGaussian(mean, scale, coupling), noise)
 
 
+def mixture_narrowed(mixture: CorrelatedMixture, factor: Array) -> CorrelatedMixture:
+    """The same mixture with the standard deviations of its components times a factor, [n]."""
+    components = mixture.components
+    coupling = components.coupling * factor[1]  # the second row of L
+    components = components._replace(scale=components.scale * factor, coupling=coupling)
+    return mixture._replace(components=components)
+
+
 def _place(gaussian: CorrelatedGaussian, noise: Array) -> Array:
     """Mean + L noise."""
     straight = gaussian.mean + gaussian.scale * noise

@@ -25,6 +25,11 @@ def sample(mixture: Mixture, key: Array) -> Array:
     return _distribution(mixture).sample(seed=key)
 
 
+def narrowed(mixture: Mixture, factor: Array) -> Mixture:
+    """The same mixture with the standard deviations of its components times a factor, [n] or []."""
+    return mixture._replace(scale=mixture.scale * factor)
+
+
 def log_prob(mixture: Mixture, value: Array) -> Array:
     """[] log-density of [..., n], summed over the leading axes (method.md 4, p_stroke)."""
     return _distribution(mixture).log_prob(value).sum()

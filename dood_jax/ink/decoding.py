@@ -1,12 +1,13 @@
 """One file to grey values: whatever its format, bit depth, colours, turn and transparency."""
 
+import io
 import warnings
 import zipfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dood_jax.data import npz
 from dood_jax.data.picture_file import MOST_PIXELS
@@ -15,6 +16,7 @@ from dood_jax.errors import BadInput, first_line
 ARRAYS = (".npy", ".npz")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SUFFIXES = PICTURES + ARRAYS
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # as Pillow names them
 _LEAST_SIDE = 3
 
 
@@ -40,6 +42,22 @@ def read(path: Path) -> list[Scan]:
         raise BadInput(f"{path} cannot be read as a picture ({first_line(error)})") from error
 
 
+def read_upload(data: bytes, most_pixels: int) -> np.ndarray:
+    """Grey as in `Scan` of a picture file that somebody sent.
+
+    Raises BadInput for what is no PNG, JPEG, WebP, TIFF, BMP or GIF and, before it is decoded, for what is
+    too large.
+    """
+    try:
+        return _picture(io.BytesIO(data), most_pixels, _FORMATS)
+    except BadInput:
+        raise
+    except UnidentifiedImageError as error:
+        raise BadInput("this is no picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF") from error
+    except Exception as error:  # Pillow raises kinds of its own for each format
+        raise BadInput(f"this picture cannot be read ({first_line(error)})") from error
+
+
 def grey_of(array: np.ndarray) -> np.ndarray:
     """[H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of bool, integers or floats -> grey as in `Scan`.
 
@@ -57,19 +75,21 @@ def grey_of(array: np.ndarray) -> np.ndarray:
     return grey if colours is values else _see_through(grey, values[..., -1])
 
 
-def require_size(width: int, height: int) -> None:
+def require_size(width: int, height: int, most_pixels: int = MOST_PIXELS) -> None:
     """Raises BadInput for a picture that is too small to hold a line or too large to be decoded."""
     if min(width, height) < _LEAST_SIDE:
         raise BadInput(f"a picture of {width} x {height} pixels holds no drawing")
-    if width * height > MOST_PIXELS:
-        raise BadInput(f"{width} x {height} pixels are more than {MOST_PIXELS:,}; make it smaller")
+    if width * height > most_pixels:
+        raise BadInput(f"{width} x {height} pixels are more than {most_pixels:,}; make it smaller")
 
 
-def _picture(path: Path) -> np.ndarray:
+def _picture(
+    file: Path | IO[bytes], most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] | None = None
+) -> np.ndarray:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of Pillow on size, which is checked here, and on odd metadata
-        with Image.open(path) as opened:
-            require_size(*opened.size)
+        with Image.open(file, formats=formats) as opened:
+            require_size(*opened.size, most_pixels)
             opened.draft("L", None)
             picture = ImageOps.exif_transpose(opened)
             return _grey_of_picture(picture)

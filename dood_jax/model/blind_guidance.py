@@ -48,9 +48,13 @@ def for_canvas_slope(observation: Observation, layout_hidden: Array) -> tuple[Ar
 def look(nets: Networks, target: Target, canvas: Array, layout: Array) -> Glimpse:
     """Features of the target in the window of a [4] layout."""
     del canvas
+    return Glimpse((nets.window_encoder(window(nets, target.image, layout)),), ())
+
+
+def window(nets: Networks, picture: Array, layout: Array) -> Array:
+    """[h, w] what is in the window of a [4] layout, with gradient to it."""
     size = nets.config.glimpse_size
-    window = spatial_transformer.glimpse(target.image[None], layout, (size, size))[0]
-    return Glimpse((nets.target_encoder(window),), ())
+    return spatial_transformer.glimpse(picture[None], layout, (size, size))[0]
 
 
 def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> tuple:

@@ -8,9 +8,10 @@ CHOICES = {
     "preset": ("fast", "published"),
     "brush": ("soft_distance", "distance", "splat"),
     "placement": ("points", "glimpse"),
-    "decoder": ("curve", "neural"),
-    "guidance": ("canvas", "none", "none_leaky"),
-    "prior": ("sequential", "independent"),
+    "recognition": ("dood", "air", "vae"),
+    "decoder": ("curve", "neural", "picture"),
+    "guidance": ("canvas", "none", "none_leaky", "residual"),
+    "prior": ("sequential", "independent", "codes", "pictures"),
     "likelihood": ("laplace", "normal"),
     "likelihood_scale": ("map", "canvas"),
     "encoder": ("patch", "conv"),
@@ -25,6 +26,10 @@ _MINIMUM = {
     "components": 1,
     "unroll": 1,
 }
+_NEEDED: dict[str, dict[str, tuple]] = {  # recognition -> what goes with it
+    "air": {"decoder": ("picture",), "prior": ("codes",), "guidance": ("none", "residual")},
+    "vae": {"decoder": ("picture",), "prior": ("pictures",), "guidance": ("none",), "num_strokes": (1,)},
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,11 +43,12 @@ class ModelConfig:
     placement: str = (
         "points"  # the layout moves the control points, or the picture of them drawn in its window
     )
+    recognition: str = "dood"  # or that of Attend, Infer, Repeat, or of a variational autoencoder
     decoder: str = "curve"  # control points to ink by a Bézier curve and the brush, or by a network
     guidance: str = (
         "canvas"  # the networks see the canvas drawn so far; none_leaky: the prior sees the target
     )
-    prior: str = "sequential"  # or independent: fixed
+    prior: str = "sequential"  # or fixed: independent of points, codes and pictures of numbers
     final_stop: bool = False  # the prior weighs the stop after the last of T strokes too: o_{T+1}
     likelihood: str = "laplace"
     likelihood_scale: str = "map"  # one learned scale a pixel, or features of the canvas
@@ -64,14 +70,31 @@ class ModelConfig:
             require_choice(f"model.{key}", getattr(self, key), choices)
         for key, least in _MINIMUM.items():
             require_at_least(f"model.{key}", getattr(self, key), least)
-        if self.decoder == "neural" and self.placement != "glimpse":
-            raise BadInput(f"model.decoder='neural' needs model.placement='glimpse', not {self.placement!r}")
+        if self.decoder != "curve" and self.placement != "glimpse":
+            raise BadInput(
+                f"model.decoder={self.decoder!r} needs model.placement='glimpse', not {self.placement!r}"
+            )
+        self._check_recognition()
         if self.start != "mnist" and self.latents != "correlated":
             raise BadInput(f"model.start={self.start!r} needs model.latents='correlated'; give 'mnist'")
         require_at_least("model.looks", self.looks, 0)
         if self.looks and self.placement != "points":
             raise BadInput(f"model.looks={self.looks} needs model.placement='points', not {self.placement!r}")
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
+
+    def _check_recognition(self) -> None:
+        needed = _NEEDED.get(self.recognition, {})
+        for key, choices in needed.items():
+            value = getattr(self, key)
+            if value not in choices:
+                raise BadInput(
+                    f"model.recognition={self.recognition!r} needs model.{key}={choices[0]!r}, not {value!r}"
+                )
+        for key in ("decoder", "prior"):
+            value = getattr(self, key)
+            owners = [name for name, parts in _NEEDED.items() if value in parts[key]]
+            if owners and self.recognition not in owners:
+                raise BadInput(f"model.{key}={value!r} needs model.recognition={owners[0]!r}")
 
     def _check_patches(self) -> None:
         if self.image_size < 10 or self.image_size % 10:
@@ -81,7 +104,7 @@ class ModelConfig:
             raise BadInput(
                 f"model.glimpse_size={self.glimpse_size} does not fit patches; give 10, 15, 20 or so"
             )
-        if self.guidance != "canvas":
+        if self.guidance == "none_leaky":
             raise BadInput(f"model.guidance={self.guidance!r} needs model.encoder='conv', not 'patch'")
         if self.dropout:
             raise BadInput(f"model.dropout={self.dropout} needs model.encoder='conv'; give 0")

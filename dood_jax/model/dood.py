@@ -3,10 +3,6 @@
 A model is a pair (config, params); nothing else holds state.
 """
 
-import functools
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -14,14 +10,24 @@ from jax import lax
 
 from dood_jax.model import second_look
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.guidance import CanvasView, Observation, Situation
+from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Networks, Params, bind
-from dood_jax.model.parts import Parts, parts_of
-from dood_jax.model.posterior import PosteriorStep, StrokeNoise, posterior_step, stroke_noise
-from dood_jax.model.renderer import ink_of, make_renderer
-from dood_jax.model.state import StrokeState, advance_hidden, initial_state
-from dood_jax.rendering import compositing
-from dood_jax.types import Array, BrushParams, Drawing, Seen, StrokeLatents, StrokeLogProbs
+from dood_jax.model.parts import parts_of
+from dood_jax.model.recognition import StrokeNoise, stroke_noise
+from dood_jax.model.renderer import canvases_of, ink_of
+from dood_jax.model.retracing import retrace, weigh_under_prior
+from dood_jax.model.second_look import Correction
+from dood_jax.model.spread import LEARNED, Spread
+from dood_jax.model.state import StrokeState, initial_state
+from dood_jax.model.stroke import (
+    canvas_before,
+    draw_stroke,
+    ink_stroke,
+    scan_from_blank,
+    weigh_final_stop,
+    weigh_stroke,
+)
+from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents
 
 
 def init(config: ModelConfig, key: Array) -> Params:
@@ -101,11 +107,11 @@ def draw_from_noise(
         return draw_stroke(parts, nets, target, state, is_first, noise, hold_presence)
 
     inputs = (jnp.arange(num_strokes) == 0, noise, step_keys)
-    final, (steps, ink, situations, seen) = _scan_from_blank(config, step, inputs)
+    final, (steps, ink, situations, seen) = scan_from_blank(config, step, inputs)
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
     prior = weigh_under_prior(config, params, situations, steps.stroke)
     observe = lambda nets, canvas: parts.guidance.observe(nets, target, canvas).canvas
-    final_stop = _final_stop(parts, bind(config, params, end_key), observe, final)
+    final_stop = weigh_final_stop(parts, bind(config, params, end_key), observe, final)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
 
 
@@ -122,28 +128,28 @@ def look_again(
       key: consumed.
       before: [] so many looks more than the model has, which come first and get no gradient.
     """
-    bits = lax.stop_gradient(drawing.strokes.presence)
     correction = second_look.correct(config, params, image, drawing.strokes, drawing.brush, before)
+    return sample_corrected(config, params, drawing, correction, key)
+
+
+def sample_corrected(
+    config: ModelConfig, params: Params, first: Drawing, correction: Correction, key: Array
+) -> Drawing:
+    """A drawing of the posterior that further looks gave; consumes the key.
+
+    Args:
+      config: the model.
+      params: its parameters.
+      first: what was looked at, of T strokes, whose bits stay; it gets no gradient.
+      correction: of its strokes.
+      key: consumed.
+    """
+    bits, posterior = lax.stop_gradient((first.strokes.presence, first.posterior))
     strokes, log_layout, log_points = second_look.sample(correction, bits, key)
     ink, situations, final_stop = retrace(config, params, strokes, correction.brush)
     prior = weigh_under_prior(config, params, situations, strokes)
-    posterior = lax.stop_gradient(drawing.posterior)._replace(layout=log_layout, control_points=log_points)
-    return Drawing(strokes, correction.brush, ink, posterior, prior, drawing.seen, final_stop)
-
-
-def _scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
-    """`lax.scan` of a step over strokes from the initial state, with the first stroke apart.
-
-    The blank canvas and all that is computed from it alone then have no batch axis: under `vmap` it is
-    computed once for all pictures.
-    """
-    first, later = (
-        jax.tree_util.tree_map(lambda one, part=part: one[part], inputs) for part in (0, slice(1, None))
-    )
-    state, first = step(initial_state(config), first)
-    state, later = lax.scan(step, state, later, unroll=max(config.unroll - 1, 1))
-    join = lambda first, later: jnp.concatenate([first[None], later])
-    return state, jax.tree_util.tree_map(join, first, later)
+    posterior = posterior._replace(layout=log_layout, control_points=log_points)
+    return Drawing(strokes, correction.brush, ink, posterior, prior, first.seen, final_stop)
 
 
 def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None, Array | None]:
@@ -154,118 +160,13 @@ def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Ar
     return key_target, jax.random.split(key_steps, num_strokes), key_end
 
 
-def _final_stop(
-    parts: Parts, nets: Networks, observe: Callable[[Networks, Array], CanvasView], state: StrokeState
-) -> Array:
-    """[] log-probability under the prior that no stroke follows the last, where the model weighs it."""
-    if not nets.config.final_stop:
-        return jnp.zeros(())
-    view = observe(nets, state.canvas)
-    state = advance_hidden(nets, state, view.features)
-    situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
-    return parts.prior.presence_log_probs(parts.guidance, parts.family, nets, situation)[1]
-
-
-def draw_stroke(
-    parts: Parts,
-    nets: Networks,
-    target: Any,
-    state: StrokeState,
-    is_first: Array,
-    noise: StrokeNoise,
-    hold_presence: bool,
-) -> tuple[StrokeState, tuple[PosteriorStep, Array, Situation, Seen]]:
-    """One stroke: look at the canvas, decide, draw.
-
-    Returns:
-      The state after it; the step, its ink, what the prior must know, and what a baseline may.
-    """
-    observation = parts.guidance.observe(nets, target, state.canvas)
-    state = advance_hidden(nets, state, observation.canvas.features)
-    step = posterior_step(parts, nets, target, observation, state, noise, hold_presence)
-    situation = Situation(
-        state.layout_hidden, state.stroke_hidden, observation.canvas.for_prior, step.glimpse
-    )
-    takes_slope = is_first if parts.guidance.SLOPE_IS_OF_FIRST_STROKE else jnp.ones((), bool)
-    state, ink = _ink_stroke(nets, state, takes_slope, step.stroke, step.brush)
-    return state, (step, ink, situation, _seen(observation))
-
-
-def _seen(observation: Observation) -> Seen:
-    """Without gradient."""
-    target = observation.target_features
-    canvas = jnp.concatenate([target[:0], *observation.canvas.features])
-    return lax.stop_gradient(Seen(target, canvas))
-
-
-def weigh_stroke(parts: Parts, nets: Networks, situation: Situation, stroke: StrokeLatents) -> StrokeLogProbs:
-    """Log-probabilities of one stroke under the prior."""
-    return parts.prior.log_probs(parts.guidance, parts.family, nets, situation, stroke)
-
-
-def _ink_stroke(
-    nets: Networks, state: StrokeState, takes_slope: Array, stroke: StrokeLatents, brush: BrushParams
-) -> tuple[StrokeState, Array]:
-    """Renders one stroke and passes it on, with its canvas slope where that is to hold (method.md 3.11)."""
-    render = make_renderer(nets)
-    ink = render(stroke.layout, stroke.control_points, brush.ink_width, brush.ink_slope) * stroke.presence
-    state = state._replace(
-        presence=stroke.presence,
-        layout=stroke.layout,
-        control_points=stroke.control_points,
-        ink_sum=state.ink_sum + lax.stop_gradient(ink),
-        canvas_slope=jnp.where(takes_slope, brush.canvas_slope, state.canvas_slope),
-    )
-    return state, ink
-
-
-class Retraced(NamedTuple):
-    """Given strokes, drawn one after the other: what weighing them under the prior needs."""
-
-    ink: Array  # [T, H, W] of each stroke, blank where presence is 0
-    situations: Situation  # before each stroke, [T, ...]
-    final_stop: Array  # [] prior log-probability that no stroke follows, if weighed
-
-
-def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Retraced:
-    """Draws given strokes of one drawing, without looking at a target.
-
-    Args:
-      config: the model.
-      params: its parameters.
-      strokes: T of them.
-      brush: pens of each stroke.
-    """
-    parts = parts_of(config)
-
-    def step(state, inputs):
-        is_first, stroke, ink_width, ink_slope = inputs
-        nets = bind(config, params)
-        view = parts.guidance.observe_canvas(nets, state.canvas)
-        state = advance_hidden(nets, state, view.features)
-        glimpse = parts.guidance.look_at_canvas(nets, state.canvas, stroke.layout)
-        situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, glimpse)
-        pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
-        state, ink = _ink_stroke(nets, state, is_first, stroke, pen)
-        return state, (ink, situation)
-
-    is_first = jnp.arange(strokes.presence.shape[0]) == 0
-    inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
-    final, (ink, situations) = _scan_from_blank(config, step, inputs)
-    final_stop = _final_stop(parts, bind(config, params), parts.guidance.observe_canvas, final)
-    return Retraced(ink, situations, final_stop)
-
-
-def weigh_under_prior(
-    config: ModelConfig, params: Params, situations: Situation, strokes: StrokeLatents
-) -> StrokeLogProbs:
-    """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4)."""
-    weigh = functools.partial(weigh_stroke, parts_of(config), bind(config, params))
-    return jax.vmap(weigh)(situations, strokes)
-
-
 def sample(
-    config: ModelConfig, params: Params, brush: BrushParams, key: Array, num_strokes: int | None = None
+    config: ModelConfig,
+    params: Params,
+    brush: BrushParams,
+    key: Array,
+    num_strokes: int | None = None,
+    spread: Spread = LEARNED,
 ) -> StrokeLatents:
     """Invents one drawing by ancestral sampling from the prior (method.md 4, 10.5).
 
@@ -275,22 +176,69 @@ def sample(
       brush: scalars: one pen for all strokes, since brushes have no prior.
       key: consumed.
       num_strokes: most strokes, T; as trained if None.
+      spread: how far samples stray from the means of the prior's mixtures.
+    """
+    return extend(
+        config, params, initial_state(config), brush, key, num_strokes or config.num_strokes, spread
+    )
+
+
+def extend(
+    config: ModelConfig,
+    params: Params,
+    state: StrokeState,
+    brush: BrushParams,
+    key: Array,
+    num_strokes: int,
+    spread: Spread = LEARNED,
+) -> StrokeLatents:
+    """Up to so many further strokes of a drawing, sampled from the prior (method.md 10.8).
+
+    Its canvas has the slope of the `brush`, before and after; see `sample` for the arguments.
+    """
+    parts = parts_of(config)
+
+    def step(state, key):
+        nets = bind(config, params)
+        canvas = canvas_before(config, state)
+        view = parts.guidance.observe_canvas(nets, canvas)
+        state = parts.recognition.advance(nets, state, view.features)
+        situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
+        stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, canvas, spread, key)
+        stroke = stroke._replace(presence=stroke.presence * state.presence)
+        return ink_stroke(nets, state, jnp.zeros((), bool), stroke, brush)[0], stroke
+
+    state = state._replace(canvas_slope=jnp.asarray(brush.canvas_slope))
+    return lax.scan(step, state, jax.random.split(key, num_strokes))[1]
+
+
+def state_after(
+    config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams, count: Array
+) -> StrokeState:
+    """The state after the first `count` strokes of one drawing, as if it went on (method.md 10.8).
+
+    Args:
+      config: the model.
+      params: its parameters.
+      strokes: T of them; at least `count` are drawn.
+      brush: pens of each stroke.
+      count: [] from 0, the initial state, to T.
     """
     parts = parts_of(config)
 
     def step(state, inputs):
-        is_first, key = inputs
+        stroke, ink_width, ink_slope = inputs
         nets = bind(config, params)
-        view = parts.guidance.observe_canvas(nets, state.canvas)
-        state = advance_hidden(nets, state, view.features)
-        situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
-        stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, state.canvas, key)
-        stroke = stroke._replace(presence=stroke.presence * state.presence)
-        return _ink_stroke(nets, state, is_first, stroke, brush)[0], stroke
+        view = parts.guidance.observe_canvas(nets, canvas_before(config, state))
+        pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
+        state = parts.recognition.advance(nets, state, view.features)
+        state, _ = ink_stroke(nets, state, jnp.zeros((), bool), stroke, pen)
+        return state, state
 
-    num_strokes = num_strokes or config.num_strokes
-    inputs = (jnp.arange(num_strokes) == 0, jax.random.split(key, num_strokes))
-    return lax.scan(step, initial_state(config), inputs)[1]
+    start = initial_state(config)._replace(canvas_slope=brush.canvas_slope)
+    states = lax.scan(step, start, (strokes, brush.ink_width, brush.ink_slope))[1]
+    with_start = lambda first, later: jnp.concatenate([first[None], later])[count]
+    return jax.tree_util.tree_map(with_start, start, states)
 
 
 def render(
@@ -304,4 +252,4 @@ def render(
 
     A `brush` of scalars is one pen for all strokes.
     """
-    return compositing.canvases(ink_of(bind(config, params), strokes, brush, image_size), brush.canvas_slope)
+    return canvases_of(config, ink_of(bind(config, params), strokes, brush, image_size), brush.canvas_slope)

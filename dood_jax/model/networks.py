@@ -7,7 +7,7 @@ from flax import linen as nn
 
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import ObservationScale
-from dood_jax.networks import heads, published_heads
+from dood_jax.networks import air_heads, heads, published_heads
 from dood_jax.networks.conv_encoder import ConvEncoder
 from dood_jax.networks.corrector import Corrector
 from dood_jax.networks.encoders import PatchEncoder
@@ -25,7 +25,7 @@ class Networks(nn.Module):
 
     Heads are `posterior_presence, posterior_layout, posterior_stroke, canvas_slope, brush, prior_presence,
     prior_layout, prior_stroke`; features and recurrent states have F numbers. A model that looks again has a
-    `corrector`.
+    `corrector`. Of AIR they are `posterior_presence_layout` and `posterior_stroke`.
     """
 
     config: ModelConfig
@@ -33,10 +33,13 @@ class Networks(nn.Module):
     def setup(self) -> None:
         """Declares every network."""
         config = self.config
-        heads_of, cell = _FAMILIES[config.latents]
+        heads_of, air_heads_of, cell = _FAMILIES[config.latents]
         self._declare(_ENCODERS[config.encoder](config))
         self._declare(_DECODERS[config.decoder](config))
-        self._declare(heads_of(config.features, config.num_points, config.components, config.start))
+        if config.recognition != "dood":
+            self._declare(air_heads_of(config.features, config.num_points))
+        else:
+            self._declare(heads_of(config.features, config.num_points, config.components, config.start))
         self.layout_rnn = cell(config.features)
         self.stroke_rnn = cell(config.features)
         if config.looks:
@@ -50,6 +53,9 @@ class Networks(nn.Module):
 
 def _patch_encoders(config: ModelConfig) -> Modules:
     features = config.features
+    if config.guidance != "canvas":
+        names = ("target_encoder", "window_encoder", "residual_encoder", "residual_window_encoder")
+        return {name: PatchEncoder(num_pictures=1, features=features) for name in names}
     return {
         "image_encoder": PatchEncoder(num_pictures=2, features=features),
         "canvas_encoder": PatchEncoder(num_pictures=1, features=features),
@@ -59,8 +65,12 @@ def _patch_encoders(config: ModelConfig) -> Modules:
 
 
 def _conv_encoders(config: ModelConfig) -> Modules:
+    target, residual = (ConvEncoder(config.features, config.dropout) for _ in range(2))
     return {
-        name: ConvEncoder(config.features, config.dropout) for name in ("target_encoder", "residual_encoder")
+        "target_encoder": target,
+        "residual_encoder": residual,
+        "window_encoder": target,
+        "residual_window_encoder": residual,
     }
 
 
@@ -69,10 +79,14 @@ def _stroke_decoder(config: ModelConfig) -> Modules:
 
 
 _ENCODERS: dict[str, Callable[[ModelConfig], Modules]] = {"patch": _patch_encoders, "conv": _conv_encoders}
-_DECODERS: dict[str, Callable[[ModelConfig], Modules]] = {"curve": lambda _: {}, "neural": _stroke_decoder}
-_FAMILIES: dict[str, tuple[Callable[..., Modules], Callable[[int], GRUCell]]] = {
-    "diagonal": (heads.make_heads, GRUCell),
-    "correlated": (published_heads.make_heads, published_cell),
+_DECODERS: dict[str, Callable[[ModelConfig], Modules]] = {
+    "curve": lambda _: {},
+    "neural": _stroke_decoder,
+    "picture": _stroke_decoder,
+}
+_FAMILIES: dict[str, tuple[Callable[..., Modules], Callable[..., Modules], Callable[[int], GRUCell]]] = {
+    "diagonal": (heads.make_heads, air_heads.make_heads, GRUCell),
+    "correlated": (published_heads.make_heads, air_heads.make_published_heads, published_cell),
 }
 
 

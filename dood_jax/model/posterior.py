@@ -1,64 +1,46 @@
 """One step of the recognition model: is there a stroke, where, which, and with what pen (method.md 5)."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
-import jax
 import jax.numpy as jnp
 
-from dood_jax.model.guidance import Observation
+from dood_jax.model.guidance import Glimpse, Guidance, Observation
 from dood_jax.model.networks import Networks
-from dood_jax.model.parts import Parts
+from dood_jax.model.recognition import PosteriorStep, StrokeNoise
 from dood_jax.model.renderer import ink_width_limits
 from dood_jax.model.state import StrokeState
 from dood_jax.networks import heads
+from dood_jax.networks.heads import Family
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 
 
-class StrokeNoise(NamedTuple):
-    """The randomness of one stroke."""
-
-    presence: Array  # [] uniform in 0..1
-    layout: Array  # [4] standard normal
-    control_points: Array  # [P, 2] standard normal
-
-
-def stroke_noise(key: Array, num_points: int) -> StrokeNoise:
-    """Draws the randomness of one stroke; consumes the key."""
-    key_presence, key_latents = jax.random.split(key)
-    latents = jax.random.normal(key_latents, (4 + 2 * num_points,))
-    presence = jax.random.uniform(key_presence)
-    return StrokeNoise(presence, latents[:4], latents[4:].reshape(num_points, 2))
+def advance(nets: Networks, state: StrokeState, seen: tuple[Array, ...]) -> StrokeState:
+    """One step of both recurrent networks on the last stroke and what is seen of the canvas (method.md 4)."""
+    last_points = state.control_points.reshape(-1)
+    layout_input = jnp.concatenate([state.layout, *seen])
+    stroke_input = jnp.concatenate([last_points, *seen])
+    return state._replace(
+        layout_hidden=nets.layout_rnn(state.layout_hidden, layout_input),
+        stroke_hidden=nets.stroke_rnn(state.stroke_hidden, stroke_input),
+    )
 
 
-class PosteriorStep(NamedTuple):
-    """A stroke sampled from the posterior."""
-
-    stroke: StrokeLatents  # of one stroke: no T axis
-    brush: BrushParams  # of one stroke; its canvas slope is used at one step only
-    log_probs: StrokeLogProbs
-    gaussians: tuple[Any, Any]  # the posteriors of layout and control points
-    glimpse: Any  # of the canvas in the window, for the prior
-
-
-def posterior_step(
-    parts: Parts,
+def decide(
+    guidance: Guidance,
+    family: Family,
     nets: Networks,
-    target: Any,
     observation: Observation,
+    look: Callable[[Array], Glimpse],
     state: StrokeState,
     noise: StrokeNoise,
     hold_presence: bool,
-) -> PosteriorStep:
-    """Samples one stroke given target, canvas and the recurrent states, already advanced.
-
-    With `hold_presence` the bit stays on, for objectives that sum over stopping times.
-    """
-    guidance, family = parts.guidance, parts.family
+) -> tuple[StrokeState, PosteriorStep]:
+    """Samples one stroke given target, canvas and the recurrent states, which stay (`Recognition.decide`)."""
     on, off = family.presence(nets.posterior_presence(observation.presence)[0])
     bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(on.dtype)
     layouts = family.layout_posterior(nets.posterior_layout([state.layout_hidden, *observation.layout]))
     layout, log_q_layout = family.sample_and_log_prob(layouts, noise.layout)
-    glimpse = guidance.look(nets, target, state.canvas, layout)
+    glimpse = look(layout)
     seen = [state.stroke_hidden, *glimpse.features]
     strokes = family.stroke_posterior(nets.posterior_stroke(seen))
     control_points, log_q_stroke = family.sample_and_log_prob(strokes, noise.control_points)
@@ -69,7 +51,7 @@ def posterior_step(
         ink_slope=heads.ink_slope(pen[1]),
         canvas_slope=heads.canvas_slope(slope[0]),
     )
-    return PosteriorStep(
+    return state, PosteriorStep(
         StrokeLatents(bit * state.presence, layout, control_points),
         brush,
         StrokeLogProbs(on, off, log_q_layout, log_q_stroke),

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 
 from dood_jax.model.guidance import Guidance, Situation
 from dood_jax.model.networks import Networks
+from dood_jax.model.spread import Spread
 from dood_jax.networks.heads import Family
 from dood_jax.types import Array, StrokeLatents, StrokeLogProbs
 
@@ -31,9 +32,15 @@ def log_probs(
 
 
 def sample(
-    guidance: Guidance, family: Family, nets: Networks, situation: Situation, canvas: Array, key: Array
+    guidance: Guidance,
+    family: Family,
+    nets: Networks,
+    situation: Situation,
+    canvas: Array,
+    spread: Spread,
+    key: Array,
 ) -> StrokeLatents:
-    """Samples one stroke given the [H, W] canvas, presence unmasked; consumes the key (method.md 4).
+    """Samples one stroke given the [H, W] canvas, presence unmasked; consumes the key (method.md 4, 10.5).
 
     The situation's glimpse is not looked at: it is that of the layout sampled here.
     """
@@ -41,9 +48,10 @@ def sample(
     on, _ = presence_log_probs(guidance, family, nets, situation)
     bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
     layouts = family.layout_prior(nets.prior_layout([situation.layout_hidden]))
-    layout = family.mixture_sample(layouts, key_layout)
+    layout = family.mixture_sample(family.mixture_narrowed(layouts, spread.of_layout), key_layout)
     situation = situation._replace(glimpse=guidance.look_at_canvas(nets, canvas, layout))
     strokes = _stroke_mixture(guidance, family, nets, situation, layout)
+    strokes = family.mixture_narrowed(strokes, spread.of_point)
     return StrokeLatents(bit, layout, family.mixture_sample(strokes, key_stroke))
 
 

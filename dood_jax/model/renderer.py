@@ -55,7 +55,17 @@ def ink_of(
 
 def finished_canvas(nets: Networks, strokes: StrokeLatents, brush: BrushParams) -> Array:
     """[H, W] canvas after the last stroke of one drawing."""
-    return compositing.composite(ink_of(nets, strokes, brush).sum(0), brush.canvas_slope)
+    return canvas_of(nets.config, ink_of(nets, strokes, brush).sum(0), brush.canvas_slope)
+
+
+def canvas_of(config: ModelConfig, ink_sum: Array, canvas_slope: Array) -> Array:
+    """The canvas [..., H, W] of summed ink: squashed (method.md 3.11), or of AIR the sum itself (9.5)."""
+    return ink_sum if config.decoder == "picture" else compositing.composite(ink_sum, canvas_slope)
+
+
+def canvases_of(config: ModelConfig, ink: Array, canvas_slope: Array) -> Array:
+    """[T, H, W] canvas after each stroke, of its ink."""
+    return canvas_of(config, compositing.running_sum(ink), canvas_slope)
 
 
 def _curve_decoder(nets: Networks) -> tuple[Mark, Finish]:
@@ -70,13 +80,18 @@ def _curve_decoder(nets: Networks) -> tuple[Mark, Finish]:
 
 def _neural_decoder(nets: Networks) -> tuple[Mark, Finish]:
     """Control points to marks by a network, always as large as the model's pictures (method.md 9.3)."""
+    return _picture_decoder(nets)[0], _finish_splat
+
+
+def _picture_decoder(nets: Networks) -> tuple[Mark, Finish]:
+    """Ten numbers to a piece of a picture, which is neither normalised nor squashed (method.md 9.5)."""
     own = (nets.config.image_size, nets.config.image_size)
 
     def mark(control_points, ink_width, size):
         del ink_width, size
         return jax.nn.softplus(nets.stroke_decoder([control_points.reshape(-1)]) - 2).reshape(own)
 
-    return mark, _finish_splat
+    return mark, lambda marks, ink_slope: marks
 
 
 @jax.named_scope("ink")
@@ -103,5 +118,5 @@ _BRUSHES = {
     "soft_distance": (brushes.soft_distance, compositing.squash_to_one),
     "distance": (brushes.distance, compositing.squash_to_one),
 }
-_DECODERS = {"curve": _curve_decoder, "neural": _neural_decoder}
+_DECODERS = {"curve": _curve_decoder, "neural": _neural_decoder, "picture": _picture_decoder}
 _PLACEMENTS = {"points": _place_points, "glimpse": _place_picture}

@@ -15,10 +15,10 @@ from dood_jax.types import Array
 class TokenRanges(NamedTuple):
     """How far the seven numbers may go from those of the unmoved drawing, (0, 0, 1, 1, 0, 0, 0)."""
 
-    shift: float
-    scale: float
-    angle: float
-    shear: float
+    shift: Array | float
+    scale: Array | float
+    angle: Array | float
+    shear: Array | float
 
 
 EXEMPLAR = TokenRanges(shift=0.1, scale=0.1, angle=0.1 * np.pi, shear=0.1 * np.pi)
@@ -29,7 +29,8 @@ _AS_PUBLISHED = np.pi / 180  # radians taken for degrees
 
 def token_params(raw: Array, ranges: TokenRanges) -> Array:
     """[7] raw numbers -> the seven numbers of a token within ranges; raw zeros leave the drawing unmoved."""
-    reach = np.repeat(ranges, [2, 2, 1, 2])
+    shift, scale, angle, shear = ranges
+    reach = jnp.array([shift, shift, scale, scale, angle, shear, shear])
     return bounded(raw, _UNMOVED - reach, _UNMOVED + reach)
 
 

@@ -9,14 +9,15 @@ from dood_jax.types import Array
 
 
 class Baseline(nn.Module):
-    """A recurrent cell over strokes, then three layers with tanh and a linear output."""
+    """A recurrent cell over strokes, then layers with tanh and a linear output."""
 
     features: int
+    widths: tuple[int, ...]  # of the layers
 
     def setup(self) -> None:
         """Declares both parts."""
         self.baseline_rnn = published_cell(self.features)
-        self.baseline = DenseStack((self.features,) * 3, 1)
+        self.baseline = DenseStack(self.widths, 1)
 
     def __call__(self, inputs: Array) -> Array:
         """[T, n] what is known before each stroke -> [T] values."""

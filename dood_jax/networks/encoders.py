@@ -39,6 +39,10 @@ class PatchEncoder(nn.Module):
         self.merge = nn.Dense(self.window_features, kernel_init=init)
         self.out = nn.Dense(self.features, kernel_init=init)
 
+    def __call__(self, picture: Array) -> Array:
+        """Features [D] of a [H, W] picture, of an encoder that sees one."""
+        return self.encode(self.embed(0, patches(picture)))
+
     def embed(self, which: int, patched: Array) -> Array:
         """The patch embedding [h, w, 24] of picture `which`, given its patches [h, w, 25]."""
         return self.embeddings[which](patched)

@@ -32,6 +32,7 @@ class Family(NamedTuple):
     sample_and_log_prob: Callable[[Any, Array], tuple[Array, Array]]  # Gaussian, noise -> value, its density
     mixture_log_prob: Callable[[Any, Array], Array]  # mixture, value -> [] log-density
     mixture_sample: Callable[[Any, Array], Array]  # mixture, key -> value
+    mixture_narrowed: Callable[[Any, Array], Any]  # mixture, [n] factors of deviations -> mixture
 
 
 class Head(nn.Module):
@@ -134,4 +135,5 @@ DIAGONAL = Family(
     sample_and_log_prob=gaussian.sample_and_log_prob,
     mixture_log_prob=mixture.log_prob,
     mixture_sample=mixture.sample,
+    mixture_narrowed=mixture.narrowed,
 )

@@ -153,4 +153,5 @@ CORRELATED = Family(
     sample_and_log_prob=correlated.sample_and_log_prob,
     mixture_log_prob=correlated.mixture_log_prob,
     mixture_sample=correlated.mixture_sample,
+    mixture_narrowed=correlated.mixture_narrowed,
 )

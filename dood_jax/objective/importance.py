@@ -7,12 +7,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from dood_jax.model import second_look
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.dood import draw
+from dood_jax.model.dood import draw, sample_corrected
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
+from dood_jax.model.renderer import canvas_of
 from dood_jax.objective.elbo import elbo, log_likelihood
-from dood_jax.rendering import compositing
 from dood_jax.types import Array, Drawing
 
 
@@ -42,7 +43,7 @@ def weigh(
 ) -> Particle:
     """Samples one drawing of a [H, W] picture, its stopping time included; consumes the key."""
     drawing = draw(config, params, image, key, num_strokes=num_strokes)
-    canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
+    canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
     return Particle(drawing, canvas, elbo(drawing, log_likelihood(config, params, image, canvas)))
 
 
@@ -53,15 +54,44 @@ def weights(
     key: Array,
     num_particles: int,
     num_strokes: int | None = None,
+    samples_per_look: int = 1,
 ) -> Weights:
-    """Weighs K drawings of a [H, W] picture, one after the other: memory does not grow with K."""
+    """Weighs K drawings of a [H, W] picture, one after the other: memory does not grow with K.
 
-    def one(key):
-        drawing = draw(config, params, image, key, num_strokes=num_strokes)
-        canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
-        return weights_of(config, params, image, canvas, elbo(drawing, 0.0), drawing.strokes.presence.sum())
+    Args:
+      config: the model.
+      params: its parameters.
+      image: to be drawn.
+      key: consumed.
+      num_particles: K.
+      num_strokes: most strokes; as trained if None.
+      samples_per_look: so many of the K, a divisor of it, are of the posterior that further looks at one
+        first drawing gave. Of a model that does not look again every drawing is a new one.
+    """
+    if not config.looks or samples_per_look == 1:
+        one = lambda key: _weights(
+            config, params, image, draw(config, params, image, key, num_strokes=num_strokes)
+        )
+        return lax.map(one, jax.random.split(key, num_particles))
+    first_look = dataclasses.replace(config, looks=0)
 
-    return lax.map(one, jax.random.split(key, num_particles))
+    def several(key):
+        key_first, key_again = jax.random.split(key)
+        first = draw(first_look, params, image, key_first, num_strokes=num_strokes)
+        correction = second_look.correct(config, params, image, first.strokes, first.brush)
+        one = lambda key: _weights(
+            config, params, image, sample_corrected(config, params, first, correction, key)
+        )
+        return lax.map(one, jax.random.split(key_again, samples_per_look))
+
+    nested = lax.map(several, jax.random.split(key, num_particles // samples_per_look))
+    return jax.tree_util.tree_map(lambda leaf: leaf.reshape(num_particles), nested)
+
+
+def _weights(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> Weights:
+    """The weights of one drawing of a [H, W] picture."""
+    canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
+    return weights_of(config, params, image, canvas, elbo(drawing, 0.0), drawing.strokes.presence.sum())
 
 
 def weights_of(

@@ -14,10 +14,10 @@ from dood_jax.distributions import presence
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
+from dood_jax.model.renderer import canvas_of
 from dood_jax.networks.baseline import Baseline
 from dood_jax.objective.elbo import log_likelihood, stroke_log_probs
 from dood_jax.objective.importance import log_mean_exp
-from dood_jax.rendering import compositing
 from dood_jax.types import Array, Drawing
 
 _KEEP = 0.8  # share of the moments that a step keeps
@@ -60,13 +60,19 @@ def init_baseline(config: ModelConfig, key: Array) -> Params:
     blank = jnp.zeros((config.image_size, config.image_size))
     drawing = jax.eval_shape(lambda key: dood.draw(config, dood.init(config, key), blank, key), key)
     inputs = jax.eval_shape(_baseline_inputs, drawing)
-    return Baseline(config.features).init(key, jnp.zeros(inputs.shape))["params"]
+    return _baseline(config).init(key, jnp.zeros(inputs.shape))["params"]
+
+
+def _baseline(config: ModelConfig) -> Baseline:
+    """AIR's is wider and has a layer less (method.md 9.5)."""
+    features = config.features
+    return Baseline(features, (2 * features,) * 2 if config.recognition == "air" else (features,) * 3)
 
 
 def baseline_values(config: ModelConfig, params: Params, drawing: Drawing) -> Array:
     """[T] what the baseline expects before each stroke of one drawing, masked (method.md 5)."""
     own = {name: params[name] for name in ("baseline_rnn", "baseline")}
-    values = Baseline(config.features).apply({"params": own}, _baseline_inputs(drawing))
+    values = _baseline(config).apply({"params": own}, _baseline_inputs(drawing))
     return values * presence.mask_of(drawing.strokes.presence)
 
 
@@ -99,7 +105,7 @@ def terms(
       presence_weight: of the divergence of the bits, everywhere.
     """
     bits = drawing.strokes.presence
-    canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
+    canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
     likelihood = log_likelihood(config, params, image, canvas)
     posterior = stroke_log_probs(drawing.posterior, bits, presence_weight)
     prior = stroke_log_probs(drawing.prior, bits, presence_weight, drawing.final_stop)

@@ -14,15 +14,15 @@ import optax
 from jax import lax
 
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.model import dood, refinement, second_look
+from dood_jax.model import refinement, second_look
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Params, bind
-from dood_jax.model.renderer import finished_canvas
+from dood_jax.model.renderer import canvas_of, finished_canvas
+from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.model.second_look import Correction
 from dood_jax.objective.elbo import log_likelihood, masked_log_prob
 from dood_jax.objective.importance import Weights, weights_of
-from dood_jax.rendering import compositing
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
@@ -73,7 +73,7 @@ def refine_posterior(
       key: consumed.
       num_steps: gradient steps.
     """
-    situations = dood.retrace(config, params, strokes, brush).situations
+    situations = retrace(config, params, strokes, brush).situations
     start = _Climber(
         strokes.layout,
         second_look.place(strokes),
@@ -112,9 +112,9 @@ def refined_weights(
     def one(key):
         strokes, log_posterior = _sample(posterior, key)
         brush = posterior.correction.brush
-        retraced = dood.retrace(config, params, strokes, brush)
-        prior = dood.weigh_under_prior(config, params, retraced.situations, strokes)
-        canvas = compositing.composite(retraced.ink.sum(0), brush.canvas_slope)
+        retraced = retrace(config, params, strokes, brush)
+        prior = weigh_under_prior(config, params, retraced.situations, strokes)
+        canvas = canvas_of(config, retraced.ink.sum(0), brush.canvas_slope)
         log_prior = masked_log_prob(prior, strokes.presence, retraced.final_stop)
         log_ratio = log_prior - log_posterior
         return weights_of(config, params, image, canvas, log_ratio, strokes.presence.sum())
@@ -133,7 +133,7 @@ def _bound(
     """[] one-sample bound but for a constant, with the prior's situations held."""
     strokes, log_posterior = _sample(posterior, key)
     canvas = finished_canvas(bind(config, params), strokes, posterior.correction.brush)
-    prior = dood.weigh_under_prior(config, params, situations, strokes)
+    prior = weigh_under_prior(config, params, situations, strokes)
     log_prior = masked_log_prob(prior, strokes.presence)
     return log_likelihood(config, params, image, canvas) + log_prior - log_posterior
 

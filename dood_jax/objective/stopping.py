@@ -16,8 +16,8 @@ from jax import lax
 from dood_jax.distributions.presence import stopping_log_probs
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
+from dood_jax.model.renderer import canvases_of
 from dood_jax.objective.elbo import log_likelihood
-from dood_jax.rendering import compositing
 from dood_jax.types import Array, Drawing
 
 
@@ -32,7 +32,7 @@ class PrefixTerms(NamedTuple):
 
 def prefix_terms(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> PrefixTerms:
     """The parts of the bound for every stopping time; the drawing must hold all its bits on."""
-    canvases = compositing.canvases(drawing.ink, drawing.brush.canvas_slope)
+    canvases = canvases_of(config, drawing.ink, drawing.brush.canvas_slope)
     blank = log_likelihood(config, params, image, jnp.zeros((1, 1)))  # one pixel for all
     posterior, prior = drawing.posterior, drawing.prior
     kl = posterior.layout + posterior.control_points - prior.layout - prior.control_points

@@ -32,12 +32,6 @@ def composite(ink_sum: Array, canvas_slope: Array) -> Array:
     return jnp.tanh(ink_sum * (1 / canvas_slope))
 
 
-@jax.named_scope("compositing")
-def canvases(ink: Array, canvas_slope: Array) -> Array:
-    """[T, H, W] ink of each stroke -> [T, H, W] canvas after each stroke (method.md 3.11)."""
-    return composite(running_sum(ink), canvas_slope)
-
-
 @jax.custom_vjp
 def running_sum(pictures: Array) -> Array:
     """[T, H, W] -> [T, H, W] sums of the first 1..T pictures.

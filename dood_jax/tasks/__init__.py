@@ -14,10 +14,25 @@ from absl import logging
 from dood_jax import api
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
-from dood_jax.tasks import likelihood, reconstruction, release, stroke_counts, transfer, vectorize
+from dood_jax.tasks import (
+    clusters,
+    completion,
+    exemplars,
+    fid,
+    likelihood,
+    probe,
+    reconstruction,
+    release,
+    samples,
+    stroke_counts,
+    transfer,
+    vectorize,
+)
 from dood_jax.tasks.kept import identity
 from dood_jax.training.config import Config, resolve
 from dood_jax.training.logging import show_log
+
+_FREE = ("model.unroll", "model.looks")  # settings of a model that its parameters do not fix
 
 
 class Task(NamedTuple):
@@ -30,9 +45,15 @@ class Task(NamedTuple):
 
 
 TASKS = {
+    "clusters": Task(clusters.run),
+    "completion": Task(completion.run),
+    "exemplars": Task(exemplars.run),
+    "fid": Task(fid.run),
     "likelihood": Task(likelihood.run),
+    "probe": Task(probe.run),
     "reconstruction": Task(reconstruction.run, takes_several=True),
     "release": Task(release.run, takes_all_sets=True),
+    "samples": Task(samples.run),
     "stroke_counts": Task(stroke_counts.run, takes_all_sets=True),
     "transfer": Task(transfer.run, takes_several=True, takes_all_sets=True),
     "vectorize": Task(vectorize.run, takes_all_sets=True, takes_input=True),
@@ -46,7 +67,8 @@ def evaluate(
 
     Args:
       settings: nested config values; what shapes a model is taken from its checkpoint instead.
-      overrides: dotted keys given on the command line; BadInput if one contradicts a checkpoint.
+      overrides: dotted keys given on the command line; BadInput if one contradicts a checkpoint, but a model
+        that looks again may be given another number of looks.
       names: of tasks, joined by commas.
       checkpoints: folders or released names, joined by commas.
       workdir: where `results` go.
@@ -59,7 +81,8 @@ def evaluate(
         if "," in checkpoints and not TASKS[name].takes_several:
             raise BadInput(f"--task={name} takes one checkpoint; --checkpoint={checkpoints} names several")
     resolve(settings)
-    models = [_load(one, settings["evaluation"]["member"]) for one in checkpoints.split(",")]
+    loaded = [_load(one, settings["evaluation"]["member"]) for one in checkpoints.split(",")]
+    models = [_with_looks(model, overrides.get("model.looks")) for model in loaded]
     config, *_ = [_with_model_of(model, settings, overrides) for model in models]
     _require_alike(models)
     show_log()
@@ -79,6 +102,17 @@ def _load(name: str, member: int) -> Model:
     return api.load(name, member)
 
 
+def _with_looks(model: Model, looks: int | None) -> Model:
+    """The model with another number of further looks, if one is given."""
+    if looks is None:
+        return model
+    if looks and not model.config.looks:
+        raise BadInput(
+            f"--config.model.looks={looks}, but {model.name} has not learned to look again; give 0"
+        )
+    return dataclasses.replace(model, config=dataclasses.replace(model.config, looks=looks))
+
+
 def _require_alike(models: Sequence[Model]) -> None:
     """Models that stand side by side look at pictures of one size, and are different."""
     sizes = {model.name: model.config.image_size for model in models}
@@ -95,10 +129,11 @@ def _with_model_of(model: Model, settings: dict, overrides: dict) -> Config:
     stored = {f"model.{key}": value for key, value in model.meta["config"]["model"].items()}
     stored["data.image_size"] = stored.pop("model.image_size")
     for key, value in overrides.items():
-        if key in stored and key != "model.unroll" and stored[key] != value:
+        if key in stored and key not in _FREE and stored[key] != value:
             raise BadInput(f"--config.{key}={value} contradicts the checkpoint, which has {stored[key]}")
     data = {**settings["data"], "image_size": model.config.image_size}
     model_settings = {
         key: value for key, value in model.meta["config"]["model"].items() if key != "image_size"
     }
+    model_settings["looks"] = model.config.looks
     return resolve({**settings, "data": data, "model": model_settings})

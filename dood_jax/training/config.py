@@ -13,6 +13,7 @@ from ml_collections import ConfigDict, config_dict
 from dood_jax.data import catalog, quickdraw_categories
 from dood_jax.errors import BadInput, require_at_least, require_choice, require_seed
 from dood_jax.model.config import ModelConfig
+from dood_jax.training.invention_config import InventionConfig
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {},  # the defaults below and those of ModelConfig
@@ -238,6 +239,7 @@ class EvaluationConfig:
 
     num_images: int = 256  # chosen at random, always the same; 0 for all
     num_particles: int = 20
+    samples_per_look: int = 1  # of them, by a model that looks again: so many after looking at one drawing
     num_strokes: int = 0  # most strokes; 0 as trained
     batch_size: int = 64
     seed: int = 0
@@ -249,8 +251,13 @@ class EvaluationConfig:
         require_seed("evaluation.seed", self.seed)
         for key in ("num_images", "num_strokes", "member", "refine_steps"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 0)
-        for key in ("num_particles", "batch_size"):
+        for key in ("num_particles", "samples_per_look", "batch_size"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 1)
+        if self.num_particles % self.samples_per_look:
+            raise BadInput(
+                f"evaluation.samples_per_look={self.samples_per_look} does not divide"
+                f" evaluation.num_particles={self.num_particles}; give a divisor"
+            )
 
 
 class Member(NamedTuple):
@@ -270,6 +277,7 @@ class Config:
     optimizer: OptimizerConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+    invention: InventionConfig = dataclasses.field(default_factory=InventionConfig)
 
     def __post_init__(self) -> None:
         """Checks what groups say of each other."""

@@ -19,7 +19,7 @@ from dood_jax.training import datasets, parallel
 from dood_jax.training.config import DataConfig, EvaluationConfig
 from dood_jax.types import Array, BrushParams, Sketch
 
-_SYNTHETIC_TEST_SEED = 1_000_003  # keys of held-out synthetic drawings, apart from training seeds
+SYNTHETIC_TEST_SEED = 1_000_003  # keys of held-out synthetic drawings, apart from training seeds
 _SYNTHETIC_SIZE = 10_000
 
 
@@ -55,11 +55,15 @@ class Bound(NamedTuple):
 def held_out_images(data: DataConfig, evaluation: EvaluationConfig) -> np.ndarray:
     """float32 [N, H, W] in 0..1: the same random test pictures every time; all of them for `num_images=0`."""
     if data.is_synthetic:
-        return synthetic_images(data, _SYNTHETIC_TEST_SEED, evaluation.num_images or _SYNTHETIC_SIZE)
+        return synthetic_images(data, SYNTHETIC_TEST_SEED, evaluation.num_images or _SYNTHETIC_SIZE)
     images = datasets.load(data, "test").images
-    chosen = np.random.default_rng(evaluation.seed).permutation(len(images))
-    chosen = np.sort(chosen[: evaluation.num_images or len(images)])
-    return images[chosen].astype(np.float32) / 255
+    return images[held_out_rows(len(images), evaluation)].astype(np.float32) / 255
+
+
+def held_out_rows(count: int, evaluation: EvaluationConfig) -> np.ndarray:
+    """Which of so many test pictures are measured, in order."""
+    chosen = np.random.default_rng(evaluation.seed).permutation(count)
+    return np.sort(chosen[: evaluation.num_images or count])
 
 
 def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:
@@ -69,7 +73,7 @@ def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:
     the range that models have.
     """
     if data.is_synthetic:
-        mean = synthetic_images(data, _SYNTHETIC_TEST_SEED + 1, _SYNTHETIC_SIZE).mean(0, dtype=np.float64)
+        mean = synthetic_images(data, SYNTHETIC_TEST_SEED + 1, _SYNTHETIC_SIZE).mean(0, dtype=np.float64)
     else:
         mean = datasets.load(data, "train").images.mean(0, dtype=np.float64) / 255
     scale = np.clip(mean, *SCALE_RANGE)
@@ -118,7 +122,13 @@ def bounds(
 
     `evaluation.num_particles` a picture (method.md 10.1).
     """
-    weigh = _compiled_weights(model, evaluation.num_particles, evaluation.num_strokes, tuple(devices))
+    weigh = _compiled_weights(
+        model,
+        evaluation.num_particles,
+        evaluation.num_strokes,
+        evaluation.samples_per_look,
+        tuple(devices),
+    )
     weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices), kept)
     return {scale: _bound(weights, scale) for scale in SCALES}
 
@@ -232,10 +242,16 @@ def in_batches(
 
 @functools.lru_cache
 def _compiled_weights(
-    model: ModelConfig, num_particles: int, num_strokes: int, devices: tuple[jax.Device, ...]
+    model: ModelConfig,
+    num_particles: int,
+    num_strokes: int,
+    samples_per_look: int,
+    devices: tuple[jax.Device, ...],
 ) -> Callable[[Params, Array, Array], importance.Weights]:
     def one(params, image, key):
-        return importance.weights(model, params, image, key, num_particles, num_strokes or None)
+        return importance.weights(
+            model, params, image, key, num_particles, num_strokes or None, samples_per_look
+        )
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
 

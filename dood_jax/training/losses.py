@@ -17,8 +17,8 @@ from dood_jax.distributions import presence
 from dood_jax.errors import BadInput
 from dood_jax.model import dood
 from dood_jax.model.networks import Params
+from dood_jax.model.renderer import canvas_of
 from dood_jax.objective import elbo, nvil, stopping
-from dood_jax.rendering import compositing
 from dood_jax.training.config import Config, ObjectiveConfig
 from dood_jax.training.state import NvilLearner
 from dood_jax.types import Array, BrushParams, Drawing
@@ -131,7 +131,7 @@ def _corrected(config: Config, params: Params, before: Array | int, drawn: _Draw
     learned = min(config.model.looks, config.objective.learned_looks)
     model = dataclasses.replace(config.model, looks=learned)
     drawing = dood.look_again(model, params, drawn.image, stopped, key_again, before)
-    canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
+    canvas = canvas_of(config.model, drawing.ink.sum(0), drawing.brush.canvas_slope)
     log_likelihood = elbo.log_likelihood(config.model, params, drawn.image, canvas)
     bound = elbo.elbo(drawing, log_likelihood)
     return bound, {"corrected_elbo": bound, "corrected_log_likelihood": log_likelihood}

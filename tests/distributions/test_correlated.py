@@ -74,3 +74,18 @@ def test_points_of_a_mixture_choose_their_components_apart():
     np.testing.assert_array_equal(samples[..., 0] > 0, samples[..., 1] > 0)
     pairs = (samples[..., 0] > 0) @ np.array([1, 2])
     assert np.bincount(pairs, minlength=4).min() > 60
+
+
+def test_a_narrowed_mixture_has_covariances_times_the_factors_from_both_sides():
+    """Published: the shifts' covariance times 0.01, other variances times 0.7."""
+    scale = jnp.array([[0.3, 0.2, 0.5, 0.4]])
+    mixture = CorrelatedMixture(jnp.zeros(1), CorrelatedGaussian(jnp.zeros((1, 4)), scale, jnp.array([0.25])))
+    factor = jnp.array([0.1, 0.1, 0.7**0.5, 0.7**0.5])
+    narrow = correlated.mixture_narrowed(mixture, factor)
+    before, after = (
+        covariance_of(jax.tree_util.tree_map(lambda leaf: leaf[0], one.components))
+        for one in (mixture, narrow)
+    )
+    np.testing.assert_allclose(after[:2, :2], 0.01 * before[:2, :2], rtol=1e-5)
+    np.testing.assert_allclose(np.diag(after)[2:], 0.7 * np.diag(before)[2:], rtol=1e-5)
+    np.testing.assert_array_equal(narrow.logits, mixture.logits)

@@ -9,12 +9,16 @@ import numpy as np
 import optax
 import pytest
 import scipy.stats
+from jax import lax
 
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.errors import BadInput
 from dood_jax.model import dood, second_look
 from dood_jax.model.config import ModelConfig
+from dood_jax.model.networks import bind
+from dood_jax.model.parts import parts_of
 from dood_jax.networks import heads
+from dood_jax.objective import importance
 from dood_jax.objective.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
 from dood_jax.types import BrushParams
@@ -35,6 +39,14 @@ def looking(config, lively) -> dict:
 
 
 @pytest.fixture(scope="module")
+def lively_looks(looking) -> dict:
+    """The lively model with a corrector that moves strokes."""
+    out = looking["corrector"]["out"]
+    kernel = 0.2 * jax.random.normal(jax.random.key(3), out["kernel"].shape)
+    return {**looking, "corrector": {**looking["corrector"], "out": {**out, "kernel": np.asarray(kernel)}}}
+
+
+@pytest.fixture(scope="module")
 def first(draw, lively, pictures, keys):
     return draw(lively, pictures, keys)
 
@@ -42,6 +54,10 @@ def first(draw, lively, pictures, keys):
 @pytest.fixture(scope="module")
 def again(config):
     return jax.jit(jax.vmap(functools.partial(dood.look_again, config), in_axes=(None, 0, 0, 0)))
+
+
+def canvas_of(drawing) -> np.ndarray:
+    return np.asarray(compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope))
 
 
 def canvases_of(drawing) -> np.ndarray:
@@ -125,6 +141,55 @@ def test_nothing_teaches_the_first_look(config, looking, pictures, keys):
         assert largest[name] > 0, name
     for name in ("posterior_presence", "posterior_layout", "posterior_stroke", "brush", "image_encoder"):
         assert largest[name] == 0, name
+
+
+def test_looks_before_draw_on_but_teach_nothing(config, lively_looks, pictures, first):
+    """So many looks in a row end in one place; the gradient is that of the last from where they began."""
+    image, strokes, brush = jax.tree_util.tree_map(
+        lambda leaf: leaf[0], (pictures, first.strokes, first.brush)
+    )
+    in_all = dataclasses.replace(config, looks=LOOKS + 3)
+    wanted = jax.jit(functools.partial(second_look.correct, in_all))(lively_looks, image, strokes, brush)
+    found = jax.jit(functools.partial(second_look.correct, config))(
+        lively_looks, image, strokes, brush, jnp.asarray(3)
+    )
+    for ours, theirs in zip(*map(jax.tree_util.tree_leaves, (found, wanted)), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
+    assert np.abs(found.points.mean - second_look.place(strokes)).max() > 0.01
+
+    def last_looks(params):
+        guess = second_look.first_guess(config, strokes, brush)
+        for k in range(3 + LOOKS):
+            guess = lax.stop_gradient(guess) if k <= 3 else guess
+            guess, _ = second_look.look(parts_of(config), bind(config, params), image, strokes, guess)
+        return (guess.points**2).sum()
+
+    def with_before(params):
+        return (second_look.correct(config, params, image, strokes, brush, 3).points.mean ** 2).sum()
+
+    slopes = [jax.jit(jax.grad(value))(lively_looks)["corrector"] for value in (with_before, last_looks)]
+    for ours, theirs in zip(*map(jax.tree_util.tree_leaves, slopes), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+    assert max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(slopes[0])) > 0.01
+
+
+def test_several_samples_of_one_correction_weigh_as_one_by_one(config, lively_looks, pictures, keys):
+    weigh = functools.partial(importance.weights, config, lively_looks, num_particles=6, samples_per_look=3)
+    found = jax.device_get(jax.jit(weigh)(pictures[0], keys[0]))
+    without = dataclasses.replace(config, looks=0)
+    draw = jax.jit(functools.partial(dood.draw, without, lively_looks))
+    again = jax.jit(functools.partial(dood.look_again, config, lively_looks))
+    wanted = []
+    for key in jax.random.split(keys[0], 2):
+        key_first, key_again = jax.random.split(key)
+        first = draw(pictures[0], key_first)
+        wanted += [again(pictures[0], first, key) for key in jax.random.split(key_again, 3)]
+    strokes = [drawing.strokes.presence.sum() for drawing in wanted]
+    np.testing.assert_array_equal(found.strokes, strokes)
+    np.testing.assert_allclose(found.log_ratio, [elbo(one, 0.0) for one in wanted], rtol=1e-3)
+    errors = [np.abs(pictures[0] - canvas).sum() for canvas in map(canvas_of, wanted)]
+    np.testing.assert_allclose(found.l1, errors, rtol=1e-3)
+    assert len(np.unique(found.log_ratio)) == 6
 
 
 def test_samples_and_their_densities():

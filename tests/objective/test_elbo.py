@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dood_jax.model import dood
-from dood_jax.model.posterior import stroke_noise
+from dood_jax.model.recognition import stroke_noise
+from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.objective.elbo import elbo, log_likelihood, masked_log_prob
 from dood_jax.objective.stopping import prefix_terms
 from dood_jax.types import Drawing, StrokeLatents, StrokeLogProbs
@@ -81,8 +82,8 @@ def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, liv
             return prefix_terms(config, lively, pictures[0], drawing).log_p[2]
         if stopping == "sampled":
             return elbo(drawing, 0.0) + masked_log_prob(drawing.posterior, drawing.strokes.presence)
-        retraced = dood.retrace(config, lively, drawing.strokes, drawing.brush)
-        prior = dood.weigh_under_prior(config, lively, retraced.situations, drawing.strokes)
+        retraced = retrace(config, lively, drawing.strokes, drawing.brush)
+        prior = weigh_under_prior(config, lively, retraced.situations, drawing.strokes)
         return masked_log_prob(prior, drawing.strokes.presence, retraced.final_stop)
 
     run = jax.jit(log_prior, static_argnums=0)

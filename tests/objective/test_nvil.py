@@ -11,7 +11,7 @@ from oracles import assert_close
 
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
-from dood_jax.model.posterior import stroke_noise
+from dood_jax.model.recognition import stroke_noise
 from dood_jax.objective import importance, nvil, stopping
 from dood_jax.training.config import PRESETS
 

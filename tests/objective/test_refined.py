@@ -9,11 +9,13 @@ import pytest
 import scipy.stats
 
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.model import dood, second_look
+from dood_jax.model import second_look
+from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.networks import heads
 from dood_jax.objective import importance, refined
 from dood_jax.objective.elbo import elbo
 from dood_jax.rendering import compositing
+from dood_jax.types import StrokeLatents
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +27,8 @@ def test_retracing_a_drawing_gives_its_ink_and_its_prior(tiny, lively, drawings)
     """`draw` weighs strokes as it finds them; `retrace` is told them."""
 
     def again(strokes, brush):
-        found = dood.retrace(tiny, lively, strokes, brush)
-        return found.ink, dood.weigh_under_prior(tiny, lively, found.situations, strokes)
+        found = retrace(tiny, lively, strokes, brush)
+        return found.ink, weigh_under_prior(tiny, lively, found.situations, strokes)
 
     ink, prior = jax.jit(jax.vmap(again))(drawings.strokes, drawings.brush)
     assert 0 < drawings.strokes.presence.mean() < 1
@@ -86,9 +88,9 @@ def test_a_certain_posterior_weighs_a_drawing_by_its_joint_density(tiny, lively,
     image = pictures[0]
     found = refined.refined_weights(tiny, lively, image, posterior, jax.random.key(3), 64)
     layout = correction.layout.mean
-    strokes = dood.StrokeLatents(posterior.presence, layout, in_frames(layout, correction.points.mean))
-    retraced = dood.retrace(tiny, lively, strokes, correction.brush)
-    prior = dood.weigh_under_prior(tiny, lively, retraced.situations, strokes)
+    strokes = StrokeLatents(posterior.presence, layout, in_frames(layout, correction.points.mean))
+    retraced = retrace(tiny, lively, strokes, correction.brush)
+    prior = weigh_under_prior(tiny, lively, retraced.situations, strokes)
     log_prior = (prior.on[0] + prior.on[1] + prior.off[2]) + sum(
         prior.layout[k] + prior.control_points[k] for k in range(2)
     )

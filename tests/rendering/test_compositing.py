@@ -65,7 +65,8 @@ def test_golden_ink_and_its_gradients(golden, model):
 
 
 def test_golden_canvases(golden):
-    canvases = jax.vmap(compositing.canvases)(golden["composite/ink"], golden["composite/gamma"][:, 0])
+    sums = jax.vmap(compositing.running_sum)(golden["composite/ink"])
+    canvases = compositing.composite(sums, golden["composite/gamma"][:, :1, None, None])
     assert_close(canvases, golden["composite/canvas"], 1e-5)
 
 
@@ -112,12 +113,14 @@ def test_squash_to_one_keeps_blank_and_full(slope):
 def test_canvas_after_each_stroke_holds_the_ink_so_far():
     ink = random_ink(4, 5, 6)
     sums = [np.asarray(ink[:t], float).sum(0) for t in (1, 2, 3, 4)]
-    np.testing.assert_allclose(compositing.canvases(ink, 0.7), np.tanh(np.stack(sums) / 0.7), rtol=1e-5)
+    np.testing.assert_allclose(
+        compositing.composite(compositing.running_sum(ink), 0.7), np.tanh(np.stack(sums) / 0.7), rtol=1e-5
+    )
 
 
 def test_canvas_gives_gradient_to_earlier_ink_only():
     ink = random_ink(4, 5, 6)
-    gradient = jax.grad(lambda ink: compositing.canvases(ink, 0.7)[1].sum())(ink)
+    gradient = jax.grad(lambda ink: compositing.composite(compositing.running_sum(ink), 0.7)[1].sum())(ink)
     total = np.asarray(ink[:2], float).sum(0)
     expected = np.stack([1 / np.cosh(total / 0.7) ** 2 / 0.7] * 2)
     np.testing.assert_allclose(gradient[:2], expected, rtol=1e-4)

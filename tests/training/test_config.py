@@ -160,6 +160,7 @@ def test_a_choice_that_is_not_available_is_refused_with_the_choices(key, value):
         ("training.log_every", 0),
         ("evaluation.num_images", -1),
         ("evaluation.num_particles", 0),
+        ("evaluation.samples_per_look", 3),
         ("evaluation.num_strokes", -1),
         ("evaluation.batch_size", 0),
     ],
@@ -245,8 +246,23 @@ def test_published_runs_begin_with_the_initial_values_of_their_set(data, model, 
         ({"dropout": 1.0}, r"model\.dropout=1\.0 is no share; give 0 or more"),
         ({"encoder": "patch"}, r"model\.dropout=0\.5 needs model\.encoder='conv'; give 0"),
         (
-            {"encoder": "patch", "dropout": 0.0, "guidance": "none"},
-            r"model\.guidance='none' needs model\.enc",
+            {"encoder": "patch", "dropout": 0.0, "guidance": "none_leaky"},
+            r"model\.guidance='none_leaky' needs model\.enc",
+        ),
+        ({"recognition": "air"}, r"model\.recognition='air' needs model\.decoder='picture', not 'curve'"),
+        ({"decoder": "picture"}, r"model\.decoder='picture' needs model\.recognition='air'"),
+        (
+            {"recognition": "vae", "decoder": "picture", "prior": "pictures", "guidance": "none"},
+            r"model\.recognition='vae' needs model\.num_strokes=1, not 6",
+        ),
+        ({"prior": "codes"}, r"model\.prior='codes' needs model\.recognition='air'"),
+        (
+            {"recognition": "air", "decoder": "picture", "prior": "codes"},
+            r"model\.recognition='air' needs model\.guidance='none', not 'canvas'",
+        ),
+        (
+            {"decoder": "neural", "placement": "glimpse", "latents": "diagonal", "looks": 1},
+            r"model\.looks=1 needs model\.placement='points', not 'glimpse'",
         ),
     ],
 )

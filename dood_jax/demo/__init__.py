@@ -1,0 +1,1 @@
+"""A page to draw on, served locally: `dood demo`. Needs the extra `demo`; nothing else depends on it."""

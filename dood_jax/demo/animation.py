@@ -1,0 +1,132 @@
+"""The page's drawings as one animated picture: `python -m dood_jax.demo.animation --out=docs/drawing.svg`.
+
+A model redraws the shapes that come with the page, stroke by stroke, over and over. The picture is SVG with
+SMIL; a reader that knows nothing of SMIL shows the finished drawings.
+"""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from dood_jax import command_line, figures
+from dood_jax.demo.shapes import Shape, drawn, shapes
+from dood_jax.demo.studio import PAGE, Shown, Studio
+from dood_jax.errors import BadInput
+from dood_jax.ink import curves
+from dood_jax.ink.strokes import InkStroke
+from dood_jax.training import compilation
+
+_COLUMNS, _CELL, _MARGIN = 4, 200, 6  # pixels
+_GHOST, _GHOST_WIDTH = "#e4e1db", 50  # of the given drawing, on its page
+_SPEED, _PAUSE = 900.0, 0.12  # of the pen: its page's units a second, seconds in the air
+_REST = 2.0  # seconds with all drawings finished
+
+
+def animate(drawings: Sequence[tuple[Shape, Shown]]) -> str:
+    """An SVG of given shapes, as ghosts, and what was drawn of each, which appears in its turn."""
+    timetables = [_timetable(shown) for _, shown in drawings]
+    seconds = max(times[-1][1] for times in timetables) + _REST
+    rows = -(-len(drawings) // _COLUMNS)
+    root = ElementTree.Element("svg", xmlns="http://www.w3.org/2000/svg")
+    root.set("viewBox", f"0 0 {_COLUMNS * _CELL} {rows * _CELL}")
+    root.set("fill", "none")
+    root.set("stroke-linecap", "round")
+    root.set("stroke-linejoin", "round")
+    for place, ((shape, shown), times) in enumerate(zip(drawings, timetables, strict=True)):
+        cell = _cell(root, *divmod(place, _COLUMNS))
+        for line in shape:
+            points = " ".join(f"{PAGE * x:.0f},{PAGE * y:.0f}" for x, y in line)
+            _add(cell, "polyline", points=points, stroke=_GHOST, stroke_width=_GHOST_WIDTH)
+        for index, (stroke, (begin, end)) in enumerate(zip(shown.ink.strokes, times, strict=True)):
+            colour = figures.colour(index)
+            _add_stroke(cell, stroke, colour, begin / seconds, end / seconds, seconds)
+            if shown.windows is not None:
+                _add_window(cell, shown.windows[index], colour, begin / seconds, end / seconds, seconds)
+    return ElementTree.tostring(root, "unicode") + "\n"
+
+
+def _timetable(shown: Shown) -> list[tuple[float, float]]:
+    """Begin and end of every stroke in seconds."""
+    times, now = [], 0.3
+    for stroke in shown.ink.strokes:
+        end = now + 0.1 + curves.length(stroke.points()) / _SPEED
+        times.append((now, end))
+        now = end + _PAUSE
+    return times
+
+
+def _cell(root: ElementTree.Element, row: int, column: int) -> ElementTree.Element:
+    """A sheet of paper, and a group on it whose units are those of a page."""
+    side, left, top = _CELL - 2 * _MARGIN, column * _CELL + _MARGIN, row * _CELL + _MARGIN
+    _add(root, "rect", x=left, y=top, width=side, height=side, rx=10, fill="#fff", stroke="#ddd6ca")
+    return _add(root, "g", transform=f"translate({left} {top}) scale({side / PAGE:.4f})")
+
+
+def _add_stroke(
+    cell: ElementTree.Element, stroke: InkStroke, colour: str, begin: float, end: float, seconds: float
+) -> None:
+    """A path that grows from one share of the time to another."""
+    start, *rest = (f"{x:.0f} {y:.0f}" for x, y in stroke.control_points)
+    path = _add(cell, "path", d=f"M{start}C{' '.join(rest)}", stroke=colour, stroke_width=round(stroke.width))
+    path.set("pathLength", "1")
+    path.set("stroke-dasharray", "1 2")
+    whole = {"dur": f"{seconds:.2f}s", "repeatCount": "indefinite"}
+    times = f"0;{begin:.4f};{end:.4f};1"
+    _add(path, "animate", attributeName="stroke-dashoffset", values="1;1;0;0", keyTimes=times, **whole)
+    _add_appearance(path, f"0;{begin:.4f}", "0;1", whole)
+
+
+def _add_window(
+    cell: ElementTree.Element, corners: np.ndarray, colour: str, begin: float, end: float, seconds: float
+) -> None:
+    """Where the model looks while it draws a stroke."""
+    points = " ".join(f"{x:.0f},{y:.0f}" for x, y in corners)
+    window = _add(cell, "polygon", points=points, stroke=colour, stroke_width=5, opacity=0)
+    window.set("stroke-dasharray", "18 16")
+    whole = {"dur": f"{seconds:.2f}s", "repeatCount": "indefinite"}
+    _add_appearance(window, f"0;{begin:.4f};{end:.4f}", "0;1;0", whole)
+
+
+def _add_appearance(element: ElementTree.Element, times: str, values: str, whole: dict[str, str]) -> None:
+    _add(
+        element,
+        "animate",
+        attributeName="opacity",
+        values=values,
+        keyTimes=times,
+        calcMode="discrete",
+        **whole,
+    )
+
+
+def _add(parent: ElementTree.Element, name: str, **attributes: str | float) -> ElementTree.Element:
+    given = {key.replace("stroke_width", "stroke-width"): str(value) for key, value in attributes.items()}
+    return ElementTree.SubElement(parent, name, given)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Writes the picture; exits 2 with one line for a model or place that cannot be used."""
+    parser = argparse.ArgumentParser(description="Draws the shapes of the page again, as an animated SVG.")
+    parser.add_argument("--out", required=True, metavar="FILE.svg")
+    parser.add_argument("--checkpoint", default="synthetic", help="a released model or a folder")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args(argv)
+    compilation.keep_compiled_programs()
+    try:
+        studio = Studio((arguments.checkpoint,))
+        answers = [
+            (shape, studio.answer("redraw", arguments.checkpoint, drawn(shape), arguments.seed))
+            for shape in shapes().values()
+        ]
+        out = Path(arguments.out)
+        command_line.writable(out.parent, "--out")
+        out.write_text(animate([(shape, answer.drawings[0]) for shape, answer in answers]))
+    except BadInput as error:
+        command_line.refuse(error)
+
+
+if __name__ == "__main__":
+    main()

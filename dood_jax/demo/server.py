@@ -1,0 +1,262 @@
+"""The page's server: a few fixed files, and answers of the models; it reads nothing else of the machine."""
+
+import asyncio
+import base64
+import contextlib
+import functools
+import importlib.resources
+import os
+import re
+import secrets
+import socket
+import sys
+from collections import OrderedDict
+from collections.abc import AsyncIterator
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from dood_jax.demo import examples, sheet
+from dood_jax.demo.studio import PAGE, Answer, Shown, Studio
+from dood_jax.demo.turns import Busy, Turns
+from dood_jax.demo.warming import Warming
+from dood_jax.errors import BadInput, require_seed
+from dood_jax.ink.drawing import InkDrawing
+from dood_jax.ink.formats import WRITERS
+
+_FILES = {  # address -> file of the page, type
+    "/": ("index.html", "text/html"),
+    "/page.css": ("page.css", "text/css"),
+    "/page.js": ("page.js", "text/javascript"),
+    "/sheet.js": ("sheet.js", "text/javascript"),
+    "/player.js": ("player.js", "text/javascript"),
+    "/shapes.json": ("shapes.json", "application/json"),
+    "/icon.svg": ("icon.svg", "image/svg+xml"),
+}
+_HEADERS = {
+    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "cache-control": "no-store",
+}
+_TYPES = {
+    "svg": "image/svg+xml",
+    "animated-svg": "image/svg+xml",
+    "gif": "image/gif",
+    "json": "application/json",
+}
+_CLIENT = "x-dood-client"  # the page names itself by it; other pages cannot without our leave
+_MOST_KEPT = 400  # drawings that can be downloaded
+_LOCAL = ("127.0.0.1", "localhost", "[::1]", "::1")
+
+
+class TooLarge(BadInput):
+    """More bytes than are read."""
+
+
+class Server:
+    """What answers, and the drawings that it has given lately."""
+
+    def __init__(self, studio: Studio, warming: Warming) -> None:
+        """Of the models of a studio."""
+        self._studio, self._warming, self._turns = studio, warming, Turns()
+        self._kept: OrderedDict[str, InkDrawing] = OrderedDict()
+
+    def routes(self) -> list[Route]:
+        """All there is."""
+        files = importlib.resources.files("dood_jax.demo") / "static"
+        fixed = [
+            Route(address, functools.partial(_file, (files / name).read_bytes(), kind))
+            for address, (name, kind) in _FILES.items()
+        ]
+        return [
+            *fixed,
+            Route("/api/status", self.status),
+            Route("/api/examples", self.examples),
+            Route("/api/sheet", self.sheet, methods=["POST"]),
+            Route("/api/drawings", self.draw, methods=["POST"]),
+            Route("/api/drawings/{name}", self.download),
+        ]
+
+    async def warm(self) -> None:
+        """Compiles what the page needs, a step at a time, so that those who draw come in between."""
+        for step in self._warming.steps(self._studio):
+            with contextlib.suppress(BadInput):  # it is said to whoever asks for the same
+                await self._turns.run("the start", step)
+            self._warming.done()
+
+    async def status(self, request: Request) -> Response:
+        """The models, how far the start is, and how many come before the one who asks."""
+        ahead = self._turns.ahead(_client(request))
+        return JSONResponse({"models": self._studio.names, "ahead": ahead, **self._warming.progress()})
+
+    async def examples(self, request: Request) -> Response:
+        """Pictures of the five sets, other ones for every seed."""
+        seed = _seed(request)
+        invent_by = lambda name: self._studio.invent if name in self._studio.names else None
+        job = lambda: [_example_record(one) for one in examples.all_sets(seed, invent_by)]
+        return JSONResponse({"sets": await self._turns.run(_client(request) + "/examples", job)})
+
+    async def sheet(self, request: Request) -> Response:
+        """A picture file to its drawing on a square sheet: PNG."""
+        data = await _body(request)
+        job = lambda: sheet.to_png(sheet.on_sheet(sheet.read(data)))
+        return Response(await self._turns.run(_client(request), job), media_type="image/png")
+
+    async def draw(self, request: Request) -> Response:
+        """What a model makes of the picture in the body; `kind`, `model` and `seed` in the address."""
+        asked = request.query_params
+        kind, name, seed = (
+            asked.get("kind", "redraw"),
+            asked.get("model", self._studio.names[0]),
+            _seed(request),
+        )
+        data = await _body(request)
+        job = lambda: self._studio.answer(kind, name, sheet.read(data), seed)
+        answer = await self._turns.run(_client(request), job)
+        return JSONResponse({"model": name, "kind": kind, **self._record(answer)})
+
+    async def download(self, request: Request) -> Response:
+        """A drawing given lately, as a file in one of the formats of `ink.formats`."""
+        ident, _, kind = request.path_params["name"].partition(".")
+        if ident not in self._kept or kind not in WRITERS:
+            return _refusal(404, "this drawing is gone; draw it again")
+        suffix, encode = WRITERS[kind]
+        whole = await asyncio.to_thread(encode, self._kept[ident])
+        name = f"drawing-{ident[:6].strip('-_')}{suffix}"
+        headers = _HEADERS | {"content-disposition": f'attachment; filename="{name}"'}
+        return Response(whole, media_type=_TYPES.get(kind, "application/octet-stream"), headers=headers)
+
+    def _record(self, answer: Answer) -> dict[str, Any]:
+        drawings = [{"id": self._keep(one.ink), **_drawing_record(one)} for one in answer.drawings]
+        numbers = {"seconds": round(answer.seconds, 3), "nats": answer.nats, "l1": answer.l1}
+        return {"page": PAGE, "drawings": drawings, **numbers}
+
+    def _keep(self, drawing: InkDrawing) -> str:
+        ident = secrets.token_urlsafe(12)
+        self._kept[ident] = drawing
+        while len(self._kept) > _MOST_KEPT:
+            self._kept.popitem(last=False)
+        return ident
+
+
+def make_app(studio: Studio, warming: Warming, hosts: tuple[str, ...] = _LOCAL) -> Starlette:
+    """The application; `hosts` are the names under which it may be asked for."""
+    server = Server(studio, warming)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        start = asyncio.create_task(server.warm())
+        yield
+        start.cancel()
+
+    return Starlette(
+        routes=server.routes(),
+        lifespan=lifespan,
+        middleware=[Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts), www_redirect=False)],
+        exception_handlers={
+            TooLarge: lambda _, error: _refusal(413, str(error)),
+            BadInput: lambda _, error: _refusal(400, str(error)),
+            Busy: lambda _, error: _refusal(429, str(error)),
+            404: lambda *_: _refusal(404, "there is no such page"),
+            500: lambda *_: _refusal(500, "this failed; the terminal says why"),
+        },
+    )
+
+
+def serve(host: str, port: int, names: tuple[str, ...]) -> None:
+    """Serves until it is interrupted; raises BadInput if the address cannot be had or no model loaded."""
+    studio = Studio(names)
+    for name in names:
+        studio.require(name)
+    try:
+        listening = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+    except OSError as error:
+        raise BadInput(
+            f"--host={host} --port={port} cannot be had ({error.strerror}); give others"
+        ) from error
+    with listening:
+        shown = f"[{host}]" if ":" in host else host
+        sys.stdout.write(f"Draw on http://{shown}:{listening.getsockname()[1]} (Ctrl-C ends)\n")
+        sys.stdout.flush()
+        everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - asked for by the flag
+        app = make_app(studio, Warming(names), ("*",) if everywhere else (*_LOCAL, host, shown))
+        config = uvicorn.Config(
+            app, log_config=None, log_level="warning", timeout_graceful_shutdown=1, server_header=False
+        )
+        try:
+            uvicorn.Server(config).run([listening])
+        except KeyboardInterrupt:
+            os._exit(130)  # at once: a compiler at work in the other thread would end in an abort
+
+
+async def _file(data: bytes, kind: str, _: Request) -> Response:
+    return Response(data, media_type=kind, headers=_HEADERS)
+
+
+def _refusal(status: int, message: str) -> Response:
+    return JSONResponse({"message": message}, status, _HEADERS)
+
+
+def _client(request: Request) -> str:
+    """Who asks; pages of other servers cannot send the header."""
+    name = request.headers.get(_CLIENT, "")
+    if not re.fullmatch(r"[\w-]{1,40}", name):
+        raise BadInput(f"the header {_CLIENT} is missing; give letters and digits of your choice")
+    return f"{request.client.host if request.client else ''}/{name}"
+
+
+def _seed(request: Request) -> int:
+    value = request.query_params.get("seed", "0")
+    if not re.fullmatch(r"\d{1,10}", value):
+        raise BadInput(f"seed={value[:20]!r} is no seed; give a whole number from 0")
+    return require_seed("seed", int(value))
+
+
+async def _body(request: Request) -> bytes:
+    """All of it, or TooLarge as soon as it is more than is allowed."""
+    size = request.headers.get("content-length", "")
+    if size.isdecimal() and int(size) > sheet.MOST_BYTES:
+        raise TooLarge(f"{int(size) / 2**20:.1f} MB are too many; give a picture of up to {_megabytes()}")
+    parts, total = [], 0
+    async for part in request.stream():
+        total += len(part)
+        if total > sheet.MOST_BYTES:
+            raise TooLarge(f"this is more than {_megabytes()}; make the picture smaller")
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _megabytes() -> str:
+    return f"{sheet.MOST_BYTES // 2**20} MB"
+
+
+def _example_record(one: examples.Examples) -> dict[str, Any]:
+    urls = ["data:image/png;base64," + base64.b64encode(sheet.to_png(p)).decode() for p in one.pictures]
+    return {"name": one.name, "title": one.title, "invented": one.are_invented, "pictures": urls}
+
+
+def _drawing_record(shown: Shown) -> dict[str, Any]:
+    """Lengths on a page of 1000 x 1000."""
+    ink = shown.ink
+    scale = PAGE / max(ink.width, ink.height)
+    corners = [None] * len(ink.strokes) if shown.windows is None else shown.windows.round(1).tolist()
+    strokes = [
+        {
+            "points": (scale * stroke.control_points).round(1).tolist(),
+            "width": round(scale * stroke.width, 1),
+            "closed": stroke.is_closed,
+            "window": window,
+            "kept": index < shown.kept,
+        }
+        for index, (stroke, window) in enumerate(zip(ink.strokes, corners, strict=True))
+    ]
+    return {"strokes": strokes}

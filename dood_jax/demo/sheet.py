@@ -1,0 +1,61 @@
+"""What somebody drew or sent, as ink on a square sheet, and as the picture that a model reads of it."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from dood_jax.data.catalog import CATALOG
+from dood_jax.data.resize import resize
+from dood_jax.ink import decoding, page
+
+MOST_BYTES = 12 * 2**20
+MOST_PIXELS = 20_000_000
+_SIDE = 480  # pixels of a sheet that a picture is put on
+_FILLED = 0.76  # of its side, by the picture's longer one
+_IS_INK = 0.3
+
+
+def read(data: bytes) -> np.ndarray:
+    """float32 [H, W] ink of a picture file, 0..1; raises BadInput for what cannot be used."""
+    return page.to_page(decoding.read_upload(data, MOST_PIXELS)).ink
+
+
+def on_sheet(ink: np.ndarray) -> np.ndarray:
+    """float32 [480, 480]: what is drawn on a [H, W] picture, made as large as fits well, in the middle."""
+    rows, columns = (np.flatnonzero((ink > _IS_INK).any(axis)) for axis in (1, 0))
+    drawn = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = _FILLED * _SIDE / max(drawn.shape)
+    high, wide = (max(1, round(side * scale)) for side in drawn.shape)
+    filter_ = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    sheet = np.zeros((_SIDE, _SIDE), np.float32)
+    top, left = (_SIDE - high) // 2, (_SIDE - wide) // 2
+    sheet[top : top + high, left : left + wide] = Image.fromarray(drawn).resize((wide, high), filter_)
+    return np.clip(sheet, 0, 1)
+
+
+def reading(ink: np.ndarray, size: int, trained_on: str) -> np.ndarray:
+    """float32 [size, size]: [H, W] ink as the pictures were made that a model learned from (method.md 2.2).
+
+    Those of a published set have that set's few pixels first. Lines that come out faint, being thin, are made
+    as dark as the darkest.
+    """
+    square = _pad_to_square(np.round(255 * ink).astype(np.uint8))[None]
+    native = CATALOG[trained_on].size if trained_on in CATALOG else square.shape[1]
+    coarse = resize(square, min(native, square.shape[1]))
+    picture = resize(coarse, size)[0].astype(np.float32)
+    return picture / max(picture.max(), 1)
+
+
+def to_png(ink: np.ndarray) -> bytes:
+    """A PNG of [H, W] ink, dark on white."""
+    file = io.BytesIO()
+    Image.fromarray(np.round(255 * (1 - ink)).astype(np.uint8)).save(file, "PNG", optimize=True)
+    return file.getvalue()
+
+
+def _pad_to_square(picture: np.ndarray) -> np.ndarray:
+    high, wide = picture.shape
+    side = max(high, wide)
+    above, left = (side - high) // 2, (side - wide) // 2
+    return np.pad(picture, ((above, side - high - above), (left, side - wide - left)))

@@ -1,0 +1,1 @@
+"""Judges of pictures, whoever drew them: a small classifier, and distances between sets of pictures."""

@@ -1,0 +1,60 @@
+"""A server of the page whose only model is tiny and knows nothing."""
+
+import numpy as np
+import pytest
+from asking import png
+
+pytest.importorskip("starlette", reason="the extra `demo` is not installed")
+pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
+pytest.importorskip("httpx2", reason="starlette's test client needs httpx2")
+
+from starlette.testclient import TestClient
+
+from dood_jax import api
+from dood_jax.demo import server, studio
+from dood_jax.demo.warming import Warming
+from dood_jax.types import BrushParams
+
+NAME = "tiny"
+
+
+@pytest.fixture(scope="session")
+def model(tiny, lively) -> api.Model:
+    brush = BrushParams(*map(np.float32, (0.03, 0.5, 0.5)))
+    presence = {**lively["posterior_presence"]["out"], "bias": np.full(1, 9, np.float32)}
+    eager = {**lively, "posterior_presence": {**lively["posterior_presence"], "out": presence}}
+    return api.Model(tiny, eager, brush, {"config": {"data": {"name": "mnist"}}}, NAME)
+
+
+@pytest.fixture(scope="session")
+def atelier(model) -> studio.Studio:
+    """A studio that has loaded its model."""
+    found = studio.Studio((NAME,))
+    found._models[NAME] = model
+    return found
+
+
+@pytest.fixture(scope="session")
+def app(atelier):
+    return server.make_app(atelier, Warming((NAME,)))
+
+
+@pytest.fixture
+def client(app) -> TestClient:
+    """As the page asks; the start's compiling is left out."""
+    return TestClient(app, "http://127.0.0.1:8000", headers={"x-dood-client": "test"})
+
+
+@pytest.fixture(scope="session")
+def line() -> np.ndarray:
+    """float32 [100, 100] ink of one straight line, 6 pixels wide, from (20, 30) to (80, 70)."""
+    along = np.linspace(0, 1, 400)[:, None, None]
+    y, x = np.mgrid[:100, :100] + 0.5
+    distance = np.hypot(x - (20 + 60 * along), y - (30 + 40 * along)).min(0)
+    return np.clip(3.5 - distance, 0, 1).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def picture(line) -> bytes:
+    """The line as a PNG, dark on white."""
+    return png(1 - line)

@@ -1,0 +1,163 @@
+"""DooD's ablations and AIR: what their networks see, and that their drawings are what they say."""
+
+import functools
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from dood_jax.model import dood
+from dood_jax.model.config import ModelConfig
+from dood_jax.model.networks import bind
+from dood_jax.objective import stopping
+from dood_jax.objective.elbo import elbo
+from dood_jax.rendering import spatial_transformer
+from dood_jax.training.config import resolve
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from configs import ablations, air
+
+RIVALS = [name for name in ablations.VARIANTS if name != "dood"]
+SMALL = {"features": 16, "curve_samples": 12, "components": 3, "unroll": 1}
+AIRS = ("difference_air", "air")
+QUICK = (*AIRS, "vae")
+
+
+@functools.cache
+def config_of(name: str, preset: str = "fast") -> ModelConfig:
+    settings = ablations.get_config(name) if preset == "fast" else air.get_config(name)
+    settings.data.image_size = 20
+    settings.model.update(SMALL, num_strokes=1 if name == "vae" else 3)
+    return resolve(settings).model
+
+
+@functools.cache
+def lively(name: str) -> dict:
+    """Parameters in which no output is constant."""
+    fresh = jax.device_get(jax.jit(functools.partial(dood.init, config_of(name)))(jax.random.key(0)))
+    random = np.random.default_rng(0)
+    return jax.tree_util.tree_map(
+        lambda leaf: leaf + 0.1 * random.normal(size=leaf.shape).astype(np.float32), fresh
+    )
+
+
+def draw(name: str, images, keys, **options):
+    one = functools.partial(dood.draw, config_of(name), lively(name), **options)
+    return jax.device_get(jax.jit(jax.vmap(one))(images, keys))
+
+
+@pytest.fixture(scope="module")
+def drawings(pictures, keys) -> dict:
+    return {name: draw(name, pictures, keys, hold_presence=True) for name in QUICK}
+
+
+@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in RIVALS[:3])])
+def test_every_network_of_a_rival_learns(name, pictures, keys):
+    """Those that a baseline alone looks at get nothing from the sum over stops."""
+
+    def value(params):
+        drawing = dood.draw(config_of(name), params, pictures[0], keys[0], hold_presence=True)
+        terms = stopping.prefix_terms(config_of(name), params, pictures[0], drawing)
+        return stopping.surrogate(terms, 0.5, 5.0)
+
+    gradient = jax.jit(jax.grad(value))(lively(name))
+    still = {path[0].key for path, leaf in jax.tree_util.tree_leaves_with_path(gradient) if not np.any(leaf)}
+    unused = {"target_encoder"} if name == "difference_air" else set()
+    assert {network for network in still if network != "likelihood"} == unused
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree_util.tree_leaves(gradient))
+
+
+@pytest.mark.parametrize("name", QUICK)
+def test_the_canvas_of_air_is_the_sum_of_its_placed_pieces(name, drawings):
+    config, params, drawing = config_of(name), lively(name), drawings[name]
+    one = jax.tree_util.tree_map(lambda leaf: leaf[0], drawing)
+    stack = params["stroke_decoder"]
+    total, sums = np.zeros((20, 20)), []
+    for layout, code in zip(one.strokes.layout, one.strokes.control_points, strict=True):
+        units = code.reshape(-1)
+        for layer in ("dense0", "dense1"):
+            units = np.tanh(units @ stack[layer]["kernel"] + stack[layer]["bias"])
+        raw = units @ stack["out"]["kernel"] + stack["out"]["bias"]
+        piece = np.log1p(np.exp(raw - 2)).reshape(20, 20)
+        x, y, scale, angle = layout
+        turn = scale * np.exp(1j * angle)
+        placing = np.array([[(1 / turn).real, -(1 / turn).imag], [(1 / turn).imag, (1 / turn).real]])
+        inverse = np.column_stack([placing, -placing @ [x, y]]).astype(np.float32)
+        total = total + np.asarray(spatial_transformer.warp(jnp.float32(piece)[None], inverse, (20, 20))[0])
+        sums.append(total)
+    canvases = jax.device_get(dood.render(config, params, one.strokes, one.brush))
+    np.testing.assert_allclose(canvases, sums, atol=2e-3)
+    np.testing.assert_allclose(np.cumsum(one.ink, 0), sums, atol=2e-3)
+
+
+def test_air_sees_the_picture_and_difference_air_what_is_left_of_it(pictures, keys):
+    """A first piece that changes changes what Difference-AIR decides next, and nothing of what AIR sees."""
+
+    def second_layout(name, decoder_bias):
+        params = lively(name)
+        out = params["stroke_decoder"]["out"]
+        params = {**params, "stroke_decoder": {**params["stroke_decoder"]}}
+        params["stroke_decoder"]["out"] = {**out, "bias": out["bias"] + decoder_bias}
+        one = functools.partial(dood.draw, config_of(name), params, hold_presence=True)
+        return np.asarray(jax.jit(one)(pictures[0], keys[0]).strokes.layout[:2])
+
+    faint, strong = (second_layout("air", bias) for bias in (0.0, 3.0))
+    np.testing.assert_array_equal(faint, strong)
+    faint, strong = (second_layout("difference_air", bias) for bias in (0.0, 3.0))
+    np.testing.assert_array_equal(faint[0], strong[0])
+    assert np.abs(faint[1] - strong[1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("name", AIRS)
+def test_air_weighs_its_latents_under_fixed_gaussians(name, drawings):
+    drawing = drawings[name]
+    codes = drawing.strokes.control_points
+    np.testing.assert_allclose(
+        drawing.prior.control_points, scipy.stats.norm.logpdf(codes).sum((-2, -1)), rtol=1e-4
+    )
+    layouts = scipy.stats.norm([0, 0, 0.8, 0], [0.2, 0.2, 0.2, 0.4]).logpdf(drawing.strokes.layout).sum(-1)
+    np.testing.assert_allclose(drawing.prior.layout, layouts, rtol=1e-4)
+    np.testing.assert_allclose(drawing.prior.on, np.log(0.5), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["difference_air", *(pytest.param(n, marks=pytest.mark.slow) for n in ("air", "guidance", "prior"))],
+)
+def test_rivals_invent(name):
+    config, params = config_of(name), lively(name)
+    brush = jax.tree_util.tree_map(jnp.float32, dood.BrushParams(0.03, 0.5, 0.9))
+    sample = jax.jit(jax.vmap(lambda key: dood.sample(config, params, brush, key)))
+    strokes = jax.device_get(sample(jax.random.split(jax.random.key(0), 400)))
+    counts = strokes.presence.sum(1)
+    assert np.all(np.diff(strokes.presence, axis=1) <= 0)
+    if name != "guidance":  # odds are even
+        assert abs(strokes.presence[:, 0].mean() - 0.5) < 0.1
+        assert abs((counts == 3).mean() - 0.125) < 0.07
+    canvas = jax.jit(functools.partial(dood.render, config, params))(
+        jax.tree_util.tree_map(lambda leaf: leaf[0], strokes), brush
+    )
+    assert np.all(np.isfinite(canvas))
+
+
+def test_a_vae_is_a_code_for_the_whole_picture(drawings):
+    """Its bound is that of Kingma and Welling: nothing but the code weighs."""
+    drawing = drawings["vae"]
+    np.testing.assert_array_equal(drawing.strokes.presence, 1)
+    codes = drawing.strokes.control_points.reshape(len(drawing.strokes.presence), -1)
+    log_prior = scipy.stats.norm.logpdf(codes).sum(1)
+    found = jax.vmap(lambda one: elbo(one, 0.0))(drawing)
+    np.testing.assert_allclose(found, log_prior - drawing.posterior.control_points[:, 0], rtol=1e-4)
+
+
+def test_published_air_draws_and_weighs(pictures, keys):
+    config = config_of("difference_air", "published")
+    params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
+    drawing = jax.jit(functools.partial(dood.draw, config))(params, pictures[0], keys[0])
+    assert np.isfinite(elbo(drawing, 0.0))
+    assert "residual_window_encoder" not in bind(config, params).variables["params"]
