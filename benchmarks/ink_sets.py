@@ -53,7 +53,8 @@ def known_set(count: int, choosing: bool = False) -> list[Known]:
 def omniglot_set(count: int) -> list[Known]:
     """Human pen strokes beside the pictures made of them; for measuring only."""
     folder = Path(os.environ["DOOD_DATA_DIR"])
-    pens, pictures = np.load(folder / "omniglot_strokes.npz"), np.load(folder / "omniglot_train.npz")
+    files = ("omniglot_strokes.npz", "omniglot_train.npz")
+    pens, pictures = (np.load(folder / file, allow_pickle=False) for file in files)
     xy, bits = pens["xy"].astype(float) + 0.5, pictures["image"]
     shuffled = np.random.default_rng(0).permutation(len(pens["drawing_start"]) - 1)
     chosen = np.sort(shuffled[CHOSEN_BY : CHOSEN_BY + count])
@@ -70,7 +71,8 @@ def omniglot_set(count: int) -> list[Known]:
 
 def quickdraw_set(count: int) -> list[Known]:
     """Sketches at 28 x 28 pixels, of which the strokes are not known."""
-    images = np.load(Path(os.environ["DOOD_DATA_DIR"]) / "quickdraw_test.npz")["image"]
+    file = Path(os.environ["DOOD_DATA_DIR"]) / "quickdraw_test.npz"
+    images = np.load(file, allow_pickle=False)["image"]
     chosen = np.sort(np.random.default_rng(0).permutation(len(images))[:count])
     inks = images[chosen].astype(np.float32) / 255
     return [Known(ink, ink, [], float("nan"), "quickdraw", "inversion") for ink in inks]

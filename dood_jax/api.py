@@ -212,10 +212,10 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
     if not 0 <= member < count:
         raise BadInput(f"evaluation.member={member}, but {path} holds {count} (0 is the first)")
     meta = checkpoint.meta_of_member(whole, member)
+    config = checkpoint.model_of(path, meta)
     try:
-        config = ModelConfig(**meta["config"]["model"])
         brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})
-    except (KeyError, TypeError) as error:
+    except TypeError as error:
         raise BadInput(f"{path} does not describe a model of this version ({error})") from error
     params = checkpoint.read_params(path, config, whole, member)
     return Model(config, params, brush, meta, str(name_or_dir))

@@ -1,8 +1,12 @@
-"""What a user can mend: `main` answers it with one line and exit code 2."""
+"""What `main` answers with one line: input that a user can mend (exit code 2), and runs that failed (1)."""
 
 
 class BadInput(ValueError):
     """A value that cannot be used; the message names the value received and the remedy."""
+
+
+class RunFailed(RuntimeError):
+    """A run that cannot go on, through no fault of its input; the message says why and what is kept."""
 
 
 def first_line(error: Exception) -> str:

@@ -24,13 +24,13 @@ _INPUT = flags.DEFINE_string("input", None, "Files, folders or patterns for --ta
 
 
 def main(_: list[str]) -> None:
-    """Runs what the flags say; exits 0, 2 with one line for bad input, 128 + n after a saved signal n."""
+    """Runs what the flags say; exits 0, 2 for bad input, 1 for failure, 128 + n after a saved signal n."""
     try:
         stopped_by = _run()
-    except BadInput as error:
-        command_line.refuse(error)
     except KeyboardInterrupt:  # before there was anything to save
         sys.exit(130)
+    except Exception as error:
+        command_line.give_up(error)
     if stopped_by:
         sys.exit(128 + stopped_by)
 
@@ -42,10 +42,12 @@ def _run() -> int | None:
     config = resolve(_CONFIG.value)
     config_file, _, about = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
     run = "-".join([Path(config_file).stem, *re.findall(r"\w+", about)])
-    workdir = command_line.writable(Path(_WORKDIR.value or f"runs/{run}"))
-    from dood_jax.training import compilation, logging  # only now: jax takes a second to import
+    workdir = Path(_WORKDIR.value or f"runs/{run}")
+    from dood_jax.training import compilation, distributed, logging  # only now: jax takes a second to import
 
     logging.hold_log()
+    distributed.join(config.training)
+    distributed.told_by_first(lambda: str(command_line.writable(workdir)))
     compilation.keep_compiled_programs()
     if _MODE.value == "train":
         from dood_jax.training import loop
@@ -55,7 +57,8 @@ def _run() -> int | None:
 
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     checkpoint = _CHECKPOINT.value or str(workdir)
-    tasks.evaluate(_CONFIG.value.to_dict(), overrides, _TASK.value, checkpoint, workdir, _INPUT.value)
+    with distributed.results_folder(workdir) as results:
+        tasks.evaluate(_CONFIG.value.to_dict(), overrides, _TASK.value, checkpoint, results, _INPUT.value)
     return None
 
 

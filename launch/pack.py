@@ -32,6 +32,7 @@ from dood_jax.data.dataset import Dataset, take
 from dood_jax.errors import BadInput, first_line, require_at_least, require_choice, require_seed
 
 _MIB = 2**20
+_MOST_BYTES = 2**30  # of an archive, unpacked
 _LEAST_TEST = 2000  # pictures of a test set before training sets get more
 _LEAST = 500  # of any split; an archive that holds fewer is not worth carrying
 _SAMPLE = 10_000  # pictures that tell what one costs; xz looks back about as far
@@ -223,18 +224,22 @@ def _archive(files: dict[str, bytes]) -> bytes:
 
 def _files_in(archive: bytes, source: str) -> dict[str, bytes]:
     """Files of a tar.xz by name; BadInput, naming its source, if anything is wrong with it."""
-    decompressor, files = lzma.LZMADecompressor(), {}
+    decompressor, files = lzma.LZMADecompressor(memlimit=_MOST_BYTES), {}
     try:
-        content = decompressor.decompress(archive)
+        content = decompressor.decompress(archive, max_length=_MOST_BYTES)
         if not decompressor.eof or decompressor.unused_data:
             raise BadInput(f"{source}: not one whole archive; give all parts of one")
         with tarfile.open(fileobj=io.BytesIO(content), mode="r:") as tar:
             for member in tar:
                 path = PurePosixPath(member.name)
-                if not member.isfile() or path.is_absolute() or ".." in path.parts or "\\" in member.name:
+                is_below = path.parts and not path.is_absolute() and ".." not in path.parts
+                is_plain = member.isfile() and not member.issparse() and not set("\\\0") & set(member.name)
+                if not (is_below and is_plain):
                     raise BadInput(f"{source}: {member.name!r} is no file below --out; nothing is unpacked")
                 files[member.name] = tar.extractfile(member).read()
-    except (lzma.LZMAError, tarfile.TarError) as error:
+    except (lzma.LZMAError, tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+        if isinstance(error, BadInput):
+            raise
         raise BadInput(f"{source}: damaged, or no archive of ours ({first_line(error)})") from error
     return files
 

@@ -12,7 +12,6 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 SMOKE = f"--config={ROOT}/configs/smoke.py"
-MNIST = f"--config={ROOT}/configs/mnist.py"
 
 
 def command(*flags: str) -> list[str]:
@@ -54,59 +53,6 @@ def smoke_run(tmp_path_factory) -> Path:
     done = run(SMOKE, f"--workdir={workdir}", cwd=workdir.parent)
     assert done.returncode == 0, done.stderr
     return workdir
-
-
-@pytest.mark.parametrize(
-    ("flags", "said"),
-    [
-        ((), "--config=configs/synthetic.py"),
-        (("--config=none.py",), "none.py"),
-        (("--config=raises.py",), "boom"),
-        (("--config=broken.py",), "SyntaxError"),
-        (("--config=empty.py",), "get_config"),
-        ((SMOKE, "--nope"), "nope"),
-        ((SMOKE, "stray"), "'stray'"),
-        ((SMOKE, "--mode=fly"), "--mode=fly"),
-        ((SMOKE, "--config.nope.x=1"), "'nope'"),
-        ((SMOKE, "--config.model.nope=1"), "'nope'"),
-        ((SMOKE, "--config.training.steps=many"), "'many'"),
-        ((SMOKE, "--config.training.steps=1.5"), "'1.5'"),
-        ((SMOKE, "--config.training.steps=0"), "training.steps=0"),
-        ((SMOKE, "--config.training.steps_per_call=3"), "steps_per_call=3"),
-        ((SMOKE, "--config.training.parallel=magic"), "pmap, shard_map"),
-        ((SMOKE, "--config.model.preset=fastest"), "fast, published"),
-        ((SMOKE, "--config.model.brush=pen"), "splat"),
-        ((SMOKE, "--config.model.features=0"), "model.features=0"),
-        ((SMOKE, "--config.data.image_size=33"), "image_size=33"),
-        ((SMOKE, "--config.optimizer.schedule=square"), "cosine, constant"),
-        ((SMOKE, "--config.optimizer.learning_rate=nan"), "learning_rate=nan"),
-        ((SMOKE, "--config.objective.floor_end_step=1"), "floor_end_step=1"),
-        ((SMOKE, "--config.evaluation.num_particles=0"), "num_particles=0"),
-        ((SMOKE, "--workdir=broken.py/run"), "broken.py/run"),
-        ((MNIST,), "mnist_train.npz"),
-        ((MNIST, "--config.data.name=cifar"), "'cifar'"),
-        ((MNIST, "--config.data.name=folder"), "data.dir"),
-        ((SMOKE, "--workdir=taken"), "taken/checkpoints"),
-        ((SMOKE, "--mode=evaluate", "--task=cook"), "likelihood"),
-        ((SMOKE, "--mode=evaluate", "--checkpoint=nowhere"), "'nowhere'"),
-        ((SMOKE, "--mode=evaluate", "--checkpoint=damaged"), "damaged"),
-        ((SMOKE, "--mode=evaluate", "--checkpoint=foreign"), "format 99"),
-        ((SMOKE, "--mode=evaluate", "--checkpoint=bare"), "lacks brush"),
-    ],
-)
-def test_bad_input_is_one_line_and_exit_2(tmp_path, flags, said):
-    (tmp_path / "raises.py").write_text("raise RuntimeError('boom')")
-    (tmp_path / "broken.py").write_text("def get_config(:")
-    (tmp_path / "empty.py").write_text("x = 1")
-    for name, card in (("damaged", "{"), ("foreign", '{"format": 99}'), ("bare", '{"format": 1}')):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "card.json").write_text(card)
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "checkpoints").write_text("a file")
-    refused = run(*flags, cwd=tmp_path, DOOD_DATA_DIR=str(tmp_path / "data"))
-    assert refused.returncode == 2, refused.stderr
-    (line,) = refused.stderr.strip().splitlines()
-    assert line.startswith("dood_jax: ") and said in line
 
 
 def test_a_run_leaves_metrics_checkpoints_and_figures(smoke_run):

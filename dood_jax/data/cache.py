@@ -65,7 +65,7 @@ def _read(path: Path) -> Dataset | None:
         images = np.load(path / "images.npy", mmap_mode="r", allow_pickle=False)
         labels = np.load(path / "labels.npy", allow_pickle=False)
         attributes = {name: np.load(path / f"{_ATTRIBUTE}{name}.npy", allow_pickle=False) for name in names}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, RecursionError) as error:
         logging.warning("%s is damaged (%s) and is made anew", path, error)
         shutil.rmtree(path, ignore_errors=True)
         return None

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from dood_jax.data import npz
 from dood_jax.data.dataset import Dataset
 from dood_jax.errors import BadInput, first_line
 
@@ -33,18 +34,22 @@ def read(path: Path, name: str, split: str) -> Dataset:
     arrays = read_arrays(path, ("image", "label"))
     images, labels = arrays["image"], arrays["label"]
     if "shape" in arrays:
-        images = unpack_bits(path, images, tuple(arrays["shape"].tolist()))
+        images = unpack_bits(path, images, arrays["shape"])
     right_images = images.dtype == np.uint8 and images.ndim == 3
     if not right_images or labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise BadInput(
             f"{path} holds image {images.dtype}{list(images.shape)} and"
             f" label {labels.dtype}{list(labels.shape)}; expected image uint8[N, h, w] and integer label [N]"
         )
-    if not len(images):
+    if not images.size:
         raise BadInput(f"{path} holds no images; copy it anew")
+    if labels.min() < 0 or labels.max() >= 2**31:
+        raise BadInput(f"{path} has labels from {labels.min()} to {labels.max()}; copy it anew")
     metadata: dict[str, Any] = {"name": name, "split": split, "source": str(path)}
     for key, name_list in _NAME_LISTS.items():
         if key in arrays:
+            if arrays[key].ndim != 1 or arrays[key].dtype.kind != "U":
+                raise BadInput(f"{path} holds {key} {arrays[key].dtype}, which are no names; copy it anew")
             metadata[name_list] = tuple(arrays[key].tolist())
     if "classes" in metadata and int(labels.max()) >= len(metadata["classes"]):
         raise BadInput(
@@ -59,10 +64,9 @@ def read(path: Path, name: str, split: str) -> Dataset:
 def read_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
     """All arrays of an npz file; raises BadInput if it cannot be read or one that is needed is not there."""
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in arrays.files}
-            for name in needed:
-                found[name] = arrays[name]
+        found = npz.read(path)
+        for name in needed:
+            found[name]
     except Exception as error:  # zip, zlib and numpy each raise kinds of their own
         raise BadInput(
             f"{path} is not a readable npz with arrays {' and '.join(needed)} ({first_line(error)});"
@@ -71,10 +75,13 @@ def read_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
     return found
 
 
-def unpack_bits(path: Path, packed: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def unpack_bits(path: Path, packed: np.ndarray, size: np.ndarray | tuple[int, int]) -> np.ndarray:
     """uint8 [N, bytes], eight pixels each, 1 = ink -> uint8 [N, h, w] of 0 and 255."""
-    pixels = shape[0] * shape[1] if len(shape) == 2 else 0
-    if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != -(-pixels // 8):
+    shape = tuple(np.ravel(size).tolist())
+    is_size = len(shape) == 2 and all(isinstance(side, int) and side > 0 for side in shape)
+    pixels = shape[0] * shape[1] if is_size else 0
+    fits = packed.dtype == np.uint8 and packed.ndim == 2 and packed.shape[1] == -(-pixels // 8)
+    if not (is_size and fits and len(packed) * pixels <= npz.MOST_BYTES):
         raise BadInput(
             f"{path} holds image {packed.dtype}{list(packed.shape)}, which is not {list(shape)} pixels packed"
             " to bits; copy it anew"

@@ -1,5 +1,6 @@
 """One picture file to white ink on a black square, whatever its colours, shape, turn and transparency."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ from PIL import Image, ImageOps
 from dood_jax.errors import BadInput, first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+MOST_PIXELS = 50_000_000  # more is refused before it is decoded
 
 
 def read(path: Path, size: int) -> np.ndarray:
@@ -19,9 +21,12 @@ def read(path: Path, size: int) -> np.ndarray:
     Raises BadInput for a file that cannot be read as a picture.
     """
     try:
-        with Image.open(path) as opened:
-            picture = ImageOps.exif_transpose(opened)
-            ink = _without_transparency(picture) if picture.has_transparency_data else _grey(picture)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow on size, which is checked here, and on odd metadata
+            with Image.open(path) as opened:
+                require_size(*opened.size)
+                picture = ImageOps.exif_transpose(opened)
+                ink = _without_transparency(picture) if picture.has_transparency_data else _grey(picture)
     except Exception as error:  # Pillow raises kinds of its own for each format
         said = first_line(error)
         raise BadInput(f"{path} cannot be read as a picture ({said}); mend it or take it out") from error
@@ -31,6 +36,12 @@ def read(path: Path, size: int) -> np.ndarray:
     ink = 255 - ink if np.median(border) > 127 else ink
     square = Image.fromarray(_pad_to_square(ink))
     return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def require_size(width: int, height: int) -> None:
+    """Raises ValueError for a picture that is too large to be decoded, by what its header says."""
+    if width * height > MOST_PIXELS or max(width, height) ** 2 > 4 * MOST_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are more than {MOST_PIXELS:,}")
 
 
 def _grey(picture: Image.Image) -> np.ndarray:

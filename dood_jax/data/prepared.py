@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dood_jax.data import omniglot, quickdraw
+from dood_jax.data import omniglot, picture_file, quickdraw
 from dood_jax.data.catalog import CATALOG, SPLITS
 from dood_jax.data.dataset import Dataset, take
 from dood_jax.errors import BadInput, first_line
@@ -181,15 +181,18 @@ def _one_channel(image: Any) -> np.ndarray:
 
         from PIL import Image  # noqa: PLC0415
 
-        return np.asarray(Image.open(io.BytesIO(image)).convert("L"))
+        with Image.open(io.BytesIO(image)) as opened:
+            picture_file.require_size(*opened.size)
+            return np.asarray(opened.convert("L"))
     return image[..., 0]
 
 
 def _described(path: Path) -> Prepared:
     try:
-        info = json.loads((path / _INFO).read_text())
-        return Prepared(path, dict(info))
-    except (OSError, ValueError, TypeError) as error:
+        prepared = Prepared(path, dict(json.loads((path / _INFO).read_text())))
+        _ = prepared.splits, prepared.form, prepared.note  # what is asked of it later
+        return prepared
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadInput(
             f"{path / _INFO} cannot be read ({error}); delete {path} and prepare it anew"
         ) from error

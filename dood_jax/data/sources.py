@@ -117,7 +117,19 @@ def _find(wanted: Wanted, directory: Path) -> Source:
 
 def _read_pack(path: Path, name: str, split: str) -> Dataset:
     dataset = pack.read(path, name, split)
-    return omniglot.with_class_names(dataset) if name == "omniglot" else dataset
+    try:
+        return _NAMED.get(name, lambda read: read)(dataset)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise BadInput(f"{path} does not name its classes ({first_line(error)}); copy it anew") from error
+
+
+def _with_categories(dataset: Dataset) -> Dataset:
+    """Raises KeyError if there are none."""
+    _ = dataset.metadata["classes"]
+    return dataset
+
+
+_NAMED = {"omniglot": omniglot.with_class_names, "quickdraw": _with_categories}
 
 
 def _from_prepared(found: prepared.Prepared, wanted: Wanted) -> Source:

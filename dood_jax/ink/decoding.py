@@ -2,18 +2,20 @@
 
 import io
 import warnings
+import zipfile
 from pathlib import Path
 from typing import IO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dood_jax.data import npz
+from dood_jax.data.picture_file import MOST_PIXELS
 from dood_jax.errors import BadInput, first_line
 
 ARRAYS = (".npy", ".npz")
 PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 SUFFIXES = PICTURES + ARRAYS
-MOST_PIXELS = 50_000_000  # more is refused before it is decoded
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # as Pillow names them
 _LEAST_SIDE = 3
 
@@ -116,11 +118,9 @@ def _see_through(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 def _arrays(path: Path) -> list[tuple[str, np.ndarray]]:
     """The arrays of a file, without unpickling; of an npz those that can be pictures."""
-    with path.open("rb") as file:
-        loaded = np.load(file, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return [(path.stem, loaded)]
-        named = [(name, loaded[name]) for name in loaded.files]
+    if not zipfile.is_zipfile(path):
+        return [(path.stem, np.load(path, allow_pickle=False))]
+    named = npz.read(path).items()
     pictures = [(f"{path.stem}-{name}", array) for name, array in named if array.ndim in (2, 3, 4)]
     if not pictures:
         raise BadInput("no array of it is a picture; give [H, W] or [N, H, W]")

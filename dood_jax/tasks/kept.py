@@ -68,7 +68,7 @@ class KeptWeights:
     def get(self, start: int) -> Weights | None:
         """The weights of the batch that begins at picture `start`; None if none can be read."""
         try:
-            with self._file(start).open("rb") as file, np.load(file) as arrays:
+            with self._file(start).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 likelihoods = {scale: arrays[f"log_likelihood_{scale}"] for scale in SCALES}
                 return Weights(arrays["log_ratio"], likelihoods, arrays["strokes"], arrays["l1"])
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):

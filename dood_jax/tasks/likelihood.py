@@ -66,7 +66,7 @@ def _bounds(
 ) -> tuple[dict[str, evaluation.Bound], list[KeptWeights]]:
     keys = evaluation.held_out_keys(config.evaluation, len(images))
     kept = KeptWeights(folder, model, config, images, params)
-    devices = jax.local_devices()
+    devices = jax.devices()
     bounds = evaluation.bounds(model.config, params, images, keys, config.evaluation, devices, kept)
     return bounds, [kept]
 
@@ -76,7 +76,7 @@ def _refined_bounds(
 ) -> tuple[dict[str, evaluation.Bound], list[KeptWeights]]:
     keys = evaluation.held_out_keys(config.evaluation, len(images))
     kept = {scale: KeptWeights(folder, model, config, images, params, scale) for scale in SCALES}
-    devices = jax.local_devices()
+    devices = jax.devices()
     bounds = {}
     for scale in SCALES:
         under = dataclasses.replace(model.config, likelihood_scale=scale)

@@ -23,7 +23,7 @@ from dood_jax.model.likelihood import SCALES
 from dood_jax.tasks import likelihood, published, results
 from dood_jax.tasks.kept import digest, origin_of
 from dood_jax.tasks.reconstruction import best_drawings
-from dood_jax.training import datasets, evaluation
+from dood_jax.training import datasets, distributed, evaluation
 from dood_jax.training.config import Config, resolve
 
 _PUBLISHED_SIZE = 50  # pixels of a side
@@ -133,8 +133,9 @@ def _cell(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
         about += [str(config.data.dir), os.environ.get("DOOD_DATA_DIR")]
     name = f"{source_of(model)}-on-{config.data.name}{results.suffix(config)}-{digest(about)}.json"
     path = workdir / "results" / "cells" / name
-    if path.is_file():
-        return json.loads(path.read_text())
+    remembered = distributed.told_by_first(lambda: json.loads(path.read_text()) if path.is_file() else None)
+    if remembered is not None:
+        return remembered
     values, kept = likelihood.measure(model, config, images, workdir)
     cell = {**values, "n": len(images)}
     results.save(path, cell)

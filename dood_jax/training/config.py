@@ -4,6 +4,8 @@
 """
 
 import dataclasses
+import math
+import re
 from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict, config_dict
@@ -38,6 +40,24 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
 }
 
 
+_COUNTER = 2**31 - 1  # most of what a 32-bit number counts
+_MOST: dict[str, int] = {  # of what sizes arrays, far beyond what anyone has trained
+    "data.image_size": 1000,
+    "model.num_strokes": 1000,
+    "model.num_points": 100,
+    "model.components": 10_000,
+    "model.looks": 1000,
+    "model.image_size": 1000,
+    "model.glimpse_size": 1000,
+    "model.curve_samples": 10_000,
+    "model.features": 16_384,
+    "objective.num_particles": 10_000,
+    "training.batch_size": 2**20,
+    "training.num_models": 4096,
+    "evaluation.num_particles": 1_000_000,
+    "evaluation.num_strokes": 1000,
+    "evaluation.batch_size": 2**20,
+}
 PRECISIONS = ("default", "bfloat16", "tensorfloat32", "float32")  # as JAX names them
 
 
@@ -163,24 +183,48 @@ class TrainingConfig:
     parallel: str = "pmap"
     precision: str = "default"  # of the networks' products on accelerators; drawing is exact anyway
     checkpoint_every: int = 500
+    keep_checkpoints: int = 3  # the newest so many; the best one on held-out pictures stays besides
     evaluate_every: int = 1000
     log_every: int = 50
+    max_skipped: int = 100  # steps in a row that were not finite, before the run gives up; 0: never
+    distributed: str = "auto"  # over processes: where a cluster is found; on: or refuse; off: never
+    coordinator: str = ""  # HOST:PORT of the first process; else $JAX_COORDINATOR_ADDRESS, or the cluster's
+    num_processes: int = 0  # of the run; 0: $JAX_NUM_PROCESSES, or the cluster's
+    process_id: int = -1  # of this process; -1: $JAX_PROCESS_ID, or the cluster's
+    heartbeat: int = 100  # seconds of silence after which a process is taken for dead, and the others end
+    join_timeout: int = 300  # seconds that processes wait for each other at the start and at the end
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_seed("training.seed", self.seed)
         require_choice("training.parallel", self.parallel, ("pmap", "shard_map"))
         require_choice("training.precision", self.precision, PRECISIONS)
+        require_choice("training.distributed", self.distributed, ("auto", "on", "off"))
+        for key, least in {"max_skipped": 0, "num_processes": 0, "process_id": -1}.items():
+            require_at_least(f"training.{key}", getattr(self, key), least)
+        if self.coordinator and not re.fullmatch(r"\S+:\d{1,5}", self.coordinator):
+            raise BadInput(
+                f"training.coordinator={self.coordinator!r} is no HOST:PORT; give one as node0:1234"
+            )
+        if self.num_processes and self.process_id >= self.num_processes:
+            raise BadInput(
+                f"training.process_id={self.process_id} of num_processes={self.num_processes};"
+                f" give 0 to {self.num_processes - 1}"
+            )
         for key in (
             "steps",
             "batch_size",
             "num_models",
             "steps_per_call",
             "checkpoint_every",
+            "keep_checkpoints",
             "evaluate_every",
             "log_every",
+            "heartbeat",
+            "join_timeout",
         ):
             require_at_least(f"training.{key}", getattr(self, key), 1)
+        require_seed("training.seed + training.num_models - 1", self.seed + self.num_models - 1)
         for key in ("steps", "checkpoint_every", "evaluate_every", "log_every"):
             if getattr(self, key) % self.steps_per_call:
                 raise BadInput(
@@ -284,16 +328,42 @@ def resolve(config: ConfigDict | dict) -> Config:
     """Frozen, checked settings; raises BadInput naming the key that is unknown or out of range."""
     plain = config.to_dict() if isinstance(config, ConfigDict) else config
     _no_unknown("", plain, _GROUPS)
-    preset = require_choice("model.preset", (plain.get("model") or {}).get("preset", "fast"), tuple(PRESETS))
-    groups = {}
-    for name, group in _GROUPS.items():
-        given = {key: value for key, value in (plain.get(name) or {}).items() if value is not None}
-        _no_unknown(name + ".", given, {field.name for field in dataclasses.fields(group)})
-        groups[name] = {**PRESETS[preset].get(name, {}), **given}
+    given = {name: _given(name, plain.get(name)) for name in _GROUPS}
+    preset = require_choice("model.preset", given["model"].get("preset", "fast"), tuple(PRESETS))
+    groups = {name: {**PRESETS[preset].get(name, {}), **given[name]} for name in _GROUPS}
     if preset == "published":
         groups["model"].setdefault("start", _published_start(groups["model"], groups["data"]))
     groups["model"]["image_size"] = groups["data"].get("image_size", DataConfig.image_size)
     return Config(**{name: group(**groups[name]) for name, group in _GROUPS.items()})
+
+
+def model_of(stored: Any) -> ModelConfig:
+    """The settings of a stored model; raises BadInput naming the key that is unknown or out of range."""
+    return ModelConfig(**_given("model", stored))
+
+
+def _given(name: str, values: Any) -> dict[str, Any]:
+    """What is given of a group, each value of its kind and of a size that can be."""
+    if values is not None and not isinstance(values, dict):
+        raise BadInput(f"config key {name}={repr(values)[:80]} is no group of settings; leave it out")
+    given = {key: value for key, value in (values or {}).items() if value is not None}
+    kinds = {field.name: field.type for field in dataclasses.fields(_GROUPS[name])}
+    _no_unknown(name + ".", given, kinds)
+    return {key: _checked(f"{name}.{key}", value, kinds[key]) for key, value in given.items()}
+
+
+def _checked(key: str, value: Any, kind: Any) -> Any:
+    """A value of its kind, a whole number where a fraction may stand taken for one."""
+    if kind is float and type(value) is int and abs(value) < 2**63:
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        wanted = getattr(kind, "__name__", str(kind))
+        raise BadInput(f"{key}={repr(value)[:80]} is no {wanted}; give one")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"{key}={value} is not finite; give a number")
+    if isinstance(value, int) and not key.endswith("seed") and value > _MOST.get(key, _COUNTER):
+        raise BadInput(f"{key}={value} is too large; give at most {_MOST.get(key, _COUNTER)}")
+    return value
 
 
 def _published_start(model: dict, data: dict) -> str:

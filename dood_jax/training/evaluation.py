@@ -222,8 +222,9 @@ def in_batches(
     """Applies (params, [B, H, W], [B] keys or other) -> [B, ...] to N pictures; all batches have one size.
 
     Fewer pictures than a batch are padded to a power of two, so that few sizes are ever compiled. Batches
-    whose results were kept are not computed again.
+    whose results were kept are not computed again, unless several processes compute them together.
     """
+    kept = kept if jax.process_count() == 1 else None
     size = min(batch_size, 1 << (len(images) - 1).bit_length())
     size += -size % num_devices
     results = []

@@ -1,12 +1,12 @@
 """Where a run's numbers go: JSON lines always, TensorBoard, the log, and a progress bar on a terminal."""
 
+import io
 import json
 import logging as stdlib_logging
 import os
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import jax
 import numpy as np
@@ -14,9 +14,11 @@ from absl import logging
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from dood_jax.training import distributed, parallel
+from dood_jax.training.history import JSON_LINES, read_lines
+
 Metric = float | np.ndarray
 
-_JSON_LINES = "metrics.jsonl"
 _PACKAGE = str(Path(__file__).parents[1])
 
 
@@ -49,10 +51,13 @@ def hold_log() -> None:
 
 
 def show_log() -> None:
-    """Writes what was held back, and from now on everything at once."""
+    """Writes what was held back, and from now on everything at once; all but the first process only warn."""
+    if not distributed.is_first():
+        logging.set_verbosity(logging.WARNING)
     held, _GATE.held = _GATE.held or [], None
     for record in held:
-        logging.get_absl_handler().handle(record)
+        if record.levelno >= logging.get_absl_logger().level:
+            logging.get_absl_handler().handle(record)
 
 
 class MetricWriter:
@@ -63,12 +68,13 @@ class MetricWriter:
 
     def __init__(self, workdir: Path, step: int, num_steps: int, batch_size: int) -> None:
         """Opens the files under `workdir`; `batch_size` is that of all models together."""
-        kept = _keep_lines_until(workdir, step)
-        self._seconds_before = kept[-1]["seconds"] if kept else 0.0
-        self.last_held_out = max((line["step"] for line in kept if line["kind"] == "held_out"), default=-1)
-        self._lines = (workdir / _JSON_LINES).open("a")
-        self._board = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
-        self._bar = tqdm(total=num_steps, initial=step, unit="step", disable=not sys.stderr.isatty())
+        self._seconds_before, self.last_held_out = distributed.told_by_first(lambda: _go_on(workdir, step))
+        self._writes = distributed.is_first()
+        self._lines = (workdir / JSON_LINES).open("a") if self._writes else io.StringIO()
+        self._board = (
+            SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1) if self._writes else None
+        )
+        self._bar = tqdm(total=num_steps, initial=step, unit="step", disable=not self._shows_bar())
         self._batch_size = batch_size
         self._started = time.monotonic()
         self._last_step, self._last_time = step, self._started
@@ -82,8 +88,12 @@ class MetricWriter:
     def __exit__(self, *_: object) -> None:
         """Closes the files."""
         self._lines.close()
-        self._board.close()
         self._bar.close()
+        if self._board:
+            self._board.close()
+
+    def _shows_bar(self) -> bool:
+        return self._writes and sys.stderr.isatty()
 
     def add(self, metrics: dict[str, jax.Array]) -> None:
         """Takes the metrics of one training call, without waiting for them."""
@@ -95,9 +105,13 @@ class MetricWriter:
             logging.info("first step after %.1f s, compilation included", time.monotonic() - self._started)
             self._has_begun = True
 
-    def training(self, step: int) -> None:
-        """Writes the means of the metrics added since the last call, and the speed."""
-        added = jax.device_get(self._since_last)
+    def training(self, step: int) -> list[tuple[int, dict[str, Metric]]]:
+        """Writes the means of the metrics added since the last time, and the speed.
+
+        Returns how many steps each training call since then made, and its metrics.
+        """
+        added = parallel.fetch(self._since_last)
+        steps_a_call = (step - self._last_step) // len(added)
         metrics = {name: _mean_of_finite([one[name] for one in added]) for name in added[0]}
         self._since_last = []
         now = time.monotonic()
@@ -107,6 +121,7 @@ class MetricWriter:
         self._bar.update(step - self._bar.n)
         elbo, strokes = np.mean(metrics["elbo"]), np.mean(metrics["strokes"])
         self._bar.set_postfix_str(f"{elbo:.0f} nats, {strokes:.1f} strokes, {speed:.0f} images/s")
+        return [(steps_a_call, one) for one in added]
 
     def held_out(self, step: int, metrics: dict[str, Metric]) -> None:
         """Metrics on held-out pictures."""
@@ -115,6 +130,8 @@ class MetricWriter:
         self._last_time = time.monotonic()
 
     def _write(self, kind: str, step: int, metrics: dict[str, Metric]) -> None:
+        if not self._writes:
+            return
         rounded = {name: _rounded(value) for name, value in metrics.items() if np.any(np.isfinite(value))}
         seconds = round(self._seconds_before + time.monotonic() - self._started, 1)
         self._lines.write(json.dumps({"step": step, "kind": kind, "seconds": seconds, **rounded}) + "\n")
@@ -149,24 +166,11 @@ def _as_text(value: float | list[float | None]) -> str:
     )
 
 
-def read_lines(workdir: Path) -> list[dict[str, Any]]:
-    """The lines of a run's metrics, oldest first; a line torn by a kill is left out."""
-    path = workdir / _JSON_LINES
-    if not path.exists():
-        return []
-    lines = []
-    for line in path.read_text().splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return lines
-
-
-def _keep_lines_until(workdir: Path, step: int) -> list[dict[str, Any]]:
-    """Drops later lines, so that a resumed run tells each step once; returns those that stay."""
+def _go_on(workdir: Path, step: int) -> tuple[float, int]:
+    """Drops later lines, so that a resumed run tells each step once; seconds, and last step held out."""
     kept = [line for line in read_lines(workdir) if line["step"] <= step]
-    whole = workdir / (_JSON_LINES + ".tmp")
+    whole = workdir / (JSON_LINES + ".tmp")
     whole.write_text("".join(json.dumps(line) + "\n" for line in kept))
-    os.replace(whole, workdir / _JSON_LINES)
-    return kept
+    os.replace(whole, workdir / JSON_LINES)
+    held_out = [line["step"] for line in kept if line["kind"] == "held_out"]
+    return (kept[-1]["seconds"] if kept else 0.0), max(held_out, default=-1)

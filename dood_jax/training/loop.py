@@ -1,5 +1,6 @@
 """The training loop: resume, step, log, evaluate, save."""
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,12 +12,15 @@ from dood_jax import figures
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model import networks
-from dood_jax.training import evaluation, members, parallel, start
+from dood_jax.training import distributed, evaluation, members, parallel, start
 from dood_jax.training import logging as run_logging
-from dood_jax.training.checkpoint import Checkpoints
+from dood_jax.training.checkpoints import Checkpoints
 from dood_jax.training.config import Config, TrainingConfig
+from dood_jax.training.lock import RunLock
+from dood_jax.training.logging import MetricWriter
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.signals import StopSignals
+from dood_jax.training.skips import SkippedInARow
 from dood_jax.training.state import TrainState
 from dood_jax.training.step import make_step
 
@@ -24,40 +28,43 @@ _FIGURE_COLUMNS = 16
 
 
 def train(config: Config, workdir: Path) -> int | None:
-    """Trains a model, going on from whatever is in `workdir`; returns the signal that stopped it, if any."""
-    if jax.process_count() > 1:
-        raise BadInput(f"{jax.process_count()} processes; this version trains in one, over all its devices")
-    devices = jax.local_devices()
+    """Trains a model, going on from whatever is in `workdir`; returns the signal that stopped it, if any.
+
+    Raises RunFailed if steps are not finite again and again, or what must be kept cannot be written.
+    """
+    devices = jax.devices()
     logging.info("training on %d x %s into %s", len(devices), devices[0].device_kind, workdir)
     training = config.training
     images, lessons = members.lessons(config)
     optimizer = make_optimizer(config.optimizer, training.steps)
     pick = sampler.pick_synthetic if config.data.is_synthetic else sampler.pick_resident
-    step_once, place = parallel.over_devices(
+    step_once, place, share = parallel.over_devices(
         make_step(config, optimizer, pick), devices, training, len(config.members)
     )
     evaluate = _evaluator(config, workdir, devices)
-    pictures, lessons = parallel.replicate(images, devices), place(lessons)
-    state = place(start.first_state(config, optimizer))
-    with StopSignals() as signals, Checkpoints(workdir) as checkpoints:
-        state = checkpoints.restore_latest(config, state) or state
-        step = state.steps_done
+    pictures, lessons = share(images), place(lessons)
+    with RunLock(workdir), Checkpoints(workdir, training.keep_checkpoints) as checkpoints:
+        first = start.first_state(config, optimizer)
+        state = place(checkpoints.restore_latest(config, first) or first)
+        step = parallel.fetch(state).steps_done
         _require_whole_calls(training, step)
         run_logging.show_log()
         logging.info("%d parameters, from step %d to %d", networks.count(state.params), step, training.steps)
         batch_size = training.batch_size * len(config.members)
-        with run_logging.MetricWriter(workdir, step, training.steps, batch_size) as writer:
-            while signals.received is None:
+        skips = SkippedInARow(training.max_skipped, workdir)
+        with StopSignals() as signals, MetricWriter(workdir, step, training.steps, batch_size) as writer:
+            for call in itertools.count():
                 if _evaluation_due(training, step) and writer.last_held_out < step:
+                    checkpoints.save(config, state)
                     writer.held_out(step, evaluate(state))
-                if step >= training.steps:
+                if step >= training.steps or signals.stop_now(call):
                     break
                 state, metrics = step_once(state, pictures, lessons)
                 writer.note_first_call()
                 step += training.steps_per_call
                 writer.add(metrics)
                 if step % training.log_every == 0:
-                    writer.training(step)
+                    skips.note(step, writer.training(step), state)
                 if step % training.checkpoint_every == 0:
                     checkpoints.save(config, state)
             checkpoints.save(config, state)
@@ -86,11 +93,11 @@ def _evaluator(config: Config, workdir: Path, devices: list[jax.Device]) -> Call
     count = len(config.members)
 
     def evaluate(state: TrainState) -> dict[str, float | np.ndarray]:
-        params = jax.device_get(state.params)
+        state = parallel.fetch(state)
         summaries = [
             _evaluate(
                 config,
-                members.pick(params, count, which),
+                members.pick(state.params, count, which),
                 images[member.name],
                 devices,
                 workdir / "figures" / members.title(config.members, which),
@@ -115,6 +122,8 @@ def _evaluate(
     settings = config.evaluation
     keys = evaluation.held_out_keys(settings, len(images))
     summary = evaluation.bound(config.model, params, images, keys, settings, devices).summary()
+    if not distributed.is_first():
+        return summary
     shown = images[:_FIGURE_COLUMNS]
     sketch = evaluation.infer(config.model, params, shown, keys, 1, settings.num_strokes, len(shown))
     title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"

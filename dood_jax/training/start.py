@@ -9,7 +9,7 @@ from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model.networks import Params
 from dood_jax.training import checkpoint
-from dood_jax.training.config import Config, resolve
+from dood_jax.training.config import Config
 from dood_jax.training.state import TrainState, init_state
 
 
@@ -27,7 +27,7 @@ def _taken_over(name_or_dir: str, fresh: Params) -> Params:
     """Fresh parameters, those of a trained model in place of all that it has; the same for every member."""
     path = checkpoint.find(name_or_dir)
     meta = checkpoint.read_meta(path)
-    trained = checkpoint.read_params(path, resolve(meta["config"]).model, meta)
+    trained = checkpoint.read_params(path, checkpoint.model_of(path, meta), meta)
     foreign = sorted(set(trained) - set(fresh))
     if foreign:
         raise BadInput(f"training.init_from={name_or_dir!r} has {foreign[0]}, which this model has not")

@@ -20,6 +20,7 @@ import dood_jax
 from dood_jax.data import load, omniglot, pack
 from dood_jax.data.prepare import prepare
 from dood_jax.training import checkpoint
+from dood_jax.training.checkpoints import Checkpoints
 from dood_jax.training.config import (
     Config,
     DataConfig,
@@ -271,10 +272,10 @@ def saved_run(tmp_path_factory, tiny, lively) -> Path:
     data, optimizer = DataConfig("synthetic", image_size=20), OptimizerConfig()
     config = Config(data, tiny, ObjectiveConfig(), optimizer, TrainingConfig(), EvaluationConfig())
     state = make_optimizer(optimizer, 100).init(lively)
-    with checkpoint.Checkpoints(workdir) as checkpoints:
+    with Checkpoints(workdir) as checkpoints:
         pen = BrushParams(0.02, 0.3, 0.7)
         checkpoints.save(config, TrainState(jnp.int32(5), lively, state, pen, jnp.int32(0)))
-    (workdir / "metrics.jsonl").write_text(json.dumps({"step": 5, "seconds": 12.5}) + "\n")
+    (workdir / "metrics.jsonl").write_text(json.dumps({"step": 5, "kind": "train", "seconds": 12.5}) + "\n")
     (workdir / "results").mkdir()
     (workdir / "results" / "likelihood-mnist.json").write_text("{}")
     return workdir

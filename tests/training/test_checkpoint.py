@@ -12,7 +12,7 @@ import pytest
 
 from dood_jax.errors import BadInput
 from dood_jax.training import checkpoint
-from dood_jax.training.checkpoint import Checkpoints
+from dood_jax.training.checkpoints import Checkpoints
 from dood_jax.training.config import (
     Config,
     DataConfig,

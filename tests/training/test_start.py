@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dood_jax.errors import BadInput
-from dood_jax.training import checkpoint, start
+from dood_jax.training import checkpoints, start
 from dood_jax.training.config import Config, default_config, resolve
 from dood_jax.training.optimizer import make_optimizer
 
@@ -28,8 +28,8 @@ def trained(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("trained")
     config = config_of(training__seed=5)
     optimizer = make_optimizer(config.optimizer, 1)
-    with checkpoint.Checkpoints(folder) as checkpoints:
-        checkpoints.save(config, start.first_state(config, optimizer))
+    with checkpoints.Checkpoints(folder) as kept:
+        kept.save(config, start.first_state(config, optimizer))
     return str(folder)
 
 
