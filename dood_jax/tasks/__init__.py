@@ -14,7 +14,7 @@ from absl import logging
 from dood_jax import api
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
-from dood_jax.tasks import likelihood, reconstruction, release, stroke_counts, transfer, vectorize
+from dood_jax.tasks import likelihood, one_shot, reconstruction, release, stroke_counts, transfer, vectorize
 from dood_jax.tasks.kept import identity
 from dood_jax.training.config import Config, resolve
 from dood_jax.training.logging import show_log
@@ -31,6 +31,7 @@ class Task(NamedTuple):
 
 TASKS = {
     "likelihood": Task(likelihood.run),
+    "one_shot": Task(one_shot.run, takes_all_sets=True),
     "reconstruction": Task(reconstruction.run, takes_several=True),
     "release": Task(release.run, takes_all_sets=True),
     "stroke_counts": Task(stroke_counts.run, takes_all_sets=True),

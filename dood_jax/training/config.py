@@ -209,6 +209,28 @@ class EvaluationConfig:
             require_at_least(f"evaluation.{key}", getattr(self, key), 1)
 
 
+@dataclasses.dataclass(frozen=True)
+class OneShotConfig:
+    """How characters are told apart by one example of each."""
+
+    form: str = (
+        "bent"  # strokes bent onto each other; published: tokens fitted by gradient; turned: these, mended
+    )
+    episodes: str = "runs"  # of Omniglot; validation: the same made of the background alphabets
+    num_episodes: int = 20
+    num_parses: int = 2  # of each picture
+    screened: int = 5  # supports that published forms fit in full, the likeliest of the bent form; 0: all
+    fit_steps: int = 100  # of published forms
+
+    def __post_init__(self) -> None:
+        """Checks every value."""
+        require_choice("one_shot.form", self.form, ("bent", "published", "turned"))
+        require_choice("one_shot.episodes", self.episodes, ("runs", "validation"))
+        for key in ("num_episodes", "num_parses", "fit_steps"):
+            require_at_least(f"one_shot.{key}", getattr(self, key), 1)
+        require_at_least("one_shot.screened", self.screened, 0)
+
+
 class Member(NamedTuple):
     """One of the models of a run."""
 
@@ -226,6 +248,7 @@ class Config:
     optimizer: OptimizerConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
+    one_shot: OneShotConfig = OneShotConfig()
 
     def __post_init__(self) -> None:
         """Checks what groups say of each other."""
