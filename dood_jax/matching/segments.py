@@ -28,7 +28,7 @@ def of_sketch(sketch: Sketch, frames: np.ndarray, count: int) -> Segments:
     """The segments of N drawings, stacked.
 
     Args:
-      sketch: the drawings; one without strokes becomes a dot in the middle of its picture.
+      sketch: the drawings; one without strokes is a dot in the middle of its picture.
       frames: [N, 3] left, top and side of the window that each was drawn in, in the picture's unit square.
       count: segments of each.
     """
@@ -37,12 +37,21 @@ def of_sketch(sketch: Sketch, frames: np.ndarray, count: int) -> Segments:
         drawn = sketch.strokes.presence[row] > 0
         layouts, points = sketch.strokes.layout[row][drawn], sketch.strokes.control_points[row][drawn]
         curves = _curves(layouts, points) * side + np.float32([left, top])
-        found.append(of_curves(list(curves) or [np.full((2, 2), 0.5)], count))
-    return Segments(*(np.stack(values) for values in zip(*found, strict=True)))
+        found.append(of_curves(list(curves), count))
+    return stack(found)
+
+
+def stack(drawings: Sequence[Segments]) -> Segments:
+    """Several drawings along a new first axis."""
+    return Segments(*(np.stack(values) for values in zip(*drawings, strict=True)))
 
 
 def of_curves(curves: Sequence[np.ndarray], count: int) -> Segments:
-    """Cuts [points, 2] polylines of the unit square into `count` segments, each stroke by its length."""
+    """Cuts [points, 2] polylines of the unit square into `count` segments, each stroke by its length.
+
+    No polylines are a dot in the middle.
+    """
+    curves = curves or [np.full((2, 2), 0.5)]
     along = [np.append(0, np.hypot(*np.diff(curve, axis=0).T).cumsum()) for curve in curves]
     lengths = np.maximum([places[-1] for places in along], _LEAST_LENGTH)
     shares = _shares(lengths, count)

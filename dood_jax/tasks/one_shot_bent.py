@@ -23,7 +23,7 @@ TWO_WAY = Evidence(25.0, 233.0, 1.84, 2.2, 0.17, 1.3, 11.4)  # of the sum of bot
 
 
 class Drawn(NamedTuple):
-    """Drawings of all pictures: segments with axes [K, R, 20, ...] for K parses and R runs."""
+    """Drawings of all pictures: segments with axes [K, R, 20, ...] for K ways to draw and R runs."""
 
     supports: Segments
     queries: Segments
@@ -32,7 +32,7 @@ class Drawn(NamedTuple):
 def energies(
     model: Model, config: Config, episodes: OneShotRuns, kept: KeptArrays
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[R, Q, S] energies one-way (supports bent onto queries) and two-way, over all pairs of parses."""
+    """[R, Q, S] energies one-way (supports bent onto queries) and two-way, over all ways to draw."""
     drawn = draw(model, config, episodes, kept)
     return combine(*compare(drawn, Settings(), kept))
 
@@ -40,7 +40,7 @@ def energies(
 def combine(
     ahead: Evidence, back: Evidence, one_way: Evidence = ONE_WAY, two_way: Evidence = TWO_WAY
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[K, ..., Q, S] evidence by K pairs of parses -> [..., Q, S] energies, one-way and two-way."""
+    """[K, ..., Q, S] evidence by K ways to draw -> [..., Q, S] energies, one-way and two-way."""
     both = both_ways(ahead, back)
     return tuple(
         evidence.over_parses(evidence.energy(terms, weights))
@@ -57,58 +57,58 @@ def both_ways(ahead: Evidence, back: Evidence) -> Evidence:
 def draw(
     model: Model, config: Config, episodes: OneShotRuns, kept: KeptArrays, windowed: bool = True
 ) -> Drawn:
-    """Draws every picture `one_shot.num_parses` times, `windowed` or as it is."""
+    """Draws every picture by each of `one_shot.strokes`; the model sees it `windowed` or as it is."""
     pictures = np.stack([episodes.supports, episodes.queries])
     flat = pictures.reshape(-1, *pictures.shape[-2:])
-    parses = []
-    for seed in range(config.one_shot.num_parses):
-        starts = range(0, len(flat), _AT_ONCE)
-        parts = [
-            _segments(model, flat[start : start + _AT_ONCE], seed, start, kept, windowed) for start in starts
-        ]
-        whole = Segments(*(np.concatenate(values) for values in zip(*parts, strict=True)))
-        parses.append(Segments(*(values.reshape(*pictures.shape[:3], *values.shape[1:]) for values in whole)))
-    supports, queries = zip(*(zip(*parse, strict=True) for parse in parses), strict=True)
-    stack = lambda sets: Segments(*(np.stack(values) for values in zip(*sets, strict=True)))
-    return Drawn(stack(supports), stack(queries))
+    sides = []
+    for way in config.one_shot.strokes.split("+"):
+        batches = [flat[start : start + _AT_ONCE] for start in range(0, len(flat), _AT_ONCE)]
+        parts = [_segments(model, way, which, batch, kept, windowed) for which, batch in enumerate(batches)]
+        whole = [np.concatenate(values) for values in zip(*parts, strict=True)]
+        sides.append([values.reshape(*pictures.shape[:3], *values.shape[1:]) for values in whole])
+    together = [np.stack(values, axis=1) for values in zip(*sides, strict=True)]
+    return Drawn(*(Segments(*(values[side] for values in together)) for side in (0, 1)))
 
 
 def _segments(
-    model: Model, pictures: np.ndarray, seed: int, start: int, kept: KeptArrays, windowed: bool
+    model: Model, way: str, batch: int, pictures: np.ndarray, kept: KeptArrays, windowed: bool
 ) -> Segments:
-    """Of some pictures, drawn with a seed, or as they were kept."""
-    part = f"parses-{seed}-{start}"
+    """Of some pictures, drawn in one way, or as they were kept."""
+    part = f"{way}-{batch}"
     arrays = kept.get(part)
     if arrays is None:
-        parses = parsing.parse(model, pictures, seed, _PARTICLES, _STROKES, _REFINE_STEPS, windowed)
-        arrays = segments.of_sketch(parses.sketch, parses.frames, NUM_SEGMENTS)._asdict()
+        arrays = _WAYS[way](model, pictures, windowed)._asdict()
         kept.put(part, **arrays)
     return Segments(**arrays)
 
 
+def _by_model(model: Model, pictures: np.ndarray, windowed: bool) -> Segments:
+    parses = parsing.parse(model, pictures, 0, _PARTICLES, _STROKES, _REFINE_STEPS, windowed)
+    return segments.of_sketch(parses.sketch, parses.frames, NUM_SEGMENTS)
+
+
+def _by_tracing(model: Model, pictures: np.ndarray, windowed: bool) -> Segments:
+    del model, windowed
+    return segments.stack([segments.of_curves(parsing.trace(picture), NUM_SEGMENTS) for picture in pictures])
+
+
+_WAYS = {"model": _by_model, "traced": _by_tracing}
+
+
 def compare(drawn: Drawn, settings: Settings, kept: KeptArrays) -> tuple[Evidence, Evidence]:
-    """[K * K, R, Q, S] evidence of supports bent onto queries, and reversed, over all pairs of parses."""
-    num_parses, num_runs = drawn.supports.size.shape[:2]
-    found = [
-        [_of_run(drawn, pair, run, settings, kept) for run in range(num_runs)]
-        for pair in np.ndindex(num_parses, num_parses)
-    ]
-    terms = np.array(found)  # [K * K, R, 2, terms, Q, S]
-    ahead, back = np.moveaxis(terms, (2, 3), (0, 1))
+    """[K, R, Q, S] evidence of supports bent onto queries, and reversed, each way of drawing by itself."""
+    num_ways, num_runs = drawn.supports.size.shape[:2]
+    found = [[_of_run(drawn, way, run, settings, kept) for run in range(num_runs)] for way in range(num_ways)]
+    ahead, back = np.moveaxis(np.array(found), (2, 3), (0, 1))  # of [K, R, 2, terms, Q, S]
     return Evidence(*ahead), Evidence(*back)
 
 
-def _of_run(
-    drawn: Drawn, pair: tuple[int, int], run: int, settings: Settings, kept: KeptArrays
-) -> np.ndarray:
-    """[2, terms, Q, S] of one run by one parse of its supports and one of its queries, or as it was kept."""
-    part = f"evidence-{pair[0]}-{pair[1]}-{run}"
+def _of_run(drawn: Drawn, way: int, run: int, settings: Settings, kept: KeptArrays) -> np.ndarray:
+    """[2, terms, Q, S] of one run, drawn in one way, or as it was kept."""
+    part = f"evidence-{way}-{run}"
     arrays = kept.get(part)
     if arrays is None:
-        sides = (
-            Segments(*(values[parse, run] for values in side))
-            for side, parse in zip(drawn, pair, strict=True)
-        )
+        sides = (Segments(*(values[way, run] for values in side)) for side in drawn)
         arrays = {"terms": np.array(comparison.compare(*sides, settings))}
         kept.put(part, **arrays)
     return arrays["terms"]

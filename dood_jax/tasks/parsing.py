@@ -1,4 +1,4 @@
-"""Parses of characters: each seen in a window that it fills, drawn, and corrected by gradient."""
+"""Strokes of characters: by the model, in a window that each fills, or traced along their lines."""
 
 from typing import NamedTuple
 
@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image
 
 from dood_jax.api import Model
+from dood_jax.ink import curves, tracing
+from dood_jax.ink.page import Page
 from dood_jax.training import evaluation
 from dood_jax.types import Sketch
 
@@ -50,6 +52,12 @@ def parse(
     if num_steps:
         sketch = evaluation.refine(model.config, model.params, images, sketch, num_steps, _BATCH_SIZE)
     return Parses(sketch, frames, images)
+
+
+def trace(picture: np.ndarray) -> list[np.ndarray]:
+    """[points, 2] polylines, unit square, along the lines of a uint8 [h, h] picture without noise."""
+    lines = tracing.lines_of(Page(picture.astype(np.float32) / 255, 0.0))
+    return [curves.sample(line.control_points) / len(picture) for line in lines]
 
 
 def window(picture: np.ndarray) -> np.ndarray:
