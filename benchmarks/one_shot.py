@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 
 from dood_jax import api
 from dood_jax.matching import evidence
@@ -72,6 +72,7 @@ STEPS = (
 
 def main(_: list[str]) -> None:
     """Measures all steps and writes the table."""
+    logging.set_verbosity(logging.WARNING)
     compilation.keep_compiled_programs()
     model = api.load(_CHECKPOINT.value)
     started, rows = time.monotonic(), []
@@ -102,7 +103,7 @@ def _evidence(model: api.Model, step: Step, episodes: str) -> tuple[tuple[Eviden
     folder, about = Path(_WORKDIR.value), [_CHECKPOINT.value, episodes]
     pictures = KeptArrays(folder, "drawn", [*about, step.windowed])
     drawn = one_shot_bent.draw(model, config, runs, pictures, step.windowed)
-    compared = KeptArrays(folder, "compared", [*about, step.windowed, step.strokes, repr(step.settings)])
+    compared = KeptArrays(folder, "compared", [*about, step.windowed, repr(step.settings)])
     ahead, back = one_shot_bent.compare(drawn, step.settings, compared)
     return (ahead, one_shot_bent.both_ways(ahead, back)), runs.answers
 
@@ -136,6 +137,20 @@ def _save(path: Path, rows: list[dict[str, Any]], started: float) -> None:
         "seconds": round(time.monotonic() - started, 1),
     }
     results.save(path, record)
+    path.with_suffix(".md").write_text(_table(rows))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """The accuracies in percent, in Markdown."""
+    columns = [(where, way) for where in ("validation", "runs") for way in ("one_way", "two_way")]
+    lines = [
+        "| step | validation, one-way | two-way | 20 runs, one-way | two-way |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [f"{100 * row[where][way]:.2f}" if where in row else "–" for where, way in columns]
+        lines.append(f"| {row['step']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":

@@ -87,7 +87,7 @@ def test_a_killed_measurement_goes_on_where_it_was(models, on_pack, tmp_path, mo
         one_shot.run(models[:1], on_pack, tmp_path)
     monkeypatch.setattr(parsing, "parse", lambda *_: pytest.fail("drawn again"))
     assert one_shot.run(models[:1], on_pack, tmp_path) == whole
-    assert len(calls) == 3
+    assert len(calls) == 5  # of two runs, drawn in two ways; one was interrupted
 
 
 def test_published_forms_fit_those_that_are_likeliest(models, on_pack, tmp_path):
@@ -104,7 +104,8 @@ def drawn(curves):
 @pytest.mark.parametrize("moved", [0.0, 0.1])
 def test_letters_are_told_apart_either_way(moved):
     others = [[[[x * 0.9 + moved, y + 0.1 * x] for x, y in curve] for curve in one] for one in LETTERS]
-    found = one_shot_bent.compare(Drawn(drawn(LETTERS), drawn(others)), comparison.Settings(), Nowhere())
+    sides = Drawn(drawn(LETTERS), drawn(others), ("traced",))
+    found = one_shot_bent.compare(sides, comparison.Settings(), Nowhere())
     for energies in one_shot_bent.combine(*found):
         assert energies.shape == (1, 3, 3)
         assert energies.argmin(-1).tolist() == [[0, 1, 2]]
@@ -117,6 +118,15 @@ def test_misses_are_named_as_the_files_are():
         {"run": 1, "item": 1, "class": 1, "taken_for": 2},
         {"run": 2, "item": 2, "class": 2, "taken_for": 1},
     ]
+
+
+def test_lines_are_traced_where_the_ink_is():
+    picture = np.zeros((105, 105), np.uint8)
+    picture[50:53, 20:80] = 255
+    (line,) = parsing.trace(picture)
+    np.testing.assert_allclose(line[:, 1], 51.5 / 105, atol=0.01)
+    assert sorted(line[[0, -1], 0] * 105) == pytest.approx([20, 80], abs=3)
+    assert parsing.trace(0 * picture) == []
 
 
 def test_a_missing_set_is_one_line(models, on_pack, tmp_path):
