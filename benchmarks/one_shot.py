@@ -51,20 +51,18 @@ class Step(NamedTuple):
     name: str
     settings: Settings
     used: tuple[str, ...] = Evidence._fields  # terms of the evidence
-    windowed: bool = True
     strokes: str = "model"
 
 
 STEPS = (
-    Step("distances of segments, place and size normalised", Settings(STILL, FINE), DISTANCES, False),
-    Step("angles of segments", Settings(STILL, FINE), ANGLES, False),
-    Step("linear map of the whole", Settings(LINEAR, FINE), BENDING, False),
-    Step("smooth field", Settings(SMOOTH, FINE), BENDING, False),
-    Step("strokes move and jitter", Settings(FieldPrior(), FINE), BENDING, False),
-    Step("coarse to fine", Settings(FieldPrior(), ONE_START), BENDING, False),
-    Step("three starts", Settings(), BENDING, False),
-    Step("place and size as evidence", Settings(), windowed=False),
-    Step("windows", Settings()),
+    Step("distances of segments, place and size normalised", Settings(STILL, FINE), DISTANCES),
+    Step("angles of segments", Settings(STILL, FINE), ANGLES),
+    Step("linear map of the whole", Settings(LINEAR, FINE), BENDING),
+    Step("smooth field", Settings(SMOOTH, FINE), BENDING),
+    Step("strokes move and jitter", Settings(FieldPrior(), FINE), BENDING),
+    Step("coarse to fine", Settings(FieldPrior(), ONE_START), BENDING),
+    Step("three starts", Settings(), BENDING),
+    Step("place and size as evidence", Settings()),
     Step("traced lines instead of the model's strokes", Settings(), strokes="traced"),
     Step("both", Settings(), strokes="model+traced"),
 )
@@ -101,9 +99,9 @@ def _evidence(model: api.Model, step: Step, episodes: str) -> tuple[tuple[Eviden
     config = _config(episodes, step.strokes)
     runs = one_shot.load(config)
     folder, about = Path(_WORKDIR.value), [_CHECKPOINT.value, episodes]
-    pictures = KeptArrays(folder, "drawn", [*about, step.windowed])
-    drawn = one_shot_bent.draw(model, config, runs, pictures, step.windowed)
-    compared = KeptArrays(folder, "compared", [*about, step.windowed, repr(step.settings)])
+    pictures = KeptArrays(folder, "drawn", about)
+    drawn = one_shot_bent.draw(model, config, runs, pictures)
+    compared = KeptArrays(folder, "compared", [*about, repr(step.settings)])
     ahead, back = one_shot_bent.compare(drawn, step.settings, compared)
     return (ahead, one_shot_bent.both_ways(ahead, back)), runs.answers
 

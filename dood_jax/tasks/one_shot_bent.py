@@ -56,16 +56,14 @@ def both_ways(ahead: Evidence, back: Evidence) -> Evidence:
     return summed._replace(shift=ahead.shift, size=ahead.size)
 
 
-def draw(
-    model: Model, config: Config, episodes: OneShotRuns, kept: KeptArrays, windowed: bool = True
-) -> Drawn:
-    """Draws every picture by each of `one_shot.strokes`; the model sees it `windowed` or as it is."""
+def draw(model: Model, config: Config, episodes: OneShotRuns, kept: KeptArrays) -> Drawn:
+    """Draws every picture by each of `one_shot.strokes`."""
     pictures = np.stack([episodes.supports, episodes.queries])
     flat = pictures.reshape(-1, *pictures.shape[-2:])
     ways, sides = tuple(config.one_shot.strokes.split("+")), []
     for way in ways:
         batches = [flat[start : start + _AT_ONCE] for start in range(0, len(flat), _AT_ONCE)]
-        parts = [_segments(model, way, which, batch, kept, windowed) for which, batch in enumerate(batches)]
+        parts = [_segments(model, way, which, batch, kept) for which, batch in enumerate(batches)]
         whole = [np.concatenate(values) for values in zip(*parts, strict=True)]
         sides.append([values.reshape(*pictures.shape[:3], *values.shape[1:]) for values in whole])
     together = [np.stack(values, axis=1) for values in zip(*sides, strict=True)]
@@ -73,25 +71,23 @@ def draw(
     return Drawn(supports, queries, ways)
 
 
-def _segments(
-    model: Model, way: str, batch: int, pictures: np.ndarray, kept: KeptArrays, windowed: bool
-) -> Segments:
+def _segments(model: Model, way: str, batch: int, pictures: np.ndarray, kept: KeptArrays) -> Segments:
     """Of some pictures, drawn in one way, or as they were kept."""
     part = f"{way}-{batch}"
     arrays = kept.get(part)
     if arrays is None:
-        arrays = _WAYS[way](model, pictures, windowed)._asdict()
+        arrays = _WAYS[way](model, pictures)._asdict()
         kept.put(part, **arrays)
     return Segments(**arrays)
 
 
-def _by_model(model: Model, pictures: np.ndarray, windowed: bool) -> Segments:
-    parses = parsing.parse(model, pictures, 0, _PARTICLES, _STROKES, _REFINE_STEPS, windowed)
+def _by_model(model: Model, pictures: np.ndarray) -> Segments:
+    parses = parsing.parse(model, pictures, 0, _PARTICLES, _STROKES, _REFINE_STEPS)
     return segments.of_sketch(parses.sketch, parses.frames, NUM_SEGMENTS)
 
 
-def _by_tracing(model: Model, pictures: np.ndarray, windowed: bool) -> Segments:
-    del model, windowed
+def _by_tracing(model: Model, pictures: np.ndarray) -> Segments:
+    del model
     return segments.stack([segments.of_curves(parsing.trace(picture), NUM_SEGMENTS) for picture in pictures])
 
 
