@@ -189,11 +189,6 @@ def strokes_on_map(
     _lighten(path)
 
 
-def colour(which: int) -> str:
-    """Of a stroke, by its place in the drawing."""
-    return _PALETTE[which % len(_PALETTE)]
-
-
 def _joined(block: np.ndarray) -> np.ndarray:
     """[rows, columns, H, W, ...] pictures -> one picture, a light line between them."""
     colours = block if block.ndim == 5 else np.repeat(1 - block[..., None], 3, axis=-1)

@@ -21,7 +21,7 @@ ROWS = (
     ("objective",),
     ("data",),
     ("training",),
-    ("ink",),
+    ("ink", "matching"),
     ("judging",),
     ("api",),
     ("tasks",),

@@ -25,6 +25,8 @@ Manipuri Mongolian Old_Church_Slavonic_(Cyrillic) Oriya Sylheti Syriac_(Serto) T
 """
 ALPHABETS = {"train": tuple(_BACKGROUND.split()), "test": tuple(_EVALUATION.split())}
 NUM_CHARACTERS = 1623  # of both
+WAYS = 20  # characters of a one-shot run
+DRAWERS = 20  # of every character
 ATTRIBUTES = ("alphabet", "character", "drawer", "char_id")  # index, 1-based in it, 1-20, official 1-1623
 
 
@@ -97,3 +99,32 @@ def human_strokes(directory: Path) -> HumanStrokes:
     if not fits:
         raise BadInput(f"{path}: its strokes do not add up to its points; copy it anew")
     return strokes
+
+
+def episodes(background: Dataset, count: int, seed: int) -> OneShotRuns:
+    """Episodes like the runs, from a set at its size: 20 characters of an alphabet, each by two drawers.
+
+    Alphabets take turns; characters and the two drawers of an episode are chosen at random. Raises
+    BadInput if no alphabet has 20 characters.
+    """
+    rows = {}
+    for row, who in enumerate(zip(*(background.attributes[name] for name in ATTRIBUTES[:3]), strict=True)):
+        rows[tuple(map(int, who))] = row
+    characters = {alphabet: sorted({key[1] for key in rows if key[0] == alphabet}) for alphabet, *_ in rows}
+    large = sorted(alphabet for alphabet, members in characters.items() if len(members) >= WAYS)
+    if not large:
+        raise BadInput(f"no alphabet of {len(characters)} has {WAYS} characters; give them all")
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(large)
+    supports, queries, answers = [], [], []
+    for episode in range(count):
+        alphabet = int(order[episode % len(order)])
+        chosen = rng.choice(characters[alphabet], WAYS, replace=False)
+        drawers = rng.choice(DRAWERS, 2, replace=False) + 1
+        answers.append(rng.permutation(WAYS))
+        for side, drawer, shown in zip(
+            (supports, queries), drawers, (chosen, chosen[answers[-1]]), strict=True
+        ):
+            side.append([rows[alphabet, int(character), int(drawer)] for character in shown])
+    images = np.asarray(background.images)
+    return OneShotRuns(images[supports], images[queries], np.array(answers, np.int32))

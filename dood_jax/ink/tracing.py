@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dood_jax.errors import BadInput
 from dood_jax.ink import (
     crossings,
     curves,
@@ -53,6 +54,14 @@ def strokes_of(
     strokes = [_stroke(line) for line in lines]
     order = ordering.in_order([stroke.points() for stroke in strokes])
     return [strokes[index] for index in order], l1
+
+
+def lines_of(page: Page) -> list[refining.Line]:
+    """The strokes of a page by its lines alone, neither refined nor ordered; none if there are but specks."""
+    try:
+        return _lines(scale.find_marks(page.ink, page.noise), None)
+    except BadInput:
+        return []
 
 
 def _lines(marks: scale.Marks, drawn: recognition.Curves | None) -> list[refining.Line]:

@@ -43,11 +43,41 @@ def origin_of(model: Model, config: Config, images: np.ndarray) -> list[Any]:
     ]
 
 
-class KeptWeights:
-    """A hidden folder beside the results, one file a batch.
+class KeptArrays:
+    """A hidden folder with a file of named arrays for every finished part of a measurement.
 
-    Its name is a digest of all that the weights depend on.
+    Its name is a digest of all that the arrays depend on.
     """
+
+    def __init__(self, folder: Path, task: str, about: list[Any]) -> None:
+        """Opens the folder of one measurement; `about` are plain values."""
+        self._folder = folder / f".{task}-{digest(about)}"
+
+    def get(self, part: str) -> dict[str, np.ndarray] | None:
+        """The arrays of a part; None if none can be read."""
+        try:
+            with self._file(part).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+                return dict(arrays)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def put(self, part: str, **arrays: np.ndarray) -> None:
+        """Writes the arrays of a part, whole or not at all."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        whole = self._folder / "writing.npz"
+        np.savez(whole, **arrays)
+        os.replace(whole, self._file(part))
+
+    def discard(self) -> None:
+        """Removes the folder, once the result is known."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _file(self, part: str) -> Path:
+        return self._folder / f"{part}.npz"
+
+
+class KeptWeights:
+    """The weights of the batches of one measurement, by the picture that each begins at."""
 
     def __init__(
         self,
@@ -63,28 +93,22 @@ class KeptWeights:
             np.asarray(leaf).tobytes().hex() for leaf in jax.tree_util.tree_leaves(params["likelihood"])
         ]
         about = [*origin_of(model, config, images), len(jax.local_devices()), scales, scale]
-        self._folder = folder / f".likelihood-{digest(about)}"
+        self._arrays = KeptArrays(folder, "likelihood", about)
+        self.discard = self._arrays.discard
 
     def get(self, start: int) -> Weights | None:
         """The weights of the batch that begins at picture `start`; None if none can be read."""
+        arrays = self._arrays.get(f"{start:07d}")
+        if arrays is None:
+            return None
         try:
-            with self._file(start).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                likelihoods = {scale: arrays[f"log_likelihood_{scale}"] for scale in SCALES}
-                return Weights(arrays["log_ratio"], likelihoods, arrays["strokes"], arrays["l1"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            likelihoods = {scale: arrays[f"log_likelihood_{scale}"] for scale in SCALES}
+            return Weights(arrays["log_ratio"], likelihoods, arrays["strokes"], arrays["l1"])
+        except KeyError:
             return None
 
     def put(self, start: int, weights: Weights) -> None:
         """Writes the weights of one batch, whole or not at all."""
-        self._folder.mkdir(parents=True, exist_ok=True)
         likelihoods = {f"log_likelihood_{scale}": nats for scale, nats in weights.log_likelihood.items()}
-        whole = self._folder / "writing.npz"
-        np.savez(whole, log_ratio=weights.log_ratio, strokes=weights.strokes, l1=weights.l1, **likelihoods)
-        os.replace(whole, self._file(start))
-
-    def discard(self) -> None:
-        """Removes the folder, once the result is known."""
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _file(self, start: int) -> Path:
-        return self._folder / f"{start:07d}.npz"
+        arrays = {"log_ratio": weights.log_ratio, "strokes": weights.strokes, "l1": weights.l1}
+        self._arrays.put(f"{start:07d}", **arrays, **likelihoods)

@@ -14,6 +14,7 @@ from dood_jax.data import catalog, quickdraw_categories
 from dood_jax.errors import BadInput, require_at_least, require_choice, require_seed
 from dood_jax.model.config import ModelConfig
 from dood_jax.training.invention_config import InventionConfig
+from dood_jax.training.one_shot_config import OneShotConfig
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {},  # the defaults below and those of ModelConfig
@@ -278,6 +279,7 @@ class Config:
     training: TrainingConfig
     evaluation: EvaluationConfig
     invention: InventionConfig = dataclasses.field(default_factory=InventionConfig)
+    one_shot: OneShotConfig = dataclasses.field(default_factory=OneShotConfig)
 
     def __post_init__(self) -> None:
         """Checks what groups say of each other."""

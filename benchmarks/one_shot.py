@@ -1,0 +1,155 @@
+"""What every step of the bent form of one-shot classification is worth.
+
+    python benchmarks/one_shot.py --workdir=DIR [--runs] [--json=FILE]
+
+For each step the weights of the evidence are calibrated on episodes of the background alphabets, and accuracy
+is measured on these; with --runs also, with the same weights, on the 20 runs. What is drawn and compared is
+kept in DIR, so that a killed measurement goes on. Needs Omniglot in DOOD_DATA_DIR.
+"""
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import time
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import app, flags, logging
+
+from dood_jax import api
+from dood_jax.matching import evidence
+from dood_jax.matching.comparison import Settings
+from dood_jax.matching.evidence import Evidence
+from dood_jax.matching.field import FieldPrior
+from dood_jax.matching.fitting import Fit
+from dood_jax.tasks import one_shot, one_shot_bent, results
+from dood_jax.tasks.kept import KeptArrays
+from dood_jax.training import compilation, parallel
+from dood_jax.training.checkpoint import commit
+from dood_jax.training.config import Config, resolve
+
+_WORKDIR = flags.DEFINE_string("workdir", "runs/one_shot", "Where what is drawn and compared is kept.")
+_CHECKPOINT = flags.DEFINE_string("checkpoint", "omniglot", "The model that draws.")
+_RUNS = flags.DEFINE_bool("runs", False, "Whether to measure on the 20 runs too.")
+_ONLY = flags.DEFINE_list("only", None, "Steps to measure; all if not given.")
+_JSON = flags.DEFINE_string("json", None, "Where the table is written as JSON.")
+
+STILL = FieldPrior(shift=1e-3, linear=0, smooth=0, stroke_shift=0, stroke_linear=0, jitter=0)
+LINEAR = STILL._replace(shift=FieldPrior().shift, linear=FieldPrior().linear)
+SMOOTH = LINEAR._replace(smooth=FieldPrior().smooth)
+FINE = Fit(reaches=(Fit().reaches[-1],) * len(Fit().reaches), starts=(0.0,))
+ONE_START = Fit(starts=(0.0,))
+DISTANCES, ANGLES = ("ahead", "back"), ("ahead", "back", "turned_ahead", "turned_back")
+BENDING = (*ANGLES, "bending")
+
+
+class Step(NamedTuple):
+    """A form of the comparison."""
+
+    name: str
+    settings: Settings
+    used: tuple[str, ...] = Evidence._fields  # terms of the evidence
+    strokes: str = "model"
+
+
+STEPS = (
+    Step("distances of segments, place and size normalised", Settings(STILL, FINE), DISTANCES),
+    Step("angles of segments", Settings(STILL, FINE), ANGLES),
+    Step("linear map of the whole", Settings(LINEAR, FINE), BENDING),
+    Step("smooth field", Settings(SMOOTH, FINE), BENDING),
+    Step("strokes move and jitter", Settings(FieldPrior(), FINE), BENDING),
+    Step("coarse to fine", Settings(FieldPrior(), ONE_START), BENDING),
+    Step("three starts", Settings(), BENDING),
+    Step("place and size as evidence", Settings()),
+    Step("traced lines instead of the model's strokes", Settings(), strokes="traced"),
+    Step("both", Settings(), strokes="model+traced"),
+)
+
+
+def main(_: list[str]) -> None:
+    """Measures all steps and writes the table."""
+    logging.set_verbosity(logging.WARNING)
+    compilation.keep_compiled_programs()
+    model = api.load(_CHECKPOINT.value)
+    started, rows = time.monotonic(), []
+    for step in STEPS:
+        if _ONLY.value is None or step.name in _ONLY.value:
+            rows.append(_row(model, step))
+            print(rows[-1], flush=True)
+            if _JSON.value:
+                _save(Path(_JSON.value), rows, started)
+
+
+def _row(model: api.Model, step: Step) -> dict[str, Any]:
+    """Accuracies and weights of one step."""
+    sides, answers = _evidence(model, step, "validation")
+    weights = [evidence.calibrate(side, _for_all(side, answers), step.used) for side in sides]
+    row = {"step": step.name, "validation": _accuracies(sides, weights, answers)}
+    if _RUNS.value:
+        sides, answers = _evidence(model, step, "runs")
+        row["runs"] = _accuracies(sides, weights, answers)
+    names = ("one_way", "two_way")
+    return {**row, "weights": {name: one._asdict() for name, one in zip(names, weights, strict=True)}}
+
+
+def _evidence(model: api.Model, step: Step, episodes: str) -> tuple[tuple[Evidence, Evidence], np.ndarray]:
+    """One-way and two-way evidence with axes [K, R, Q, S], and the [R, Q] answers."""
+    config = _config(episodes, step.strokes)
+    runs = one_shot.load(config)
+    folder, about = Path(_WORKDIR.value), [_CHECKPOINT.value, episodes]
+    pictures = KeptArrays(folder, "drawn", about)
+    drawn = one_shot_bent.draw(model, config, runs, pictures)
+    compared = KeptArrays(folder, "compared", [*about, repr(step.settings)])
+    ahead, back = one_shot_bent.compare(drawn, step.settings, compared)
+    return (ahead, one_shot_bent.both_ways(ahead, back)), runs.answers
+
+
+def _config(episodes: str, strokes: str) -> Config:
+    return resolve({"data": {"name": "omniglot"}, "one_shot": {"episodes": episodes, "strokes": strokes}})
+
+
+def _for_all(side: Evidence, answers: np.ndarray) -> np.ndarray:
+    """[K, R, Q] the same answers for every way to draw."""
+    return np.broadcast_to(answers, (len(side.ahead), *answers.shape))
+
+
+def _accuracies(
+    sides: tuple[Evidence, Evidence], weights: list[Evidence], answers: np.ndarray
+) -> dict[str, float]:
+    right = {}
+    for name, side, one in zip(("one_way", "two_way"), sides, weights, strict=True):
+        energies = evidence.over_parses(evidence.energy(side, one))
+        right[name] = float((energies.argmin(-1) == answers).mean())
+    return right
+
+
+def _save(path: Path, rows: list[dict[str, Any]], started: float) -> None:
+    record = {
+        "task": "one_shot-steps",
+        "values": rows,
+        "checkpoint": _CHECKPOINT.value,
+        "commit": commit(),
+        "device": parallel.device_name(),
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    results.save(path, record)
+    path.with_suffix(".md").write_text(_table(rows))
+
+
+def _table(rows: list[dict[str, Any]]) -> str:
+    """The accuracies in percent, in Markdown."""
+    columns = [(where, way) for where in ("validation", "runs") for way in ("one_way", "two_way")]
+    lines = [
+        "| step | validation, one-way | two-way | 20 runs, one-way | two-way |",
+        "|---|---|---|---|---|",
+    ]
+    for row in rows:
+        cells = [f"{100 * row[where][way]:.2f}" if where in row else "–" for where, way in columns]
+        lines.append(f"| {row['step']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    app.run(main)

@@ -1,0 +1,1 @@
+"""How far one drawing must be bent to become another: fields of displacement over strokes."""
