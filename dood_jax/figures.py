@@ -73,7 +73,8 @@ def curves(path: Path, lines: dict[str, tuple[list[float], list[float]]], x_name
     """Writes a PNG: for every name a line through its x and y numbers."""
     figure, axis = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
     for which, (name, (x, y)) in enumerate(lines.items()):
-        axis.plot(x, y, marker=".", color=_PALETTE[which % len(_PALETTE)], label=name)
+        style = "-" if which < len(_PALETTE) else "--"
+        axis.plot(x, y, style, marker=".", color=colour(which), label=name)
     axis.set_xlabel(x_name)
     axis.set_ylabel(y_name)
     axis.spines[["top", "right"]].set_visible(False)
