@@ -60,7 +60,7 @@ def histograms(path: Path, shares: dict[str, list[float]], x_name: str, y_name: 
     width = 0.8 / len(shares)
     for which, (name, heights) in enumerate(shares.items()):
         places = np.arange(len(heights)) + (which - (len(shares) - 1) / 2) * width
-        axis.bar(places, heights, width, color=_PALETTE[which % len(_PALETTE)], label=name)
+        axis.bar(places, heights, width, color=colour(which), label=name)
     axis.set_xticks(range(max(len(heights) for heights in shares.values())))
     axis.set_xlabel(x_name)
     axis.set_ylabel(y_name)
