@@ -120,7 +120,7 @@ def _accuracies(
 ) -> dict[str, float]:
     right = {}
     for name, side, one in zip(("one_way", "two_way"), sides, weights, strict=True):
-        energies = evidence.over_parses(evidence.energy(side, one))
+        energies = evidence.over_ways(evidence.energy(side, one))
         right[name] = float((energies.argmin(-1) == answers).mean())
     return right
 

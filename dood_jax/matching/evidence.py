@@ -39,8 +39,8 @@ def energy(evidence: Evidence, weights: Evidence) -> np.ndarray:
     return sum(weight * term for weight, term in zip(weights, evidence, strict=True))
 
 
-def over_parses(energies: np.ndarray) -> np.ndarray:
-    """[K, ...] energies of K pairs of parses, each as likely as another -> [...] -log mean exp(-E)."""
+def over_ways(energies: np.ndarray) -> np.ndarray:
+    """[K, ...] energies by K ways to draw, each as likely as another -> [...] -log mean exp(-E)."""
     return np.log(len(energies)) - logsumexp(-energies, axis=0)
 
 

@@ -45,7 +45,7 @@ def combine(
     """[K, ..., Q, S] evidence by K ways to draw -> [..., Q, S] energies, one-way and two-way."""
     both = both_ways(ahead, back)
     return tuple(
-        evidence.over_parses(evidence.energy(terms, weights))
+        evidence.over_ways(evidence.energy(terms, weights))
         for terms, weights in ((ahead, one_way), (both, two_way))
     )
 

@@ -1,4 +1,4 @@
-"""Weights are those of greatest likelihood, and parses count as equally likely."""
+"""Weights are those of greatest likelihood, and ways to draw count as equally likely."""
 
 import numpy as np
 import pytest
@@ -18,10 +18,10 @@ def test_energy_is_the_weighted_sum():
     np.testing.assert_allclose(evidence.energy(terms, weights), by_hand)
 
 
-def test_parses_are_averaged_as_probabilities():
+def test_ways_to_draw_are_averaged_as_probabilities():
     energies = np.random.default_rng(1).normal(size=(4, 3, 2))
-    np.testing.assert_allclose(np.exp(-evidence.over_parses(energies)), np.exp(-energies).mean(0))
-    np.testing.assert_allclose(evidence.over_parses(energies[:1]), energies[0])
+    np.testing.assert_allclose(np.exp(-evidence.over_ways(energies)), np.exp(-energies).mean(0))
+    np.testing.assert_allclose(evidence.over_ways(energies[:1]), energies[0])
 
 
 def test_calibration_finds_the_weights_that_made_the_answers():
