@@ -82,7 +82,7 @@ def three_steps(run, state, pictures, lessons):
 def test_each_model_is_as_if_trained_alone(config, sets, lessons, step, fresh, num_devices):
     devices = jax.local_devices()[:num_devices]
     states = members.stack([fresh(member.seed) for member in config.members])
-    run, place = parallel.over_devices(step, devices, config.training, 4)
+    run, place, _ = parallel.over_devices(step, devices, config.training, 4)
     pictures = parallel.replicate(np.concatenate(sets), devices)
     together, metrics = three_steps(run, place(states), pictures, place(members.stack(lessons)))
     alone_run = parallel.data_parallel(step, devices[:1], BATCH, "pmap")
