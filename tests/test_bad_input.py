@@ -99,7 +99,7 @@ CASES = [
     key("model.num_points=1", "model.num_points=1"),
     key("model.dropout=0.5", "model.encoder='conv'"),
     key("model.looks=-1", "model.looks=-1"),
-    key("model.guidance=none", "model.encoder='conv'"),
+    key("model.guidance=none_leaky", "model.encoder='conv'"),
     key("model.decoder=neural", "model.placement='glimpse'"),
     key("model.glimpse_size=7", "model.glimpse_size=7"),
     key("optimizer.schedule=square", "cosine, constant"),

@@ -380,4 +380,5 @@ def _published_start(model: dict, data: dict) -> str:
 def _no_unknown(prefix: str, given: dict, known: Any) -> None:
     for key in given:
         if key not in known:
-            raise BadInput(f"config key {prefix}{key} is unknown; choose from {', '.join(sorted(known))}")
+            shown = key if str(key).isprintable() else repr(key)
+            raise BadInput(f"config key {prefix}{shown} is unknown; choose from {', '.join(sorted(known))}")
