@@ -1,9 +1,12 @@
-"""What the page on scaling stands on: a step's counts, and times of steps over simulated devices and processes.
+"""What the page on scaling stands on: a step's counts, and times over simulated devices and processes.
 
-`python benchmarks/scaling.py --measure` calls it. Forms take turns within one process; devices and processes
-share the same cores, so that ratios show what splitting costs and never what it gains.
+    python benchmarks/scaling_measured.py
+
+writes `docs/results/scaling.json`, in under two minutes on free cores. Forms take turns within one process;
+devices and processes share the same cores, so that ratios show what splitting costs and never what it gains.
 """
 
+import json
 import os
 import socket
 import statistics
@@ -21,17 +24,17 @@ import budget
 import jax
 import jax.extend
 import jax.numpy as jnp
-import numpy as np
 import run
 
 from dood_jax.data import sampler
-from dood_jax.training import distributed, members, parallel
+from dood_jax.training import checkpoint, distributed, members, parallel
 from dood_jax.training.config import Config, default_config, resolve
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_step
 
-DEVICES, MODELS, BATCH_SIZE, ROUNDS = (1, 2, 4), 4, 8, 40
+DEVICES, MODELS, BATCH_SIZE, ROUNDS = (1, 2, 4), 4, 8, 20
+PATIENCE = 300  # seconds for a process that measures
 
 
 def counts(config: Config) -> dict[str, Any]:
@@ -148,18 +151,41 @@ def simulated() -> dict[str, dict[str, float]]:
         (f"{MODELS} models over devices", max(DEVICES), [("models",)]),
         ("one batch over processes", 1, [("process", address, str(which)) for which in range(2)]),
     ):
-        first, *others = [started(words[0], devices, *words[1:]) for words in calls]
-        out, _ = first.communicate(timeout=170)
-        codes = [first.returncode, *(other.wait(timeout=30) for other in others)]
-        if any(codes):
-            raise RuntimeError(f"{name}: exit codes {codes}")
+        out = output_of([started(words[0], devices, *words[1:]) for words in calls], name)
         pairs = (line.split() for line in out.splitlines())
         found[name] = {count: float(seconds) for count, seconds in pairs}
     return found
 
 
-def main(words: list[str]) -> None:
-    """Prints a line for each count: the count and its seconds."""
+def output_of(processes: list[subprocess.Popen], name: str) -> str:
+    """What the first prints; none is left running, and RuntimeError if one failed."""
+    try:
+        out, _ = processes[0].communicate(timeout=PATIENCE)
+        codes = [process.wait(timeout=PATIENCE) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+            process.wait()
+    if any(codes):
+        raise RuntimeError(f"{name}: exit codes {codes}")
+    return out
+
+
+def write(path: Path) -> None:
+    """Times the small steps, counts a step of the default model, and stores both."""
+    found = {
+        "device": parallel.device_name(),
+        "jax": jax.__version__,
+        "commit": checkpoint.commit(),
+        "simulated_batch": BATCH_SIZE,
+        "simulated": simulated(),
+        "counted": counts(resolve(default_config())),
+    }
+    path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+def work(words: list[str]) -> None:
+    """Of a process that `simulated` started: prints a line for each count, with its seconds."""
     if words[0] == "process":
         config = default_config()
         config.training.update(coordinator=words[1], num_processes=2, process_id=int(words[2]))
@@ -172,4 +198,7 @@ def main(words: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    if len(sys.argv) > 1:
+        work(sys.argv[1:])
+    else:
+        write(ROOT / "docs" / "results" / "scaling.json")

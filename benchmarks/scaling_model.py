@@ -1,11 +1,13 @@
-"""What a training step would take on so many chips: arithmetic alone, of what was counted and what is published.
+"""What a training step would take on so many chips: arithmetic of what was counted and what is published.
 
-A step's time on one chip is the sum of three, nothing overlapped: what starting its products one after another
-takes, the products at an assumed share of the published peak, and the traffic at an assumed share of the
-published bandwidth. Over n chips comes one all-reduce of the gradient.
+A step's time on one chip is the sum of three, nothing overlapped: what starting its products one after
+another takes, the products at an assumed share of the published peak, and the traffic at an assumed share of
+the published bandwidth. Over n chips comes one all-reduce of the gradient. The equations stand in
+`docs/scaling.md`.
 """
 
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 ADAM_TRAFFIC = 7  # arrays of the parameters' size: four read (parameters, gradient, moments), three written
@@ -35,9 +37,9 @@ class Counted:
 
 
 class Links(NamedTuple):
-    """What joins so many chips."""
+    """What joins chips, or groups of them that nearer links have joined."""
 
-    most: int  # chips that they join
+    most: int  # chips that are joined by them and by all nearer ones
     bandwidth: float  # bytes a second out of one chip
     hop: float  # seconds that one hop takes, assumed
 
@@ -50,7 +52,7 @@ class Chip:
     peak: float  # operations a second in products; a multiply-add is two
     bandwidth: float  # bytes a second of its memory
     links: tuple[Links, ...]  # from the nearest out
-    torus: bool  # hops go along its sides; otherwise around one ring
+    torus: bool  # hops go along its sides; otherwise up and down a tree
     source: str
 
 
@@ -58,10 +60,11 @@ V5E = Chip(
     name="TPU v5e",
     peak=197e12,
     bandwidth=819e9,
-    links=(Links(256, 200e9, 1e-6),),
+    links=(Links(256, 50e9, 1e-6),),
     torus=True,
-    source="Google Cloud's page *TPU v5e*: 197 TFLOP/s in bfloat16, memory at 819 GB/s, 400 GB/s between chips, both"
-    " directions together (half of it is counted), 256 chips on a 2D torus",
+    source="Google Cloud's page *TPU v5e*: 197 TFLOP/s in bfloat16, memory at 819 GB/s, 400 GB/s between"
+    " chips over four ports, both directions together (one port one way is counted: two chips share no more, and"
+    " chips inside a slice have two to four times that), 256 chips on a 2D torus",
 )
 H100 = Chip(
     name="H100 SXM",
@@ -69,9 +72,9 @@ H100 = Chip(
     bandwidth=3.35e12,
     links=(Links(8, 450e9, 3e-6), Links(256, 50e9, 10e-6)),
     torus=False,
-    source="NVIDIA's *H100 Tensor Core GPU* datasheet: 989 TFLOP/s in TF32 with sparsity (half of it is counted),"
-    " memory at 3.35 TB/s, NVLink 900 GB/s both directions together (half); beyond 8 one 400 Gbit/s adapter a GPU, as"
-    " in NVIDIA's *DGX H100* datasheet",
+    source="NVIDIA's *H100 Tensor Core GPU* datasheet: 989 TFLOP/s in TF32 with sparsity (half of it is"
+    " counted), memory at 3.35 TB/s, NVLink 900 GB/s both directions together (half); beyond 8 one 400 Gbit/s"
+    " adapter a GPU, as in NVIDIA's *DGX H100* datasheet",
 )
 CHIPS = {"v5e": V5E, "h100": H100}
 
@@ -94,24 +97,27 @@ def chip_seconds(counted: Counted, chip: Chip, assumed: Assumed, pictures: float
 
 
 def sent_bytes(counted: Counted, chips: int) -> float:
-    """Bytes that leave each chip in an all-reduce around rings."""
+    """Bytes that leave each chip in an all-reduce."""
     return 2 * (chips - 1) / chips * counted.reduced
 
 
 def reduce_seconds(counted: Counted, chip: Chip, assumed: Assumed, chips: int) -> float:
-    """An all-reduce, over the slowest links that it crosses: equation (2)."""
-    if chips == 1:
-        return 0.0
-    used = next(links for links in chip.links if chips <= links.most)
-    return sent_bytes(counted, chips) / (assumed.links * used.bandwidth) + hops(chips, chip.torus) * used.hop
+    """An all-reduce: equation (2). What nearer links have scattered over a group goes on in as many parts."""
+    seconds, joined = 0.0, 1
+    for links in chip.links:
+        size = min(chips, links.most) // joined
+        sent = sent_bytes(counted, size) / joined
+        seconds += sent / (assumed.links * links.bandwidth) + hops(size, chip.torus) * links.hop
+        joined *= size
+    return seconds
 
 
-def hops(chips: int, torus: bool) -> int:
-    """Of a reduction and the way back: around one ring, or along both sides of the squarest rectangle."""
+def hops(size: int, torus: bool) -> int:
+    """Of a reduction and the way back: in a tree, or along both sides of the squarest rectangle."""
     if not torus:
-        return 2 * (chips - 1)
-    rows = max(side for side in range(1, int(chips**0.5) + 1) if chips % side == 0)
-    return 2 * (rows - 1 + chips // rows - 1)
+        return 2 * math.ceil(math.log2(size))
+    rows = max(side for side in range(1, math.isqrt(size) + 1) if size % side == 0)
+    return 2 * (rows - 1 + size // rows - 1)
 
 
 def data_parallel(
@@ -121,7 +127,13 @@ def data_parallel(
     reduce = reduce_seconds(counted, chip, assumed, chips)
     seconds = chip_seconds(counted, chip, assumed, batch_size / chips) + reduce
     row = _row(counted, chip, assumed, chips, batch_size / seconds)
-    return {**row, "batch": batch_size, "seconds": seconds, "sent": sent_bytes(counted, chips), "reduce": reduce}
+    return {
+        **row,
+        "batch": batch_size,
+        "seconds": seconds,
+        "sent": sent_bytes(counted, chips),
+        "reduce": reduce,
+    }
 
 
 def many_models(

@@ -14,34 +14,45 @@ from scaling_model import Assumed, Chip, Counted
 COUNTS = [2**power for power in range(9)]
 STACKED = [1, 2, 5, 25]
 SETS, SEEDS = 5, 5  # of the study
-SHAPES = (("h100", 1, SEEDS), ("v5e", 8, 8))  # chips that it is put on, and seeds whose models divide over them
+SHAPES = (
+    ("h100", 1, SEEDS),
+    ("v5e", 8, 8),
+)  # chips that it is put on, and seeds whose models divide over them
 
-_HEAD = """# Scaling
-Written by `python benchmarks/scaling.py --write`. **No accelerator was at hand: every time of a chip below is an
-estimate** from what a step asks for (counted), published peaks, and assumed shares of them (named). Times of two cores
-and the ratios of the last table are measured.
+_HEAD = """\
+# Scaling
+Written by `python benchmarks/scaling.py --write`. **No accelerator was at hand: every time of a chip
+below is an estimate** from what a step asks for (counted), published peaks, and assumed shares of them
+(named). Times of two cores and the ratios of the last table are measured.
 
 ## What is counted, published and assumed"""
 
-_FORMULAS = """A step of m stacked models, b pictures each, on one chip, nothing overlapped:
+_FORMULAS = """\
+A step of m stacked models, b pictures each, on one chip, nothing overlapped:
 
-t(b, m) = products · start + m · (2 · multiply-adds(b) / (share · peak) + bytes(b) / (share · bandwidth)) &emsp; (1)
+t(b, m) = products · start + m · (2 · multiply-adds(b) / share / peak + bytes(b) / share / width) (1)
 
 and over n chips, with G the bytes averaged,
 
-t(b / n, 1) + 2 (n − 1) / n · G / (share · link) + hops · hop &emsp; (2)
+t(b / n, 1) + 2 (n − 1) / n · G / share / link + hops · hop (2)
 
-Hops are 2 (n − 1) around a ring, or 2 (r + c − 2) along the sides of an r × c torus. Bytes are what the CPU's compiled program
-reads and writes; another compiler fuses otherwise. The gradient is taken to go as one message, after the backward pass."""
+Where two kinds of links lie between chips, (2) is taken twice: within eight GPUs, then an eighth of G
+between such groups. Hops are 2 log n in a tree, or 2 (r + c − 2) along the sides of an r × c torus. Bytes
+are what the CPU's compiled program reads and writes; another compiler fuses otherwise. The gradient is
+taken to go as one message, after the backward pass. So the tables tell orders of magnitude; a run's
+`images_per_second` in `metrics.jsonl` tells what is true, and what is assumed can be given by flags."""
 
-_MANY = """Models side by side (`training.num_models`, and `data.names` for several sets) are split whole over devices and never
-speak to each other: twice the chips are twice the models, at the same step time. Their number has to divide over
-the chips. Several on one chip share the starts of their operations:"""
+_MANY = """\
+Models side by side (`training.num_models`, and `data.names` for several sets) are split whole over
+devices and never speak to each other: twice the chips are twice the models, at the same step time.
+Their number has to divide over the chips. Several on one chip share the starts of their operations:"""
 
-_SIMULATED = """## Splitting, on one machine
-Forced CPU devices, and processes that meet on the loopback, share the same cores: **these ratios show what splitting
-costs, not what it gains.** A tiny model (two strokes on 20 × 20 pixels, {batch} pictures) in which hardly anything but that
-cost is left; medians of forms in turns within one process. A ratio above 1 is faster than the first column. {about}."""
+_SIMULATED = """\
+## Splitting, on one machine
+Forced CPU devices, and processes that meet on the loopback, share the same cores: **these ratios show
+what splitting costs, not what it gains.** A tiny model (two strokes on 20 × 20 pixels, {batch}
+pictures) in which hardly anything but that cost is left; medians of forms in turns within one process.
+A ratio above 1 is faster than the first column. {about}."""
 
 
 def page(results: Path, assumed: Assumed, prices: dict[str, float | None]) -> str:
@@ -52,7 +63,10 @@ def page(results: Path, assumed: Assumed, prices: dict[str, float | None]) -> st
     parts = [_HEAD, counted_table(counted), published_text(), assumed_table(assumed), _FORMULAS]
     for chip in model.CHIPS.values():
         parts += [f"## {chip.name}", "\n".join(scaling_table(counted, chip, assumed))]
-        parts += [paying_text(counted, chip, assumed), "If one assumption is other, a step of 64 on one chip:"]
+        parts += [
+            paying_text(counted, chip, assumed),
+            "If one assumption is other, a step of 64 on one chip:",
+        ]
         parts += ["\n".join(sensitivity_table(counted, chip, assumed))]
     parts += ["## Data-parallel or many models", _MANY, "\n".join(stacking_table(counted, assumed))]
     parts += [study_text(run), "\n".join(study_table(counted, assumed, run, prices))]
@@ -106,8 +120,8 @@ def assumed_table(assumed: Assumed) -> str:
 def scaling_table(counted: Counted, chip: Chip, assumed: Assumed) -> list[str]:
     """All chip counts: the batch split, the batch grown, and a model a chip."""
     rows = [
-        "| chips | all-reduce: MB sent a chip | ms | batch of 64 split: ms | efficiency | 64 a chip: ms | pictures/s"
-        " | input MB/s a chip | efficiency | a model a chip: ms | pictures/s |",
+        "| chips | all-reduce: MB sent a chip | ms | batch of 64 split: ms | efficiency | 64 a chip: ms"
+        " | pictures/s | input MB/s a chip | efficiency | a model a chip: ms | pictures/s |",
         "|---" * 11 + "|",
     ]
     for chips in COUNTS:
@@ -136,8 +150,9 @@ def paying_text(counted: Counted, chip: Chip, assumed: Assumed) -> str:
     gain = split[0]["seconds"] / best["seconds"]
     return (
         f"Splitting a batch of {counted.batch_size} keeps at least half of each chip's speed up to"
-        f" {model.last_that_pays(split)} chips and is quickest on {best['chips']}, {gain:.1f} times as fast as on"
-        f" one; with {counted.batch_size} pictures a chip half is kept up to {model.last_that_pays(grown)}."
+        f" {model.last_that_pays(split)} chips. It is quickest on {best['chips']}, {gain:.1f} times one chip."
+        f" With {counted.batch_size} pictures a chip half is kept up to {model.last_that_pays(grown)}, of"
+        " pictures a second; whether larger batches need fewer steps was not measured."
         f" Pictures lie in the chip's memory from the start, so that the input crosses no link."
     )
 
@@ -146,7 +161,11 @@ def sensitivity_table(counted: Counted, chip: Chip, assumed: Assumed) -> list[st
     """The estimate for one chip with each assumption halved and doubled."""
     time = lambda other: 1e3 * model.chip_seconds(counted, chip, other, counted.batch_size)
     rows = ["| | half | as assumed, ms | twice |", "|---|---|---|---|"]
-    for name, label in (("products", "share of the peak"), ("traffic", "of the bandwidth"), ("start", "start")):
+    for name, label in (
+        ("products", "share of the peak"),
+        ("traffic", "of the bandwidth"),
+        ("start", "start"),
+    ):
         half, twice = (assumed._replace(**{name: factor * getattr(assumed, name)}) for factor in (0.5, 2))
         rows.append(f"| {label} | {time(half):.1f} | {time(assumed):.1f} | {time(twice):.1f} |")
     return rows
@@ -155,7 +174,7 @@ def sensitivity_table(counted: Counted, chip: Chip, assumed: Assumed) -> list[st
 def stacking_table(counted: Counted, assumed: Assumed) -> list[str]:
     """More and more models on one chip."""
     chips = model.CHIPS.values()
-    head = " | ".join(f"{chip.name}: ms | pictures/s | of one alone" for chip in chips)
+    head = " | ".join(f"{chip.name}: ms | pictures/s | against one alone" for chip in chips)
     rows = [f"| models on one chip | {head} |", "|---" * (1 + 3 * len(chips)) + "|"]
     for models in STACKED:
         cells = []
@@ -169,12 +188,13 @@ def stacking_table(counted: Counted, assumed: Assumed) -> list[str]:
 def study_text(run: dict[str, Any]) -> str:
     """What the study is."""
     return (
-        f"## The study of {SETS * SEEDS} models\nFive sets, five seeds, each trained like the recorded MNIST run:"
-        f" {run['step']:,} steps, {run['seconds'] / 3600:.2f} hours on two shared cores with its evaluations"
-        " (measured). Chips: training steps alone (estimated); no evaluation, no compilation, no waiting for"
-        " machines. Costs are hours × chips × the price of a chip an hour, which flags give. 25 models do not divide"
-        " over 8 chips and would be refused: there one program takes eight seeds, so five models a chip, or a queue"
-        " gives each chip one at a time."
+        f"## The study of {SETS * SEEDS} models\nFive sets, five seeds, each trained like the recorded"
+        f" MNIST run: {run['step']:,} steps, {run['seconds'] / 3600:.2f} hours on two shared cores with its"
+        " evaluations (measured). Chips: training steps alone (estimated), no evaluation, no compilation, no"
+        " waiting for machines. Costs are hours × chips × the price of a chip an hour, which flags give."
+        " 25 models do not divide over 8 chips and would be refused: there one program takes eight seeds, so"
+        " five models a chip,"
+        " or a queue gives each chip one at a time."
     )
 
 
