@@ -34,6 +34,7 @@ from dood_jax.training.state import init_state
 from dood_jax.training.step import make_step
 
 DEVICES, MODELS, BATCH_SIZE, ROUNDS = (1, 2, 4), 4, 8, 20
+UNOPTIMISED = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"  # compiles fast
 PATIENCE = 300  # seconds for a process that measures
 
 
@@ -127,6 +128,7 @@ def over_processes() -> dict[int, float]:
 def environment(devices: int) -> dict[str, str]:
     """Of a process with so many CPU devices."""
     chosen = {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices), "NPROC": "32"}
+    chosen["XLA_FLAGS"] = UNOPTIMISED
     return {**os.environ, **chosen, "PYTHONPATH": str(ROOT)}
 
 

@@ -63,8 +63,8 @@ V5E = Chip(
     links=(Links(256, 50e9, 1e-6),),
     torus=True,
     source="Google Cloud's page *TPU v5e*: 197 TFLOP/s in bfloat16, memory at 819 GB/s, 400 GB/s between"
-    " chips over four ports, both directions together (one port one way is counted: two chips share no more, and"
-    " chips inside a slice have two to four times that), 256 chips on a 2D torus",
+    " chips over four ports, both directions together (one port one way is counted: two chips share no"
+    " more, and others in a slice have two to four times that), 256 chips on a 2D torus",
 )
 H100 = Chip(
     name="H100 SXM",
