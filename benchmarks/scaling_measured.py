@@ -91,7 +91,9 @@ def step_over(devices: list[jax.Device], num_models: int = 1) -> Any:
     step = make_step(config, optimizer, sampler.pick_synthetic)
     mapped = parallel.over_devices(step, devices, config.training, num_models)
     images, lessons = members.lessons(config)
-    init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed), config.objective.stopping)
+    init = jax.jit(
+        lambda seed: init_state(config.model, optimizer, jax.random.key(seed), config.objective.stopping)
+    )
     state = mapped.place(members.stack([jax.device_get(init(seed)) for seed in range(num_models)]))
     images, lessons = mapped.share(jnp.asarray(images)), mapped.place(lessons)
 
