@@ -156,8 +156,7 @@ def simulated() -> dict[str, dict[str, float]]:
         ("one batch over processes", 1, [("process", address, str(which)) for which in range(2)]),
     ):
         out = output_of([started(words[0], devices, *words[1:]) for words in calls], name)
-        pairs = (line.split() for line in out.splitlines())
-        found[name] = {count: float(seconds) for count, seconds in pairs}
+        found[name] = json.loads(out.splitlines()[-1])  # collectives print lines of their own before
     return found
 
 
@@ -189,7 +188,7 @@ def write(path: Path) -> None:
 
 
 def work(words: list[str]) -> None:
-    """Of a process that `simulated` started: prints a line for each count, with its seconds."""
+    """Of a process that `simulated` started: its last line is seconds by count."""
     if words[0] == "process":
         config = default_config()
         config.training.update(coordinator=words[1], num_processes=2, process_id=int(words[2]))
@@ -197,8 +196,7 @@ def work(words: list[str]) -> None:
         found = over_processes()
     else:
         found = over_simulated_devices(MODELS if words[0] == "models" else 1)
-    for count, seconds in found.items():
-        sys.stdout.write(f"{count} {seconds}\n")
+    sys.stdout.write(json.dumps(found) + "\n")
 
 
 if __name__ == "__main__":
