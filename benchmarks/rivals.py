@@ -56,7 +56,8 @@ def main(_: list[str]) -> None:
     options = [f"--checkpoint={checkpoints}", "--mode=evaluate", "--task=transfer", sets]
     options.append(f"--config.evaluation.num_images={_NUM_IMAGES.value}")
     _call(root, "--config=configs/mnist.py", workdir / "measured", *options)
-    record = json.loads((workdir / "measured" / "results" / "transfer.json").read_text())
+    measured = (workdir / "measured" / "results" / "transfer.json").read_text()
+    record = json.loads(measured.replace(f"{workdir.resolve()}/", ""))
     record.update(milliseconds_a_step=milliseconds, training_steps=steps, parameters=_parameters())
     pages = Path(_PAGES.value or workdir)
     folder = pages / "results" if _PAGES.value else pages
