@@ -1,4 +1,4 @@
-"""MNIST at 50 x 50.
+r"""MNIST at 50 x 50.
 
     python -m dood_jax.main --config=configs/mnist.py
 
@@ -7,7 +7,9 @@ gave 6,975 nats on 500 test pictures, 20 particles. The released model went on f
 again: 6,000 steps with six looks, 44 minutes, 7,080 nats; then 14,000 with twelve, 85 minutes beside much
 other work, 7,132 nats (the paper: 7,094).
 
-    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist --config.training.steps=20000
+    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist --config.model.looks=6
+    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/finetune-mnist-runs-mnist \
+        --workdir=runs/mnist-twelve --config.training.steps=14000 --config.optimizer.learning_rate=7e-4
 """
 
 from ml_collections import ConfigDict

@@ -1,4 +1,4 @@
-"""Random pen drawings, rendered on the device: needs no data.
+r"""Random pen drawings, rendered on the device: needs no data.
 
     python -m dood_jax.main --config=configs/synthetic.py
 
@@ -6,7 +6,8 @@ Of the released model the first 5,000 of these 12,000 steps took 28 minutes of t
 on with further looks for 5,000 steps (45 minutes beside other work) and gave 7,004 nats on 256 unseen
 drawings, 20 particles.
 
-    python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic --config.training.steps=5000
+    python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic \
+        --config.training.steps=5000 --config.model.looks=6
 """
 
 from ml_collections import ConfigDict

@@ -4,14 +4,12 @@ Ten numbers, which stand as control points, say what it is. With `model.guidance
 what is still to be drawn (Difference-AIR), with `none` the picture (AIR). There is no pen.
 """
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 
 from dood_jax.distributions import gaussian, presence
-from dood_jax.model.guidance import Glimpse, Guidance, Observation
+from dood_jax.model.guidance import Guidance
 from dood_jax.model.networks import Networks
-from dood_jax.model.recognition import PosteriorStep, StrokeNoise
+from dood_jax.model.recognition import PosteriorStep, Turn
 from dood_jax.model.state import StrokeState
 from dood_jax.networks import air_heads
 from dood_jax.networks.heads import Family
@@ -25,28 +23,22 @@ def advance(nets: Networks, state: StrokeState, seen: tuple[Array, ...]) -> Stro
 
 
 def decide(
-    guidance: Guidance,
-    family: Family,
-    nets: Networks,
-    observation: Observation,
-    look: Callable[[Array], Glimpse],
-    state: StrokeState,
-    noise: StrokeNoise,
-    hold_presence: bool,
+    guidance: Guidance, family: Family, nets: Networks, turn: Turn
 ) -> tuple[StrokeState, PosteriorStep]:
     """Samples one piece, moving the recurrent states on the way (`Recognition.decide`)."""
     del guidance, family
+    state = turn.state
     last = [state.presence[None], state.layout, state.control_points.reshape(-1)]
-    layout_hidden = nets.layout_rnn(state.layout_hidden, jnp.concatenate([*last, *observation.layout]))
+    layout_hidden = nets.layout_rnn(state.layout_hidden, jnp.concatenate([*last, *turn.observation.layout]))
     raw = nets.posterior_presence_layout([layout_hidden])
     on, off = presence.log_probs(raw[0])
-    bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(on.dtype)
+    bit = jnp.ones(()) if turn.hold_presence else (turn.noise.presence < jnp.exp(on)).astype(on.dtype)
     layouts = air_heads.layout_gaussian(raw[1:])
-    layout, log_q_layout = gaussian.sample_and_log_prob(layouts, noise.layout)
-    glimpse = look(layout)
+    layout, log_q_layout = gaussian.sample_and_log_prob(layouts, turn.noise.layout)
+    glimpse = turn.look(layout)
     stroke_hidden = nets.stroke_rnn(state.stroke_hidden, jnp.concatenate(glimpse.features))
     codes = air_heads.code_gaussian(nets.posterior_stroke([stroke_hidden]))
-    code, log_q_code = gaussian.sample_and_log_prob(codes, noise.control_points)
+    code, log_q_code = gaussian.sample_and_log_prob(codes, turn.noise.control_points)
     none = jnp.ones_like(on)
     state = state._replace(layout_hidden=layout_hidden, stroke_hidden=stroke_hidden)
     return state, PosteriorStep(

@@ -1,12 +1,10 @@
 """One step of the recognition model: is there a stroke, where, which, and with what pen (method.md 5)."""
 
-from collections.abc import Callable
-
 import jax.numpy as jnp
 
-from dood_jax.model.guidance import Glimpse, Guidance, Observation
+from dood_jax.model.guidance import Guidance
 from dood_jax.model.networks import Networks
-from dood_jax.model.recognition import PosteriorStep, StrokeNoise
+from dood_jax.model.recognition import PosteriorStep, Turn
 from dood_jax.model.renderer import ink_width_limits
 from dood_jax.model.state import StrokeState
 from dood_jax.networks import heads
@@ -26,24 +24,18 @@ def advance(nets: Networks, state: StrokeState, seen: tuple[Array, ...]) -> Stro
 
 
 def decide(
-    guidance: Guidance,
-    family: Family,
-    nets: Networks,
-    observation: Observation,
-    look: Callable[[Array], Glimpse],
-    state: StrokeState,
-    noise: StrokeNoise,
-    hold_presence: bool,
+    guidance: Guidance, family: Family, nets: Networks, turn: Turn
 ) -> tuple[StrokeState, PosteriorStep]:
     """Samples one stroke given target, canvas and the recurrent states, which stay (`Recognition.decide`)."""
+    state, observation = turn.state, turn.observation
     on, off = family.presence(nets.posterior_presence(observation.presence)[0])
-    bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(on.dtype)
+    bit = jnp.ones(()) if turn.hold_presence else (turn.noise.presence < jnp.exp(on)).astype(on.dtype)
     layouts = family.layout_posterior(nets.posterior_layout([state.layout_hidden, *observation.layout]))
-    layout, log_q_layout = family.sample_and_log_prob(layouts, noise.layout)
-    glimpse = look(layout)
+    layout, log_q_layout = family.sample_and_log_prob(layouts, turn.noise.layout)
+    glimpse = turn.look(layout)
     seen = [state.stroke_hidden, *glimpse.features]
     strokes = family.stroke_posterior(nets.posterior_stroke(seen))
-    control_points, log_q_stroke = family.sample_and_log_prob(strokes, noise.control_points)
+    control_points, log_q_stroke = family.sample_and_log_prob(strokes, turn.noise.control_points)
     pen = nets.brush([*seen, layout])
     slope = nets.canvas_slope(guidance.for_canvas_slope(observation, state.layout_hidden))
     brush = BrushParams(

@@ -1,6 +1,7 @@
 """How a stroke is decided on: the interface of recognition models, and what a decision holds.
 
-`posterior` is DooD's, `air` that of Attend, Infer, Repeat; `model.parts` chooses.
+`posterior` is DooD's, `air` that of Attend, Infer, Repeat, `vae` that of a variational autoencoder;
+`model.parts` chooses.
 """
 
 from collections.abc import Callable
@@ -41,6 +42,16 @@ class PosteriorStep(NamedTuple):
     glimpse: Any  # of the canvas in the window, for the prior
 
 
+class Turn(NamedTuple):
+    """What one stroke is decided from."""
+
+    observation: Observation  # of target and canvas
+    look: Callable[[Array], Glimpse]  # sees the window of a [4] layout
+    state: StrokeState  # advanced to this stroke
+    noise: StrokeNoise
+    hold_presence: bool  # the bit stays on, for objectives that sum over stopping times
+
+
 class Recognition(Protocol):
     """A kind of recognition model."""
 
@@ -48,25 +59,6 @@ class Recognition(Protocol):
         """Moves the recurrent states that the prior shares to the next stroke, by what the canvas shows."""
 
     def decide(
-        self,
-        guidance: Guidance,
-        family: Family,
-        nets: Networks,
-        observation: Observation,
-        look: Callable[[Array], Glimpse],
-        state: StrokeState,
-        noise: StrokeNoise,
-        hold_presence: bool,
+        self, guidance: Guidance, family: Family, nets: Networks, turn: Turn
     ) -> tuple[StrokeState, PosteriorStep]:
-        """Samples one stroke: whether there is one, where, which, and with what pen.
-
-        Args:
-          guidance: the kind of sight.
-          family: of distributions.
-          nets: with their parameters.
-          observation: of target and canvas.
-          look: sees the window of a [4] layout.
-          state: advanced to this stroke.
-          noise: of the stroke.
-          hold_presence: the bit stays on, for objectives that sum over stopping times.
-        """
+        """Samples one stroke: whether there is one, where, which, and with what pen."""

@@ -12,7 +12,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import CanvasView, Observation, Situation
 from dood_jax.model.networks import Networks
 from dood_jax.model.parts import Parts
-from dood_jax.model.recognition import PosteriorStep, StrokeNoise
+from dood_jax.model.recognition import PosteriorStep, StrokeNoise, Turn
 from dood_jax.model.renderer import canvas_of, make_renderer
 from dood_jax.model.state import StrokeState, initial_state
 from dood_jax.types import Array, BrushParams, Seen, StrokeLatents, StrokeLogProbs
@@ -56,9 +56,8 @@ def draw_stroke(
     observation = parts.guidance.observe(nets, target, canvas)
     state = parts.recognition.advance(nets, state, observation.canvas.features)
     look = functools.partial(parts.guidance.look, nets, target, canvas)
-    state, step = parts.recognition.decide(
-        parts.guidance, parts.family, nets, observation, look, state, noise, hold_presence
-    )
+    turn = Turn(observation, look, state, noise, hold_presence)
+    state, step = parts.recognition.decide(parts.guidance, parts.family, nets, turn)
     situation = Situation(
         state.layout_hidden, state.stroke_hidden, observation.canvas.for_prior, step.glimpse
     )
