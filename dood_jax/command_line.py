@@ -63,7 +63,7 @@ def _accepted(argv: list[str]) -> list[str]:
     try:
         rest = flags.FLAGS(argv)
     except flags.Error as error:
-        refuse(error)
+        refuse(_without_traceback(str(error)))
     except SystemExit as error:
         if any(flag.lstrip("-").startswith(("help", "?")) for flag in argv):
             raise
@@ -82,6 +82,11 @@ def writable(workdir: Path, flag: str = "--workdir") -> Path:
             return workdir
     except OSError as error:
         raise BadInput(f"{flag}={workdir} cannot be written ({error.strerror}); give another") from error
+
+
+def _without_traceback(said: str) -> str:
+    """What a config file raised, of which absl tells with all calls before."""
+    return said.strip().splitlines()[-1].partition(": ")[2] if "Traceback" in said else said
 
 
 def _explain(error: Exception, argv: list[str]) -> str:

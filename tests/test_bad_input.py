@@ -61,6 +61,8 @@ CASES = [
     Case("config", ("--config=binary.py",)),
     Case("config", ("--config=taken",)),
     Case("config key extra", ("--config=extra.py",)),
+    Case("choose from dood, renderer", (f"--config={ROOT}/configs/ablations.py:cnn",)),
+    Case("choose from difference_air, air", (f"--config={ROOT}/configs/air.py:dair",)),
     # keys
     key("nope.x=1", "'nope'"),
     key("model.nope=1", "'nope'"),
