@@ -8,6 +8,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import plain
 import pytest
 from oracles import assert_close_to_largest
 from published import NETWORKS
@@ -89,9 +90,6 @@ def load(path: Path) -> ModuleType:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
-
-
-plain = load(ROOT / "benchmarks" / "plain.py")
 
 
 def path_of(golden_name: str) -> list[str]:

@@ -1,28 +1,19 @@
 """The page of results is what its script makes of the files beside it."""
 
-import importlib.util
 import json
 from pathlib import Path
 
-import pytest
+import results_page
 
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.fixture(scope="module")
-def results_page():
-    spec = importlib.util.spec_from_file_location("results_page", ROOT / "benchmarks" / "results_page.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_page_is_up_to_date(results_page):
+def test_the_page_is_up_to_date():
     written = (ROOT / "docs" / "results.md").read_text()
     assert results_page.page(ROOT / "docs" / "results", ROOT / "checkpoints") == written
 
 
-def test_every_number_of_the_page_comes_from_a_file(results_page, tmp_path):
+def test_every_number_of_the_page_comes_from_a_file(tmp_path):
     study = json.loads((ROOT / "docs" / "results" / "transfer-first-look.json").read_text())
     source = next(iter(study["values"]["l1"]))
     study["values"]["table"]["map"][source]["mnist"]["mean"] = 1234.4
@@ -33,7 +24,7 @@ def test_every_number_of_the_page_comes_from_a_file(results_page, tmp_path):
     assert "1,234 ± " in page and "| 4321 (" in page
 
 
-def test_curves_are_of_held_out_pictures(results_page, tmp_path):
+def test_curves_are_of_held_out_pictures(tmp_path):
     lines = [
         {"kind": "train", "seconds": 1, "log_likelihood": 5},
         {"kind": "held_out", "seconds": 120, "log_likelihood": 7},

@@ -1,24 +1,12 @@
 """The table of ratios: every group runs at tiny size and gives whole rows."""
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-@pytest.fixture(scope="module")
-def run():
-    spec = importlib.util.spec_from_file_location("run", BENCHMARKS / "run.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+import run
 
 
 @pytest.fixture
-def small(run, monkeypatch):
+def small(monkeypatch):
     """Pictures of the size of the tiny model, few particles."""
     monkeypatch.setattr(run, "SIZE", (20, 20))
     monkeypatch.setattr(run, "PARTICLES", 2)
@@ -37,7 +25,7 @@ def test_rows_are_whole(small, tiny, group):
     assert len({(row["group"], row["form"]) for row in rows}) == len(rows)
 
 
-def test_brushes_as_written_paint_what_ours_paint(run):
+def test_brushes_as_written_paint_what_ours_paint():
     random = np.random.default_rng(0)
     curve = (0.5 + np.cumsum(random.normal(0, 0.02, (24, 2)), axis=0)).astype(np.float32)
     for written, ours in (
