@@ -18,7 +18,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
 from dood_jax.model.networks import Params
 from dood_jax.model.spread import LEARNED, Spread
-from dood_jax.training import checkpoint, evaluation, inventing
+from dood_jax.training import checkpoint, evaluation, held_out, inference, inventing
 from dood_jax.training.config import EvaluationConfig
 from dood_jax.types import Array, BrushParams, Sketch
 
@@ -52,9 +52,9 @@ class Model:
         """
         images = _check_images(images, self.config.image_size)
         _check_positive(num_particles=num_particles, num_strokes=num_strokes)
-        keys = evaluation.example_keys(_as_key(key), len(images))
+        keys = held_out.example_keys(_as_key(key), len(images))
         strokes = num_strokes or self.config.num_strokes
-        return evaluation.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
+        return inference.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
 
     def refine(self, images: Array, sketch: Sketch, num_steps: int = 100) -> Sketch:
         """`infer`'s drawings of [B, H, W] pictures, corrected by gradient steps on each picture alone."""
@@ -62,7 +62,7 @@ class Model:
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):
             raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
-        return evaluation.refine(self.config, self.params, images, sketch, num_steps, _BATCH_SIZE)
+        return inference.refine(self.config, self.params, images, sketch, num_steps, _BATCH_SIZE)
 
     def sample(
         self,
@@ -82,7 +82,7 @@ class Model:
           pens: [n] or scalars: one pen a drawing; the mean one of training if None.
         """
         _check_positive(n=n, num_strokes=num_strokes)
-        keys = evaluation.example_keys(_as_key(key), n)
+        keys = held_out.example_keys(_as_key(key), n)
         own = BrushParams(*(_for_each("pens", value, n) for value in pens or self.brush))
         strokes = num_strokes or self.config.num_strokes
         return inventing.sample(self.config, self.params, own, keys, strokes, spread)
@@ -94,7 +94,7 @@ class Model:
 
         `SMALL_NOISE.times(2)` is twice the noise; `turned` exemplars turn as well.
         """
-        keys = evaluation.example_keys(_as_key(key), len(sketch.canvases))
+        keys = held_out.example_keys(_as_key(key), len(sketch.canvases))
         return inventing.vary(self.config, self.params, sketch, keys, noise, turned)
 
     def complete(
@@ -122,7 +122,7 @@ class Model:
         counts = np.minimum(_for_each("kept", kept, len(drawn)), drawn)
         if counts.min() < 0:
             raise BadInput(f"kept={counts.min()} strokes; give 0 or more")
-        keys = evaluation.example_keys(_as_key(key), len(drawn))
+        keys = held_out.example_keys(_as_key(key), len(drawn))
         more = num_strokes or self.config.num_strokes
         return inventing.complete(self.config, self.params, sketch, counts, keys, more, spread)
 
@@ -135,7 +135,7 @@ class Model:
         """
         images = _check_images(images, self.config.image_size)
         _check_positive(num_particles=num_particles, refine_steps=refine_steps or None)
-        keys = evaluation.example_keys(_as_key(key), len(images))
+        keys = held_out.example_keys(_as_key(key), len(images))
         settings = EvaluationConfig(
             num_particles=num_particles, batch_size=_BATCH_SIZE, refine_steps=refine_steps
         )

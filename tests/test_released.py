@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import dood_jax
-from dood_jax.training import evaluation
+from dood_jax.training import held_out
 from dood_jax.training.config import DataConfig, EvaluationConfig
 
 FOLDER = Path(__file__).parent.parent / "checkpoints"
@@ -21,7 +21,7 @@ def size_of(folder: Path) -> int:
 
 def error_of(name: str, data: DataConfig) -> tuple[float, float]:
     """Mean L1 error of drawings and of blank canvases, nats aside."""
-    images = evaluation.held_out_images(data, FEW)
+    images = held_out.images(data, FEW)
     sketch = dood_jax.load(name).infer(images, key=0)
     return np.abs(images - sketch.canvases[:, -1]).sum((1, 2)).mean(), images.sum((1, 2)).mean()
 
@@ -55,7 +55,7 @@ def test_the_mnist_model_traces_unseen_digits(data_dir):
 
 def test_the_mnist_model_gives_its_digits_the_nats_of_its_card(data_dir):
     data = DataConfig(name="mnist", dir=str(data_dir))
-    images = evaluation.held_out_images(data, FEW)
+    images = held_out.images(data, FEW)
     measured = dood_jax.load("mnist").log_likelihood(images, key=0, num_particles=4)
     card = json.loads((FOLDER / "mnist" / "card.json").read_text())
     spread = 4 * measured.std() / np.sqrt(len(images)) + 60  # fewer particles cost some nats

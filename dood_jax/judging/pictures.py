@@ -6,10 +6,10 @@ import jax
 import numpy as np
 
 from dood_jax.data.synthetic import MAX_STROKES, random_drawing
-from dood_jax.training import datasets, evaluation
+from dood_jax.training import datasets, held_out
 from dood_jax.training.config import DataConfig, EvaluationConfig
 
-_SYNTHETIC_SEEDS = {"train": 2_000_003, "test": evaluation.SYNTHETIC_TEST_SEED}
+_SYNTHETIC_SEEDS = {"train": 2_000_003, "test": held_out.SYNTHETIC_TEST_SEED}
 _SYNTHETIC_SIZE = 10_000
 _STROKES = tuple(f"{count} strokes" for count in range(1, MAX_STROKES + 1))
 
@@ -46,11 +46,11 @@ def load(data: DataConfig, split: str, most: int = 0) -> Labelled:
 
 
 def held_out(data: DataConfig, settings: EvaluationConfig) -> Labelled:
-    """The same pictures as `evaluation.held_out_images`, with their classes."""
+    """The same pictures as `held_out.images`, with their classes."""
     if data.is_synthetic:
         return load(data, "test", settings.num_images)
     found = load(data, "test")
-    return found.take(evaluation.held_out_rows(len(found.labels), settings))
+    return found.take(held_out.rows(len(found.labels), settings))
 
 
 def _synthetic(size: int, seed: int, count: int) -> Labelled:
@@ -58,6 +58,6 @@ def _synthetic(size: int, seed: int, count: int) -> Labelled:
         drawing = random_drawing(key, size)
         return drawing.image, drawing.presence.sum()
 
-    keys = evaluation.example_keys(jax.random.key(seed), count)
+    keys = held_out.example_keys(jax.random.key(seed), count)
     images, strokes = jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys)
     return Labelled(np.asarray(images * 255 + 0.5).astype(np.uint8), np.asarray(strokes, int) - 1, _STROKES)

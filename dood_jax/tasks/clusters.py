@@ -1,6 +1,5 @@
 """Which strokes a model draws with: clusters of them, and a map (method.md 10.4, the paper's Fig. 5)."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,7 +34,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     (model,) = models
     config = config.unrefined()
     settings = config.invention
-    started = time.monotonic()
+    measurement = results.Measurement("clusters", config, models)
     layouts, strokes = strokes_of(model, config, settings.num_clustered)
     if len(strokes) <= settings.clusters:
         raise BadInput(
@@ -60,14 +59,10 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "shares": [float(share) for share in np.sort(np.bincount(kinds) / len(kinds))[::-1]],
         "published": published.numbers()["silhouette"],
     }
-    record = results.write(
+    record = measurement.write(
         workdir,
-        "clusters",
         values,
-        config,
-        model,
         len(strokes),
-        started,
         pictures=f"{config.data.name}, training",
     )
     shown = slice(0, settings.num_mapped)

@@ -1,7 +1,6 @@
 """Partial drawings taken further (method.md 10.8, the paper's Fig. 8)."""
 
 import itertools
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         raise BadInput(
             f"invention.kept_strokes={config.invention.kept_strokes} leaves none of {most} to add; give fewer"
         )
-    started = time.monotonic()
+    measurement = results.Measurement("completion", config, models)
     judge = prepare.judge_of(config.data, workdir / "results")
     given = pictures.held_out(config.data, config.evaluation)
     sketch = best_drawings(model, given.inks, config)
@@ -61,7 +60,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "invented": {"diversity": _ratio(mean_distance(new), apart), "starts": len(new)},
         "judge": judge.card,
     }
-    record = results.write(workdir, "completion", values, config, model, len(given.labels), started)
+    record = measurement.write(workdir, values, len(given.labels))
     _show(record.with_suffix(".png"), model, config, given, sketch, (starts, new))
     return values
 

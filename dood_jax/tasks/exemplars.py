@@ -1,6 +1,5 @@
 """New exemplars of given pictures: are they still the same, and are they new? (method.md 10.7, Fig. 7)."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +32,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     has all this for more and less noise.
     """
     (model,) = models
-    started = time.monotonic()
+    measurement = results.Measurement("exemplars", config, models)
     judge = prepare.judge_of(config.data, workdir / "results")
     given = pictures.held_out(config.data, config.evaluation)
     sketch = best_drawings(model, given.inks, config)
@@ -49,7 +48,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "blank": float((sketch.strokes.presence.sum(1) == 0).mean()),
         "judge": judge.card,
     }
-    record = results.write(workdir, "exemplars", values, config, model, len(given.labels), started)
+    record = measurement.write(workdir, values, len(given.labels))
     _show(record.with_suffix(".png"), model, config, given, sketch)
     _show_curve(record.with_name(f"{record.stem}-curve.png"), curve)
     return values

@@ -4,7 +4,6 @@ The published distances are between ImageNet class probabilities; ours are betwe
 judge. What compares is the ratio to the floor: the distance of real pictures from other real pictures.
 """
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +38,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     """
     (model,) = models
     config = config.unrefined()
-    started = time.monotonic()
+    measurement = results.Measurement("fid", config, models)
     learned = pictures.load(config.data, "train")
     count = min(config.invention.num_samples, len(learned.labels) // 2)
     if count < 2:
@@ -67,9 +66,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "published": published.numbers()["fid"],
         "judge": judge.card,
     }
-    record = results.write(
-        workdir, "fid", values, config, model, count, started, pictures=f"{config.data.name}, training"
-    )
+    record = measurement.write(workdir, values, count, pictures=f"{config.data.name}, training")
     neighbours = learned.take(rows[:_SHOWN]).inks
     rows_of = {"invented": found[:_SHOWN], "the nearest training picture of each": neighbours}
     blocks = {title: block[None] for title, block in rows_of.items()}

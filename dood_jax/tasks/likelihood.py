@@ -6,7 +6,6 @@ refined first (method.md 10.11), and the result's name ends in `-refined`.
 """
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,17 @@ from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.tasks import results
 from dood_jax.tasks.kept import KeptWeights
-from dood_jax.training import evaluation, scale_fitting
+from dood_jax.training import evaluation, held_out, scale_fitting
 from dood_jax.training.config import Config, resolve
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
     """Measures one model on `data.name` and writes `likelihood-<dataset>.json`."""
     (model,) = models
-    started = time.monotonic()
-    images = evaluation.held_out_images(config.data, config.evaluation)
+    measurement = results.Measurement("likelihood", config, models)
+    images = held_out.images(config.data, config.evaluation)
     values, kept = measure(model, config, images, workdir)
-    results.write(workdir, "likelihood", values, config, model, len(images), started)
+    measurement.write(workdir, values, len(images))
     for one in kept:
         one.discard()
     return values
@@ -39,7 +38,7 @@ def measure(
     model: Model, config: Config, images: np.ndarray, workdir: Path
 ) -> tuple[dict[str, Any], list[KeptWeights]]:
     """What `likelihood-<dataset>.json` says of a model, and what is kept until that is saved."""
-    blank = evaluation.blank_canvas_log_likelihood(config.data, images)
+    blank = held_out.blank_canvas_log_likelihood(config.data, images)
     params = with_both_scales(model, config)
     bounds = _refined_bounds if config.evaluation.refine_steps else _bounds
     measured, kept = bounds(model, config, params, images, workdir / "results")
@@ -64,7 +63,7 @@ def _figures(summary: dict[str, float]) -> dict[str, float]:
 def _bounds(
     model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
 ) -> tuple[dict[str, evaluation.Bound], list[KeptWeights]]:
-    keys = evaluation.held_out_keys(config.evaluation, len(images))
+    keys = held_out.keys(config.evaluation, len(images))
     kept = KeptWeights(folder, model, config, images, params)
     devices = jax.devices()
     bounds = evaluation.bounds(model.config, params, images, keys, config.evaluation, devices, kept)
@@ -74,7 +73,7 @@ def _bounds(
 def _refined_bounds(
     model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
 ) -> tuple[dict[str, evaluation.Bound], list[KeptWeights]]:
-    keys = evaluation.held_out_keys(config.evaluation, len(images))
+    keys = held_out.keys(config.evaluation, len(images))
     kept = {scale: KeptWeights(folder, model, config, images, params, scale) for scale in SCALES}
     devices = jax.devices()
     bounds = {}

@@ -6,7 +6,6 @@ classified as if it were the only one; what knows that every support has one que
 `assigned`.
 """
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,7 +28,7 @@ _ROWS = {"its own": "class", "taken for": "taken_for"}
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
     """Classifies all queries of all runs; writes `one_shot-omniglot.json` and a figure of the misses."""
     (model,) = models
-    started = time.monotonic()
+    measurement = results.Measurement("one_shot", config, models)
     episodes = load(config)
     kept = KeptArrays(
         workdir / "results", "one_shot", [*origin_of(model, config, episodes.queries), str(config.one_shot)]
@@ -45,7 +44,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     values["published"] = published.numbers()["one_shot"]
     count = episodes.answers.size
     about = "omniglot runs" if config.one_shot.episodes == "runs" else "omniglot background episodes"
-    results.write(workdir, "one_shot", values, config, model, count, started, f"{name}.json", about)
+    measurement.write(workdir, values, count, f"{name}.json", about)
     _show_misses(workdir / "results" / f"{name}-misses.png", episodes, values["misses"])
     kept.discard()
     return {key: values[key] for key in ("mode", "accuracy", "per_run")}

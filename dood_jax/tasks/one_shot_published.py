@@ -13,7 +13,7 @@ from dood_jax.objective import token_fit
 from dood_jax.tasks import parsing
 from dood_jax.tasks.kept import KeptArrays
 from dood_jax.tasks.parsing import Parses
-from dood_jax.training import evaluation, parallel
+from dood_jax.training import batches, parallel
 from dood_jax.training.config import Config
 
 _PARTICLES = 20  # drawings, of which a parse is the best
@@ -68,7 +68,7 @@ def _fitted(
     taken = jax.tree_util.tree_map(lambda leaf: leaf[candidates.reshape(-1)], drawn)
     devices = tuple(jax.local_devices())
     fit = _compiled_fit(model.config, num_steps, turned, devices)
-    found = evaluation.in_batches(fit, model.params, images[query], taken, _BATCH_SIZE, len(devices))
+    found = batches.in_batches(fit, model.params, images[query], taken, _BATCH_SIZE, len(devices))
     return found.reshape(candidates.shape)
 
 
@@ -77,7 +77,7 @@ def _log_joints(model: Model, parses: Parses) -> np.ndarray:
     devices = tuple(jax.local_devices())
     drawn = (parses.sketch.strokes, parses.sketch.brush)
     joint = _compiled_joint(model.config, devices)
-    return evaluation.in_batches(joint, model.params, parses.images, drawn, _BATCH_SIZE, len(devices))
+    return batches.in_batches(joint, model.params, parses.images, drawn, _BATCH_SIZE, len(devices))
 
 
 @functools.lru_cache

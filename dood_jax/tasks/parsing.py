@@ -8,7 +8,7 @@ from PIL import Image
 from dood_jax.api import Model
 from dood_jax.ink import curves, tracing
 from dood_jax.ink.page import Page
-from dood_jax.training import evaluation
+from dood_jax.training import inference
 from dood_jax.types import Sketch
 
 _FILLED = 0.8  # of a window's side, by the longer side of the character
@@ -50,7 +50,7 @@ def parse(
     images = np.stack([crop(*pair, size) for pair in zip(pictures, frames, strict=True)])
     sketch = model.infer(images, seed, num_particles, num_strokes)
     if num_steps:
-        sketch = evaluation.refine(model.config, model.params, images, sketch, num_steps, _BATCH_SIZE)
+        sketch = inference.refine(model.config, model.params, images, sketch, num_steps, _BATCH_SIZE)
     return Parses(sketch, frames, images)
 
 

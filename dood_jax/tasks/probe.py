@@ -1,6 +1,5 @@
 """Do strokes tell what a picture shows? A classifier of latent variables (method.md 10.10)."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     learners.require("probe")
     (model,) = models
     config = config.unrefined()
-    started = time.monotonic()
+    measurement = results.Measurement("probe", config, models)
     known = pictures.load(config.data, "train", config.invention.num_learned)
     asked = pictures.held_out(config.data, config.evaluation)
     if known.classes != asked.classes:
@@ -47,7 +46,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "learned_from": len(known.labels),
         "published_linear": published.numbers()["probe"].get(config.data.name),
     }
-    results.write(workdir, "probe", values, config, model, len(asked.labels), started)
+    measurement.write(workdir, values, len(asked.labels))
     return values
 
 

@@ -1,6 +1,5 @@
 """Held-out pictures drawn again, stroke by stroke (method.md 10.2)."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.geometry import affine
 from dood_jax.tasks import results
-from dood_jax.training import evaluation
+from dood_jax.training import held_out
 from dood_jax.training.config import Config
 from dood_jax.types import Sketch
 
@@ -25,13 +24,13 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     stroke, with the window that it looked through. With `evaluation.refine_steps` the drawings are refined,
     and the names end in `-refined`.
     """
-    started = time.monotonic()
-    images = evaluation.held_out_images(config.data, config.evaluation)
+    measurement = results.Measurement("reconstruction", config, models)
+    images = held_out.images(config.data, config.evaluation)
     sketches = {model.name: best_drawings(model, images, config) for model in models}
     values = {name: _figures(images, sketch) for name, sketch in sketches.items()}
     if len(models) == 1:
         values = values[models[0].name]
-    record = results.write(workdir, "reconstruction", values, config, models, len(images), started)
+    record = measurement.write(workdir, values, len(images))
     shown = slice(0, _COLUMNS)
     picture = record.with_suffix(".png")
     if len(models) == 1:

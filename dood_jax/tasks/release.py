@@ -4,7 +4,6 @@ The held-out bound is measured in 32 and in 16 bits, so that the card tells what
 """
 
 import shlex
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import numpy as np
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
 from dood_jax.tasks import likelihood, results
-from dood_jax.training import checkpoint, evaluation, parallel, scale_fitting
+from dood_jax.training import checkpoint, evaluation, held_out, parallel, scale_fitting
 from dood_jax.training import logging as run_logging
 from dood_jax.training.config import Config
 
@@ -28,11 +27,11 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     config = config.on(model.meta["config"]["data"]["name"]).unrefined()
     if "arguments" not in model.meta:
         raise BadInput("--task=release takes a run's checkpoint; this one is released already")
-    started = time.monotonic()
+    measurement = results.Measurement("release", config, models)
     params = likelihood.with_both_scales(model, config)
     rounded = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), params)
-    images = evaluation.held_out_images(config.data, config.evaluation)
-    keys = evaluation.held_out_keys(config.evaluation, len(images))
+    images = held_out.images(config.data, config.evaluation)
+    keys = held_out.keys(config.evaluation, len(images))
     devices = jax.local_devices()
     full, small = (
         evaluation.bound(model.config, params, images, keys, config.evaluation, devices).summary()
@@ -48,7 +47,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     fitted = {"fitted_scale": scale_fitting.other_scale(model.config)}
     card = {**origin(model, workdir), **fitted, "metrics": values}
     checkpoint.release(params, card, workdir / "release")
-    results.write(workdir, "release", values, config, model, len(images), started)
+    measurement.write(workdir, values, len(images))
     return values
 
 

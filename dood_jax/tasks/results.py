@@ -1,5 +1,6 @@
 """How a task's numbers are kept: `DIR/results/<task>-<dataset>.json`, `-transposed` for EMNIST so turned."""
 
+import dataclasses
 import importlib.metadata
 import json
 import os
@@ -16,44 +17,56 @@ from dood_jax.training.config import Config
 _VERSIONED = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
 
 
-def write(  # noqa: PLR0913 - each is a field of the record
-    workdir: Path,
-    task: str,
-    values: dict[str, Any],
-    config: Config,
-    models: Model | Sequence[Model],
-    count: int,
-    started: float,
-    path: str | None = None,
-    pictures: str | None = None,
-) -> Path:
-    """Writes one result of one or several models, whole or not at all.
+@dataclasses.dataclass(frozen=True)
+class Measurement:
+    """What one or several models are asked, from now on."""
 
-    `started` is time.monotonic() at the task's start. The file is named after task and set unless `path`
-    names it; with `evaluation.refine_steps` the name ends in `-refined`. `pictures` says what was drawn where
-    that is not a set's test split.
-    """
-    models = [models] if isinstance(models, Model) else models
-    only = lambda entries: entries[0] if len(entries) == 1 else entries
-    record = {
-        "task": task,
-        "values": values,
-        "config": config.as_dict(),
-        "checkpoint": only([model.name for model in models]),
-        "step": only([model.meta["step"] for model in models]),
-        "dataset": pictures or only(list(config.data.sets)),
-        "split": None if pictures else "test",
-        "n": count,
-        "seed": config.evaluation.seed,
-        "commit": commit(),
-        "trained_at_commit": only([model.meta["commit"] for model in models]),
-        "device": parallel.device_name(),
-        "seconds": round(time.monotonic() - started, 2),
-        "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
-    }
-    written = workdir / "results" / (path or f"{task}-{config.data.name}{suffix(config)}.json")
-    save(written, record)
-    return written
+    task: str
+    config: Config
+    models: Sequence[Model]
+    started: float = dataclasses.field(default_factory=time.monotonic)
+
+    @property
+    def seconds(self) -> float:
+        """Since the start."""
+        return time.monotonic() - self.started
+
+    def write(
+        self,
+        workdir: Path,
+        values: dict[str, Any],
+        count: int,
+        path: str | None = None,
+        pictures: str | None = None,
+    ) -> Path:
+        """Writes what was found on `count` pictures, whole or not at all; returns the file.
+
+        The file is named after task and set unless `path` names it; with `evaluation.refine_steps` the name
+        ends in `-refined`. `pictures` says what was drawn where that is not a set's test split.
+        """
+        record = {
+            "task": self.task,
+            "values": values,
+            "config": self.config.as_dict(),
+            "checkpoint": _only([model.name for model in self.models]),
+            "step": _only([model.meta["step"] for model in self.models]),
+            "dataset": pictures or _only(list(self.config.data.sets)),
+            "split": None if pictures else "test",
+            "n": count,
+            "seed": self.config.evaluation.seed,
+            "commit": commit(),
+            "trained_at_commit": _only([model.meta["commit"] for model in self.models]),
+            "device": parallel.device_name(),
+            "seconds": round(self.seconds, 2),
+            "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
+        }
+        name = path or f"{self.task}-{self.config.data.name}{suffix(self.config)}.json"
+        save(workdir / "results" / name, record)
+        return workdir / "results" / name
+
+
+def _only(entries: list) -> Any:
+    return entries[0] if len(entries) == 1 else entries
 
 
 def suffix(config: Config) -> str:

@@ -1,6 +1,5 @@
 """Invented drawings beside real pictures (method.md 10.5, the paper's Fig. 6)."""
 
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.tasks import invented, results
-from dood_jax.training import evaluation
+from dood_jax.training import held_out
 from dood_jax.training.config import Config
 
 _SIDE = 8  # pictures of a side of each grid
@@ -24,8 +23,8 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     """
     (model,) = models
     config = config.unrefined()
-    started = time.monotonic()
-    real = evaluation.held_out_images(config.data, config.evaluation)
+    measurement = results.Measurement("samples", config, models)
+    real = held_out.images(config.data, config.evaluation)
     pens = invented.pens_of(model, config)
     sketch = invented.samples(model, config, pens, _SIDE**2, config.evaluation.seed)
     found = sketch.canvases[:, -1]
@@ -35,7 +34,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "real_ink": float(real.sum((1, 2)).mean()),
         "blank": float((sketch.strokes.presence.sum(1) == 0).mean()),
     }
-    record = results.write(workdir, "samples", values, config, model, len(found), started)
+    record = measurement.write(workdir, values, len(found))
     rows = np.arange(_SIDE**2) % len(real)
     blocks = {f"{config.data.name}: real": real[rows], "invented": found}
     blocks["stroke by stroke"] = figures.drawn(sketch.canvases)

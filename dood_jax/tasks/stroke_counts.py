@@ -1,7 +1,6 @@
 """How many strokes a model draws when it may draw more than in training (method.md 10.3, Fig. 3b-d)."""
 
 import dataclasses
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.tasks import results
-from dood_jax.training import evaluation
+from dood_jax.training import held_out
 from dood_jax.training.config import Config
 
 _MOST = 10  # strokes, as published, unless evaluation.num_strokes says another
@@ -36,9 +35,9 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
 
 def _count(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
     """Of one set: mean, share at the limit, and the share of every number from 0 to the limit."""
-    started = time.monotonic()
+    measurement = results.Measurement("stroke_counts", config, [model])
     most = config.evaluation.num_strokes
-    images = evaluation.held_out_images(config.data, config.evaluation)
+    images = held_out.images(config.data, config.evaluation)
     sketch = model.infer(images, config.evaluation.seed, 1, most)
     counts = sketch.strokes.presence.sum(1).astype(int)
     shares = np.bincount(counts, minlength=most + 1) / len(counts)
@@ -47,5 +46,5 @@ def _count(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
         "at_limit": float(shares[most]),
         "histogram": [float(share) for share in shares],
     }
-    results.write(workdir, "stroke_counts", values, config, model, len(images), started)
+    measurement.write(workdir, values, len(images))
     return values

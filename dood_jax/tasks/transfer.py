@@ -6,7 +6,6 @@ A cell that was measured is kept in the workdir, so that an interrupted study go
 import dataclasses
 import json
 import os
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +22,7 @@ from dood_jax.model.likelihood import SCALES
 from dood_jax.tasks import likelihood, published, results
 from dood_jax.tasks.kept import digest, origin_of
 from dood_jax.tasks.reconstruction import best_drawings
-from dood_jax.training import datasets, distributed, evaluation
+from dood_jax.training import datasets, distributed, held_out
 from dood_jax.training.config import Config, resolve
 
 _PUBLISHED_SIZE = 50  # pixels of a side
@@ -37,7 +36,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
 
     The sets are those of `data.names`; all five if it is empty.
     """
-    started = time.monotonic()
+    measurement = results.Measurement("transfer", config, models)
     targets = config.data.sets if config.data.names else tuple(catalog.CATALOG)
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, names=",".join(targets)))
     sources = _rows(models)
@@ -57,7 +56,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     }
     name = f"transfer{results.suffix(config)}"
     folder = workdir / "results"
-    results.write(workdir, "transfer", values, config, models, _count(cells), started, path=f"{name}.json")
+    measurement.write(workdir, values, _count(cells), path=f"{name}.json")
     (folder / f"{name}.md").write_text(markdown(values, config, models[0].config.image_size))
     for scale in SCALES:
         means = {source: {t: cell["mean"] for t, cell in row.items()} for source, row in table[scale].items()}
@@ -127,7 +126,7 @@ def _with_spread(cell: dict[str, float]) -> str:
 
 def _cell(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
     """The likelihood of one model on one set, measured or remembered."""
-    images = evaluation.held_out_images(config.data, config.evaluation)
+    images = held_out.images(config.data, config.evaluation)
     about = origin_of(model, config, images)
     if "fitted_scale" not in model.meta:  # it is fitted on training pictures
         about += [str(config.data.dir), os.environ.get("DOOD_DATA_DIR")]
@@ -147,7 +146,7 @@ def _cell(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
 
 def _drawn(model: Model, config: Config) -> np.ndarray:
     """[2, N, H, W] a few pictures of a set and a model's drawings of them."""
-    images = evaluation.held_out_images(config.data, config.evaluation)[:_DRAWN]
+    images = held_out.images(config.data, config.evaluation)[:_DRAWN]
     return np.stack([images, best_drawings(model, images, config).canvases[:, -1]])
 
 

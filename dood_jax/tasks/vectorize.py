@@ -1,7 +1,6 @@
 """Pictures of any kind to ink, through the evaluation command: `--task=vectorize --input=FILES`."""
 
 import glob
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,13 @@ def run(models: Sequence[Model], config: Config, workdir: Path, names: str | Non
     """
     if not names:
         raise BadInput("--task=vectorize without --input; give files or folders, joined by commas")
-    started = time.monotonic()
+    measurement = results.Measurement("vectorize", config, models)
     (model,) = models
     inputs = [path for name in names.split(",") for path in sorted(glob.glob(name)) or [name]]
     outcome = export.export(model.vectorize, inputs, _FORMATS, workdir / "vectorize")
     if outcome.failures:
         raise BadInput(f"{len(outcome.failures)} of the pictures were not drawn")
-    seconds = time.monotonic() - started
+    seconds = measurement.seconds
     values = {
         "l1": float(np.mean(outcome.errors)),
         "strokes": float(np.mean(outcome.counts)),
@@ -46,5 +45,5 @@ def run(models: Sequence[Model], config: Config, workdir: Path, names: str | Non
         "seconds_per_megapixel": round(seconds / sum(outcome.pixels) * 1e6, 4),
     }
     kept = {"path": "vectorize.json", "pictures": names}
-    results.write(workdir, "vectorize", values, config, model, len(outcome.counts), started, **kept)
+    measurement.write(workdir, values, len(outcome.counts), **kept)
     return values

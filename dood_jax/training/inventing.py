@@ -14,7 +14,7 @@ from dood_jax.model.exemplar import TypeNoise
 from dood_jax.model.networks import Params
 from dood_jax.model.spread import Spread
 from dood_jax.training import parallel
-from dood_jax.training.evaluation import in_batches
+from dood_jax.training.batches import in_batches
 from dood_jax.types import Array, BrushParams, Sketch
 
 _BATCH_SIZE = 64

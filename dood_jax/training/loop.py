@@ -12,7 +12,7 @@ from dood_jax import figures
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model import networks
-from dood_jax.training import distributed, evaluation, members, parallel, start
+from dood_jax.training import distributed, evaluation, held_out, inference, members, parallel, start
 from dood_jax.training import logging as run_logging
 from dood_jax.training.checkpoints import Checkpoints
 from dood_jax.training.config import Config, TrainingConfig
@@ -86,10 +86,7 @@ def _require_whole_calls(training: TrainingConfig, step: int) -> None:
 
 def _evaluator(config: Config, workdir: Path, devices: list[jax.Device]) -> Callable[[TrainState], dict]:
     """Held-out bounds and a step-by-step figure for the state of each member."""
-    images = {
-        name: evaluation.held_out_images(config.data.only(name), config.evaluation)
-        for name in config.data.sets
-    }
+    images = {name: held_out.images(config.data.only(name), config.evaluation) for name in config.data.sets}
     count = len(config.members)
 
     def evaluate(state: TrainState) -> dict[str, float | np.ndarray]:
@@ -120,12 +117,12 @@ def _evaluate(
 ) -> dict[str, float]:
     """Of one model: the held-out bound, and a figure in the folder."""
     settings = config.evaluation
-    keys = evaluation.held_out_keys(settings, len(images))
+    keys = held_out.keys(settings, len(images))
     summary = evaluation.bound(config.model, params, images, keys, settings, devices).summary()
     if not distributed.is_first():
         return summary
     shown = images[:_FIGURE_COLUMNS]
-    sketch = evaluation.infer(config.model, params, shown, keys, 1, settings.num_strokes, len(shown))
+    sketch = inference.infer(config.model, params, shown, keys, 1, settings.num_strokes, len(shown))
     title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
     figures.step_by_step(folder / f"reconstruction-{step:06d}.png", shown, sketch.canvases, title)
     return summary

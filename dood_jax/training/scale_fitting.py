@@ -17,7 +17,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
 from dood_jax.objective.elbo import log_likelihood
-from dood_jax.training import datasets, evaluation
+from dood_jax.training import datasets, held_out, inference
 from dood_jax.training.config import DataConfig
 from dood_jax.types import Array
 
@@ -42,8 +42,8 @@ def fit_other_scale(model: ModelConfig, params: Params, data: DataConfig) -> Par
       data: of the training set.
     """
     images = _training_pictures(data)
-    keys = evaluation.example_keys(sampler.stream(_SEED, "evaluation"), len(images))
-    sketch = evaluation.infer(model, params, images, keys, 1, model.num_strokes, 64)
+    keys = held_out.example_keys(sampler.stream(_SEED, "evaluation"), len(images))
+    sketch = inference.infer(model, params, images, keys, 1, model.num_strokes, 64)
     canvases = sketch.canvases[:, -1]
     if other_scale(model) == "map":
         fitted = {"map": _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, canvases))}
@@ -55,7 +55,7 @@ def fit_other_scale(model: ModelConfig, params: Params, data: DataConfig) -> Par
 def _training_pictures(data: DataConfig) -> np.ndarray:
     """float32 [N, H, W], always the same."""
     if data.is_synthetic:
-        return evaluation.synthetic_images(data, _SEED, _PICTURES)
+        return held_out.synthetic_images(data, _SEED, _PICTURES)
     images = datasets.load(data, "train").images
     chosen = np.random.default_rng(_SEED).permutation(len(images))[:_PICTURES]
     return images[np.sort(chosen)].astype(np.float32) / 255

@@ -13,7 +13,7 @@ from PIL import Image
 from dood_jax.data import prepare
 from dood_jax.data.catalog import CATALOG
 from dood_jax.errors import BadInput
-from dood_jax.training import datasets, evaluation, loop
+from dood_jax.training import datasets, held_out, loop
 from dood_jax.training.config import DataConfig, resolve
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -104,12 +104,12 @@ def test_held_out_pictures_are_those_of_the_test_split(toy_pack, tmp_path):
         shutil.copy(toy_pack / f"kmnist_{split}.npz", tmp_path)
     data = DataConfig("kmnist", str(tmp_path), 20)
     settings = resolve(config_of("kmnist")).evaluation
-    images = evaluation.held_out_images(data, dataclasses.replace(settings, num_images=0))
+    images = held_out.images(data, dataclasses.replace(settings, num_images=0))
     test = datasets.load(data, "test").images
     np.testing.assert_allclose(images, test / np.float32(255), rtol=1e-6)
-    some = evaluation.held_out_images(data, dataclasses.replace(settings, num_images=7))
+    some = held_out.images(data, dataclasses.replace(settings, num_images=7))
     assert len(some) == 7 and all((image == images).all((1, 2)).any() for image in some)
-    assert np.isfinite(evaluation.blank_canvas_log_likelihood(data, images))
+    assert np.isfinite(held_out.blank_canvas_log_likelihood(data, images))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dood_jax.model import dood, refinement
-from dood_jax.training import evaluation
+from dood_jax.training import inference
 from dood_jax.types import BrushParams, Sketch, StrokeLatents
 
 COUNTS = np.array([1, 3, 0, 2, 3])  # strokes of each drawing
@@ -50,7 +50,7 @@ def images(true_sketch):
 
 @pytest.fixture(scope="module")
 def refined(tiny, images, shaken) -> Sketch:
-    return evaluation.refine(tiny, {}, images, shaken, 100, 4)
+    return inference.refine(tiny, {}, images, shaken, 100, 4)
 
 
 def errors(images, sketch) -> np.ndarray:
@@ -73,7 +73,7 @@ def test_strokes_whose_pictures_are_placed_find_their_way_back_in_their_own_fram
     params = dood.init(placing, keys[0]) if decoder == "neural" else {}
     true, off = (with_canvases(placing, *sketch[:2], params) for sketch in (true_sketch, shaken))
     images = true.canvases[:, -1]
-    refined = evaluation.refine(placing, params, images, off, 100, 4)
+    refined = inference.refine(placing, params, images, off, 100, 4)
     before, after = errors(images, off), errors(images, refined)
     assert (after[COUNTS > 0] < 0.5 * before[COUNTS > 0]).all()
     np.testing.assert_array_equal(refined.strokes.layout, off.strokes.layout)
@@ -95,7 +95,7 @@ def test_layouts_presence_and_absent_strokes_stay(shaken, refined):
 
 def test_a_drawing_is_refined_by_itself(tiny, images, shaken, refined):
     one = jax.tree_util.tree_map(lambda leaf: leaf[3:4], shaken)
-    alone = evaluation.refine(tiny, {}, images[3:4], one, 100, 4)
+    alone = inference.refine(tiny, {}, images[3:4], one, 100, 4)
     np.testing.assert_allclose(alone.canvases[0], refined.canvases[3], atol=2e-3)
 
 

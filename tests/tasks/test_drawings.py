@@ -9,14 +9,14 @@ import pytest
 from dood_jax import tasks
 from dood_jax.errors import BadInput
 from dood_jax.tasks import reconstruction, stroke_counts
-from dood_jax.training import evaluation
+from dood_jax.training import held_out
 
 
 def test_stroke_counts_are_of_up_to_ten_strokes(models, config, tmp_path):
     values = stroke_counts.run(models[:1], config, tmp_path)
     assert set(values) == {"mnist", "kmnist"}
     data = config.on("kmnist").data
-    images = evaluation.held_out_images(data, config.evaluation)
+    images = held_out.images(data, config.evaluation)
     counts = models[0].infer(images, 0, 1, 10).strokes.presence.sum(1)
     found = values["kmnist"]
     assert found["mean"] == pytest.approx(counts.mean())
@@ -42,7 +42,7 @@ def test_windows_are_the_squares_that_layouts_describe(models, pictures):
 def test_several_models_stand_side_by_side(models, config, tmp_path):
     values = reconstruction.run(models, config.on("mnist"), tmp_path)
     assert set(values) == {"one", "other", "pens"}
-    images = evaluation.held_out_images(config.on("mnist").data, config.evaluation)
+    images = held_out.images(config.on("mnist").data, config.evaluation)
     canvases = models[1].infer(images, 0, 2).canvases[:, -1]
     assert values["other"]["l1"] == pytest.approx(np.abs(images - canvases).sum((1, 2)).mean(), rel=1e-5)
     assert (tmp_path / "results" / "reconstruction-mnist.png").stat().st_size > 1000

@@ -11,7 +11,7 @@ import pytest
 from dood_jax.objective import importance
 from dood_jax.tasks import likelihood
 from dood_jax.tasks.kept import KeptWeights
-from dood_jax.training import evaluation
+from dood_jax.training import evaluation, held_out
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def batches_run(monkeypatch, dies_after: int | None = None) -> list[int]:
 
 def test_values_are_means_over_pictures_of_the_log_mean_weight(models, on_mnist, tmp_path):
     values = likelihood.run(models[:1], on_mnist, tmp_path)
-    images = evaluation.held_out_images(on_mnist.data, on_mnist.evaluation)
-    keys = evaluation.held_out_keys(on_mnist.evaluation, len(images))
+    images = held_out.images(on_mnist.data, on_mnist.evaluation)
+    keys = held_out.keys(on_mnist.evaluation, len(images))
     model = models[0]
     weigh = lambda image, key: importance.weights(model.config, model.params, image, key, 2)
     weights = jax.device_get(jax.vmap(weigh)(images, keys))

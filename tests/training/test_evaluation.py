@@ -8,7 +8,7 @@ import pytest
 
 from dood_jax.data import pack
 from dood_jax.objective import importance
-from dood_jax.training import evaluation
+from dood_jax.training import batches, evaluation, held_out, inference
 from dood_jax.training.config import DataConfig, EvaluationConfig
 
 SETTINGS = EvaluationConfig(num_particles=3, num_strokes=2, batch_size=4)  # the model was trained with 3
@@ -16,7 +16,7 @@ SETTINGS = EvaluationConfig(num_particles=3, num_strokes=2, batch_size=4)  # the
 
 @pytest.fixture(scope="module")
 def set_keys():
-    return evaluation.example_keys(jax.random.key(5), 7)
+    return held_out.example_keys(jax.random.key(5), 7)
 
 
 @pytest.fixture(scope="module")
@@ -39,8 +39,8 @@ def echo(params, images, keys):
 )
 def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size, num_devices, size):
     images = np.random.default_rng(0).random((count, 4, 4))
-    keys = evaluation.example_keys(jax.random.key(0), count)
-    results = evaluation.in_batches(echo, 1.0, images, keys, batch_size, num_devices)
+    keys = held_out.example_keys(jax.random.key(0), count)
+    results = batches.in_batches(echo, 1.0, images, keys, batch_size, num_devices)
     np.testing.assert_array_equal(results["batch"], np.full(count, size))
     np.testing.assert_allclose(results["sum"], 1 + images.sum((1, 2)))
     np.testing.assert_array_equal(results["key"], jax.random.key_data(keys))
@@ -48,7 +48,7 @@ def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size,
 
 def test_keys_go_by_place_in_the_set():
     numbers = lambda count, seed=0: np.asarray(
-        jax.random.key_data(evaluation.example_keys(jax.random.key(seed), count))
+        jax.random.key_data(held_out.example_keys(jax.random.key(seed), count))
     )
     np.testing.assert_array_equal(numbers(3), numbers(9)[:3])
     assert len(np.unique(np.concatenate([numbers(9), numbers(9, seed=1)]), axis=0)) == 18
@@ -88,7 +88,7 @@ def test_summary_has_means_and_the_standard_error_over_pictures():
 
 
 def test_inference_returns_the_particle_of_highest_elbo(tiny, lively, pictures, set_keys, weights):
-    sketch = evaluation.infer(tiny, lively, pictures[:7], set_keys, 3, 2, batch_size=7)
+    sketch = inference.infer(tiny, lively, pictures[:7], set_keys, 3, 2, batch_size=7)
     assert sketch.canvases.shape == (7, 2, 20, 20)
     best = weights.elbo("map").argmax(1)
     assert len(set(best.tolist())) > 1
@@ -108,7 +108,7 @@ def toy_dir(tmp_path):
 
 def greys_of(toy_dir, **settings) -> list[int]:
     data = DataConfig("mnist", dir=str(toy_dir), image_size=20)
-    images = evaluation.held_out_images(data, EvaluationConfig(**settings))
+    images = held_out.images(data, EvaluationConfig(**settings))
     assert images.dtype == np.float32
     assert np.all(images == images[:, :1, :1])
     return np.round(images[:, 0, 0] * 255).astype(int).tolist()
@@ -128,9 +128,7 @@ def test_all_held_out_pictures_are_taken_for_zero_or_more_than_there_are(toy_dir
 
 def test_held_out_synthetic_pictures_are_fixed_and_their_first_do_not_depend_on_their_number():
     data = DataConfig("synthetic", image_size=10)
-    few, more = (
-        evaluation.held_out_images(data, EvaluationConfig(num_images=count, seed=count)) for count in (5, 9)
-    )
+    few, more = (held_out.images(data, EvaluationConfig(num_images=count, seed=count)) for count in (5, 9))
     assert (few.shape, more.shape) == ((5, 10, 10), (9, 10, 10))
     np.testing.assert_allclose(few, more[:5], atol=1e-6)
     assert len(np.unique(more.reshape(9, -1).round(3), axis=0)) == 9

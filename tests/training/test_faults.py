@@ -16,7 +16,7 @@ from processes import lines_of
 
 import dood_jax
 from dood_jax.errors import BadInput, RunFailed
-from dood_jax.training import checkpoint, evaluation, loop, parallel
+from dood_jax.training import checkpoint, evaluation, held_out, loop, parallel
 from dood_jax.training.checkpoints import Checkpoints, NewestAndBest
 from dood_jax.training.config import Config, resolve
 from dood_jax.training.history import held_out_bounds
@@ -151,8 +151,8 @@ def test_where_nothing_can_be_locked_a_run_goes_on_with_a_warning(tmp_path, monk
 def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
     """It was written on two."""
     config = config_of()
-    images = evaluation.held_out_images(config.data, config.evaluation)
-    keys = evaluation.held_out_keys(config.evaluation, len(images))
+    images = held_out.images(config.data, config.evaluation)
+    keys = held_out.keys(config.evaluation, len(images))
     model = dood_jax.load(run)
     about = (model.config, model.params, images, keys, config.evaluation)
     found = [evaluation.bound(*about, jax.local_devices()[:count]) for count in (1, 2)]

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dood_jax.objective.elbo import log_likelihood
-from dood_jax.training import evaluation, scale_fitting
+from dood_jax.training import held_out, inference, scale_fitting
 from dood_jax.training.config import DataConfig
 
 DATA = DataConfig("synthetic", image_size=20)
@@ -42,8 +42,8 @@ def fitted(few, tiny, lively):
 def drawn(few, tiny, lively):
     """The pictures that are fitted to, and the canvases drawn of them."""
     images = scale_fitting._training_pictures(DATA)
-    keys = evaluation.example_keys(scale_fitting.sampler.stream(0, "evaluation"), len(images))
-    return images, evaluation.infer(tiny, lively, images, keys, 1, tiny.num_strokes, 64).canvases[:, -1]
+    keys = held_out.example_keys(scale_fitting.sampler.stream(0, "evaluation"), len(images))
+    return images, inference.infer(tiny, lively, images, keys, 1, tiny.num_strokes, 64).canvases[:, -1]
 
 
 @pytest.fixture(scope="module")
