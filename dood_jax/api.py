@@ -139,9 +139,8 @@ class Model:
         settings = EvaluationConfig(
             num_particles=num_particles, batch_size=_BATCH_SIZE, refine_steps=refine_steps
         )
-        measure = evaluation.refined_bound if refine_steps else evaluation.bound
-        measured = measure(self.config, self.params, images, keys, settings, jax.local_devices())
-        return measured.log_likelihood
+        devices = jax.local_devices()
+        return evaluation.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
 
     def render(self, strokes: Sketch, size: int | None = None) -> np.ndarray:
         """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""

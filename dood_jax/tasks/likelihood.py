@@ -80,7 +80,7 @@ def _refined_bounds(
     for scale in SCALES:
         under = dataclasses.replace(model.config, likelihood_scale=scale)
         settings = config.evaluation
-        bounds[scale] = evaluation.refined_bound(under, params, images, keys, settings, devices, kept[scale])
+        bounds[scale] = evaluation.bound(under, params, images, keys, settings, devices, kept[scale])
     return bounds, list(kept.values())
 
 

@@ -43,9 +43,13 @@ def bound(
     keys: Array,
     evaluation: EvaluationConfig,
     devices: Sequence[jax.Device],
+    kept: Kept | None = None,
 ) -> Bound:
-    """The bound of [N, H, W] pictures under the model's own observation scale (method.md 10.1)."""
-    return bounds(model, params, images, keys, evaluation, devices)[model.likelihood_scale]
+    """The bound of [N, H, W] pictures under the model's own observation scale (method.md 10.1).
+
+    With `evaluation.refine_steps` the posterior of each picture is refined first, under that scale (10.11).
+    """
+    return bounds(model, params, images, keys, evaluation, devices, kept)[model.likelihood_scale]
 
 
 def bounds(
@@ -59,41 +63,15 @@ def bounds(
 ) -> dict[str, Bound]:
     """Bounds of [N, H, W] pictures under both observation scales, from the same drawings.
 
-    `evaluation.num_particles` a picture (method.md 10.1).
+    `evaluation.num_particles` a picture (method.md 10.1); refined ones climbed the model's own scale alone.
     """
-    weigh = _compiled_weights(
-        model,
-        evaluation.num_particles,
-        evaluation.num_strokes,
-        evaluation.samples_per_look,
-        tuple(devices),
-    )
+    asked = (evaluation.num_particles, evaluation.num_strokes)
+    if evaluation.refine_steps:
+        weigh = _compiled_refined_weights(model, *asked, evaluation.refine_steps, tuple(devices))
+    else:
+        weigh = _compiled_weights(model, *asked, evaluation.samples_per_look, tuple(devices))
     weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices), kept)
     return {scale: _bound(weights, scale) for scale in SCALES}
-
-
-def refined_bound(
-    model: ModelConfig,
-    params: Params,
-    images: np.ndarray,
-    keys: Array,
-    evaluation: EvaluationConfig,
-    devices: Sequence[jax.Device],
-    kept: Kept | None = None,
-) -> Bound:
-    """The bound with posteriors that `evaluation.refine_steps` gradient steps fitted to each picture.
-
-    Climbed and measured under the model's own scale (method.md 10.11).
-    """
-    weigh = _compiled_refined_weights(
-        model,
-        evaluation.num_particles,
-        evaluation.num_strokes,
-        evaluation.refine_steps,
-        tuple(devices),
-    )
-    weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices), kept)
-    return _bound(weights, model.likelihood_scale)
 
 
 def _bound(weights: importance.Weights, scale: str) -> Bound:

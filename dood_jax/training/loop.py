@@ -116,7 +116,7 @@ def _evaluate(
     step: int,
 ) -> dict[str, float]:
     """Of one model: the held-out bound, and a figure in the folder."""
-    settings = config.evaluation
+    settings = config.unrefined().evaluation
     keys = held_out.keys(settings, len(images))
     summary = evaluation.bound(config.model, params, images, keys, settings, devices).summary()
     if not distributed.is_first():
