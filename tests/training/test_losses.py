@@ -151,9 +151,8 @@ def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(pic
             functools.partial(losses._drawn, config, sampler.pick_resident, params, batch.pictures)
         )
         some = jax.tree_util.tree_map(lambda leaf: leaf[::2], drawn(batch.rows, batch.keys))
-        bound, _ = jax.vmap(
-            functools.partial(losses._corrected, config, {**params, "likelihood": likelihood})
-        )(some)
+        with_scale = {**params, "likelihood": likelihood}
+        bound, _ = jax.vmap(functools.partial(losses._corrected, config, with_scale, 0))(some)
         return -bound.mean()
 
     wanted = jax.jit(jax.grad(corrected))(params["likelihood"])["map"]
