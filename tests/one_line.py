@@ -1,4 +1,4 @@
-"""Answers many command lines in one process: each in a fork, so that all but the first start at once.
+"""Answers many command lines in one process, each in a fork, which has imported already what it needs.
 
 Reads a case a line, [program, flags, folder, environment] as JSON, and answers each with a line, [exit code,
 what it said on stderr].
@@ -14,7 +14,11 @@ from pathlib import Path
 
 from absl import app
 
-from dood_jax import command_line, console, main
+from dood_jax import api, command_line, console, main, tasks
+from dood_jax.ink import export
+from dood_jax.training import loop
+
+IMPORTED = (api, export, loop, tasks)  # what the programs import when they need it
 
 ROOT = Path(__file__).parent.parent
 

@@ -45,7 +45,7 @@ def load(data: DataConfig, split: str, most: int = 0) -> Labelled:
     return found.take(np.sort(np.random.default_rng(0).permutation(len(found.labels))[:most]))
 
 
-def held_out(data: DataConfig, settings: EvaluationConfig) -> Labelled:
+def labelled(data: DataConfig, settings: EvaluationConfig) -> Labelled:
     """The same pictures as `held_out.images`, with their classes."""
     if data.is_synthetic:
         return load(data, "test", settings.num_images)

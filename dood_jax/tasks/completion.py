@@ -40,7 +40,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         )
     measurement = results.Measurement("completion", config, models)
     judge = prepare.judge_of(config.data, workdir / "results")
-    given = pictures.held_out(config.data, config.evaluation)
+    given = pictures.labelled(config.data, config.evaluation)
     sketch = best_drawings(model, given.inks, config)
     pens = invented.pens_of(model, config)
     samples = invented.samples(model, config, pens, _UNRELATED, config.evaluation.seed)

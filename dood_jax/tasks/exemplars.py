@@ -34,7 +34,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     (model,) = models
     measurement = results.Measurement("exemplars", config, models)
     judge = prepare.judge_of(config.data, workdir / "results")
-    given = pictures.held_out(config.data, config.evaluation)
+    given = pictures.labelled(config.data, config.evaluation)
     sketch = best_drawings(model, given.inks, config)
     apart = same_class_distance(judge.features(given.inks[:_COMPARED]), given.labels[:_COMPARED])
     curve = {

@@ -53,7 +53,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     runs = [_compare(learned, features(draw(count, seed)), features, seed) for seed in repeats]
     redrawn = _compare(learned, features(_redrawn(model, learned, count)), features, repeats[0])
     found = draw(min(count, _JUDGED_NEAREST), repeats[0])
-    held_out = pictures.held_out(config.data, config.evaluation).inks[: len(found)]
+    held_out = pictures.labelled(config.data, config.evaluation).inks[: len(found)]
     rows, apart = distances.nearest(found, learned.images)
     values = {
         **summary(runs),

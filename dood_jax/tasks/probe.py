@@ -24,7 +24,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     config = config.unrefined()
     measurement = results.Measurement("probe", config, models)
     known = pictures.load(config.data, "train", config.invention.num_learned)
-    asked = pictures.held_out(config.data, config.evaluation)
+    asked = pictures.labelled(config.data, config.evaluation)
     if known.classes != asked.classes:
         raise BadInput(
             f"{config.data.name} has other classes in its test pictures; probe a set that has the same"

@@ -135,7 +135,9 @@ def weighted_terms(params, moments, images, noise, weights):
     return weights @ terms, (terms, moments, {**out, **moving, "loss_per_image": out["loss"], "loss": value})
 
 
-@pytest.fixture(scope="module", params=["float32", pytest.param("float64", marks=pytest.mark.slow)])
+@pytest.fixture(
+    scope="module", params=[pytest.param(one, marks=pytest.mark.slow) for one in ("float32", "float64")]
+)
 def parity(request, golden_dir) -> Parity:
     """Two calls of the loss; in float64, the gradient of every term."""
     with np.load(golden_dir / "forward_M.npz", allow_pickle=False) as arrays:
@@ -235,6 +237,7 @@ def test_every_call_of_an_encoder_can_have_its_own_mask(fresh):
     assert min(np.abs(one - whole).max(), np.abs(other - one).max()) > 0.1 * spread
 
 
+@pytest.mark.slow
 def test_a_first_step_moves_by_the_rate_what_has_a_gradient(fresh, monkeypatch):
     """Adam's first step; kernels of zeros keep gradients from all that lies before them alone."""
     monkeypatch.setattr(plain, "NUM_STROKES", 2)  # compiles sooner

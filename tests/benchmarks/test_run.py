@@ -15,6 +15,7 @@ def small(monkeypatch):
     run.pictures.cache_clear()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", ["brushes", "infer", "likelihood", "refine"])
 def test_rows_are_whole(small, tiny, group):
     rows = small.GROUPS[group](tiny, 2, 2)

@@ -130,6 +130,7 @@ def test_every_chip_count_stands_on_the_page(counted, assumed):
     assert all("–" in row for row in rows[5:]) and not any("–" in row for row in rows[:5])
 
 
+@pytest.mark.slow
 def test_what_is_averaged_is_the_tree_of_parameters():
     """Against the reductions in the traced program over two devices."""
     config = measured.small()

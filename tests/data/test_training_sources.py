@@ -63,6 +63,7 @@ def test_a_config_names_its_set(name):
     assert data.per_category == (5000 if name == "quickdraw" else 0)
 
 
+@pytest.mark.slow
 def test_a_folder_trains(tmp_path):
     train("folder", folder_of_pictures(tmp_path / "pictures"), tmp_path / "run")
 

@@ -62,6 +62,7 @@ def data(monkeypatch):
     return resolve({"data": {"name": "kmnist", "image_size": 20}}).data
 
 
+@pytest.mark.slow
 def test_a_judge_is_trained_once_and_again_when_its_file_is_damaged(data, tmp_path, monkeypatch):
     first = prepare.judge_of(data, tmp_path)
     assert first.card["accuracy"] > 0.95 and first.card["tested_on"] == 300
@@ -81,7 +82,7 @@ def test_the_judges_that_come_with_the_package_know_their_sets(name, data_dir, t
     data = resolve({"data": {"name": name, "dir": str(data_dir)}}).data
     path = prepare.__file__.replace("prepare.py", f"trained/{name}.npz")
     judge = prepare._read(prepare.Path(path))
-    found = pictures.held_out(data, EvaluationConfig(num_images=200))
+    found = pictures.labelled(data, EvaluationConfig(num_images=200))
     assert judge.classes == found.classes and judge.card["dataset"] == name
     expected = judge.card["accuracy"]
     spread = 4 * np.sqrt(expected * (1 - expected) / 200)

@@ -329,6 +329,7 @@ def test_a_run_without_a_checkpoint_is_one_line(tmp_path, capsys):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_real_pictures_come_back(data_dir, tmp_path):
     unpacked = packed(data_dir, tmp_path, "kmnist", limit_mib=2)
     assert (tmp_path / "pack.tar.xz").stat().st_size <= 2 * MIB

@@ -90,7 +90,7 @@ def test_exemplars_are_judged_against_their_pictures(models, on_mnist, tmp_path)
     assert result_of(tmp_path, "exemplars")["values"] == json.loads(json.dumps(values))
     curve = list(values["curve"].values())
     assert values["l1"] == curve[2]["l1"]
-    given = pictures.held_out(on_mnist.data, on_mnist.evaluation)
+    given = pictures.labelled(on_mnist.data, on_mnist.evaluation)
     sketch = models[0].infer(given.inks, 0, 2)
     same = np.abs(sketch.canvases[:, -1] - given.inks).sum((1, 2)).mean()
     assert curve[0]["l1"] == pytest.approx(same, rel=1e-3)
@@ -117,7 +117,7 @@ def test_pens_vary_in_quickdraw_alone_unless_told_otherwise():
 def test_completions_keep_their_start_and_are_judged(models, on_mnist, tmp_path):
     values = completion.run(models[:1], on_mnist, tmp_path)
     assert result_of(tmp_path, "completion")["values"] == json.loads(json.dumps(values))
-    given = pictures.held_out(on_mnist.data, on_mnist.evaluation)
+    given = pictures.labelled(on_mnist.data, on_mnist.evaluation)
     sketch = models[0].infer(given.inks, 0, 2)
     strokes = sketch.strokes.presence.sum(1)
     starts = [values["by_kept"][str(kept)]["starts"] for kept in range(3) if (strokes > kept).any()]

@@ -80,6 +80,7 @@ def test_two_devices_equal_one_and_steps_are_finite(pictures, alone, kind):
         assert {"baseline", "baseline_rnn"} == set(alone[-1][0].learner.baseline)
 
 
+@pytest.mark.slow
 def test_the_published_rates(alone):
     """Adam's first step moves by the rate whatever has a gradient (method.md 8)."""
     config = config_of("published", "nvil")

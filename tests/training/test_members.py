@@ -78,7 +78,8 @@ def three_steps(run, state, pictures, lessons):
     return jax.device_get(state), metrics
 
 
-@pytest.mark.parametrize("num_devices", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("num_devices", [1, 2])
 def test_each_model_is_as_if_trained_alone(config, sets, lessons, step, fresh, num_devices):
     devices = jax.local_devices()[:num_devices]
     states = members.stack([fresh(member.seed) for member in config.members])
