@@ -63,6 +63,7 @@ def test_a_run_leaves_metrics_checkpoints_and_figures(smoke_run):
     assert list((smoke_run / "tensorboard").glob("events*"))
 
 
+@pytest.mark.slow
 def test_a_fresh_process_reproduces_the_held_out_bound(smoke_run):
     done = run(SMOKE, "--mode=evaluate", f"--workdir={smoke_run}", cwd=smoke_run)
     assert done.returncode == 0, done.stderr
@@ -73,6 +74,7 @@ def test_a_fresh_process_reproduces_the_held_out_bound(smoke_run):
     assert (smoke_run / "results" / "reconstruction-synthetic.png").exists()
 
 
+@pytest.mark.slow
 def test_a_released_model_is_as_good_and_another_architecture_is_refused(smoke_run, tmp_path):
     flags = (SMOKE, "--mode=evaluate", "--task=release", f"--workdir={smoke_run}")
     assert run(*flags, cwd=tmp_path).returncode == 0
@@ -86,9 +88,8 @@ def test_a_released_model_is_as_good_and_another_architecture_is_refused(smoke_r
     assert refused.returncode == 2 and "model.features=32" in refused.stderr
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stop_signal_saves_and_a_restart_ends_as_the_unbroken_run(smoke_run, tmp_path, number, code):
     flags = (SMOKE, f"--workdir={tmp_path}", "--config.training.log_every=1")
     process = subprocess.Popen(

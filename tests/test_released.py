@@ -42,7 +42,9 @@ def test_a_released_model_is_small_and_its_card_says_where_it_comes_from(name):
     assert abs(card["metrics"]["cost_of_16_bits"]) < 5
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [n if n == "synthetic" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES]
+)
 def test_a_released_model_traces_unseen_synthetic_strokes(name):
     error, blank = error_of(name, DataConfig(name="synthetic"))
     assert error < 0.6 * blank

@@ -143,6 +143,7 @@ def test_nothing_teaches_the_first_look(config, looking, pictures, keys):
         assert largest[name] == 0, name
 
 
+@pytest.mark.slow
 def test_looks_before_draw_on_but_teach_nothing(config, lively_looks, pictures, first):
     """So many looks in a row end in one place; the gradient is that of the last from where they began."""
     image, strokes, brush = jax.tree_util.tree_map(

@@ -92,6 +92,7 @@ def test_nothing_is_taken_from_a_measurement_with_other_settings(models, on_mnis
     assert kept(models[0], on_mnist, images, params).get(0) is None
 
 
+@pytest.mark.slow
 def test_refined_numbers_stand_apart_and_are_higher(models, on_mnist, tmp_path):
     settings = dataclasses.replace(on_mnist.evaluation, refine_steps=40)
     plain = likelihood.run(models[:1], on_mnist, tmp_path)

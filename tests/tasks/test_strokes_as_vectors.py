@@ -109,7 +109,7 @@ def test_the_probe_reads_what_vectors_tell(models, on_mnist, tmp_path, monkeypat
     )
     with monkeypatch.context() as patch:
         patch.setattr(probe, "vectors", told)
-        patch.setattr(probe.pictures, "held_out", lambda data, settings: probe.pictures.load(data, "test"))
+        patch.setattr(probe.pictures, "labelled", lambda data, settings: probe.pictures.load(data, "test"))
         known = dataclasses.replace(on_mnist.invention, num_learned=0)
         values = probe.run(models[:1], dataclasses.replace(on_mnist, invention=known), tmp_path)
     assert values["linear"] == 1 and values["chance"] == 0.1

@@ -97,6 +97,7 @@ def test_the_published_rates(alone):
         assert max(moves) == pytest.approx(rate, rel=0.02) or name == "layout_rnn", name
 
 
+@pytest.mark.slow
 def test_dropout_is_on_in_training_and_off_in_evaluation(pictures):
     """In the published preset; the same drawing otherwise."""
     config = config_of("published", "nvil").model

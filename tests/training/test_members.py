@@ -139,6 +139,7 @@ def run(tiny, tmp_path_factory):
     return workdir, config
 
 
+@pytest.mark.slow
 def test_a_run_of_two_models_goes_on_and_tells_of_both(run):
     workdir, _ = run
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
@@ -157,6 +158,7 @@ def test_a_run_of_two_models_goes_on_and_tells_of_both(run):
     }
 
 
+@pytest.mark.slow
 def test_each_model_is_picked_out_of_the_checkpoint(run):
     workdir, _ = run
     one, other = (dood_jax.load(str(workdir), member=which) for which in (0, 1))
@@ -171,6 +173,7 @@ def test_each_model_is_picked_out_of_the_checkpoint(run):
         dood_jax.load(str(workdir), member=2)
 
 
+@pytest.mark.slow
 def test_one_of_two_models_is_released(run, tmp_path):
     workdir, config = run
     settings = config.as_dict()
@@ -186,6 +189,7 @@ def test_one_of_two_models_is_released(run, tmp_path):
             np.testing.assert_allclose(leaf, picked[path], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_models_come_home_in_folders_of_their_own(run, tmp_path):
     workdir, _ = run
     script = Path(__file__).parents[2] / "launch" / "pack.py"
@@ -203,6 +207,7 @@ def test_two_models_come_home_in_folders_of_their_own(run, tmp_path):
         np.testing.assert_allclose(kernel(found), kernel(wanted), rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_run_of_two_models_does_not_go_on_as_four(run):
     workdir, config = run
     four = dataclasses.replace(config, training=dataclasses.replace(config.training, num_models=4, steps=6))
