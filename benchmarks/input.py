@@ -23,8 +23,9 @@ import numpy as np
 from absl import app, flags
 
 from dood_jax.data import sampler
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import default_config, resolve
 from dood_jax.training import datasets, parallel
-from dood_jax.training.config import Config, default_config, resolve
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_step

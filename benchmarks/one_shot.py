@@ -24,11 +24,12 @@ from dood_jax.matching.comparison import Settings
 from dood_jax.matching.evidence import Evidence
 from dood_jax.matching.field import FieldPrior
 from dood_jax.matching.fitting import Fit
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import one_shot, one_shot_bent, results
 from dood_jax.tasks.kept import KeptArrays
 from dood_jax.training import compilation, parallel
 from dood_jax.training.checkpoint import commit
-from dood_jax.training.config import Config, resolve
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/one_shot", "Where what is drawn and compared is kept.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "omniglot", "The model that draws.")

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dood_jax import figures
+from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import transfer
-from dood_jax.training.config import resolve
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_TARGETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot")

@@ -23,8 +23,8 @@ from configs.ablations import VARIANTS, get_config
 from dood_jax.data.catalog import CATALOG
 from dood_jax.model import dood
 from dood_jax.model.networks import count
+from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import results
-from dood_jax.training.config import resolve
 
 _STEPS = flags.DEFINE_integer("steps", 3000, "Training steps of DooD.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/rivals", "Where runs and measurements are kept.")

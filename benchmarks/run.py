@@ -37,9 +37,9 @@ from dood_jax.model import dood, refinement
 from dood_jax.model.config import ModelConfig
 from dood_jax.objective import importance, stopping
 from dood_jax.rendering import brushes
+from dood_jax.settings.resolving import default_config, resolve
 from dood_jax.training import members, parallel
 from dood_jax.training.checkpoint import commit
-from dood_jax.training.config import default_config, resolve
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_step

@@ -27,8 +27,9 @@ import jax.numpy as jnp
 import run
 
 from dood_jax.data import sampler
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import default_config, resolve
 from dood_jax.training import checkpoint, distributed, members, parallel
-from dood_jax.training.config import Config, default_config, resolve
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_step

@@ -10,7 +10,7 @@ With the networks and the objective of the `fast` preset, for comparisons at equ
 from ml_collections import ConfigDict
 
 from dood_jax.errors import require_choice
-from dood_jax.training.config import default_config
+from dood_jax.settings.resolving import default_config
 
 _GUIDANCE = {"difference_air": "residual", "air": "none"}
 

@@ -9,7 +9,7 @@ The released model came of the synthetic one in 800 steps, 7 minutes of two CPU 
 
 from ml_collections import ConfigDict
 
-from dood_jax.training.config import default_config
+from dood_jax.settings.resolving import default_config
 
 
 def get_config() -> ConfigDict:

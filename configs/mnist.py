@@ -14,7 +14,7 @@ other work, 7,132 nats (the paper: 7,094).
 
 from ml_collections import ConfigDict
 
-from dood_jax.training.config import default_config
+from dood_jax.settings.resolving import default_config
 
 
 def get_config() -> ConfigDict:

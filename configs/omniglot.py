@@ -9,7 +9,7 @@ pictures, 20 particles. The released model came of the synthetic one in 800 step
 
 from ml_collections import ConfigDict
 
-from dood_jax.training.config import default_config
+from dood_jax.settings.resolving import default_config
 
 
 def get_config() -> ConfigDict:

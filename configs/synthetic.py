@@ -12,7 +12,7 @@ drawings, 20 particles.
 
 from ml_collections import ConfigDict
 
-from dood_jax.training.config import default_config
+from dood_jax.settings.resolving import default_config
 
 
 def get_config() -> ConfigDict:

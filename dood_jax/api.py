@@ -18,8 +18,8 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
 from dood_jax.model.networks import Params
 from dood_jax.model.spread import LEARNED, Spread
+from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.training import checkpoint, evaluation, held_out, inference, inventing
-from dood_jax.training.config import EvaluationConfig
 from dood_jax.types import Array, BrushParams, Sketch
 
 _BATCH_SIZE = 64

@@ -95,7 +95,7 @@ def _explain(error: Exception, argv: list[str]) -> str:
     overrides = [flag for flag in argv if flag.startswith("--config.")]
     named = [flag for flag in overrides if key in flag.partition("=")[0].split(".")]
     if named and isinstance(error, AttributeError | KeyError):
-        return f"{named[0]}: the config has no key {key!r}; its keys are those of dood_jax/training/config.py"
+        return f"{named[0]}: the config has no key {key!r}; its keys are those of dood_jax/settings"
     if "'get_config'" in str(error):
         return f"the config file cannot be used ({error}); it needs a function get_config()"
     return f"the config file cannot be used ({type(error).__name__}: {error}); mend it"

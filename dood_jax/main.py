@@ -9,7 +9,7 @@ from ml_collections import config_flags
 
 from dood_jax import command_line
 from dood_jax.errors import BadInput
-from dood_jax.training.config import resolve
+from dood_jax.settings.resolving import resolve
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Settings of the run, such as configs/mnist.py.")
 _WORKDIR = flags.DEFINE_string(

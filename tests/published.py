@@ -17,7 +17,7 @@ from dood_jax.model.renderer import canvas_of
 from dood_jax.model.state import initial_state
 from dood_jax.model.stroke import canvas_before, draw_stroke, weigh_stroke
 from dood_jax.objective import importance, nvil
-from dood_jax.training.config import PRESETS
+from dood_jax.settings.presets import PRESETS
 from dood_jax.types import Drawing
 
 AIR = {"recognition": "air", "decoder": "picture", "prior": "codes"}

@@ -23,8 +23,9 @@ from dood_jax.data import idx, pack, picture_file, prepared
 from dood_jax.errors import BadInput
 from dood_jax.ink import decoding
 from dood_jax.model.config import ModelConfig
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import default_config, resolve
 from dood_jax.training import checkpoint, history
-from dood_jax.training.config import Config, default_config, resolve
 
 ROOT = Path(__file__).parent.parent
 SMOKE = f"--config={ROOT}/configs/smoke.py"

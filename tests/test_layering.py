@@ -20,6 +20,7 @@ ROWS = (
     ("model",),
     ("objective",),
     ("data",),
+    ("settings",),
     ("training",),
     ("ink", "matching"),
     ("judging",),
@@ -34,7 +35,7 @@ WITHOUT_JAX = (
     "dood_jax",
     "dood_jax.main",
     "dood_jax.console",
-    "dood_jax.training.config",
+    "dood_jax.settings.resolving",
     "dood_jax.model.config",
 )
 

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import dood_jax
+from dood_jax.settings.data import DataConfig
+from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.training import held_out
-from dood_jax.training.config import DataConfig, EvaluationConfig
 
 FOLDER = Path(__file__).parent.parent / "checkpoints"
 NAMES = sorted(card.parent.name for card in FOLDER.glob("*/card.json"))

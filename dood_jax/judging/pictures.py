@@ -6,8 +6,9 @@ import jax
 import numpy as np
 
 from dood_jax.data.synthetic import MAX_STROKES, random_drawing
+from dood_jax.settings.data import DataConfig
+from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.training import datasets, held_out
-from dood_jax.training.config import DataConfig, EvaluationConfig
 
 _SYNTHETIC_SEEDS = {"train": 2_000_003, "test": held_out.SYNTHETIC_TEST_SEED}
 _SYNTHETIC_SIZE = 10_000

@@ -25,9 +25,10 @@ from dood_jax.errors import BadInput, first_line, require_at_least
 from dood_jax.judging import classifier, pictures
 from dood_jax.judging.classifier import Judge
 from dood_jax.judging.pictures import Labelled
+from dood_jax.settings.data import DataConfig
+from dood_jax.settings.resolving import resolve
 from dood_jax.training import compilation, parallel
 from dood_jax.training.checkpoint import commit
-from dood_jax.training.config import DataConfig, resolve
 
 STEPS = 1200
 _HELD_OUT = 0.1  # of the training pictures, where those for testing are of other classes

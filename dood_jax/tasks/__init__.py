@@ -14,6 +14,8 @@ from absl import logging
 from dood_jax import api
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import (
     clusters,
     completion,
@@ -30,7 +32,6 @@ from dood_jax.tasks import (
     vectorize,
 )
 from dood_jax.tasks.kept import identity
-from dood_jax.training.config import Config, resolve
 from dood_jax.training.logging import show_log
 
 _FREE = ("model.unroll", "model.looks")  # settings of a model that its parameters do not fix

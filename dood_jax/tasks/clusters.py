@@ -12,8 +12,8 @@ from dood_jax.api import Model
 from dood_jax.errors import BadInput
 from dood_jax.geometry import affine, bezier
 from dood_jax.judging import pictures
+from dood_jax.settings.config import Config
 from dood_jax.tasks import invented, learners, published, results
-from dood_jax.training.config import Config
 
 _OTHER_COUNTS = (5, 10, 15)  # of clusters, as published beside 8
 _CURVE_SAMPLES = 24

@@ -14,9 +14,9 @@ from dood_jax.errors import BadInput
 from dood_jax.judging import pictures, prepare
 from dood_jax.judging.classifier import Judge
 from dood_jax.judging.pictures import Labelled
+from dood_jax.settings.config import Config
 from dood_jax.tasks import invented, results
 from dood_jax.tasks.reconstruction import best_drawings
-from dood_jax.training.config import Config
 from dood_jax.types import BrushParams, Sketch
 
 _SHOWN = 8  # partial drawings in the figure

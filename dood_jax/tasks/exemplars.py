@@ -13,9 +13,9 @@ from dood_jax.api import Model
 from dood_jax.judging import pictures, prepare
 from dood_jax.judging.classifier import Judge
 from dood_jax.judging.pictures import Labelled
+from dood_jax.settings.config import Config
 from dood_jax.tasks import invented, results
 from dood_jax.tasks.reconstruction import best_drawings
-from dood_jax.training.config import Config
 from dood_jax.types import Sketch
 
 _FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # of the noise, along the curve

@@ -16,8 +16,8 @@ from dood_jax.data.resize import resize
 from dood_jax.errors import BadInput
 from dood_jax.judging import distances, pictures, prepare
 from dood_jax.judging.pictures import Labelled
+from dood_jax.settings.config import Config
 from dood_jax.tasks import invented, published, results
-from dood_jax.training.config import Config
 
 _SIDE = 10  # pixels of a side of the smallest description
 _SHOWN = 16  # invented drawings beside their nearest training pictures

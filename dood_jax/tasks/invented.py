@@ -8,7 +8,7 @@ from dood_jax.api import Model
 from dood_jax.judging import pictures
 from dood_jax.model.exemplar import TypeNoise
 from dood_jax.model.spread import Spread
-from dood_jax.training.config import Config
+from dood_jax.settings.config import Config
 from dood_jax.types import BrushParams, Sketch
 
 _PUBLISHED_BATCH = 64  # pictures whose median pen is taken

@@ -16,8 +16,8 @@ from dood_jax.api import Model
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.objective.importance import Weights
+from dood_jax.settings.config import Config
 from dood_jax.training.checkpoint import commit
-from dood_jax.training.config import Config
 
 
 def digest(about: list[Any]) -> str:

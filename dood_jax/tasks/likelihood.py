@@ -16,10 +16,11 @@ import numpy as np
 from dood_jax.api import Model
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import results
 from dood_jax.tasks.kept import KeptWeights
 from dood_jax.training import evaluation, held_out, scale_fitting
-from dood_jax.training.config import Config, resolve
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:

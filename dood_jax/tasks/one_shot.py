@@ -17,9 +17,9 @@ from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.data import omniglot, sources
 from dood_jax.data.omniglot import OneShotRuns
+from dood_jax.settings.config import Config
 from dood_jax.tasks import one_shot_bent, one_shot_published, published, results
 from dood_jax.tasks.kept import KeptArrays, origin_of
-from dood_jax.training.config import Config
 
 _SHOWN = 30  # misses in the figure
 _ROWS = {"its own": "class", "taken for": "taken_for"}

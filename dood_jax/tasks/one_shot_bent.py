@@ -10,9 +10,9 @@ from dood_jax.matching import comparison, evidence, segments
 from dood_jax.matching.comparison import Settings
 from dood_jax.matching.evidence import Evidence
 from dood_jax.matching.segments import Segments
+from dood_jax.settings.config import Config
 from dood_jax.tasks import parsing
 from dood_jax.tasks.kept import KeptArrays
-from dood_jax.training.config import Config
 
 NUM_SEGMENTS = 64
 _PARTICLES, _STROKES, _REFINE_STEPS = 4, 8, 60

@@ -10,11 +10,11 @@ from dood_jax.api import Model
 from dood_jax.data.omniglot import OneShotRuns
 from dood_jax.model.config import ModelConfig
 from dood_jax.objective import token_fit
+from dood_jax.settings.config import Config
 from dood_jax.tasks import parsing
 from dood_jax.tasks.kept import KeptArrays
 from dood_jax.tasks.parsing import Parses
 from dood_jax.training import batches, parallel
-from dood_jax.training.config import Config
 
 _PARTICLES = 20  # drawings, of which a parse is the best
 _BATCH_SIZE = 100

@@ -9,8 +9,8 @@ import numpy as np
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
 from dood_jax.judging import pictures
+from dood_jax.settings.config import Config
 from dood_jax.tasks import invented, learners, published, results
-from dood_jax.training.config import Config
 from dood_jax.types import StrokeLatents
 
 

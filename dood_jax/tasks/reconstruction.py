@@ -9,9 +9,9 @@ import numpy as np
 from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.geometry import affine
+from dood_jax.settings.config import Config
 from dood_jax.tasks import results
 from dood_jax.training import held_out
-from dood_jax.training.config import Config
 from dood_jax.types import Sketch
 
 _COLUMNS = 16

@@ -13,10 +13,10 @@ import numpy as np
 
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
+from dood_jax.settings.config import Config
 from dood_jax.tasks import likelihood, results
 from dood_jax.training import checkpoint, evaluation, held_out, parallel, scale_fitting
 from dood_jax.training import logging as run_logging
-from dood_jax.training.config import Config
 
 _LOCAL_FLAGS = ("--workdir", "--config.data.dir")
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from dood_jax.api import Model
+from dood_jax.settings.config import Config
 from dood_jax.training import parallel
 from dood_jax.training.checkpoint import commit
-from dood_jax.training.config import Config
 
 _VERSIONED = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
 

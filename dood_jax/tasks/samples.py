@@ -8,9 +8,9 @@ import numpy as np
 
 from dood_jax import figures
 from dood_jax.api import Model
+from dood_jax.settings.config import Config
 from dood_jax.tasks import invented, results
 from dood_jax.training import held_out
-from dood_jax.training.config import Config
 
 _SIDE = 8  # pictures of a side of each grid
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from dood_jax import figures
 from dood_jax.api import Model
+from dood_jax.settings.config import Config
 from dood_jax.tasks import results
 from dood_jax.training import held_out
-from dood_jax.training.config import Config
 
 _MOST = 10  # strokes, as published, unless evaluation.num_strokes says another
 

@@ -19,11 +19,12 @@ from dood_jax.api import Model
 from dood_jax.data import catalog
 from dood_jax.errors import BadInput
 from dood_jax.model.likelihood import SCALES
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import likelihood, published, results
 from dood_jax.tasks.kept import digest, origin_of
 from dood_jax.tasks.reconstruction import best_drawings
 from dood_jax.training import datasets, distributed, held_out
-from dood_jax.training.config import Config, resolve
 
 _PUBLISHED_SIZE = 50  # pixels of a side
 _DRAWN = 4  # pictures in a cell of the heat map

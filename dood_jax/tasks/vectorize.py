@@ -10,8 +10,8 @@ import numpy as np
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
 from dood_jax.ink import export
+from dood_jax.settings.config import Config
 from dood_jax.tasks import results
-from dood_jax.training.config import Config
 
 _FORMATS = ("svg", "json")
 

@@ -23,7 +23,8 @@ from dood_jax.errors import BadInput, first_line
 from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
-from dood_jax.training import card, config, history, members
+from dood_jax.settings import resolving
+from dood_jax.training import card, history, members
 from dood_jax.training.card import Damaged
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -64,7 +65,7 @@ def meta_of_member(meta: dict[str, Any], which: int) -> dict[str, Any]:
 def model_of(path: Path, meta: dict[str, Any]) -> ModelConfig:
     """The settings of a stored model; raises BadInput if they are none of this version."""
     try:
-        return config.model_of(meta["config"]["model"])
+        return resolving.model_of(meta["config"]["model"])
     except BadInput as error:
         raise BadInput(f"{path} does not describe a model of this version ({error})") from error
 

@@ -18,10 +18,10 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from dood_jax.errors import BadInput, RunFailed, first_line
+from dood_jax.settings.config import Config
 from dood_jax.training import card, checkpoint, distributed, parallel
 from dood_jax.training.card import Damaged
 from dood_jax.training.checkpoint import checksums, verify
-from dood_jax.training.config import Config
 from dood_jax.training.state import TrainState
 
 _FIRST_ALONE = ocp.options.MultiprocessingOptions(

@@ -2,7 +2,7 @@
 
 from dood_jax.data import sources
 from dood_jax.data.dataset import Dataset
-from dood_jax.training.config import DataConfig
+from dood_jax.settings.data import DataConfig
 
 
 def load(data: DataConfig, split: str) -> Dataset:

@@ -25,7 +25,7 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 from dood_jax.errors import BadInput, RunFailed, first_line
-from dood_jax.training.config import TrainingConfig
+from dood_jax.settings.training import TrainingConfig
 
 _TPU_DEVICES = ("/dev/accel0", "/dev/vfio/0")
 _LOST = "(?i)gloo|nccl|coordination service|peer|socket closed"  # what JAX says when another process is gone

@@ -11,9 +11,9 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.objective import importance, refined
+from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.training import parallel
 from dood_jax.training.batches import Kept, in_batches
-from dood_jax.training.config import EvaluationConfig
 from dood_jax.training.inference import best_particle
 from dood_jax.types import Array
 

@@ -7,8 +7,9 @@ import numpy as np
 from dood_jax.data.sampler import stream
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.model.likelihood import SCALE_RANGE
+from dood_jax.settings.data import DataConfig
+from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.training import datasets
-from dood_jax.training.config import DataConfig, EvaluationConfig
 from dood_jax.types import Array
 
 SYNTHETIC_TEST_SEED = 1_000_003  # keys of held-out synthetic drawings, apart from training seeds

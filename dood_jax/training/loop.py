@@ -12,10 +12,11 @@ from dood_jax import figures
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model import networks
+from dood_jax.settings.config import Config
+from dood_jax.settings.training import TrainingConfig
 from dood_jax.training import distributed, evaluation, held_out, inference, members, parallel, start
 from dood_jax.training import logging as run_logging
 from dood_jax.training.checkpoints import Checkpoints
-from dood_jax.training.config import Config, TrainingConfig
 from dood_jax.training.lock import RunLock
 from dood_jax.training.logging import MetricWriter
 from dood_jax.training.optimizer import make_optimizer

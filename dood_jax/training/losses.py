@@ -19,7 +19,8 @@ from dood_jax.model import dood
 from dood_jax.model.networks import Params
 from dood_jax.model.renderer import canvas_of
 from dood_jax.objective import elbo, nvil, stopping
-from dood_jax.training.config import Config, ObjectiveConfig
+from dood_jax.settings.config import Config
+from dood_jax.settings.objective import ObjectiveConfig
 from dood_jax.training.state import NvilLearner
 from dood_jax.types import Array, BrushParams, Drawing
 

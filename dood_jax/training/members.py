@@ -10,8 +10,8 @@ import numpy as np
 
 from dood_jax.data import sampler
 from dood_jax.data.sampler import Lessons
+from dood_jax.settings.config import Config, Member
 from dood_jax.training import datasets
-from dood_jax.training.config import Config, Member
 
 
 def title(members: list[Member], which: int) -> str:

@@ -4,7 +4,7 @@ import jax
 import optax
 
 from dood_jax.model.networks import Params
-from dood_jax.training.config import OptimizerConfig
+from dood_jax.settings.optimizer import OptimizerConfig
 
 _GROUP_OF = {
     "likelihood": "likelihood",

@@ -16,7 +16,7 @@ from jax.experimental import multihost_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dood_jax.errors import BadInput
-from dood_jax.training.config import TrainingConfig
+from dood_jax.settings.training import TrainingConfig
 
 _AXIS = "data"
 

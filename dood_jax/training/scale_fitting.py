@@ -17,8 +17,8 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
 from dood_jax.objective.elbo import log_likelihood
+from dood_jax.settings.data import DataConfig
 from dood_jax.training import datasets, held_out, inference
-from dood_jax.training.config import DataConfig
 from dood_jax.types import Array
 
 _PICTURES, _STEPS, _BATCH = 1024, 400, 128

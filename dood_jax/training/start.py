@@ -8,8 +8,8 @@ import optax
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model.networks import Params
+from dood_jax.settings.config import Config
 from dood_jax.training import checkpoint
-from dood_jax.training.config import Config
 from dood_jax.training.state import TrainState, init_state
 
 

@@ -11,7 +11,7 @@ from jax import lax
 from dood_jax.data import sampler as sampling
 from dood_jax.data.sampler import Sampler
 from dood_jax.model.networks import Params
-from dood_jax.training.config import Config
+from dood_jax.settings.config import Config
 from dood_jax.training.losses import LOSSES, Batch, Metrics
 from dood_jax.training.state import NvilLearner, TrainState
 from dood_jax.types import BrushParams

@@ -13,8 +13,9 @@ from PIL import Image
 from dood_jax.data import prepare
 from dood_jax.data.catalog import CATALOG
 from dood_jax.errors import BadInput
+from dood_jax.settings.data import DataConfig
+from dood_jax.settings.resolving import resolve
 from dood_jax.training import datasets, held_out, loop
-from dood_jax.training.config import DataConfig, resolve
 
 tfds = pytest.importorskip("tensorflow_datasets")
 from dood_jax.data import download

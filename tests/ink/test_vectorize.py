@@ -155,8 +155,8 @@ def test_help_answers_without_jax():
 
 
 def test_the_task_writes_a_result(tmp_path, model, picture):
+    from dood_jax.settings.resolving import default_config, resolve
     from dood_jax.tasks import vectorize
-    from dood_jax.training.config import default_config, resolve
 
     picture.save(tmp_path / "a.png")
     values = vectorize.run([model], resolve(default_config()), tmp_path, f"{tmp_path}/*.png")

@@ -8,7 +8,8 @@ import pytest
 from dood_jax.errors import BadInput
 from dood_jax.judging import classifier, pictures, prepare
 from dood_jax.judging.pictures import Labelled
-from dood_jax.training.config import EvaluationConfig, resolve
+from dood_jax.settings.evaluation import EvaluationConfig
+from dood_jax.settings.resolving import resolve
 
 
 def lines(count: int, seed: int) -> Labelled:

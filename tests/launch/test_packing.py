@@ -19,16 +19,14 @@ import pytest
 import dood_jax
 from dood_jax.data import load, omniglot, pack
 from dood_jax.data.prepare import prepare
+from dood_jax.settings.config import Config
+from dood_jax.settings.data import DataConfig
+from dood_jax.settings.evaluation import EvaluationConfig
+from dood_jax.settings.objective import ObjectiveConfig
+from dood_jax.settings.optimizer import OptimizerConfig
+from dood_jax.settings.training import TrainingConfig
 from dood_jax.training import checkpoint
 from dood_jax.training.checkpoints import Checkpoints
-from dood_jax.training.config import (
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrainingConfig,
-)
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import TrainState
 from dood_jax.types import BrushParams

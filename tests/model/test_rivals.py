@@ -16,7 +16,7 @@ from dood_jax.model.networks import bind
 from dood_jax.objective import stopping
 from dood_jax.objective.elbo import elbo
 from dood_jax.rendering import spatial_transformer
-from dood_jax.training.config import resolve
+from dood_jax.settings.resolving import resolve
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 

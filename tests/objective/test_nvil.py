@@ -13,7 +13,7 @@ from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.recognition import stroke_noise
 from dood_jax.objective import importance, nvil, stopping
-from dood_jax.training.config import PRESETS
+from dood_jax.settings.presets import PRESETS
 
 BETA = 4.0
 SMALL = {"num_strokes": 3, "image_size": 20, "curve_samples": 12, "features": 16, "components": 3}

@@ -10,7 +10,8 @@ import pytest
 from dood_jax.api import Model
 from dood_jax.data.catalog import CATALOG
 from dood_jax.model import dood
-from dood_jax.training.config import Config, resolve
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import resolve
 from dood_jax.types import BrushParams
 
 

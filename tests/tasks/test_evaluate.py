@@ -6,8 +6,8 @@ import pytest
 
 from dood_jax import api, tasks
 from dood_jax.errors import BadInput
+from dood_jax.settings.resolving import default_config
 from dood_jax.tasks import Task
-from dood_jax.training.config import default_config
 
 
 @pytest.fixture

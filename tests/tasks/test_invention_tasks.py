@@ -9,8 +9,8 @@ from PIL import Image
 
 from dood_jax.errors import BadInput
 from dood_jax.judging import distances, pictures, prepare
+from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import completion, exemplars, fid, invented, samples
-from dood_jax.training.config import resolve
 
 
 @pytest.fixture

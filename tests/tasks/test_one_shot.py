@@ -12,10 +12,10 @@ from dood_jax.data.omniglot import OneShotRuns
 from dood_jax.errors import BadInput
 from dood_jax.matching import comparison, segments
 from dood_jax.matching.segments import Segments
+from dood_jax.settings.one_shot import OneShotConfig
+from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import one_shot, one_shot_bent, parsing
 from dood_jax.tasks.one_shot_bent import Drawn
-from dood_jax.training.config import resolve
-from dood_jax.training.one_shot_config import OneShotConfig
 
 LETTERS = (
     [[[0.2, 0.2], [0.2, 0.8], [0.7, 0.8]]],

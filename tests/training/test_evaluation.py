@@ -8,8 +8,9 @@ import pytest
 
 from dood_jax.data import pack
 from dood_jax.objective import importance
+from dood_jax.settings.data import DataConfig
+from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.training import batches, evaluation, held_out, inference
-from dood_jax.training.config import DataConfig, EvaluationConfig
 
 SETTINGS = EvaluationConfig(num_particles=3, num_strokes=2, batch_size=4)  # the model was trained with 3
 

@@ -16,9 +16,10 @@ from processes import lines_of
 
 import dood_jax
 from dood_jax.errors import BadInput, RunFailed
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import resolve
 from dood_jax.training import checkpoint, evaluation, held_out, loop, parallel
 from dood_jax.training.checkpoints import Checkpoints, NewestAndBest
-from dood_jax.training.config import Config, resolve
 from dood_jax.training.history import held_out_bounds
 from dood_jax.training.lock import RunLock
 from dood_jax.training.skips import SkippedInARow

@@ -12,8 +12,9 @@ import pytest
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model import dood
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import default_config, resolve
 from dood_jax.training import losses, parallel
-from dood_jax.training.config import Config, default_config, resolve
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import TrainState, init_state
 from dood_jax.training.step import make_step

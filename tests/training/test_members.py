@@ -14,15 +14,13 @@ import dood_jax
 from dood_jax import tasks
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
+from dood_jax.settings.config import Config
+from dood_jax.settings.data import DataConfig
+from dood_jax.settings.evaluation import EvaluationConfig
+from dood_jax.settings.objective import ObjectiveConfig
+from dood_jax.settings.optimizer import OptimizerConfig
+from dood_jax.settings.training import TrainingConfig
 from dood_jax.training import loop, members, parallel
-from dood_jax.training.config import (
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrainingConfig,
-)
 from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_step

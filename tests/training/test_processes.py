@@ -16,8 +16,9 @@ from processes import lines_of, logs_of
 
 import dood_jax
 from dood_jax.errors import BadInput
+from dood_jax.settings.resolving import resolve
+from dood_jax.settings.training import TrainingConfig
 from dood_jax.training import distributed, loop
-from dood_jax.training.config import TrainingConfig, resolve
 
 COLLECTIVES = """
 import sys
@@ -25,7 +26,7 @@ import numpy as np
 import jax
 from dood_jax.errors import BadInput
 from dood_jax.training import distributed, parallel
-from dood_jax.training.config import TrainingConfig
+from dood_jax.settings.training import TrainingConfig
 
 given = eval(sys.argv[1])
 distributed.join(TrainingConfig(**given))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from dood_jax.objective.elbo import log_likelihood
+from dood_jax.settings.data import DataConfig
 from dood_jax.training import held_out, inference, scale_fitting
-from dood_jax.training.config import DataConfig
 
 DATA = DataConfig("synthetic", image_size=20)
 

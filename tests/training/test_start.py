@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from dood_jax.errors import BadInput
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import default_config, resolve
 from dood_jax.training import checkpoints, start
-from dood_jax.training.config import Config, default_config, resolve
 from dood_jax.training.optimizer import make_optimizer
 
 

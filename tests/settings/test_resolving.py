@@ -6,8 +6,9 @@ import pytest
 
 from dood_jax.errors import BadInput
 from dood_jax.model.config import ModelConfig
-from dood_jax.training import config as configs
-from dood_jax.training.config import Config, default_config, resolve
+from dood_jax.settings import presets
+from dood_jax.settings.config import Config
+from dood_jax.settings.resolving import default_config, resolve
 
 GROUPS = {field.name: field.type for field in dataclasses.fields(Config)}
 PRESET_GROUPS = ("model", "objective", "optimizer")
@@ -40,7 +41,7 @@ def test_preset_groups_default_to_none_and_none_takes_the_presets_value(monkeypa
     for name in PRESET_GROUPS:
         assert all(value is None for key, value in keys[name].items() if key != "preset")
     changed = {"model": {"components": 7}, "optimizer": {"clip_norm": 5.0}}
-    monkeypatch.setitem(configs.PRESETS, "fast", changed)
+    monkeypatch.setitem(presets.PRESETS, "fast", changed)
     resolved = resolve(default_config())
     assert (resolved.model.components, resolved.optimizer.clip_norm) == (7, 5.0)
     assert resolved.model.num_strokes == ModelConfig().num_strokes
