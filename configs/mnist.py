@@ -11,8 +11,8 @@ other work, 7,132 nats (the paper: 7,094).
     python -m dood_jax.main --config=configs/finetune.py:mnist,runs/finetune-mnist-runs-mnist \
         --workdir=runs/mnist-twelve --config.training.steps=14000 --config.optimizer.learning_rate=7e-4
 
-In less time: 12,000 steps and 6,000 with twelve looks, seed 1, took 146 minutes beside much other work and gave
-7,087 nats.
+In less time: 12,000 steps and 6,000 with twelve looks, seed 1, took 146 minutes beside much other work and
+gave 7,087 nats.
 
     python -m dood_jax.main --config=configs/mnist.py --config.training.steps=12000
     python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist
