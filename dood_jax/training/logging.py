@@ -6,7 +6,9 @@ import logging as stdlib_logging
 import os
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -25,7 +27,7 @@ _PACKAGE = str(Path(__file__).parents[1])
 class _Gate(stdlib_logging.Filter):
     """Holds our lines back until a run's input has been accepted: bad input is answered by one line alone.
 
-    Libraries that share absl's log are heard from warnings upward.
+    Libraries that share absl's log are heard from warnings upward, without their tracebacks.
     """
 
     def __init__(self) -> None:
@@ -34,6 +36,7 @@ class _Gate(stdlib_logging.Filter):
 
     def filter(self, record: stdlib_logging.LogRecord) -> bool:
         if not record.pathname.startswith(_PACKAGE):
+            record.exc_info = None
             return record.levelno >= stdlib_logging.WARNING
         if self.held is None:
             return True
@@ -48,6 +51,20 @@ def hold_log() -> None:
     """Logs from INFO upward to stderr, but nothing of ours before `show_log`."""
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(_GATE)
+    sys.unraisablehook = _without_echoes(sys.unraisablehook)
+
+
+def _without_echoes(tell: Callable[[Any], None]) -> Callable[[Any], None]:
+    """Keeps quiet about writes of a checkpoint that fail after the first one, of which a run tells in a line.
+
+    TensorStore reports each to Orbax's event loop, gone by then, and prints the traceback of that.
+    """
+
+    def told(unraisable: Any) -> None:
+        if str(unraisable.exc_value) != "Event loop is closed":
+            tell(unraisable)
+
+    return told
 
 
 def show_log() -> None:
