@@ -7,9 +7,9 @@ Ink runs thick and thin over the page, the page is bent a little, and half of th
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.scipy.ndimage import map_coordinates
 
+from dood_jax.rendering.resampling import bilinear, through
 from dood_jax.types import Array
 
 _KNOTS = 6  # of a smooth field, along either side
@@ -17,15 +17,13 @@ _MAX_UNEVENNESS = 0.5  # standard deviation of the logarithm of ink, for the wor
 _MAX_BEND = 0.016  # standard deviation of displacements, as a share of the picture, for the worst page
 _NATIVE_SIZE = 28
 
-_matmul = lambda *factors: jnp.linalg.multi_dot(factors, precision=lax.Precision.HIGHEST)
-
 
 def scan_of(ink: Array, key: Array) -> Array:
     """[H, H] ink, which may exceed 1, -> [H, H] picture in 0..1; consumes the key."""
     key_ink, key_page, key_resample = jax.random.split(key, 3)
     picture = _bend(_uneven(ink, key_ink), key_page)
-    soften = jnp.asarray(_through_native_size(len(ink)))
-    soft = jnp.clip(_matmul(soften, picture, soften.T), 0, 1)
+    soften = _through_native_size(len(ink)).T
+    soft = jnp.clip(through(picture, [soften, soften]), 0, 1)
     return jnp.where(jax.random.bernoulli(key_resample), soft, picture)
 
 
@@ -51,19 +49,10 @@ def _bend(picture: Array, key: Array) -> Array:
 
 def _smooth(key: Array, size: int) -> Array:
     """[H, H] smooth field, at its knots standard normal."""
-    spread = jnp.asarray(_bilinear(size, _KNOTS))
-    return _matmul(spread, jax.random.normal(key, (_KNOTS, _KNOTS)), spread.T)
+    spread = bilinear(size, _KNOTS).T
+    return through(jax.random.normal(key, (_KNOTS, _KNOTS)), [spread, spread])
 
 
 def _through_native_size(size: int) -> np.ndarray:
     """[size, size] map of a line of pixels to 28 and back, bilinear and antialiased."""
-    return (_bilinear(size, _NATIVE_SIZE) @ _bilinear(_NATIVE_SIZE, size)).astype(np.float32)
-
-
-def _bilinear(rows: int, columns: int) -> np.ndarray:
-    """[rows, columns] float32 weights of an antialiased bilinear resize of a line of pixels."""
-    ratio = columns / rows
-    centres = (np.arange(rows) + 0.5) * ratio - 0.5
-    reach = max(ratio, 1.0)
-    weights = np.maximum(0, 1 - np.abs(np.arange(columns)[None] - centres[:, None]) / reach)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+    return (bilinear(size, _NATIVE_SIZE) @ bilinear(_NATIVE_SIZE, size)).astype(np.float32)

@@ -14,6 +14,7 @@ from jax import lax
 
 from dood_jax.distributions import laplace, normal
 from dood_jax.distributions.bounded import bounded
+from dood_jax.rendering.resampling import through
 from dood_jax.types import Array
 
 _FINE, _MIDDLE, _WIDE = 1.0, 2.5, 6.0  # standard deviations of the blurs in pixels
@@ -116,19 +117,7 @@ def _blurs(canvas: Array) -> tuple[Array, Array, Array]:
     fine, middle = ([_blur_matrix(size, one) for size in (height, width)] for one in (_FINE, _MIDDLE))
     to_smooth = [_blur_root(size, _WIDE) for size in (height, width)]
     from_smooth = [root.T for root in to_smooth]
-    return _through(canvas, fine), _through(canvas, middle), _through(canvas, to_smooth + from_smooth)
-
-
-def _through(picture: Array, matrices: list[np.ndarray]) -> Array:
-    """[..., H, W] multiplied along rows and columns in turn, by matrices for H, for W, for H and so on.
-
-    Each product runs over the last axis but one and puts the axis it makes last: one large product, whatever
-    the leading axes.
-    """
-    for matrix in matrices:
-        over = (((picture.ndim - 2,), (0,)), ((), ()))
-        picture = lax.dot_general(picture, matrix, over, precision=lax.Precision.HIGHEST)
-    return picture
+    return through(canvas, fine), through(canvas, middle), through(canvas, to_smooth + from_smooth)
 
 
 @functools.lru_cache

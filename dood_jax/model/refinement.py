@@ -13,6 +13,7 @@ import optax
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params, bind
 from dood_jax.model.renderer import finished_canvas, pen_limits
+from dood_jax.rendering.recording import as_recorded
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 POINT_RATE = 4e-3  # of Adam on the canvas, at the first step
@@ -58,7 +59,7 @@ def refine(
 
     def error(marks):
         moved = strokes._replace(control_points=marks.control_points)
-        return error_of(image, finished_canvas(bind(config, params), moved, marks.brush))
+        return error_of(config, image, finished_canvas(bind(config, params), moved, marks.brush))
 
     def step(carry, _):
         marks, state = carry
@@ -77,9 +78,9 @@ def point_rates(layout: Array) -> Array:
     return POINT_RATE / jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
 
 
-def error_of(image: Array, canvas: Array) -> Array:
-    """[] Σ |error| + 2 Σ error² of a canvas."""
-    error = jnp.abs(image - canvas)
+def error_of(config: ModelConfig, image: Array, canvas: Array) -> Array:
+    """[] Σ |error| + 2 Σ error² of a [H, W] canvas, held as the picture was."""
+    error = jnp.abs(image - as_recorded(config.native_size, image, canvas))
     return (error + _SQUARE_WEIGHT * error**2).sum()
 
 

@@ -135,7 +135,7 @@ def _see(parts: Parts, nets: Networks, image: Array, strokes: StrokeLatents, gue
     def error(points, raw_pens):
         unmoved = StrokeLatents(presence, jnp.broadcast_to(_UNMOVED, strokes.layout.shape), points)
         canvas = finished_canvas(nets, unmoved, _with_limits(bounded, config, raw_pens))
-        return refinement.error_of(image, canvas), canvas
+        return refinement.error_of(config, image, canvas), canvas
 
     gradient = jax.value_and_grad(error, (0, 1), has_aux=True)
     (value, canvas), (slopes, pen_slopes) = gradient(guess.points, guess.raw_pens)

@@ -1,18 +1,27 @@
 """The evidence lower bound of one drawing, term by term in the paper's order (method.md 6, 7)."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 
 from dood_jax.distributions import presence
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params, bind
+from dood_jax.rendering.recording import as_recorded
 from dood_jax.types import Array, Drawing, StrokeLogProbs
 
 
 @jax.named_scope("likelihood")
 def log_likelihood(config: ModelConfig, params: Params, image: Array, canvas: Array) -> Array:
-    """[...] nats of a [H, W] picture given [..., H, W] canvases, under the model's observation scale."""
-    return bind(config, params).likelihood.log_prob(config.likelihood_scale, image, canvas)
+    """[...] nats of a [H, W] picture given [..., H, W] canvases, under the model's observation scale.
+
+    Where pictures may have been enlarged, whether this one was is a latent variable, a fair bit, which the
+    posterior reads from the picture (method.md 4.1).
+    """
+    held = as_recorded(config.native_size, image, canvas)
+    log_bit = -math.log(2) if config.native_size else 0
+    return bind(config, params).likelihood.log_prob(config.likelihood_scale, image, held) + log_bit
 
 
 def stroke_log_probs(

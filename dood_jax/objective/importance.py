@@ -14,6 +14,7 @@ from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.model.renderer import canvas_of
 from dood_jax.objective.elbo import elbo, log_likelihood
+from dood_jax.rendering.recording import as_recorded
 from dood_jax.types import Array, Drawing
 
 
@@ -23,7 +24,7 @@ class Weights(NamedTuple):
     log_ratio: Array  # [K] log p(z) - log q(z | x)
     log_likelihood: dict[str, Array]  # [K] log p(x | canvas) under either kind of observation scale
     strokes: Array  # [K] strokes drawn
-    l1: Array  # [K] Σ over pixels of |image - canvas|
+    l1: Array  # [K] Σ over pixels of |image - canvas|, held as the picture was
 
     def elbo(self, scale: str) -> Array:
         """[K] log p(x, z) - log q(z | x) under one kind of scale."""
@@ -100,7 +101,8 @@ def weights_of(
     """The weights of one drawing, given its canvas and its log p(z) - log q(z | x)."""
     under = lambda scale: dataclasses.replace(config, likelihood_scale=scale)
     likelihoods = {scale: log_likelihood(under(scale), params, image, canvas) for scale in SCALES}
-    return Weights(log_ratio, likelihoods, strokes, jnp.abs(image - canvas).sum())
+    error = jnp.abs(image - as_recorded(config.native_size, image, canvas))
+    return Weights(log_ratio, likelihoods, strokes, error.sum())
 
 
 def log_mean_exp(log_weights: Array) -> Array:

@@ -3,7 +3,7 @@
 from typing import Any
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {},  # the defaults below and those of ModelConfig
+    "fast": {"model": {"native_size": 28}},  # beside the defaults of the settings
     "published": {
         "model": {
             "brush": "splat",

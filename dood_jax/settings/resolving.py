@@ -23,6 +23,7 @@ _MOST: dict[str, int] = {  # of what sizes arrays, far beyond what anyone has tr
     "model.components": 10_000,
     "model.looks": 1000,
     "model.image_size": 1000,
+    "model.native_size": 1000,
     "model.glimpse_size": 1000,
     "model.curve_samples": 10_000,
     "model.features": 16_384,

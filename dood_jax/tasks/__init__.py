@@ -34,7 +34,8 @@ from dood_jax.tasks import (
 from dood_jax.tasks.kept import identity
 from dood_jax.training.logging import show_log
 
-_FREE = ("model.unroll", "model.looks")  # settings of a model that its parameters do not fix
+_ASKED = ("looks", "native_size")  # settings of a model that may be others than in training
+_FREE = ("model.unroll", *(f"model.{key}" for key in _ASKED))
 
 
 class Task(NamedTuple):
@@ -71,7 +72,7 @@ def evaluate(
     Args:
       settings: nested config values; what shapes a model is taken from its checkpoint instead.
       overrides: dotted keys given on the command line; BadInput if one contradicts a checkpoint, but a model
-        that looks again may be given another number of looks.
+        that looks again may be given another number of looks, and any another native size of pictures.
       names: of tasks, joined by commas.
       checkpoints: folders or released names, joined by commas.
       workdir: where `results` go.
@@ -85,7 +86,7 @@ def evaluate(
             raise BadInput(f"--task={name} takes one checkpoint; --checkpoint={checkpoints} names several")
     resolve(settings)
     loaded = [_load(one, settings["evaluation"]["member"]) for one in checkpoints.split(",")]
-    models = [_with_looks(model, overrides.get("model.looks")) for model in loaded]
+    models = [_as_asked(model, overrides) for model in loaded]
     config, *_ = [_with_model_of(model, settings, overrides) for model in models]
     _require_alike(models)
     show_log()
@@ -105,15 +106,14 @@ def _load(name: str, member: int) -> Model:
     return api.load(name, member)
 
 
-def _with_looks(model: Model, looks: int | None) -> Model:
-    """The model with another number of further looks, if one is given."""
-    if looks is None:
-        return model
-    if looks and not model.config.looks:
+def _as_asked(model: Model, overrides: dict) -> Model:
+    """The model with another number of further looks, and on pictures of another native size, where given."""
+    asked = {key: overrides[f"model.{key}"] for key in _ASKED if f"model.{key}" in overrides}
+    if asked.get("looks") and not model.config.looks:
         raise BadInput(
-            f"--config.model.looks={looks}, but {model.name} has not learned to look again; give 0"
+            f"--config.model.looks={asked['looks']}, but {model.name} has not learned to look again; give 0"
         )
-    return dataclasses.replace(model, config=dataclasses.replace(model.config, looks=looks))
+    return dataclasses.replace(model, config=dataclasses.replace(model.config, **asked))
 
 
 def _require_alike(models: Sequence[Model]) -> None:
@@ -138,5 +138,5 @@ def _with_model_of(model: Model, settings: dict, overrides: dict) -> Config:
     model_settings = {
         key: value for key, value in model.meta["config"]["model"].items() if key != "image_size"
     }
-    model_settings["looks"] = model.config.looks
-    return resolve({**settings, "data": data, "model": model_settings})
+    asked = {key: getattr(model.config, key) for key in _ASKED}
+    return resolve({**settings, "data": data, "model": {**model_settings, **asked}})

@@ -1,14 +1,17 @@
 """Held-out pictures drawn again, stroke by stroke (method.md 10.2)."""
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.geometry import affine
+from dood_jax.rendering.recording import as_recorded
 from dood_jax.settings.config import Config
 from dood_jax.tasks import results
 from dood_jax.training import held_out
@@ -27,7 +30,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     measurement = results.Measurement("reconstruction", config, models)
     images = held_out.images(config.data, config.evaluation)
     sketches = {model.name: best_drawings(model, images, config) for model in models}
-    values = {name: _figures(images, sketch) for name, sketch in sketches.items()}
+    values = {model.name: _figures(model, images, sketches[model.name]) for model in models}
     if len(models) == 1:
         values = values[models[0].name]
     record = measurement.write(workdir, values, len(images))
@@ -62,8 +65,9 @@ def windows(sketch: Sketch, size: int) -> np.ndarray:
     return np.where(sketch.strokes.presence[..., None, None] > 0, placed * size, np.nan)
 
 
-def _figures(images: np.ndarray, sketch: Sketch) -> dict[str, float]:
+def _figures(model: Model, images: np.ndarray, sketch: Sketch) -> dict[str, float]:
+    held = jax.vmap(functools.partial(as_recorded, model.config.native_size))(images, sketch.canvases[:, -1])
     return {
-        "l1": float(np.abs(images - sketch.canvases[:, -1]).sum((1, 2)).mean()),
+        "l1": float(np.abs(images - held).sum((1, 2)).mean()),
         "strokes": float(sketch.strokes.presence.sum(1).mean()),
     }

@@ -17,6 +17,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
 from dood_jax.objective.elbo import log_likelihood
+from dood_jax.rendering.recording import as_recorded
 from dood_jax.settings.data import DataConfig
 from dood_jax.training import datasets, held_out, inference
 from dood_jax.types import Array
@@ -46,7 +47,8 @@ def fit_other_scale(model: ModelConfig, params: Params, data: DataConfig) -> Par
     sketch = inference.infer(model, params, images, keys, 1, model.num_strokes, 64)
     canvases = sketch.canvases[:, -1]
     if other_scale(model) == "map":
-        fitted = {"map": _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, canvases))}
+        held = jax.vmap(functools.partial(as_recorded, model.native_size))(images, canvases)
+        fitted = {"map": _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, held))}
     else:
         fitted = {"canvas": _fitted_weights(model, params, images, canvases)}
     return {**params, "likelihood": {**params["likelihood"], **fitted}}

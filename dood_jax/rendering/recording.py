@@ -1,0 +1,49 @@
+"""How a picture was recorded: most sets hold pictures of fewer pixels, enlarged (method.md 4.1).
+
+Such a picture lies among those that an enlargement can give, and no drawing of sharper edges comes close to
+it. So the grid it was recorded on is part of the observation: a canvas is compared with the picture as that
+grid would hold it.
+"""
+
+import functools
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from dood_jax.rendering.resampling import bilinear, through
+from dood_jax.types import Array
+
+_ROUNDING = 0.5 / 255  # mean over pixels by which an enlarged picture may be off
+
+
+def as_recorded(native_size: int, image: Array, canvas: Array) -> Array:
+    """[..., H, H] canvases on the grid of a [H, H] picture; if it was not enlarged, as they are.
+
+    Else the enlarged picture, of `native_size` pixels a side, that is nearest to the canvas, in 0..1.
+    A canvas may be [1, 1], one pixel for all: a blank one.
+    """
+    size = len(image)
+    if not 0 < native_size < size or canvas.shape[-1] == 1:
+        return canvas
+    held = jnp.clip(_nearest_enlarged(native_size, canvas), 0, 1)
+    return jnp.where(was_enlarged(native_size, image), held, canvas)
+
+
+def was_enlarged(native_size: int, image: Array) -> Array:
+    """[] whether a [H, H] picture is, but for rounding, one of `native_size` pixels a side, enlarged."""
+    off = jnp.abs(image - _nearest_enlarged(native_size, image)).mean()
+    return lax.stop_gradient(off < _ROUNDING)
+
+
+def _nearest_enlarged(native_size: int, picture: Array) -> Array:
+    """[..., H, H] the least squares projection of pictures onto enlarged ones."""
+    projection = _projection(picture.shape[-1], native_size)
+    return through(picture, [projection, projection])
+
+
+@functools.lru_cache
+def _projection(size: int, native_size: int) -> np.ndarray:
+    """[size, size] of a line of pixels onto enlarged ones; symmetric."""
+    enlarge = bilinear(size, native_size).astype(float)
+    return (enlarge @ np.linalg.pinv(enlarge)).astype(np.float32)

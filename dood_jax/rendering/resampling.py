@@ -1,0 +1,29 @@
+"""Pictures as rows and columns: resized, blurred, projected by a matrix along either side."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jax import lax
+
+from dood_jax.types import Array
+
+
+def bilinear(rows: int, columns: int) -> np.ndarray:
+    """[rows, columns] float32 weights of an antialiased bilinear resize of a line of pixels."""
+    ratio = columns / rows
+    centres = (np.arange(rows) + 0.5) * ratio - 0.5
+    reach = max(ratio, 1.0)
+    weights = np.maximum(0, 1 - np.abs(np.arange(columns)[None] - centres[:, None]) / reach)
+    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+
+
+def through(picture: Array, matrices: Sequence[np.ndarray]) -> Array:
+    """[..., H, W] multiplied along rows and columns in turn, by matrices for H, for W, for H and so on.
+
+    Matrices are [from, to]. Each product runs over the last axis but one and puts the axis it makes last: one
+    large product, whatever the leading axes.
+    """
+    for matrix in matrices:
+        over = (((picture.ndim - 2,), (0,)), ((), ()))
+        picture = lax.dot_general(picture, matrix, over, precision=lax.Precision.HIGHEST)
+    return picture
