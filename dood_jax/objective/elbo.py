@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from dood_jax.distributions import presence
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params, bind
-from dood_jax.rendering.recording import as_recorded
+from dood_jax.rendering.recording import as_recorded, leaves_open
 from dood_jax.types import Array, Drawing, StrokeLogProbs
 
 
@@ -20,7 +20,7 @@ def log_likelihood(config: ModelConfig, params: Params, image: Array, canvas: Ar
     posterior reads from the picture (method.md 4.1).
     """
     held = as_recorded(config.native_size, image, canvas)
-    log_bit = -math.log(2) if config.native_size else 0
+    log_bit = -math.log(2) if leaves_open(config.native_size, config.image_size) else 0
     return bind(config, params).likelihood.log_prob(config.likelihood_scale, image, held) + log_bit
 
 

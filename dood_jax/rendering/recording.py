@@ -23,11 +23,15 @@ def as_recorded(native_size: int, image: Array, canvas: Array) -> Array:
     Else the enlarged picture, of `native_size` pixels a side, that is nearest to the canvas, in 0..1.
     A canvas may be [1, 1], one pixel for all: a blank one.
     """
-    size = len(image)
-    if not 0 < native_size < size or canvas.shape[-1] == 1:
+    if not leaves_open(native_size, len(image)) or canvas.shape[-1] == 1:
         return canvas
     held = jnp.clip(_nearest_enlarged(native_size, canvas), 0, 1)
     return jnp.where(was_enlarged(native_size, image), held, canvas)
+
+
+def leaves_open(native_size: int, size: int) -> bool:
+    """Whether pictures of `size` pixels a side may have been enlarged, from so many; 0 says that none was."""
+    return 0 < native_size < size
 
 
 def was_enlarged(native_size: int, image: Array) -> Array:

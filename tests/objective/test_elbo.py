@@ -12,6 +12,8 @@ from dood_jax.model.recognition import stroke_noise
 from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.objective.elbo import elbo, log_likelihood, masked_log_prob
 from dood_jax.objective.stopping import prefix_terms
+from dood_jax.rendering.recording import as_recorded
+from dood_jax.rendering.resampling import bilinear, through
 from dood_jax.types import Drawing, StrokeLatents, StrokeLogProbs
 
 T = 4
@@ -104,3 +106,17 @@ def test_log_likelihood_is_the_laplace_density_under_the_map(tiny, lively, pictu
     density = -np.abs(pictures[0] - canvases) / scale - np.log(2 * scale)
     found = log_likelihood(tiny, lively, pictures[0], jnp.asarray(canvases))
     np.testing.assert_allclose(found, density.sum((1, 2)), rtol=1e-5)
+
+
+def test_whether_a_picture_was_enlarged_costs_one_fair_bit(tiny, lively, pictures):
+    """Of two models of how it was recorded, the bound has the one that holds, at half its probability."""
+    either = dataclasses.replace(tiny, native_size=tiny.image_size // 2)
+    resize = bilinear(tiny.image_size, either.native_size).T
+    enlarged = through(pictures[0][: either.native_size, : either.native_size], [resize, resize])
+    canvas = jnp.asarray(pictures[1])
+    held = as_recorded(either.native_size, enlarged, canvas)
+    for image, seen in ((enlarged, held), (jnp.asarray(pictures[0]), canvas)):
+        found = log_likelihood(either, lively, image, canvas)
+        apart = [log_likelihood(tiny, lively, image, one) - np.log(2) for one in (held, canvas)]
+        np.testing.assert_allclose(found, log_likelihood(tiny, lively, image, seen) - np.log(2), rtol=1e-6)
+        assert found <= np.logaddexp(*apart)

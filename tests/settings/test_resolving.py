@@ -25,7 +25,7 @@ def resolve_with(key: str, value) -> Config:
 def test_every_default_survives():
     resolved = resolve(default_config())
     for name, group in GROUPS.items():
-        assert getattr(resolved, name) == group()
+        assert getattr(resolved, name) == group(**presets.PRESETS["fast"].get(name, {}))
 
 
 def test_every_setting_has_a_key():
