@@ -4,6 +4,7 @@ The published distances are between ImageNet class probabilities; ours are betwe
 judge. What compares is the ratio to the floor: the distance of real pictures from other real pictures.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -49,9 +50,10 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     features = {"classifier": judge.features, "pixels": small_pictures}[config.invention.features]
     repeats = range(config.evaluation.seed, config.evaluation.seed + config.invention.repeats)
     pens = invented.pens_of(model, config)
-    draw = lambda count, seed: invented.samples(model, config, pens, count, seed).canvases[:, -1]
+    recorded = functools.partial(invented.recorded, model, learned.take([0]).inks[0])
+    draw = lambda count, seed: recorded(invented.samples(model, config, pens, count, seed).canvases[:, -1])
     runs = [_compare(learned, features(draw(count, seed)), features, seed) for seed in repeats]
-    redrawn = _compare(learned, features(_redrawn(model, learned, count)), features, repeats[0])
+    redrawn = _compare(learned, features(recorded(_redrawn(model, learned, count))), features, repeats[0])
     found = draw(min(count, _JUDGED_NEAREST), repeats[0])
     held_out = pictures.labelled(config.data, config.evaluation).inks[: len(found)]
     rows, apart = distances.nearest(found, learned.images)
