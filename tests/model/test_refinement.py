@@ -1,6 +1,7 @@
 """Refinement moves strokes towards a picture whose strokes are known, and nothing else."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +9,8 @@ import numpy as np
 import pytest
 
 from dood_jax.model import dood, refinement
+from dood_jax.rendering.recording import as_recorded
+from dood_jax.rendering.resampling import bilinear, through
 from dood_jax.training import inference
 from dood_jax.types import BrushParams, Sketch, StrokeLatents
 
@@ -128,3 +131,17 @@ def test_pens_stay_within_what_the_heads_can_give(tiny, images, shaken):
     one = jax.tree_util.tree_map(lambda leaf: leaf[1], (images, shaken.strokes, extreme))
     _, pens = refinement.refine(tiny, {}, *one, 2)
     assert (pens.ink_width <= 0.04).all() and (pens.ink_slope <= 0.9).all() and pens.canvas_slope <= 1.5
+
+
+def test_of_enlarged_pictures_the_grid_is_known_and_strokes_come_closer(tiny, images, shaken):
+    half = tiny.image_size // 2
+    resize = [bilinear(half, tiny.image_size).T] * 2 + [bilinear(tiny.image_size, half).T] * 2
+    enlarged = np.asarray(through(jnp.asarray(images), resize))
+    knowing = dataclasses.replace(tiny, native_size=half)
+    hold = jax.vmap(functools.partial(as_recorded, half))
+
+    error = lambda canvases: np.abs(enlarged - canvases)[COUNTS > 0].sum((1, 2))
+    known, unknown = (inference.refine(model, {}, enlarged, shaken, 100, 4) for model in (knowing, tiny))
+    held = error(hold(enlarged, known.canvases[:, -1]))
+    assert (held < 0.7 * error(unknown.canvases[:, -1])).all()
+    assert (held < error(hold(enlarged, unknown.canvases[:, -1]))).all()
