@@ -170,6 +170,17 @@ def step_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[st
     return measure("training step", forms, rounds)
 
 
+def look_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """What further looks add to a step, and what the grid of enlarged pictures does."""
+    forms = [
+        training_form("fast", batch_size),
+        training_form("fast, pictures as they are", batch_size, native_size=0),
+        training_form("fast, six looks", batch_size, looks=6),
+        training_form("fast, twelve looks", batch_size, looks=12),
+    ]
+    return measure("training step, looks", forms, rounds)
+
+
 def published_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
     """The published step as plainly written against ours, in both placements, and against `fast`."""
     step, images = plain.make_step(), jnp.asarray(pictures(batch_size))
@@ -281,6 +292,7 @@ def model_and_pictures(config: ModelConfig, batch_size: int) -> tuple[Any, jax.A
 GROUPS = {
     "brushes": brush_rows,
     "step": step_rows,
+    "looks": look_rows,
     "published": published_rows,
     "models": model_rows,
     "compile": compile_rows,
