@@ -64,6 +64,7 @@ def models_table(cards: dict[str, dict[str, Any]]) -> str:
 
 def study_parts(name: str, study: dict[str, Any]) -> list[str]:
     """What a run of the `transfer` task gave: nats beside published ones, errors and strokes."""
+    study["config"]["model"].setdefault("native_size", 0)  # of studies before there was one
     config = resolve(study["config"])
     steps = ", ".join(
         f"{model} ({step:,} steps, commit {commit})"

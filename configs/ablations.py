@@ -29,6 +29,7 @@ def get_config(what: str = "dood") -> ConfigDict:
     which, _, name = what.partition(",")
     config = default_config()
     config.data.name = name or "mnist"
+    config.model.native_size = 0  # pictures are compared as they are, as published
     config.model.update(VARIANTS[require_choice("ablations", which, tuple(VARIANTS))])
     if which.endswith("air"):
         config.objective.beta = 5.0

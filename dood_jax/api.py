@@ -18,6 +18,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
 from dood_jax.model.networks import Params
 from dood_jax.model.spread import LEARNED, Spread
+from dood_jax.rendering import recording
 from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.training import checkpoint, evaluation, held_out, inference, inventing
 from dood_jax.types import Array, BrushParams, Sketch
@@ -142,6 +143,16 @@ class Model:
         devices = jax.local_devices()
         return evaluation.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
 
+    def as_recorded(self, images: Array, canvases: Array) -> np.ndarray:
+        """[B, ..., H, W] canvases, each as its one of [B, H, W] pictures was recorded (method.md 4.1).
+
+        What the model compares with pictures: blurred where a picture was enlarged, else as drawn.
+        """
+        images, canvases = _check_images(images, self.config.image_size), np.asarray(canvases)
+        if len(canvases) != len(images) or canvases.shape[-2:] != images.shape[-2:]:
+            raise BadInput(f"canvases {canvases.shape} of images {images.shape}; give as many, as large")
+        return np.asarray(_as_recorded(self.config.native_size, images, canvases))
+
     def render(self, strokes: Sketch, size: int | None = None) -> np.ndarray:
         """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""
         _check_positive(size=size)
@@ -247,6 +258,11 @@ def _for_each(name: str, value: Array | float, count: int) -> np.ndarray:
 
 def _as_key(key: Array | int) -> Array:
     return jax.random.key(key) if isinstance(key, int) else key
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _as_recorded(native_size: int, images: Array, canvases: Array) -> Array:
+    return jax.vmap(functools.partial(recording.as_recorded, native_size))(images, canvases)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))

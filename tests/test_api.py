@@ -1,5 +1,7 @@
 """The model a user holds."""
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,6 +14,7 @@ from dood_jax.model import dood
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.exemplar import SMALL_NOISE
 from dood_jax.objective import importance
+from dood_jax.rendering import recording
 from dood_jax.types import BrushParams
 
 CONFIG = ModelConfig(
@@ -69,6 +72,19 @@ def test_log_likelihood_rises_with_particles_towards_the_evidence(model, images)
     few = np.mean([model.log_likelihood(images, key, num_particles=1) for key in range(8)])
     many = model.log_likelihood(images, 0, num_particles=64).mean()
     assert many > few
+
+
+def test_canvases_are_recorded_as_pictures_were(model, images):
+    half = model.config.image_size // 2
+    knowing = dataclasses.replace(model, config=dataclasses.replace(model.config, native_size=half))
+    enlarged = np.stack([images[0], np.asarray(recording._nearest_enlarged(half, images[1])).clip(0, 1)])
+    canvases = np.stack([images[2:4], images[3:5]])
+    found = knowing.as_recorded(enlarged, canvases)
+    np.testing.assert_array_equal(found[0], canvases[0])
+    assert np.abs(found[1] - canvases[1]).max() > 0.01
+    np.testing.assert_array_equal(model.as_recorded(enlarged, canvases), canvases)
+    with pytest.raises(BadInput, match=r"canvases \(1, .* of images \(2, .*; give as many, as large"):
+        model.as_recorded(enlarged, canvases[:1])
 
 
 def test_samples_are_drawings_with_the_models_pen(model):

@@ -22,7 +22,7 @@ def scan_of(ink: Array, key: Array) -> Array:
     """[H, H] ink, which may exceed 1, -> [H, H] picture in 0..1; consumes the key."""
     key_ink, key_page, key_resample = jax.random.split(key, 3)
     picture = _bend(_uneven(ink, key_ink), key_page)
-    soften = _through_native_size(len(ink)).T
+    soften = _through_native_size(len(ink))
     soft = jnp.clip(through(picture, [soften, soften]), 0, 1)
     return jnp.where(jax.random.bernoulli(key_resample), soft, picture)
 
@@ -49,10 +49,10 @@ def _bend(picture: Array, key: Array) -> Array:
 
 def _smooth(key: Array, size: int) -> Array:
     """[H, H] smooth field, at its knots standard normal."""
-    spread = bilinear(size, _KNOTS).T
+    spread = bilinear(_KNOTS, size)
     return through(jax.random.normal(key, (_KNOTS, _KNOTS)), [spread, spread])
 
 
 def _through_native_size(size: int) -> np.ndarray:
     """[size, size] map of a line of pixels to 28 and back, bilinear and antialiased."""
-    return (bilinear(size, _NATIVE_SIZE) @ bilinear(_NATIVE_SIZE, size)).astype(np.float32)
+    return bilinear(size, _NATIVE_SIZE) @ bilinear(_NATIVE_SIZE, size)

@@ -103,7 +103,8 @@ def _redraw(model: Model, ink: np.ndarray, seed: int) -> Answer:
     picture, particles = _look(model, ink, seed)
     best = particles.best_of(1)
     nats = float(importance.log_mean_exp(particles.elbo))
-    l1 = float(np.abs(best.canvases[0, -1] - picture).sum())
+    recorded = model.as_recorded(picture[None], best.canvases[:, -1])
+    l1 = float(np.abs(recorded[0] - picture).sum())
     return Answer(_shown(model, best, "redrawn", with_windows=True), 0, nats, l1)
 
 

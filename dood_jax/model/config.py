@@ -60,7 +60,7 @@ class ModelConfig:
     dropout: float = 0.0  # share of the conv encoders' units dropped in training
     unroll: int = 6  # strokes unrolled in the scan: 6 is fastest on CPU, 1 compiles fastest
     image_size: int = 50
-    native_size: int = 0  # pixels a side of pictures that were enlarged, as some may have been; 0: none was
+    native_size: int = 0  # pixels a side of pictures before they were enlarged, where they were; 0: none was
     glimpse_size: int = 0  # pixels of a window's side; 0: half the picture's for patches, all of it for conv
     curve_samples: int = 64
     features: int = 256  # width of the encoders and of the recurrent states

@@ -79,7 +79,7 @@ def point_rates(layout: Array) -> Array:
 
 
 def error_of(config: ModelConfig, image: Array, canvas: Array) -> Array:
-    """[] Σ |error| + 2 Σ error² of a [H, W] canvas, held as the picture was."""
+    """[] Σ |error| + 2 Σ error² of a [H, W] canvas, as the picture was recorded."""
     error = jnp.abs(image - as_recorded(config.native_size, image, canvas))
     return (error + _SQUARE_WEIGHT * error**2).sum()
 

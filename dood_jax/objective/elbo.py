@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from dood_jax.distributions import presence
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params, bind
-from dood_jax.rendering.recording import as_recorded, leaves_open
+from dood_jax.rendering.recording import as_recorded, may_be_enlarged
 from dood_jax.types import Array, Drawing, StrokeLogProbs
 
 
@@ -19,9 +19,9 @@ def log_likelihood(config: ModelConfig, params: Params, image: Array, canvas: Ar
     Where pictures may have been enlarged, whether this one was is a latent variable, a fair bit, which the
     posterior reads from the picture (method.md 4.1).
     """
-    held = as_recorded(config.native_size, image, canvas)
-    log_bit = -math.log(2) if leaves_open(config.native_size, config.image_size) else 0
-    return bind(config, params).likelihood.log_prob(config.likelihood_scale, image, held) + log_bit
+    recorded = as_recorded(config.native_size, image, canvas)
+    log_bit = -math.log(2) if may_be_enlarged(config.native_size, config.image_size) else 0
+    return bind(config, params).likelihood.log_prob(config.likelihood_scale, image, recorded) + log_bit
 
 
 def stroke_log_probs(

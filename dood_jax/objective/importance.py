@@ -24,7 +24,7 @@ class Weights(NamedTuple):
     log_ratio: Array  # [K] log p(z) - log q(z | x)
     log_likelihood: dict[str, Array]  # [K] log p(x | canvas) under either kind of observation scale
     strokes: Array  # [K] strokes drawn
-    l1: Array  # [K] Σ over pixels of |image - canvas|, held as the picture was
+    l1: Array  # [K] Σ over pixels of |image - canvas|, as the picture was recorded
 
     def elbo(self, scale: str) -> Array:
         """[K] log p(x, z) - log q(z | x) under one kind of scale."""

@@ -20,17 +20,17 @@ _ROUNDING = 0.5 / 255  # mean over pixels by which an enlarged picture may be of
 def as_recorded(native_size: int, image: Array, canvas: Array) -> Array:
     """[..., H, H] canvases on the grid of a [H, H] picture; if it was not enlarged, as they are.
 
-    Else the enlarged picture, of `native_size` pixels a side, that is nearest to the canvas, in 0..1.
+    Else the enlarged picture, of `native_size` pixels a side, that is nearest to the canvas, clipped to 0..1.
     A canvas may be [1, 1], one pixel for all: a blank one.
     """
-    if not leaves_open(native_size, len(image)) or canvas.shape[-1] == 1:
+    if not may_be_enlarged(native_size, len(image)) or canvas.shape[-1] == 1:
         return canvas
-    held = jnp.clip(_nearest_enlarged(native_size, canvas), 0, 1)
-    return jnp.where(was_enlarged(native_size, image), held, canvas)
+    recorded = jnp.clip(_nearest_enlarged(native_size, canvas), 0, 1)
+    return jnp.where(was_enlarged(native_size, image), recorded, canvas)
 
 
-def leaves_open(native_size: int, size: int) -> bool:
-    """Whether pictures of `size` pixels a side may have been enlarged, from so many; 0 says that none was."""
+def may_be_enlarged(native_size: int, size: int) -> bool:
+    """Whether pictures of `size` pixels a side may have been enlarged from so many; 0: none was."""
     return 0 < native_size < size
 
 
@@ -49,5 +49,5 @@ def _nearest_enlarged(native_size: int, picture: Array) -> Array:
 @functools.lru_cache
 def _projection(size: int, native_size: int) -> np.ndarray:
     """[size, size] of a line of pixels onto enlarged ones; symmetric."""
-    enlarge = bilinear(size, native_size).astype(float)
+    enlarge = bilinear(native_size, size).T.astype(float)
     return (enlarge @ np.linalg.pinv(enlarge)).astype(np.float32)

@@ -8,13 +8,12 @@ from jax import lax
 from dood_jax.types import Array
 
 
-def bilinear(rows: int, columns: int) -> np.ndarray:
-    """[rows, columns] float32 weights of an antialiased bilinear resize of a line of pixels."""
-    ratio = columns / rows
-    centres = (np.arange(rows) + 0.5) * ratio - 0.5
-    reach = max(ratio, 1.0)
-    weights = np.maximum(0, 1 - np.abs(np.arange(columns)[None] - centres[:, None]) / reach)
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+def bilinear(before: int, after: int) -> np.ndarray:
+    """[before, after] float32 weights of an antialiased bilinear resize of a line of pixels."""
+    ratio = before / after
+    centres = (np.arange(after) + 0.5) * ratio - 0.5
+    weights = np.maximum(0, 1 - np.abs(np.arange(before)[:, None] - centres) / max(ratio, 1.0))
+    return (weights / weights.sum(0)).astype(np.float32)
 
 
 def through(picture: Array, matrices: Sequence[np.ndarray]) -> Array:

@@ -38,7 +38,9 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     sketch = best_drawings(model, given.inks, config)
     apart = same_class_distance(judge.features(given.inks[:_COMPARED]), given.labels[:_COMPARED])
     curve = {
-        str(factor): _judged(judge, given, several(model, sketch, config, factor), apart)
+        str(factor): _judged(
+            judge, given, model.as_recorded(given.inks, several(model, sketch, config, factor)), apart
+        )
         for factor in _FACTORS
     }
     values = {

@@ -19,6 +19,7 @@ from dood_jax.judging import distances, pictures, prepare
 from dood_jax.judging.pictures import Labelled
 from dood_jax.settings.config import Config
 from dood_jax.tasks import invented, published, results
+from dood_jax.types import BrushParams
 
 _SIDE = 10  # pixels of a side of the smallest description
 _SHOWN = 16  # invented drawings beside their nearest training pictures
@@ -50,10 +51,9 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     features = {"classifier": judge.features, "pixels": small_pictures}[config.invention.features]
     repeats = range(config.evaluation.seed, config.evaluation.seed + config.invention.repeats)
     pens = invented.pens_of(model, config)
-    recorded = functools.partial(invented.recorded, model, learned.take([0]).inks[0])
-    draw = lambda count, seed: recorded(invented.samples(model, config, pens, count, seed).canvases[:, -1])
+    draw = functools.partial(_invented, model, config, pens, learned)
     runs = [_compare(learned, features(draw(count, seed)), features, seed) for seed in repeats]
-    redrawn = _compare(learned, features(recorded(_redrawn(model, learned, count))), features, repeats[0])
+    redrawn = _compare(learned, features(_redrawn(model, learned, count)), features, repeats[0])
     found = draw(min(count, _JUDGED_NEAREST), repeats[0])
     held_out = pictures.labelled(config.data, config.evaluation).inks[: len(found)]
     rows, apart = distances.nearest(found, learned.images)
@@ -103,10 +103,20 @@ def _compare(learned: Labelled, drawn: np.ndarray, features: Features, seed: int
     return measured
 
 
+def _invented(
+    model: Model, config: Config, pens: BrushParams, learned: Labelled, count: int, seed: int
+) -> np.ndarray:
+    """[count, H, W] invented drawings, each as some training picture was recorded."""
+    drawn = invented.samples(model, config, pens, count, seed).canvases[:, -1]
+    rows = np.random.default_rng(seed).integers(len(learned.labels), size=count)
+    return model.as_recorded(learned.take(rows).inks, drawn)
+
+
 def _redrawn(model: Model, learned: Labelled, count: int) -> np.ndarray:
     """[count, H, W] drawings by the first look of training pictures that are compared with no other."""
     rows = np.random.default_rng(_REDRAWN_SEED).permutation(len(learned.labels))[:count]
-    return invented.first_look(model).infer(learned.take(rows).inks).canvases[:, -1]
+    inks = learned.take(rows).inks
+    return model.as_recorded(inks, invented.first_look(model).infer(inks).canvases[:, -1])
 
 
 def _certain(probabilities: np.ndarray) -> float:

@@ -8,7 +8,6 @@ from dood_jax.api import Model
 from dood_jax.judging import pictures
 from dood_jax.model.exemplar import TypeNoise
 from dood_jax.model.spread import Spread
-from dood_jax.rendering.recording import as_recorded
 from dood_jax.settings.config import Config
 from dood_jax.types import BrushParams, Sketch
 
@@ -42,11 +41,6 @@ def samples(model: Model, config: Config, pens: BrushParams, count: int, seed: i
     rows = np.random.default_rng([config.evaluation.seed, seed]).integers(len(pens.canvas_slope), size=count)
     own = BrushParams(*(value[rows] for value in pens))
     return model.sample(count, seed, config.evaluation.num_strokes or None, spread_of(config), own)
-
-
-def recorded(model: Model, known: np.ndarray, canvases: np.ndarray) -> np.ndarray:
-    """[N, H, W] canvases as a [H, W] picture of a set was recorded, to compare with the set."""
-    return np.asarray(as_recorded(model.config.native_size, known, canvases))
 
 
 def pens_of(model: Model, config: Config) -> BrushParams:

@@ -1,5 +1,6 @@
 """Weights of finished batches on disk, so that a killed measurement goes on where it was."""
 
+import dataclasses
 import hashlib
 import importlib.metadata
 import json
@@ -35,7 +36,7 @@ def origin_of(model: Model, config: Config, images: np.ndarray) -> list[Any]:
     """What a measurement depends on: parameters, settings, pictures and code."""
     return [
         identity(model),
-        config.as_dict()["model"],
+        dataclasses.asdict(model.config),
         config.as_dict()["evaluation"],
         hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
         importlib.metadata.version("dood_jax"),

@@ -1,17 +1,14 @@
 """Held-out pictures drawn again, stroke by stroke (method.md 10.2)."""
 
-import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.geometry import affine
-from dood_jax.rendering.recording import as_recorded
 from dood_jax.settings.config import Config
 from dood_jax.tasks import results
 from dood_jax.training import held_out
@@ -66,8 +63,8 @@ def windows(sketch: Sketch, size: int) -> np.ndarray:
 
 
 def _figures(model: Model, images: np.ndarray, sketch: Sketch) -> dict[str, float]:
-    held = jax.vmap(functools.partial(as_recorded, model.config.native_size))(images, sketch.canvases[:, -1])
+    recorded = model.as_recorded(images, sketch.canvases[:, -1])
     return {
-        "l1": float(np.abs(images - held).sum((1, 2)).mean()),
+        "l1": float(np.abs(images - recorded).sum((1, 2)).mean()),
         "strokes": float(sketch.strokes.presence.sum(1).mean()),
     }

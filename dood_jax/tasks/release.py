@@ -3,6 +3,7 @@
 The held-out bound is measured in 32 and in 16 bits, so that the card tells what the small form costs.
 """
 
+import dataclasses
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,7 +57,8 @@ def origin(model: Model, workdir: Path) -> dict[str, Any]:
     meta = dict(model.meta)
     arguments = [one for one in meta.pop("arguments") if not one.startswith(_LOCAL_FLAGS)]
     lines = [line for line in run_logging.read_lines(workdir) if line["step"] <= meta["step"]]
-    config = {**meta["config"], "data": {**meta["config"]["data"], "dir": None}}
+    data = {**meta["config"]["data"], "dir": None}
+    config = {**meta["config"], "data": data, "model": dataclasses.asdict(model.config)}
     return {
         **meta,
         "config": config,

@@ -18,6 +18,7 @@ from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.data import catalog
 from dood_jax.errors import BadInput
+from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALES
 from dood_jax.settings.config import Config
 from dood_jax.settings.resolving import resolve
@@ -76,6 +77,7 @@ def _rows(models: Sequence[Model]) -> list[str]:
     for model in models:
         kind = {group: dict(model.meta["config"].get(group, {})) for group in ("data", "model", "objective")}
         kind["data"].pop("dir", None)
+        kind["model"] = {**dataclasses.asdict(ModelConfig()), **kind["model"]}
         if kind not in kinds[source_of(model)]:
             kinds[source_of(model)].append(kind)
     alike = lambda model: len(kinds[source_of(model)]) == 1
@@ -89,9 +91,11 @@ def markdown(values: dict[str, Any], config: Config, size: int) -> str:
     refined = (
         f", posteriors refined by {settings.refine_steps} steps a picture" if settings.refine_steps else ""
     )
+    native = config.model.native_size
     lines = [
         f"Nats a picture of {size} × {size}, {settings.num_images or 'all'} pictures a set,"
-        f" {settings.num_particles} particles{refined}.",
+        f" {settings.num_particles} particles{refined}; pictures compared"
+        f" {f'on their own grid where it has {native} × {native} pixels' if native else 'as they are'}.",
         "± is the standard deviation over seeds, or the standard error of one. EMNIST is"
         f" {'on its side, as published' if config.data.transpose else 'upright; on its side as published'}.",
         "",

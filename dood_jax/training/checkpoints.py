@@ -5,6 +5,7 @@ not at all. Of several processes the first writes and reads; what it read goes t
 that a run goes on with any number of devices and processes.
 """
 
+import dataclasses
 import shutil
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from absl import logging
 from orbax.checkpoint import checkpoint_managers
 
 from dood_jax.errors import BadInput, RunFailed, first_line
+from dood_jax.model.config import ModelConfig
 from dood_jax.settings.config import Config
 from dood_jax.training import card, checkpoint, distributed, parallel
 from dood_jax.training.card import Damaged
@@ -199,10 +201,10 @@ def _meta(config: Config, state: TrainState) -> dict[str, Any]:
 def _check_same_run(meta: dict[str, Any], config: Config, directory: Path) -> None:
     """A run goes on with the model, the pictures and the seed it began with."""
     stored, given = meta["config"], config.as_dict()
-    fixed = [("model", key) for key in stored["model"] if key != "unroll"]
+    fixed = [("model", key) for key in given["model"] if key != "unroll"]
     fixed += [("data", "name"), ("data", "names"), ("training", "seed"), ("training", "num_models")]
     fixed += [("objective", "stopping")]
-    defaults = {"names": "", "num_models": 1}  # of runs begun before there were several models
+    defaults = {**dataclasses.asdict(ModelConfig()), "names": "", "num_models": 1}  # of runs begun before
     for group, key in fixed:
         value, wanted = stored.get(group, {}).get(key, defaults.get(key)), given[group].get(key)
         if wanted != value:

@@ -6,7 +6,6 @@ import logging as stdlib_logging
 import os
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,13 @@ from dood_jax.training.history import JSON_LINES, read_lines
 Metric = float | np.ndarray
 
 _PACKAGE = str(Path(__file__).parents[1])
+_ORBAX = f"{os.sep}orbax{os.sep}"
 
 
 class _Gate(stdlib_logging.Filter):
     """Holds our lines back until a run's input has been accepted: bad input is answered by one line alone.
 
-    Libraries that share absl's log are heard from warnings upward, without their tracebacks.
+    Libraries that share absl's log are heard from warnings upward, Orbax without its tracebacks.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,8 @@ class _Gate(stdlib_logging.Filter):
 
     def filter(self, record: stdlib_logging.LogRecord) -> bool:
         if not record.pathname.startswith(_PACKAGE):
-            record.exc_info = None
+            if _ORBAX in record.pathname:
+                record.exc_info = None
             return record.levelno >= stdlib_logging.WARNING
         if self.held is None:
             return True
@@ -51,20 +52,17 @@ def hold_log() -> None:
     """Logs from INFO upward to stderr, but nothing of ours before `show_log`."""
     logging.set_verbosity(logging.INFO)
     logging.get_absl_handler().addFilter(_GATE)
-    sys.unraisablehook = _without_echoes(sys.unraisablehook)
+    sys.unraisablehook = _tell_once
 
 
-def _without_echoes(tell: Callable[[Any], None]) -> Callable[[Any], None]:
+def _tell_once(unraisable: Any) -> None:
     """Keeps quiet about writes of a checkpoint that fail after the first one, of which a run tells in a line.
 
     TensorStore reports each to Orbax's event loop, gone by then, and prints the traceback of that.
     """
-
-    def told(unraisable: Any) -> None:
-        if str(unraisable.exc_value) != "Event loop is closed":
-            tell(unraisable)
-
-    return told
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+        sys.__unraisablehook__(unraisable)
 
 
 def show_log() -> None:

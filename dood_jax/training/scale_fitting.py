@@ -47,8 +47,8 @@ def fit_other_scale(model: ModelConfig, params: Params, data: DataConfig) -> Par
     sketch = inference.infer(model, params, images, keys, 1, model.num_strokes, 64)
     canvases = sketch.canvases[:, -1]
     if other_scale(model) == "map":
-        held = jax.vmap(functools.partial(as_recorded, model.native_size))(images, canvases)
-        fitted = {"map": _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, held))}
+        recorded = jax.vmap(functools.partial(as_recorded, model.native_size))(images, canvases)
+        fitted = {"map": _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, recorded))}
     else:
         fitted = {"canvas": _fitted_weights(model, params, images, canvases)}
     return {**params, "likelihood": {**params["likelihood"], **fitted}}

@@ -135,7 +135,7 @@ def test_pens_stay_within_what_the_heads_can_give(tiny, images, shaken):
 
 def test_of_enlarged_pictures_the_grid_is_known_and_strokes_come_closer(tiny, images, shaken):
     half = tiny.image_size // 2
-    resize = [bilinear(half, tiny.image_size).T] * 2 + [bilinear(tiny.image_size, half).T] * 2
+    resize = [bilinear(tiny.image_size, half)] * 2 + [bilinear(half, tiny.image_size)] * 2
     enlarged = np.asarray(through(jnp.asarray(images), resize))
     knowing = dataclasses.replace(tiny, native_size=half)
     hold = jax.vmap(functools.partial(as_recorded, half))

@@ -111,7 +111,7 @@ def test_log_likelihood_is_the_laplace_density_under_the_map(tiny, lively, pictu
 def test_whether_a_picture_was_enlarged_costs_one_fair_bit(tiny, lively, pictures):
     """Of two models of how it was recorded, the bound has the one that holds, at half its probability."""
     either = dataclasses.replace(tiny, native_size=tiny.image_size // 2)
-    resize = bilinear(tiny.image_size, either.native_size).T
+    resize = bilinear(either.native_size, tiny.image_size)
     enlarged = through(pictures[0][: either.native_size, : either.native_size], [resize, resize])
     canvas = jnp.asarray(pictures[1])
     held = as_recorded(either.native_size, enlarged, canvas)

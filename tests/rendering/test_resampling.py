@@ -11,7 +11,7 @@ from dood_jax.rendering.resampling import bilinear, through
 @pytest.mark.parametrize(("before", "after"), [(28, 50), (50, 28), (105, 50), (7, 7)])
 def test_bilinear_weights_resize_as_pil_does(before, after):
     picture = np.random.default_rng(0).uniform(0, 1, (before, before)).astype(np.float32)
-    resize = bilinear(after, before).T
+    resize = bilinear(before, after)
     by_pil = Image.fromarray(picture).resize((after, after), Image.Resampling.BILINEAR)
     np.testing.assert_allclose(through(jnp.asarray(picture), [resize, resize]), by_pil, atol=2e-6)
 

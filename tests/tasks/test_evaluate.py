@@ -12,16 +12,16 @@ from dood_jax.tasks import Task
 
 @pytest.fixture
 def seen(models, monkeypatch, tmp_path):
-    """(looks of the checkpoint, overrides) -> looks of the model and of the settings that the task gets."""
+    """(looks of the checkpoint, overrides, key) -> key of the model and of the settings a task gets."""
 
-    def evaluate(learned: int, overrides: dict) -> tuple[int, int]:
+    def evaluate(learned: int, overrides: dict, key: str = "looks") -> tuple[int, int]:
         model = dataclasses.replace(models[0], config=dataclasses.replace(models[0].config, looks=learned))
         stored = {**model.meta, "config": {**model.meta["config"], "model": dataclasses.asdict(model.config)}}
         monkeypatch.setattr(api, "load", lambda name, member: dataclasses.replace(model, meta=stored))
         found = []
 
         def task(models, config, workdir):
-            found.append((models[0].config.looks, config.model.looks))
+            found.append((getattr(models[0].config, key), getattr(config.model, key)))
             return {}
 
         monkeypatch.setitem(tasks.TASKS, "likelihood", Task(task))
@@ -40,6 +40,10 @@ def test_one_that_never_learned_to_is_not_asked_to(seen):
     assert seen(0, {"model.looks": 0}) == (0, 0)
     with pytest.raises(BadInput, match=r"model\.looks=3, but one has not learned to look again; give 0"):
         seen(0, {"model.looks": 3})
+
+
+def test_pictures_may_be_taken_to_have_been_enlarged(seen):
+    assert seen(0, {"model.native_size": 10}, "native_size") == (10, 10)
 
 
 def test_what_parameters_fix_stays(seen):

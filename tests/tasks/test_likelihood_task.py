@@ -10,7 +10,7 @@ import pytest
 
 from dood_jax.objective import importance
 from dood_jax.tasks import likelihood
-from dood_jax.tasks.kept import KeptWeights
+from dood_jax.tasks.kept import KeptWeights, origin_of
 from dood_jax.training import evaluation, held_out
 
 
@@ -93,6 +93,14 @@ def test_nothing_is_taken_from_a_measurement_with_other_settings(models, on_mnis
 
 
 @pytest.mark.slow
+def test_what_was_kept_is_of_the_models_own_settings(models, on_mnist):
+    """Beside another model, whose settings the configuration has."""
+    images = held_out.images(on_mnist.data, on_mnist.evaluation)
+    asked = dataclasses.replace(models[1].config, native_size=10)
+    asked = dataclasses.replace(models[1], config=asked)
+    assert origin_of(models[1], on_mnist, images) != origin_of(asked, on_mnist, images)
+
+
 def test_refined_numbers_stand_apart_and_are_higher(models, on_mnist, tmp_path):
     settings = dataclasses.replace(on_mnist.evaluation, refine_steps=40)
     plain = likelihood.run(models[:1], on_mnist, tmp_path)

@@ -47,7 +47,9 @@ def test_results_are_json_a_table_and_two_heat_maps(models, config, tmp_path, me
     table = (folder / "transfer.md").read_text().splitlines()
     assert "| mnist† | map | 20 ± 10 | 120 ± 10 |" in table
     assert "| synthetic | canvas | -5 ± 0 | 95 ± 0 |" in table
-    assert table[0] == "Nats a picture of 20 × 20, 5 pictures a set, 2 particles."
+    assert (
+        table[0] == "Nats a picture of 20 × 20, 5 pictures a set, 2 particles; pictures compared as they are."
+    )
     assert not any("published DooD" in row for row in table)  # they are of another size
     of_50 = transfer.markdown(values, config, 50).splitlines()
     assert "| mnist† | published DooD, map | 7,094 | -2,859 |" in of_50

@@ -177,6 +177,18 @@ def test_another_architecture_is_refused_by_key(run, config, state):
         restore(run, other, state)
 
 
+def test_of_a_run_begun_before_a_setting_there_was_its_default_is_asked_for(run, config, state):
+    for step in ("1", "2"):
+        path = run / "checkpoints" / step / "meta" / "metadata"
+        meta = json.loads(path.read_text())
+        del meta["config"]["model"]["native_size"]
+        path.write_text(json.dumps(meta))
+    assert int(restore(run, config, state).step) == 2
+    other = dataclasses.replace(config, model=dataclasses.replace(config.model, native_size=10))
+    with pytest.raises(BadInput, match=r"model\.native_size=0, not 10"):
+        restore(run, other, state)
+
+
 def test_unrolling_is_no_part_of_the_architecture(run, config, state):
     other = dataclasses.replace(config, model=dataclasses.replace(config.model, unroll=3))
     assert int(restore(run, other, state).step) == 2
