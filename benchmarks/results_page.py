@@ -77,8 +77,7 @@ def study_parts(name: str, study: dict[str, Any]) -> list[str]:
     )
     return [
         f"## {name}",
-        f"Measured at commit {study['commit']} on {study['device']}, {study['seconds'] / 60:.0f} minutes:"
-        f" {steps}.",
+        f"Measured at commit {study['commit']} on {study['device']}: {steps}.",
         transfer.markdown(study["values"], config, config.data.image_size).strip(),
         "L1 error of drawings, and strokes drawn, means over particles:",
         errors_table(study["values"]),
