@@ -20,6 +20,7 @@ from dood_jax.data import catalog
 from dood_jax.errors import BadInput
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALES
+from dood_jax.rendering.recording import may_be_enlarged
 from dood_jax.settings.config import Config
 from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import likelihood, published, results
@@ -91,7 +92,7 @@ def markdown(values: dict[str, Any], config: Config, size: int) -> str:
     refined = (
         f", posteriors refined by {settings.refine_steps} steps a picture" if settings.refine_steps else ""
     )
-    native = config.model.native_size
+    native = config.model.native_size if may_be_enlarged(config.model.native_size, size) else 0
     lines = [
         f"Nats a picture of {size} × {size}, {settings.num_images or 'all'} pictures a set,"
         f" {settings.num_particles} particles{refined}; pictures compared"
