@@ -17,8 +17,10 @@ other work, 7,132 nats (the paper: 7,094). All that was with model.native_size=0
 In less time, seed 1: 12,000 steps and 6,000 with twelve looks took 146 minutes beside much other work and
 gave 7,087 nats (native_size=0); what 3,000 more give with 28 stands in docs/experiments.md 7.
 
-    python -m dood_jax.main --config=configs/mnist.py --config.training.steps=12000
-    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist
+    python -m dood_jax.main --config=configs/mnist.py --workdir=runs/mnist-second --config.training.seed=1 \
+        --config.training.steps=12000 --config.model.native_size=0
+    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-second --config.training.seed=1 \
+        --config.model.native_size=0
 """
 
 from ml_collections import ConfigDict
