@@ -12,13 +12,15 @@ from dood_jax.settings.resolving import default_config
 
 
 def get_config(what: str = "mnist") -> ConfigDict:
-    """Twelve looks, on the set named before the comma, beginning with the model named after it."""
+    """Twenty-four looks, on the set named before the comma, beginning with the model named after it."""
     name, _, beginning = what.partition(",")
     config = default_config()
     config.data.name = name
     if name == "quickdraw":
         config.data.per_category = 5000
-    config.model.looks = 12
+    if name == "mnist":
+        config.data.overlaid = 0.25
+    config.model.looks = 24
     config.objective.update(floor_start_step=0, floor_end_step=1)
     config.training.init_from = beginning or "synthetic"
     config.training.steps = 6000

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.data import shuffle
+from dood_jax.data import overlay, shuffle
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.errors import BadInput
 from dood_jax.types import Array
@@ -88,6 +88,19 @@ def pick_resident(images: Array, row: Array, key: Array) -> Array:
     """One of the uint8 [N, H, W] pictures on the device; needs no key."""
     del key
     return images[row].astype(jnp.float32) / 255
+
+
+def picking_overlaid(share: float, native_size: int) -> Sampler:
+    """Picks pictures as they are, but a share of them with another of the set laid over (`data.overlay`)."""
+
+    def pick(images: Array, row: Array, key: Array) -> Array:
+        key_whether, key_other, key_overlay = jax.random.split(key, 3)
+        picture = pick_resident(images, row, key)
+        other = pick_resident(images, jax.random.randint(key_other, (), 0, len(images)), key)
+        overlaid = overlay.lay_over(picture, other, key_overlay, native_size)
+        return jnp.where(jax.random.bernoulli(key_whether, share), overlaid, picture)
+
+    return pick
 
 
 def pick_synthetic(blank: Array, row: Array, key: Array) -> Array:

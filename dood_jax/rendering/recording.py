@@ -29,6 +29,17 @@ def as_recorded(native_size: int, image: Array, canvas: Array) -> Array:
     return jnp.where(was_enlarged(native_size, image), recorded, canvas)
 
 
+def recorded_anew(native_size: int, like: Array, picture: Array) -> Array:
+    """[H, H] picture on the grid that another was recorded on: on `native_size` pixels a side, each in 0..1,
+    enlarged; as it is, if the other was not.
+    """
+    if not may_be_enlarged(native_size, len(picture)):
+        return picture
+    shrink, enlarge = _shrinking(len(picture), native_size), bilinear(native_size, len(picture))
+    pixels = jnp.clip(through(picture, [shrink, shrink]), 0, 1)
+    return jnp.where(was_enlarged(native_size, like), through(pixels, [enlarge, enlarge]), picture)
+
+
 def may_be_enlarged(native_size: int, size: int) -> bool:
     """Whether pictures of `size` pixels a side may have been enlarged from so many; 0: none was."""
     return 0 < native_size < size
@@ -49,5 +60,11 @@ def _nearest_enlarged(native_size: int, picture: Array) -> Array:
 @functools.lru_cache
 def _projection(size: int, native_size: int) -> np.ndarray:
     """[size, size] of a line of pixels onto enlarged ones; symmetric."""
-    enlarge = bilinear(native_size, size).T.astype(float)
-    return (enlarge @ np.linalg.pinv(enlarge)).astype(np.float32)
+    enlarge = bilinear(native_size, size).astype(float)
+    return (np.linalg.pinv(enlarge) @ enlarge).astype(np.float32)
+
+
+@functools.lru_cache
+def _shrinking(size: int, native_size: int) -> np.ndarray:
+    """[size, native_size] of a line of pixels to those whose enlargement is nearest to it."""
+    return np.linalg.pinv(bilinear(native_size, size).astype(float)).astype(np.float32)

@@ -3,7 +3,7 @@
 import dataclasses
 
 from dood_jax.data import catalog, quickdraw_categories
-from dood_jax.errors import BadInput, require_at_least
+from dood_jax.errors import BadInput, require_at_least, require_share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,11 +16,18 @@ class DataConfig:
     transpose: bool = False  # EMNIST lying on its side, as it was published
     categories: str = quickdraw_categories.PUBLISHED  # of Quick, Draw!, joined by commas; or all
     per_category: int = 0  # most drawings of each over both splits, a fifth of them in test; 0: all
+    overlaid: float = 0.0  # share of training pictures over which another of the set is laid
     names: str = ""  # several sets, joined by commas: a model for each, side by side in one program
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_at_least("data.per_category", self.per_category, 0)
+        require_share("data.overlaid", self.overlaid)
+        if self.overlaid and (len(self.sets) > 1 or self.is_synthetic):
+            raise BadInput(
+                f"data.overlaid={self.overlaid} lays pictures of one set over each other, not of"
+                f" {', '.join(self.sets)}; give 0"
+            )
         for name in self.sets:
             catalog.require_name(name, "data.names" if self.names else "data.name")
         if len(self.sets) == 1:

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from dood_jax.errors import BadInput, require_at_least, require_choice
+from dood_jax.errors import BadInput, require_at_least, require_choice, require_share
 
 
 @dataclasses.dataclass(frozen=True)
@@ -15,6 +15,7 @@ class ObjectiveConfig:
     num_particles: int = 1  # drawings of a picture, for nvil
     look_every: int = 4  # one picture of so many is looked at again, by a model that does
     learned_looks: int = 6  # at most so many of its looks get a gradient, the last ones
+    borrowed_starts: float = 0.25  # share of them whose looks begin with the drawing of another picture
     floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
     floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
 
@@ -25,6 +26,7 @@ class ObjectiveConfig:
         require_at_least("objective.beta", self.beta, 1e-6)
         for key in ("num_particles", "look_every", "learned_looks"):
             require_at_least(f"objective.{key}", getattr(self, key), 1)
+        require_share("objective.borrowed_starts", self.borrowed_starts)
         if self.num_particles > 1 and self.stopping != "nvil":
             raise BadInput(
                 f"objective.num_particles={self.num_particles} needs objective.stopping='nvil'; give 1"

@@ -38,9 +38,8 @@ def train(config: Config, workdir: Path) -> int | None:
     training = config.training
     images, lessons = members.lessons(config)
     optimizer = make_optimizer(config.optimizer, training.steps)
-    pick = sampler.pick_synthetic if config.data.is_synthetic else sampler.pick_resident
     step_once, place, share = parallel.over_devices(
-        make_step(config, optimizer, pick), devices, training, len(config.members)
+        make_step(config, optimizer, _sampler(config)), devices, training, len(config.members)
     )
     evaluate = _evaluator(config, workdir, devices)
     pictures, lessons = share(images), place(lessons)
@@ -70,6 +69,15 @@ def train(config: Config, workdir: Path) -> int | None:
                     checkpoints.save(config, state)
             checkpoints.save(config, state)
         return signals.received
+
+
+def _sampler(config: Config) -> sampler.Sampler:
+    """How an example gets its picture."""
+    if config.data.is_synthetic:
+        return sampler.pick_synthetic
+    if config.data.overlaid:
+        return sampler.picking_overlaid(config.data.overlaid, config.model.native_size)
+    return sampler.pick_resident
 
 
 def _evaluation_due(training: TrainingConfig, step: int) -> bool:

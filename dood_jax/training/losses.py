@@ -70,9 +70,9 @@ def exact_loss(
     surrogate, metrics = jax.vmap(functools.partial(_summed_over_stops, config, of_first, floor))(drawn)
     loss, pen = -surrogate.mean(), jax.vmap(_first_pen)(drawn.drawing)
     if config.model.looks:
-        some = jax.tree_util.tree_map(lambda leaf: leaf[:: config.objective.look_every], drawn)
-        before = _looks_before(config, batch.step)
-        corrected, more = jax.vmap(functools.partial(_corrected, config, params, before))(some)
+        before, every = _looks_before(config, batch.step), config.objective.look_every
+        each, last = (jax.tree_util.tree_map(lambda leaf: leaf[i::every], drawn) for i in (0, every - 1))
+        corrected, more = jax.vmap(functools.partial(_corrected, config, params, before))(each, last.drawing)
         loss, metrics = loss - corrected.mean(), {**metrics, **more}
     mean = functools.partial(jax.tree_util.tree_map, jnp.mean)
     return loss, Aside(mean(metrics), mean(lax.stop_gradient(pen)), learner)
@@ -124,17 +124,28 @@ def _looks_before(config: Config, step: Array) -> Array | int:
     return step % (left_over + 1) if left_over > 0 else 0
 
 
-def _corrected(config: Config, params: Params, before: Array | int, drawn: _Drawn) -> tuple[Array, Metrics]:
-    """The bound of one example after further looks, at a stop sampled for it, and metrics."""
-    key_stop, key_again = jax.random.split(drawn.key)
-    bits = presence.sample(drawn.drawing.posterior.on, key_stop)
-    stopped = drawn.drawing._replace(strokes=drawn.drawing.strokes._replace(presence=bits))
+def _corrected(
+    config: Config, params: Params, before: Array | int, drawn: _Drawn, other: Drawing
+) -> tuple[Array, Metrics]:
+    """The bound of one example after further looks, at a stop sampled for it, and metrics.
+
+    Some begin with the drawing of another picture, which the looks have to take a long way; from those the
+    observation scale learns nothing.
+    """
+    key_start, key_stop, key_again = jax.random.split(drawn.key, 3)
+    borrows = jax.random.bernoulli(key_start, config.objective.borrowed_starts)
+    either = functools.partial(jax.tree_util.tree_map, functools.partial(jnp.where, borrows))
+    drawing = either(other, drawn.drawing)
+    bits = presence.sample(drawing.posterior.on, key_stop)
+    stopped = drawing._replace(strokes=drawing.strokes._replace(presence=bits))
     learned = min(config.model.looks, config.objective.learned_looks)
     model = dataclasses.replace(config.model, looks=learned)
-    drawing = dood.look_again(model, params, drawn.image, stopped, key_again, before)
-    canvas = canvas_of(config.model, drawing.ink.sum(0), drawing.brush.canvas_slope)
-    log_likelihood = elbo.log_likelihood(config.model, params, drawn.image, canvas)
-    bound = elbo.elbo(drawing, log_likelihood)
+    corrected = dood.look_again(model, params, drawn.image, stopped, key_again, before)
+    canvas = canvas_of(config.model, corrected.ink.sum(0), corrected.brush.canvas_slope)
+    scale = params["likelihood"]
+    observer = {**params, "likelihood": either(lax.stop_gradient(scale), scale)}
+    log_likelihood = elbo.log_likelihood(config.model, observer, drawn.image, canvas)
+    bound = elbo.elbo(corrected, log_likelihood)
     return bound, {"corrected_elbo": bound, "corrected_log_likelihood": log_likelihood}
 
 
