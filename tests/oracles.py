@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 STROKE = np.array([(0.1, 0.5), (0.3, 0.2), (0.5, 0.8), (0.7, 0.3), (0.9, 0.6)], np.float32)
@@ -78,3 +79,10 @@ def warp(picture, matrix, size):
     height, width = picture.shape
     places = [(y + 1) / 2 * (height - 1), (x + 1) / 2 * (width - 1)]
     return ndimage.map_coordinates(np.asarray(picture, float), places, order=1, mode="grid-constant")
+
+
+def enlarged_by_pil(native: int, size: int, seed: int = 0) -> np.ndarray:
+    """A picture of `native` pixels a side, enlarged, as the sets hold them: 0..1 in 256 levels."""
+    small = np.random.default_rng(seed).integers(0, 256, (native, native)).astype(np.uint8)
+    large = Image.fromarray(small).resize((size, size), Image.Resampling.BILINEAR)
+    return np.asarray(large, np.float32) / 255

@@ -30,8 +30,10 @@ def as_recorded(native_size: int, image: Array, canvas: Array) -> Array:
 
 
 def recorded_anew(native_size: int, like: Array, picture: Array) -> Array:
-    """[H, H] picture on the grid that another was recorded on: on `native_size` pixels a side, each in 0..1,
-    enlarged; as it is, if the other was not.
+    """[H, H] picture on the grid that another was recorded on; if that was not enlarged, as it is.
+
+    Else the enlarged picture, of `native_size` pixels a side in 0..1, that it comes to: unlike `as_recorded`
+    one that `was_enlarged` to the last bit.
     """
     if not may_be_enlarged(native_size, len(picture)):
         return picture

@@ -71,8 +71,9 @@ def exact_loss(
     loss, pen = -surrogate.mean(), jax.vmap(_first_pen)(drawn.drawing)
     if config.model.looks:
         before, every = _looks_before(config, batch.step), config.objective.look_every
-        each, last = (jax.tree_util.tree_map(lambda leaf: leaf[i::every], drawn) for i in (0, every - 1))
-        corrected, more = jax.vmap(functools.partial(_corrected, config, params, before))(each, last.drawing)
+        some = jax.tree_util.tree_map(lambda leaf: leaf[::every], drawn)
+        others = jax.tree_util.tree_map(lambda leaf: leaf[every - 1 :: every], drawn.drawing)
+        corrected, more = jax.vmap(functools.partial(_corrected, config, params, before))(some, others)
         loss, metrics = loss - corrected.mean(), {**metrics, **more}
     mean = functools.partial(jax.tree_util.tree_map, jnp.mean)
     return loss, Aside(mean(metrics), mean(lax.stop_gradient(pen)), learner)

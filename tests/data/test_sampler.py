@@ -45,3 +45,12 @@ def test_synthetic_pictures_are_random_drawings_of_the_blank_size():
     picked, drawn = both(jax.random.key(4))
     np.testing.assert_allclose(picked, drawn, atol=1e-6)
     assert drawn.max() > 0.5
+
+
+def test_a_share_of_pictures_is_overlaid_and_the_others_stay():
+    images = np.random.default_rng(0).integers(0, 256, (7, 8, 8)).astype(np.uint8)
+    pick = jax.jit(jax.vmap(sampler.picking_overlaid(0.25, 0), in_axes=(None, 0, 0)))
+    rows = jnp.arange(2000) % len(images)
+    picked = pick(images, rows, jax.random.split(jax.random.key(3), 2000))
+    stays = (np.abs(picked - images[rows] / 255) < 1e-6).all((1, 2))
+    assert abs(stays.mean() - 0.75) < 4 * np.sqrt(0.75 * 0.25 / 2000)

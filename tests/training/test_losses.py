@@ -138,6 +138,47 @@ def test_baseline_parameters_are_no_part_of_the_model():
     assert set(state.trained) - set(state.params) == {"baseline", "baseline_rnn"}
 
 
+def split_in_two(drawn):
+    """Every other example from the first on, and the others."""
+    every_other = lambda first: jax.tree_util.tree_map(lambda leaf: leaf[first::2], drawn)
+    return every_other(0), every_other(1)
+
+
+@pytest.fixture(scope="module")
+def first_looks(pictures):
+    """A model of two further looks, and its first looks at four pictures."""
+    config = config_of("fast", "exact", 1, 2)
+    params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
+    keys, resident = jax.random.split(jax.random.key(1), 4), jnp.uint8(255 * pictures)
+    draw = jax.vmap(functools.partial(losses._drawn, config, sampler.pick_resident, params, resident))
+    return config, params, jax.jit(draw)(jnp.arange(4), keys)
+
+
+def corrections(config: Config, share: float, params, some, others):
+    objective = dataclasses.replace(config.objective, borrowed_starts=share)
+    config = dataclasses.replace(config, objective=objective)
+    bound, metrics = jax.vmap(functools.partial(losses._corrected, config, params, 0))(some, others)
+    return bound.sum(), metrics
+
+
+def test_looks_that_borrow_begin_with_the_other_drawing_and_teach_no_scale(first_looks):
+    config, params, drawn = first_looks
+    some, others = split_in_two(drawn)
+    begin_elsewhere = some._replace(drawing=others.drawing)
+    of = lambda share: jax.jit(jax.grad(functools.partial(corrections, config, share), has_aux=True))
+    borrowed, metrics = of(1.0)(params, some, others.drawing)
+    own, given = of(0.0)(params, begin_elsewhere, some.drawing)
+    np.testing.assert_allclose(metrics["corrected_elbo"], given["corrected_elbo"], rtol=1e-5)
+    at_home = of(0.0)(params, some, others.drawing)[1]
+    assert np.abs(metrics["corrected_elbo"] - at_home["corrected_elbo"]).min() > 0.1
+    assert not borrowed["likelihood"]["map"].any() and own["likelihood"]["map"].any()
+    jax.tree_util.tree_map(
+        functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3),
+        borrowed["corrector"],
+        own["corrector"],
+    )
+
+
 @pytest.mark.slow
 def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(pictures):
     """Its gradient is the same whether the first look is scored or not, and vanishes with the corrected."""
@@ -153,9 +194,9 @@ def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(pic
         drawn = jax.vmap(
             functools.partial(losses._drawn, config, sampler.pick_resident, params, batch.pictures)
         )
-        some = jax.tree_util.tree_map(lambda leaf: leaf[::2], drawn(batch.rows, batch.keys))
+        some, others = split_in_two(drawn(batch.rows, batch.keys))
         with_scale = {**params, "likelihood": likelihood}
-        bound, _ = jax.vmap(functools.partial(losses._corrected, config, with_scale, 0))(some)
+        bound, _ = jax.vmap(functools.partial(losses._corrected, config, with_scale, 0))(some, others.drawing)
         return -bound.mean()
 
     wanted = jax.jit(jax.grad(corrected))(params["likelihood"])["map"]
