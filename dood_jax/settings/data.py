@@ -23,11 +23,6 @@ class DataConfig:
         """Checks every value."""
         require_at_least("data.per_category", self.per_category, 0)
         require_share("data.overlaid", self.overlaid)
-        if self.overlaid and (len(self.sets) > 1 or self.is_synthetic):
-            raise BadInput(
-                f"data.overlaid={self.overlaid} lays pictures of one set over each other, not of"
-                f" {', '.join(self.sets)}; give 0"
-            )
         for name in self.sets:
             catalog.require_name(name, "data.names" if self.names else "data.name")
         if len(self.sets) == 1:

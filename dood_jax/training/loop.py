@@ -72,11 +72,16 @@ def train(config: Config, workdir: Path) -> int | None:
 
 
 def _sampler(config: Config) -> sampler.Sampler:
-    """How an example gets its picture."""
-    if config.data.is_synthetic:
+    """How an example gets its picture; BadInput if others shall be laid over it that are not there."""
+    data = config.data
+    if data.overlaid and (data.is_synthetic or len(data.sets) > 1):
+        raise BadInput(
+            f"data.overlaid={data.overlaid} is for one set of pictures, not {', '.join(data.sets)}; give 0"
+        )
+    if data.is_synthetic:
         return sampler.pick_synthetic
-    if config.data.overlaid:
-        return sampler.picking_overlaid(config.data.overlaid, config.model.native_size)
+    if data.overlaid:
+        return sampler.picking_overlaid(data.overlaid, config.model.native_size)
     return sampler.pick_resident
 
 
