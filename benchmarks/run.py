@@ -176,7 +176,7 @@ def look_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[st
         training_form("fast", batch_size),
         training_form("fast, pictures as they are", batch_size, native_size=0),
         training_form("fast, six looks", batch_size, looks=6),
-        training_form("fast, twelve looks", batch_size, looks=12),
+        training_form("fast, twenty-four looks", batch_size, looks=24),
     ]
     return measure("training step, looks", forms, rounds)
 
