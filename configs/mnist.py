@@ -3,10 +3,11 @@ r"""MNIST at 50 x 50.
     python -m dood_jax.main --config=configs/mnist.py
     python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist --config.training.steps=20000
 
-Of the released model, the first command took 63 minutes of two shared CPU cores (20,000 steps; 6,975 nats on 500
-test pictures, 20 particles). It then learned to look again, in the four parts below, 6,000 + 14,000 + 6,000 + 6,000 steps in 44 +
-86 + 41 + 64 minutes beside other work: 7,080, 7,132, 7,443 and 7,458 nats (the paper: 7,094). What is a
-default now was not known before the parts that give it no flag; the second command takes all of it at once.
+Of the released model, the first command took 63 minutes of two shared CPU cores (20,000 steps; 6,975 nats
+on 500 test pictures, 20 particles). It then learned to look again, in the four parts below, 6,000 + 14,000
++ 6,000 + 6,000 steps in 44 + 86 + 41 + 64 minutes beside other work: 7,080, 7,132, 7,443 and 7,458 nats
+(the paper: 7,094). What is a default now was not known before the parts that give it no flag; the second
+command takes all of it at once.
 
     EARLIER='--config.data.overlaid=0 --config.objective.borrowed_starts=0'
     python -m dood_jax.main --config=configs/mnist.py --config.model.native_size=0
@@ -17,8 +18,8 @@ default now was not known before the parts that give it no flag; the second comm
         --config.training.steps=14000 --config.optimizer.learning_rate=7e-4
     python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-twelve --workdir=runs/mnist-native \
         --config.model.looks=12 --config.optimizer.learning_rate=7e-4 $EARLIER
-    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-native --workdir=runs/mnist-overlaid \
-        --config.optimizer.learning_rate=7e-4
+    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-native \
+        --workdir=runs/mnist-overlaid --config.optimizer.learning_rate=7e-4
 
 In less time, seed 1: 12,000 steps and 6,000 with twelve looks took 146 minutes beside much other work and
 gave 7,087 nats (native_size=0); what 3,000 more give with 28 stands in docs/experiments.md 7.

@@ -1,17 +1,20 @@
 r"""Random pen drawings, rendered on the device: needs no data.
 
     python -m dood_jax.main --config=configs/synthetic.py
-    python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic --config.training.steps=20000
+    python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic \
+        --config.training.steps=20000
 
-Of the released model, the first 5,000 of the 12,000 steps took 28 minutes of two shared CPU cores; it then learned
-to look again, in the four parts below, 5,000 + 10,000 + 9,000 + 6,000 steps in 44 + 109 + 62 + 64 minutes
-beside other work: 7,004, 7,247, 7,432 and 7,594 nats on 500 unseen drawings, 20 particles. What is a default now
-was not known before the parts that give it no flag; the second command takes all of it at once.
+Of the released model, the first 5,000 of the 12,000 steps took 28 minutes of two shared CPU cores; it then
+learned to look again, in the four parts below, 5,000 + 10,000 + 9,000 + 6,000 steps in 44 + 109 + 62 + 64
+minutes beside other work: 7,004, 7,247, 7,432 and 7,594 nats on 500 unseen drawings, 20 particles. What is
+a default now was not known before the parts that give it no flag; the second command takes all of it at
+once.
 
     EARLIER='--config.objective.borrowed_starts=0'
     python -m dood_jax.main --config=configs/synthetic.py --config.model.native_size=0  # stopped at 5,000
-    python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic --workdir=runs/synthetic-looks \
-        --config.model.looks=6 --config.model.native_size=0 $EARLIER --config.training.steps=5000
+    python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic \
+        --workdir=runs/synthetic-looks --config.model.looks=6 --config.model.native_size=0 $EARLIER \
+        --config.training.steps=5000
     python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic-looks \
         --workdir=runs/synthetic-twelve --config.model.looks=12 --config.model.native_size=0 $EARLIER \
         --config.training.steps=10000 --config.optimizer.learning_rate=7e-4
