@@ -8,7 +8,7 @@ Of the released model, the first 5,000 of the 12,000 steps took 28 minutes of tw
 learned to look again, in the four parts below, 5,000 + 10,000 + 9,000 + 6,000 steps in 44 + 109 + 62 + 64
 minutes beside other work: 7,004, 7,247, 7,432 and 7,594 nats on 500 unseen drawings, 20 particles. What is
 a default now was not known before the parts that give it no flag; the second command takes all of it at
-once.
+once and was not run as a whole.
 
     EARLIER='--config.objective.borrowed_starts=0'
     python -m dood_jax.main --config=configs/synthetic.py --config.model.native_size=0  # stopped at 5,000

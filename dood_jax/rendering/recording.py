@@ -37,7 +37,8 @@ def recorded_anew(native_size: int, like: Array, picture: Array) -> Array:
     """
     if not may_be_enlarged(native_size, len(picture)):
         return picture
-    shrink, enlarge = _shrinking(len(picture), native_size), bilinear(native_size, len(picture))
+    shrink = _shrinking(len(picture), native_size).astype(np.float32)
+    enlarge = bilinear(native_size, len(picture))
     pixels = jnp.clip(through(picture, [shrink, shrink]), 0, 1)
     return jnp.where(was_enlarged(native_size, like), through(pixels, [enlarge, enlarge]), picture)
 
@@ -62,11 +63,10 @@ def _nearest_enlarged(native_size: int, picture: Array) -> Array:
 @functools.lru_cache
 def _projection(size: int, native_size: int) -> np.ndarray:
     """[size, size] of a line of pixels onto enlarged ones; symmetric."""
-    enlarge = bilinear(native_size, size).astype(float)
-    return (np.linalg.pinv(enlarge) @ enlarge).astype(np.float32)
+    return (_shrinking(size, native_size) @ bilinear(native_size, size)).astype(np.float32)
 
 
 @functools.lru_cache
 def _shrinking(size: int, native_size: int) -> np.ndarray:
-    """[size, native_size] of a line of pixels to those whose enlargement is nearest to it."""
-    return np.linalg.pinv(bilinear(native_size, size).astype(float)).astype(np.float32)
+    """[size, native_size] float64 of a line of pixels to those whose enlargement is nearest to it."""
+    return np.linalg.pinv(bilinear(native_size, size).astype(float))
