@@ -1,6 +1,7 @@
 """The model a user holds."""
 
 import dataclasses
+import functools
 
 import jax
 import jax.numpy as jnp
@@ -10,22 +11,16 @@ import pytest
 import dood_jax
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
-from dood_jax.model import dood
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.exemplar import SMALL_NOISE
 from dood_jax.objective import importance
 from dood_jax.rendering import recording
 from dood_jax.types import BrushParams
 
-CONFIG = ModelConfig(
-    num_strokes=3, image_size=20, glimpse_size=10, curve_samples=12, features=16, components=3, unroll=1
-)
-
 
 @pytest.fixture(scope="module")
-def model() -> Model:
+def model(tiny, params) -> Model:
     brush = BrushParams(jnp.float32(0.03), jnp.float32(0.5), jnp.float32(0.5))
-    return Model(CONFIG, dood.init(CONFIG, jax.random.key(0)), brush, {})
+    return Model(tiny, params, brush, {})
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +54,8 @@ def test_more_strokes_than_trained_can_be_asked_for(model, images):
 
 def test_the_best_particle_has_the_highest_elbo(model, images):
     key = jax.random.fold_in(jax.random.key(4), 0)
-    particles = [
-        importance.weigh(CONFIG, model.params, images[0], one, num_strokes=3)
-        for one in jax.random.split(key, 6)
-    ]
+    weigh = jax.jit(functools.partial(importance.weigh, model.config, num_strokes=3))
+    particles = [weigh(model.params, images[0], one) for one in jax.random.split(key, 6)]
     best = max(particles, key=lambda particle: float(particle.elbo))
     chosen = model.infer(images[:1], key=4, num_particles=6)
     np.testing.assert_allclose(chosen.canvases[0, -1], best.canvas, atol=1e-5)

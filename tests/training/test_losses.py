@@ -165,11 +165,12 @@ def test_looks_that_borrow_begin_with_the_other_drawing_and_teach_no_scale(first
     config, params, drawn = first_looks
     some, others = split_in_two(drawn)
     begin_elsewhere = some._replace(drawing=others.drawing)
-    of = lambda share: jax.jit(jax.grad(functools.partial(corrections, config, share), has_aux=True))
-    borrowed, metrics = of(1.0)(params, some, others.drawing)
-    own, given = of(0.0)(params, begin_elsewhere, some.drawing)
+    at_share = lambda share: jax.jit(jax.grad(functools.partial(corrections, config, share), has_aux=True))
+    never = at_share(0.0)
+    borrowed, metrics = at_share(1.0)(params, some, others.drawing)
+    own, given = never(params, begin_elsewhere, some.drawing)
     np.testing.assert_allclose(metrics["corrected_elbo"], given["corrected_elbo"], rtol=1e-5)
-    at_home = of(0.0)(params, some, others.drawing)[1]
+    at_home = never(params, some, others.drawing)[1]
     assert np.abs(metrics["corrected_elbo"] - at_home["corrected_elbo"]).min() > 0.1
     assert not borrowed["likelihood"]["map"].any() and own["likelihood"]["map"].any()
     jax.tree_util.tree_map(
