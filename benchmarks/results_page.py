@@ -19,8 +19,11 @@ MOST_TARGETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot")
 def main() -> None:
     """Writes the page and its picture."""
     docs = ROOT / "docs"
-    figures.curves(
-        docs / "curves.png", learning_curves(docs / "results"), "minutes", "held-out nats (20 particles)"
+    figures.curve_panels(
+        docs / "curves.png",
+        learning_curves(docs / "results"),
+        "minutes since the run began",
+        "held-out nats (20 particles)",
     )
     (docs / "results.md").write_text(page(docs / "results", ROOT / "checkpoints"))
 
@@ -40,6 +43,8 @@ def page(results: Path, checkpoints: Path) -> str:
         "Nats are of each model's own test set, published map; minutes are those of the command alone. A"
         " model that begins with another has that one's training behind it.",
         "![Held-out nats while learning](curves.png)",
+        "256 held-out pictures a set; each run begins with what the one before it had learned, as"
+        " [experiments](experiments.md) tell.",
     ]
     for name, study in studies.items():
         parts += study_parts(name, study)
@@ -95,17 +100,18 @@ def errors_table(values: dict[str, Any]) -> str:
     return "\n".join(rows)
 
 
-def learning_curves(results: Path) -> dict[str, tuple[list[float], list[float]]]:
-    """Minutes and held-out nats of every run whose metrics are kept."""
-    lines = {}
+def learning_curves(results: Path) -> dict[str, dict[str, figures.Line]]:
+    """Set -> run -> minutes and held-out nats, of every run whose metrics are kept."""
+    panels: dict[str, dict[str, figures.Line]] = {}
     for path in sorted(results.glob("metrics-*.jsonl")):
         kept = [json.loads(line) for line in path.read_text().splitlines()]
         found = [line for line in kept if line["kind"] == "held_out"]
-        lines[path.stem.removeprefix("metrics-")] = (
+        name, _, run = path.stem.removeprefix("metrics-").partition("-")
+        panels.setdefault(name, {})[run or "from nothing"] = (
             [line["seconds"] / 60 for line in found],
             [line["log_likelihood"] for line in found],
         )
-    return lines
+    return panels
 
 
 def as_list(value: Any) -> list[Any]:

@@ -12,8 +12,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
+Line = tuple[list[float], list[float]]  # x and y
+
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _PANEL_INCHES = 0.62
+_PANELS_A_ROW = 3
 _FEW_COLOURS = 128  # a third of the size, and no eye sees it
 _STROKE_ON_MAP = 0.065  # size of a stroke's frame, in the map's unit square
 _SHEET_INCHES = 0.42  # of a picture among many
@@ -69,16 +72,27 @@ def histograms(path: Path, shares: dict[str, list[float]], x_name: str, y_name: 
     _save(figure, path)
 
 
-def curves(path: Path, lines: dict[str, tuple[list[float], list[float]]], x_name: str, y_name: str) -> None:
+def curves(path: Path, lines: dict[str, Line], x_name: str, y_name: str) -> None:
     """Writes a PNG: for every name a line through its x and y numbers."""
-    figure, axis = plt.subplots(figsize=(7.2, 3.6), layout="constrained")
-    for which, (name, (x, y)) in enumerate(lines.items()):
-        style = "-" if which < len(_PALETTE) else "--"
-        axis.plot(x, y, style, marker=".", color=colour(which), label=name)
-    axis.set_xlabel(x_name)
-    axis.set_ylabel(y_name)
-    axis.spines[["top", "right"]].set_visible(False)
-    axis.legend(frameon=False, fontsize=8)
+    curve_panels(path, {"": lines}, x_name, y_name)
+
+
+def curve_panels(path: Path, panels: dict[str, dict[str, Line]], x_name: str, y_name: str) -> None:
+    """Writes a PNG: a panel for every title, three a row, with a line for every name."""
+    rows, columns = -(-len(panels) // _PANELS_A_ROW), min(len(panels), _PANELS_A_ROW)
+    size = (7.2, 3.6) if len(panels) == 1 else (4 * columns, 3.2 * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
+    for axis, (title, lines) in zip(axes.flat, panels.items(), strict=False):
+        for which, (name, (x, y)) in enumerate(lines.items()):
+            style = "-" if which < len(_PALETTE) else "--"
+            axis.plot(x, y, style, marker=".", color=colour(which), label=name)
+        axis.set_title(title)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.legend(frameon=False, fontsize=8)
+    for axis in axes.flat[len(panels) :]:
+        axis.set_axis_off()
+    figure.supxlabel(x_name, fontsize="medium")
+    figure.supylabel(y_name, fontsize="medium")
     _save(figure, path)
 
 

@@ -30,4 +30,4 @@ def test_curves_are_of_held_out_pictures(tmp_path):
         {"kind": "held_out", "seconds": 120, "log_likelihood": 7},
     ]
     (tmp_path / "metrics-x.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    assert results_page.learning_curves(tmp_path) == {"x": ([2.0], [7])}
+    assert results_page.learning_curves(tmp_path) == {"x": {"from nothing": ([2.0], [7])}}
