@@ -22,13 +22,20 @@ whole.
     python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-native \
         --workdir=runs/mnist-overlaid --config.optimizer.learning_rate=7e-4
 
-In less time, seed 1: 12,000 steps and 6,000 with twelve looks took 146 minutes beside much other work and
-gave 7,087 nats (native_size=0); what 3,000 more give with 28 stands in docs/experiments.md 7.
+In less time, seed 1: 12,000 + 6,000 steps, with twelve looks, took 146 minutes beside much other work and
+gave 7,087 nats (native_size=0); 3,000 more with 28, and 6,000 more as the released model, in 43 + 53
+minutes: 7,406 (docs/experiments.md 6, 7, 11).
 
-    python -m dood_jax.main --config=configs/mnist.py --workdir=runs/mnist-second --config.training.seed=1 \
+    SEED='--config.training.seed=1'
+    python -m dood_jax.main --config=configs/mnist.py --workdir=runs/mnist-second $SEED \
         --config.training.steps=12000 --config.model.native_size=0
-    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-second --config.training.seed=1 \
-        --config.model.looks=12 --config.model.native_size=0 $EARLIER
+    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-second $SEED \
+        --workdir=runs/mnist-second-twelve --config.model.looks=12 --config.model.native_size=0 $EARLIER
+    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-second-twelve $SEED \
+        --workdir=runs/mnist-second-native --config.model.looks=12 --config.optimizer.learning_rate=7e-4 \
+        --config.training.steps=3000 $EARLIER
+    python -m dood_jax.main --config=configs/finetune.py:mnist,runs/mnist-second-native $SEED \
+        --workdir=runs/mnist-second-overlaid --config.optimizer.learning_rate=7e-4
 """
 
 from ml_collections import ConfigDict
