@@ -10,7 +10,7 @@ from typing import Any
 
 from dood_jax import figures
 from dood_jax.settings.resolving import resolve
-from dood_jax.tasks import transfer
+from dood_jax.tasks import published, transfer
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_TARGETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot")
@@ -45,6 +45,10 @@ def page(results: Path, checkpoints: Path) -> str:
         "![Held-out nats while learning](curves.png)",
         "256 held-out pictures a set; each run begins with what the one before it had learned, as"
         " [experiments](experiments.md) tell.",
+        "## Models on test pictures of their own sets",
+        own_sets_table([json.loads(path.read_text()) for path in sorted(results.glob("likelihood-*.json"))]),
+        "From `likelihood-*.json`; that of MNIST stands under `transfer`. EMNIST is upright; on its side as"
+        " published.",
     ]
     for name, study in studies.items():
         parts += study_parts(name, study)
@@ -63,6 +67,30 @@ def models_table(cards: dict[str, dict[str, Any]]) -> str:
             f"| {name} | `{card['command']}` | {training.get('init_from') or 'nothing'} | {card['step']:,}"
             f" | {card['seconds'] / 60:.0f} | {metrics['log_likelihood']:,.0f} ± {metrics['stderr']:.0f}"
             f" | {metrics['strokes']:.1f} | {metrics['l1']:.0f} | {card['commit']} |"
+        )
+    return "\n".join(rows)
+
+
+def own_sets_table(records: list[dict[str, Any]]) -> str:
+    """A row for every run of the `likelihood` task: nats under both scales beside the paper's."""
+    rows = [
+        "| model | trained at | grid | pictures | particles | most strokes | map | paper | canvas | strokes"
+        " | L1 |",
+        "|---" * 11 + "|",
+    ]
+    for record in records:
+        values, asked = record["values"], record["config"]["evaluation"]
+        paper = published.log_likelihood("DooD", record["dataset"], record["dataset"])
+        nats = [
+            f"{values[name]['mean']:,.0f} ± {values[name]['stderr']:.0f}"
+            for name in ("log_likelihood_map", "log_likelihood_canvas")
+        ]
+        rows.append(
+            f"| {record['checkpoint']} | {record['trained_at_commit']}"
+            f" | {'known' if record['config']['model'].get('native_size') else 'not known'}"
+            f" | {asked['num_images']} | {asked['num_particles']} | {asked['num_strokes'] or 6} | {nats[0]}"
+            f" | {'–' if paper is None else f'{paper:,.0f}'} | {nats[1]}"
+            f" | {values['strokes']:.1f} | {values['l1']:.0f} |"
         )
     return "\n".join(rows)
 

@@ -24,6 +24,13 @@ def test_every_number_of_the_page_comes_from_a_file(tmp_path):
     assert "1,234 ± " in page and "| 4321 (" in page
 
 
+def test_a_model_on_its_own_set_stands_beside_the_paper(tmp_path):
+    record = json.loads((ROOT / "docs" / "results" / "likelihood-kmnist.json").read_text())
+    record["values"]["log_likelihood_map"] = {"mean": 1234.4, "stderr": 5.4}
+    (tmp_path / "likelihood-changed.json").write_text(json.dumps(record))
+    assert "| known | 500 | 200 | 6 | 1,234 ± 5 | 4,780 | " in results_page.page(tmp_path, tmp_path)
+
+
 def test_curves_are_of_held_out_pictures(tmp_path):
     lines = [
         {"kind": "train", "seconds": 1, "log_likelihood": 5},
