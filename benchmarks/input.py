@@ -85,7 +85,7 @@ def _batch(config: Config, step: jax.Array, images: jax.Array) -> jax.Array:
     keys = sampler.example_keys(training.seed, step, indices)
     lessons = sampler.lessons(training.seed, 0, len(images), training.batch_size)
     rows = sampler.rows(lessons, step, indices, training.batch_size)
-    return jax.vmap(sampler.pick_resident, in_axes=(None, 0, 0))(images, rows, keys)
+    return jax.vmap(sampler.pick_resident, in_axes=(None, 0, 0))(images, rows, keys).image
 
 
 def _seconds(call: Callable) -> tuple[float, object]:

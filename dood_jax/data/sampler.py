@@ -18,7 +18,15 @@ from dood_jax.data.synthetic import random_drawing
 from dood_jax.errors import BadInput
 from dood_jax.types import Array
 
-Sampler = Callable[[Array, Array, Array], Array]  # (pictures on the device, row, key) -> [H, W] picture, 0..1
+
+class Example(NamedTuple):
+    """What a model learns from."""
+
+    image: Array  # [H, W], 0..1
+    is_plain: Array | bool  # [] one of the set as it is: the prior learns from no other
+
+
+Sampler = Callable[[Array, Array, Array], Example]  # (pictures on the device, row, key)
 
 _STREAMS = ("examples", "shuffles", "parameters", "evaluation")
 
@@ -84,26 +92,31 @@ def _place(step: Array, index: Array, batch_size: int, size: Array) -> tuple[Arr
     return whole * np.uint32(batch_size) + count // size, count % size
 
 
-def pick_resident(images: Array, row: Array, key: Array) -> Array:
+def pick_resident(images: Array, row: Array, key: Array) -> Example:
     """One of the uint8 [N, H, W] pictures on the device; needs no key."""
     del key
+    return Example(_picture(images, row), True)
+
+
+def _picture(images: Array, row: Array) -> Array:
     return images[row].astype(jnp.float32) / 255
 
 
 def picking_overlaid(share: float, native_size: int) -> Sampler:
     """Picks pictures as they are, but a share of them with another of the set laid over (`data.overlay`)."""
 
-    def pick(images: Array, row: Array, key: Array) -> Array:
+    def pick(images: Array, row: Array, key: Array) -> Example:
         key_whether, key_other, key_overlay = jax.random.split(key, 3)
-        picture = pick_resident(images, row, key)
-        other = pick_resident(images, jax.random.randint(key_other, (), 0, len(images)), key)
+        picture = _picture(images, row)
+        other = _picture(images, jax.random.randint(key_other, (), 0, len(images)))
         overlaid = overlay.lay_over(picture, other, key_overlay, native_size)
-        return jnp.where(jax.random.bernoulli(key_whether, share), overlaid, picture)
+        is_overlaid = jax.random.bernoulli(key_whether, share)
+        return Example(jnp.where(is_overlaid, overlaid, picture), ~is_overlaid)
 
     return pick
 
 
-def pick_synthetic(blank: Array, row: Array, key: Array) -> Array:
+def pick_synthetic(blank: Array, row: Array, key: Array) -> Example:
     """A synthetic drawing of the size of the [1, H, W] blank picture; consumes the key."""
     del row
-    return random_drawing(key, blank.shape[-1]).image
+    return Example(random_drawing(key, blank.shape[-1]).image, True)

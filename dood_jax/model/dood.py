@@ -11,7 +11,7 @@ from jax import lax
 from dood_jax.model import second_look
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
-from dood_jax.model.networks import Networks, Params, bind
+from dood_jax.model.networks import Networks, Params, bind, where_prior_learns
 from dood_jax.model.parts import parts_of
 from dood_jax.model.recognition import StrokeNoise, stroke_noise
 from dood_jax.model.renderer import canvases_of, ink_of
@@ -60,6 +60,7 @@ def draw(
     num_strokes: int | None = None,
     hold_presence: bool = False,
     dropout_key: Array | None = None,
+    prior_learns: Array | bool = True,
 ) -> Drawing:
     """Infers the strokes of one picture by sampling the posterior (method.md 5).
 
@@ -72,6 +73,7 @@ def draw(
       hold_presence: keep every bit on, for objectives that sum over stopping times; the drawing is that of
         the first look then, also of a model that looks again.
       dropout_key: consumed; drops units as in training, where the model does that. None drops none.
+      prior_learns: [] whether the prior's networks get a gradient.
 
     Returns:
       A drawing of T strokes; those after the stop have presence 0 and no ink.
@@ -81,7 +83,13 @@ def draw(
     keys = jax.random.split(key, num_strokes or config.num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
     drawing = draw_from_noise(
-        config, params, image, noise, hold_presence=hold_presence, dropout_key=dropout_key
+        config,
+        params,
+        image,
+        noise,
+        hold_presence=hold_presence,
+        dropout_key=dropout_key,
+        prior_learns=prior_learns,
     )
     return look_again(config, params, image, drawing, key_again) if looks_again else drawing
 
@@ -94,6 +102,7 @@ def draw_from_noise(
     *,
     hold_presence: bool = False,
     dropout_key: Array | None = None,
+    prior_learns: Array | bool = True,
 ) -> Drawing:
     """The first look of `draw` with its randomness given, [T, ...] of each kind."""
     parts = parts_of(config)
@@ -109,14 +118,21 @@ def draw_from_noise(
     inputs = (jnp.arange(num_strokes) == 0, noise, step_keys)
     final, (steps, ink, situations, seen) = scan_from_blank(config, step, inputs)
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
-    prior = weigh_under_prior(config, params, situations, steps.stroke)
+    prior = weigh_under_prior(config, params, situations, steps.stroke, prior_learns)
     observe = lambda nets, canvas: parts.guidance.observe(nets, target, canvas).canvas
-    final_stop = weigh_final_stop(parts, bind(config, params, end_key), observe, final)
+    stop = lambda params: weigh_final_stop(parts, bind(config, params, end_key), observe, final)
+    final_stop = where_prior_learns(prior_learns, stop, params)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
 
 
 def look_again(
-    config: ModelConfig, params: Params, image: Array, drawing: Drawing, key: Array, before: Array | int = 0
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    drawing: Drawing,
+    key: Array,
+    before: Array | int = 0,
+    prior_learns: Array | bool = True,
 ) -> Drawing:
     """Corrects the strokes of a drawing, all together (method.md 5.1); its bits stay.
 
@@ -127,13 +143,19 @@ def look_again(
       drawing: of T strokes, as first drawn; it gets no gradient.
       key: consumed.
       before: [] so many looks more than the model has, which come first and get no gradient.
+      prior_learns: [] whether the prior's networks get a gradient.
     """
     correction = second_look.correct(config, params, image, drawing.strokes, drawing.brush, before)
-    return sample_corrected(config, params, drawing, correction, key)
+    return sample_corrected(config, params, drawing, correction, key, prior_learns)
 
 
 def sample_corrected(
-    config: ModelConfig, params: Params, first: Drawing, correction: Correction, key: Array
+    config: ModelConfig,
+    params: Params,
+    first: Drawing,
+    correction: Correction,
+    key: Array,
+    prior_learns: Array | bool = True,
 ) -> Drawing:
     """A drawing of the posterior that further looks gave; consumes the key.
 
@@ -143,11 +165,12 @@ def sample_corrected(
       first: what was looked at, of T strokes, whose bits stay; it gets no gradient.
       correction: of its strokes.
       key: consumed.
+      prior_learns: [] whether the prior's networks get a gradient.
     """
     bits, posterior = lax.stop_gradient((first.strokes.presence, first.posterior))
     strokes, log_layout, log_points = second_look.sample(correction, bits, key)
-    ink, situations, final_stop = retrace(config, params, strokes, correction.brush)
-    prior = weigh_under_prior(config, params, situations, strokes)
+    ink, situations, final_stop = retrace(config, params, strokes, correction.brush, prior_learns)
+    prior = weigh_under_prior(config, params, situations, strokes, prior_learns)
     posterior = posterior._replace(layout=log_layout, control_points=log_points)
     return Drawing(strokes, correction.brush, ink, posterior, prior, first.seen, final_stop)
 

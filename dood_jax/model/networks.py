@@ -1,9 +1,13 @@
 """All networks of DooD, under the names of the parameter tree's top keys."""
 
+import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import linen as nn
+from jax import lax
 
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import ObservationScale
@@ -16,6 +20,7 @@ from dood_jax.networks.recurrence import GRUCell, published_cell
 from dood_jax.types import Array
 
 Params = dict  # of one network's parameters under each name below
+PRIOR_NETWORKS = ("prior_presence", "prior_layout", "prior_stroke")  # that the posterior does not use
 
 Modules = dict[str, nn.Module]
 
@@ -97,6 +102,22 @@ def bind(config: ModelConfig, params: Params, dropout_key: Array | None = None) 
     """
     rngs = None if dropout_key is None else {"dropout": dropout_key}
     return Networks(config).bind({"params": params}, rngs=rngs)
+
+
+def where_prior_learns(learns: Array | bool, function: Callable[[Params], Any], params: Params) -> Any:
+    """function(params), whose gradient reaches the prior's own networks only where `learns` is 1.
+
+    Both sides of the choice have the same values, so the compiler computes them once.
+    """
+    if learns is True:
+        return function(params)
+    choose = functools.partial(jnp.where, learns)
+    return jax.tree_util.tree_map(choose, function(params), function(_with_fixed_prior(params)))
+
+
+def _with_fixed_prior(params: Params) -> Params:
+    fixed = {name: lax.stop_gradient(params[name]) for name in PRIOR_NETWORKS if name in params}
+    return {**params, **fixed}
 
 
 def count(params: Params) -> int:

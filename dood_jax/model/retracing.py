@@ -8,7 +8,7 @@ import jax.numpy as jnp
 
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
-from dood_jax.model.networks import Params, bind
+from dood_jax.model.networks import Params, bind, where_prior_learns
 from dood_jax.model.parts import parts_of
 from dood_jax.model.stroke import canvas_before, ink_stroke, scan_from_blank, weigh_final_stop, weigh_stroke
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
@@ -22,7 +22,13 @@ class Retraced(NamedTuple):
     final_stop: Array  # [] prior log-probability that no stroke follows, if weighed
 
 
-def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Retraced:
+def retrace(
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    prior_learns: Array | bool = True,
+) -> Retraced:
     """Draws given strokes of one drawing, without looking at a target.
 
     Args:
@@ -30,6 +36,7 @@ def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: 
       params: its parameters.
       strokes: T of them.
       brush: pens of each stroke.
+      prior_learns: [] whether the prior's networks get a gradient.
     """
     parts = parts_of(config)
 
@@ -48,13 +55,24 @@ def retrace(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: 
     is_first = jnp.arange(strokes.presence.shape[0]) == 0
     inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
     final, (ink, situations) = scan_from_blank(config, step, inputs)
-    stop = weigh_final_stop(parts, bind(config, params), parts.guidance.observe_canvas, final)
-    return Retraced(ink, situations, stop)
+    stop = lambda params: weigh_final_stop(parts, bind(config, params), parts.guidance.observe_canvas, final)
+    return Retraced(ink, situations, where_prior_learns(prior_learns, stop, params))
 
 
 def weigh_under_prior(
-    config: ModelConfig, params: Params, situations: Situation, strokes: StrokeLatents
+    config: ModelConfig,
+    params: Params,
+    situations: Situation,
+    strokes: StrokeLatents,
+    learns: Array | bool = True,
 ) -> StrokeLogProbs:
-    """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4)."""
-    weigh = functools.partial(weigh_stroke, parts_of(config), bind(config, params))
-    return jax.vmap(weigh)(situations, strokes)
+    """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4).
+
+    Where `learns` is 0 the prior's own networks get no gradient; what was drawn still does.
+    """
+
+    def weighed(params):
+        weigh = functools.partial(weigh_stroke, parts_of(config), bind(config, params))
+        return jax.vmap(weigh)(situations, strokes)
+
+    return where_prior_learns(learns, weighed, params)

@@ -38,6 +38,11 @@ class Config:
         """Checks what groups say of each other."""
         if self.model.looks and self.objective.stopping != "exact":
             raise BadInput(f"model.looks={self.model.looks} needs objective.stopping='exact'; give 0")
+        if self.optimizer.trained == "prior" and self.model.prior != "sequential":
+            raise BadInput(
+                f"optimizer.trained='prior', but model.prior={self.model.prior!r} has nothing to learn;"
+                " give optimizer.trained='all'"
+            )
 
     @property
     def members(self) -> list[Member]:

@@ -9,6 +9,7 @@ from dood_jax.errors import require_at_least, require_choice
 class OptimizerConfig:
     """How it is maximised: Adam."""
 
+    trained: str = "all"  # networks; prior: the prior's own alone, what is drawn of pictures stays the same
     learning_rate: float = 1e-3
     schedule: str = "cosine"  # to 2 % at the last step, or constant
     warmup_steps: int = 200
@@ -19,6 +20,7 @@ class OptimizerConfig:
 
     def __post_init__(self) -> None:
         """Checks every value."""
+        require_choice("optimizer.trained", self.trained, ("all", "prior"))
         require_choice("optimizer.schedule", self.schedule, ("cosine", "constant"))
         for key in (
             "learning_rate",

@@ -56,7 +56,8 @@ def exact_loss(
     """Negative surrogate of the sum over stopping times, averaged over the examples.
 
     A model that looks again adds the negative bound of some of them, corrected (method.md 7). Its observation
-    scale is that of corrected drawings alone.
+    scale is that of corrected drawings alone. The prior learns from plain pictures and their own drawings
+    alone: others teach recognition.
     """
     del axis_name
     _require_whole_share(config, len(batch.rows))
@@ -90,6 +91,7 @@ class _Drawn(NamedTuple):
     """An example, drawn with all its bits on."""
 
     image: Array  # [H, W]
+    is_plain: Array  # [] as the set has it: the prior learns from it
     drawing: Drawing
     key: Array  # for more
 
@@ -99,9 +101,17 @@ def _drawn(
 ) -> _Drawn:
     """Picks a picture and draws it."""
     key_picture, key_drawing, key_dropout, key_more = _example_keys(config, key)
-    image = sampler(pictures, row, key_picture)
-    drawing = dood.draw(config.model, params, image, key_drawing, hold_presence=True, dropout_key=key_dropout)
-    return _Drawn(image, drawing, key_more)
+    image, is_plain = sampler(pictures, row, key_picture)
+    drawing = dood.draw(
+        config.model,
+        params,
+        image,
+        key_drawing,
+        hold_presence=True,
+        dropout_key=key_dropout,
+        prior_learns=is_plain,
+    )
+    return _Drawn(image, jnp.asarray(is_plain), drawing, key_more)
 
 
 def _summed_over_stops(config: Config, params: Params, floor: Array, drawn: _Drawn) -> tuple[Array, Metrics]:
@@ -131,7 +141,7 @@ def _corrected(
     """The bound of one example after further looks, at a stop sampled for it, and metrics.
 
     Some begin with the drawing of another picture, which the looks have to take a long way; from those the
-    observation scale learns nothing.
+    observation scale and the prior learn nothing.
     """
     key_start, key_stop, key_again = jax.random.split(drawn.key, 3)
     borrows = jax.random.bernoulli(key_start, config.objective.borrowed_starts)
@@ -141,7 +151,8 @@ def _corrected(
     stopped = drawing._replace(strokes=drawing.strokes._replace(presence=bits))
     learned = min(config.model.looks, config.objective.learned_looks)
     model = dataclasses.replace(config.model, looks=learned)
-    corrected = dood.look_again(model, params, drawn.image, stopped, key_again, before)
+    learns = drawn.is_plain & ~borrows
+    corrected = dood.look_again(model, params, drawn.image, stopped, key_again, before, learns)
     canvas = canvas_of(config.model, corrected.ink.sum(0), corrected.brush.canvas_slope)
     scale = params["likelihood"]
     observer = {**params, "likelihood": either(lax.stop_gradient(scale), scale)}
@@ -180,10 +191,12 @@ def _nvil_example(
 ) -> tuple[nvil.Terms, Array, BrushParams]:
     """Draws one picture, and its strokes K times: [K, ...] terms, strokes drawn, first strokes' pens."""
     key_picture, key_drawing, key_dropout, _ = _example_keys(config, key)
-    image, objective = sampler(pictures, row, key_picture), config.objective
+    (image, is_plain), objective = sampler(pictures, row, key_picture), config.objective
 
     def particle(key_drawing, key_dropout):
-        drawing = dood.draw(config.model, params, image, key_drawing, dropout_key=key_dropout)
+        drawing = dood.draw(
+            config.model, params, image, key_drawing, dropout_key=key_dropout, prior_learns=is_plain
+        )
         terms = nvil.terms(
             config.model, params, image, drawing, objective.likelihood_divisor, objective.presence_weight
         )

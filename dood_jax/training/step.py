@@ -10,9 +10,9 @@ from jax import lax
 
 from dood_jax.data import sampler as sampling
 from dood_jax.data.sampler import Sampler
-from dood_jax.model.networks import Params
+from dood_jax.model.networks import PRIOR_NETWORKS, Params
 from dood_jax.settings.config import Config
-from dood_jax.training.losses import LOSSES, Batch, Metrics
+from dood_jax.training.losses import LOSSES, Aside, Batch, Metrics
 from dood_jax.training.state import NvilLearner, TrainState
 from dood_jax.types import BrushParams
 
@@ -45,8 +45,7 @@ def _train_step(config, optimizer, sampler, state, pictures, lessons, indices, a
     keys = sampling.example_keys(lessons.seed, state.step, indices)
     rows = sampling.rows(lessons, state.step, indices, config.training.batch_size)
     batch = Batch(pictures, rows, keys, state.step)
-    loss = functools.partial(LOSSES[config.objective.stopping], config, sampler, axis_name=axis_name)
-    gradient, aside = jax.grad(loss, has_aux=True)(state.trained, state.learner, batch)
+    gradient, aside = _gradient(config, sampler, state, batch, axis_name)
     gradient, (metrics, brush) = average((gradient, (aside.metrics, aside.pen)))
     metrics["gradient_norm"] = optax.tree.norm(gradient)
     finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
@@ -54,6 +53,22 @@ def _train_step(config, optimizer, sampler, state, pictures, lessons, indices, a
     take = functools.partial(_take_step, optimizer, gradient, brush, aside.learner)
     state = lax.cond(finite, take, lambda state: state._replace(skipped=state.skipped + 1), state)
     return state._replace(step=state.step + 1), metrics
+
+
+def _gradient(
+    config: Config, sampler: Sampler, state: TrainState, batch: Batch, axis_name: str | None
+) -> tuple[Params, Aside]:
+    """Of the loss in all parameters; zero in those that do not learn, through which nothing is computed."""
+    loss, trained = LOSSES[config.objective.stopping], state.trained
+    names = trained if config.optimizer.trained == "all" else PRIOR_NETWORKS
+
+    def of_learners(learners):
+        return loss(config, sampler, {**trained, **learners}, state.learner, batch, axis_name)
+
+    learners = {name: trained[name] for name in names}
+    gradient, aside = jax.grad(of_learners, has_aux=True)(learners)
+    fixed = {name: jax.tree_util.tree_map(jnp.zeros_like, trained[name]) for name in trained}
+    return {**fixed, **gradient}, aside
 
 
 @jax.named_scope("optimizer")

@@ -34,23 +34,24 @@ def test_a_resident_picture_is_the_one_of_its_row_scaled():
     key = jax.random.key(0)
     picked = jax.vmap(sampler.pick_resident, in_axes=(None, 0, None))(
         jnp.asarray(images), jnp.array([3, 0, 3]), key
-    )
+    ).image
     assert picked.dtype == np.float32
     np.testing.assert_allclose(picked, images[[3, 0, 3]] / 255, rtol=1e-6)
 
 
 def test_synthetic_pictures_are_random_drawings_of_the_blank_size():
     blank = np.zeros((1, 20, 20), np.uint8)
-    both = jax.jit(lambda key: (sampler.pick_synthetic(blank, 0, key), random_drawing(key, 20).image))
+    both = jax.jit(lambda key: (sampler.pick_synthetic(blank, 0, key).image, random_drawing(key, 20).image))
     picked, drawn = both(jax.random.key(4))
     np.testing.assert_allclose(picked, drawn, atol=1e-6)
     assert drawn.max() > 0.5
 
 
-def test_a_share_of_pictures_is_overlaid_and_the_others_stay():
+def test_a_share_of_pictures_is_overlaid_and_the_others_stay_plain():
     images = np.random.default_rng(0).integers(0, 256, (7, 8, 8)).astype(np.uint8)
     pick = jax.jit(jax.vmap(sampler.picking_overlaid(0.25, 0), in_axes=(None, 0, 0)))
     rows = jnp.arange(2000) % len(images)
     picked = pick(images, rows, jax.random.split(jax.random.key(3), 2000))
-    stays = (np.abs(picked - images[rows] / 255) < 1e-6).all((1, 2))
+    stays = (np.abs(picked.image - images[rows] / 255) < 1e-6).all((1, 2))
+    np.testing.assert_array_equal(picked.is_plain, stays)
     assert abs(stays.mean() - 0.75) < 4 * np.sqrt(0.75 * 0.25 / 2000)

@@ -12,6 +12,7 @@ import pytest
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
 from dood_jax.model import dood
+from dood_jax.model.networks import PRIOR_NETWORKS
 from dood_jax.settings.config import Config
 from dood_jax.settings.resolving import default_config, resolve
 from dood_jax.training import losses, parallel
@@ -178,6 +179,63 @@ def test_looks_that_borrow_begin_with_the_other_drawing_and_teach_no_scale(first
         borrowed["corrector"],
         own["corrector"],
     )
+
+
+def largest(network) -> float:
+    return max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(network))
+
+
+@pytest.mark.parametrize("kind", [("fast", "exact", 1, 2), ("published", "nvil", 1)])
+def test_the_prior_learns_nothing_from_pictures_that_are_not_plain(pictures, kind):
+    """Not of the first drawing and not of the corrected one; recognition learns, as much as it would."""
+    config = config_of(*kind)
+    optimizer = make_optimizer(config.optimizer, 100)
+    init = functools.partial(init_state, config.model, optimizer, stopping=config.objective.stopping)
+    state = jax.device_get(jax.jit(init)(jax.random.key(0)))
+    batch = losses.Batch(
+        jnp.uint8(255 * pictures), jnp.arange(4), jax.random.split(jax.random.key(1), 4), np.int32(0)
+    )
+
+    def gradient(is_plain):
+        pick = lambda *given: sampler.pick_resident(*given)._replace(is_plain=is_plain)
+        loss = losses.LOSSES[config.objective.stopping]
+        of_params = lambda params: loss(config, pick, params, state.learner, batch, None)[0]
+        return jax.grad(of_params)(state.trained)
+
+    both = jax.jit(jax.vmap(gradient))(jnp.array([True, False]))
+    plain, odd = (jax.tree_util.tree_map(lambda leaf, which=which: leaf[which], both) for which in (0, 1))
+    for name, network in odd.items():
+        if name in PRIOR_NETWORKS:
+            assert largest(network) == 0 < largest(plain[name]), name
+        else:
+            jax.tree_util.tree_map(
+                functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-3), network, plain[name]
+            )
+
+
+def test_the_prior_learns_nothing_from_looks_that_borrow(first_looks):
+    config, params, drawn = first_looks
+    some, others = split_in_two(drawn)
+    at_share = lambda share: jax.jit(jax.grad(functools.partial(corrections, config, share), has_aux=True))
+    borrowed, own = (at_share(share)(params, some, others.drawing)[0] for share in (1.0, 0.0))
+    for name in PRIOR_NETWORKS:
+        assert largest(borrowed[name]) == 0 < largest(own[name]), name
+
+
+def test_the_prior_alone_learns_where_asked(pictures):
+    """As much as it would beside the others, which stay where they are."""
+    config = config_of("fast", "exact", 1, 2)
+    alone = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, trained="prior"))
+    start = jax.jit(functools.partial(init_state, config.model, make_optimizer(config.optimizer, 100)))
+    start = start(jax.random.key(0)).params
+    (after, metrics), (whole, _) = (run(one, pictures, 1, 2)[1] for one in (alone, config))
+    assert metrics["gradient_norm"] > 0
+    for name, network in after.params.items():
+        if name in PRIOR_NETWORKS:
+            assert largest(jax.tree_util.tree_map(np.subtract, network, start[name])) > 1e-6, name
+        else:
+            jax.tree_util.tree_map(np.testing.assert_array_equal, network, start[name])
+    assert largest(jax.tree_util.tree_map(np.subtract, whole.params["brush"], start["brush"])) > 1e-6
 
 
 @pytest.mark.slow
