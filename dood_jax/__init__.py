@@ -6,7 +6,7 @@ model = dood_jax.load("mnist")
 
 from typing import Any
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["load"]
 
 

@@ -13,6 +13,9 @@ from dood_jax.model.dood import draw, sample_corrected
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.model.renderer import canvas_of
+from dood_jax.model.second_look import Correction
+from dood_jax.objective import brush_code
+from dood_jax.objective.brush_code import BrushCode
 from dood_jax.objective.elbo import elbo, log_likelihood
 from dood_jax.rendering.recording import as_recorded
 from dood_jax.types import Array, Drawing
@@ -56,6 +59,7 @@ def weights(
     num_particles: int,
     num_strokes: int | None = None,
     samples_per_look: int = 1,
+    code: BrushCode | None = None,
 ) -> Weights:
     """Weighs K drawings of a [H, W] picture, one after the other: memory does not grow with K.
 
@@ -68,8 +72,9 @@ def weights(
       num_strokes: most strokes; as trained if None.
       samples_per_look: so many of the K, a divisor of it, are of the posterior that further looks at one
         first drawing gave. Of a model that does not look again every drawing is a new one.
+      code: rounds and charges the brush of a model that looks again; None leaves it free.
     """
-    if not config.looks or samples_per_look == 1:
+    if not config.looks or (samples_per_look == 1 and code is None):
         one = lambda key: _weights(
             config, params, image, draw(config, params, image, key, num_strokes=num_strokes)
         )
@@ -80,13 +85,27 @@ def weights(
         key_first, key_again = jax.random.split(key)
         first = draw(first_look, params, image, key_first, num_strokes=num_strokes)
         correction = second_look.correct(config, params, image, first.strokes, first.brush)
-        one = lambda key: _weights(
-            config, params, image, sample_corrected(config, params, first, correction, key)
-        )
+        correction, price = charged(config, code, correction, first.strokes.presence)
+
+        def one(key):
+            drawing = sample_corrected(config, params, first, correction, key)
+            found = _weights(config, params, image, drawing)
+            return found._replace(log_ratio=found.log_ratio + price)
+
         return lax.map(one, jax.random.split(key_again, samples_per_look))
 
     nested = lax.map(several, jax.random.split(key, num_particles // samples_per_look))
     return jax.tree_util.tree_map(lambda leaf: leaf.reshape(num_particles), nested)
+
+
+def charged(
+    config: ModelConfig, code: BrushCode | None, correction: Correction, presence: Array
+) -> tuple[Correction, Array | float]:
+    """A posterior of strokes with [T] bits whose brush is rounded, and the [] log-probability of its code."""
+    if code is None:
+        return correction, 0.0
+    brush = brush_code.rounded(config, code, correction.brush)
+    return correction._replace(brush=brush), brush_code.log_prob(config, code, brush, presence)
 
 
 def _weights(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> Weights:

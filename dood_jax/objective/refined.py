@@ -21,8 +21,9 @@ from dood_jax.model.networks import Params, bind
 from dood_jax.model.renderer import canvas_of, finished_canvas
 from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.model.second_look import Correction
+from dood_jax.objective.brush_code import BrushCode
 from dood_jax.objective.elbo import log_likelihood, masked_log_prob
-from dood_jax.objective.importance import Weights, weights_of
+from dood_jax.objective.importance import Weights, charged, weights_of
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
@@ -106,8 +107,14 @@ def refined_weights(
     posterior: RefinedPosterior,
     key: Array,
     num_particles: int,
+    code: BrushCode | None = None,
 ) -> Weights:
-    """Weighs K drawings of a [H, W] picture from its refined posterior, in turn; consumes the key."""
+    """Weighs K drawings of a [H, W] picture from its refined posterior, in turn; consumes the key.
+
+    A `code` rounds and charges the brush.
+    """
+    correction, price = charged(config, code, posterior.correction, posterior.presence)
+    posterior = posterior._replace(correction=correction)
 
     def one(key):
         strokes, log_posterior = _sample(posterior, key)
@@ -116,7 +123,7 @@ def refined_weights(
         prior = weigh_under_prior(config, params, retraced.situations, strokes)
         canvas = canvas_of(config, retraced.ink.sum(0), brush.canvas_slope)
         log_prior = masked_log_prob(prior, strokes.presence, retraced.final_stop)
-        log_ratio = log_prior - log_posterior
+        log_ratio = log_prior - log_posterior + price
         return weights_of(config, params, image, canvas, log_ratio, strokes.presence.sum())
 
     return lax.map(one, jax.random.split(key, num_particles))

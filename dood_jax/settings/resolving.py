@@ -32,6 +32,7 @@ _MOST: dict[str, int] = {  # of what sizes arrays, far beyond what anyone has tr
     "training.num_models": 4096,
     "evaluation.num_particles": 1_000_000,
     "evaluation.num_strokes": 1000,
+    "evaluation.brush_bits": 10,
     "evaluation.batch_size": 2**20,
 }
 _GROUPS = {field.name: field.type for field in dataclasses.fields(Config)}

@@ -2,10 +2,10 @@
 
 import dataclasses
 import hashlib
-import importlib.metadata
 import json
 import os
 import shutil
+import time
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,12 +13,15 @@ from typing import Any
 import jax
 import numpy as np
 
+import dood_jax
 from dood_jax.api import Model
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.objective.importance import Weights
 from dood_jax.settings.config import Config
 from dood_jax.training.checkpoint import commit
+
+_SECONDS = "seconds_of_part"
 
 
 def digest(about: list[Any]) -> str:
@@ -39,7 +42,7 @@ def origin_of(model: Model, config: Config, images: np.ndarray) -> list[Any]:
         dataclasses.asdict(model.config),
         config.as_dict()["evaluation"],
         hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
-        importlib.metadata.version("dood_jax"),
+        dood_jax.__version__,
         commit(),
     ]
 
@@ -47,27 +50,35 @@ def origin_of(model: Model, config: Config, images: np.ndarray) -> list[Any]:
 class KeptArrays:
     """A hidden folder with a file of named arrays for every finished part of a measurement.
 
-    Its name is a digest of all that the arrays depend on.
+    Its name is a digest of all that the arrays depend on. `seconds_before` is the time that parts took which
+    were read: each counts from what was done before it.
     """
 
     def __init__(self, folder: Path, task: str, about: list[Any]) -> None:
         """Opens the folder of one measurement; `about` are plain values."""
         self._folder = folder / f".{task}-{digest(about)}"
+        self._since = time.monotonic()
+        self.seconds_before = 0.0
 
     def get(self, part: str) -> dict[str, np.ndarray] | None:
         """The arrays of a part; None if none can be read."""
         try:
-            with self._file(part).open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-                return dict(arrays)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            with self._file(part).open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                arrays = dict(stored)
+                self.seconds_before += float(arrays.pop(_SECONDS))
+        except (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile):
             return None
+        self._since = time.monotonic()
+        return arrays
 
     def put(self, part: str, **arrays: np.ndarray) -> None:
         """Writes the arrays of a part, whole or not at all."""
         self._folder.mkdir(parents=True, exist_ok=True)
         whole = self._folder / "writing.npz"
-        np.savez(whole, **arrays)
+        now = time.monotonic()
+        np.savez(whole, **arrays, **{_SECONDS: np.float64(now - self._since)})
         os.replace(whole, self._file(part))
+        self._since = now
 
     def discard(self) -> None:
         """Removes the folder, once the result is known."""
@@ -96,6 +107,11 @@ class KeptWeights:
         about = [*origin_of(model, config, images), len(jax.local_devices()), scales, scale]
         self._arrays = KeptArrays(folder, "likelihood", about)
         self.discard = self._arrays.discard
+
+    @property
+    def seconds_before(self) -> float:
+        """That batches took which were read."""
+        return self._arrays.seconds_before
 
     def get(self, start: int) -> Weights | None:
         """The weights of the batch that begins at picture `start`; None if none can be read."""

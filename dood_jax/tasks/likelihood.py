@@ -14,9 +14,13 @@ import jax
 import numpy as np
 
 from dood_jax.api import Model
+from dood_jax.errors import BadInput
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
+from dood_jax.objective import brush_code
+from dood_jax.objective.brush_code import BrushCode
 from dood_jax.settings.config import Config
+from dood_jax.settings.data import DataConfig
 from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import results
 from dood_jax.tasks.kept import KeptWeights
@@ -29,7 +33,8 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     measurement = results.Measurement("likelihood", config, models)
     images = held_out.images(config.data, config.evaluation)
     values, kept = measure(model, config, images, workdir)
-    measurement.write(workdir, values, len(images))
+    seconds_before = sum(one.seconds_before for one in kept)
+    measurement.write(workdir, values, len(images), seconds_before=seconds_before)
     for one in kept:
         one.discard()
     return values
@@ -67,7 +72,8 @@ def _bounds(
     keys = held_out.keys(config.evaluation, len(images))
     kept = KeptWeights(folder, model, config, images, params)
     devices = jax.devices()
-    bounds = evaluation.bounds(model.config, params, images, keys, config.evaluation, devices, kept)
+    code = _brush_code(model, config, params)
+    bounds = evaluation.bounds(model.config, params, images, keys, config.evaluation, devices, kept, code)
     return bounds, [kept]
 
 
@@ -76,19 +82,50 @@ def _refined_bounds(
 ) -> tuple[dict[str, evaluation.Bound], list[KeptWeights]]:
     keys = held_out.keys(config.evaluation, len(images))
     kept = {scale: KeptWeights(folder, model, config, images, params, scale) for scale in SCALES}
-    devices = jax.devices()
+    devices, code = jax.devices(), _brush_code(model, config, params)
     bounds = {}
     for scale in SCALES:
         under = dataclasses.replace(model.config, likelihood_scale=scale)
         settings = config.evaluation
-        bounds[scale] = evaluation.bound(under, params, images, keys, settings, devices, kept[scale])
+        bounds[scale] = evaluation.bound(under, params, images, keys, settings, devices, kept[scale], code)
     return bounds, list(kept.values())
 
 
 def with_both_scales(model: Model, config: Config) -> Params:
-    """The model's parameters with the other scale fitted, on the set that it was trained on."""
-    if "fitted_scale" in model.meta:
+    """The model's parameters with the scales that it lacks fitted, on the set that it was trained on.
+
+    A released model has both. One that is asked to compare pictures on another grid than in training has
+    neither: errors are others there.
+    """
+    if has_both_scales(model):
         return model.params
+    data = _data_of_training(model, config)
+    other = scale_fitting.other_scale(model.config)
+    kinds = SCALES if _grid_is_another(model) else (other,)
+    return scale_fitting.fit_scales(model.config, model.params, data, kinds)
+
+
+def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | None:
+    """The prior of brushes, fitted to drawings of the pictures that the model was trained on, where asked."""
+    bits = config.evaluation.brush_bits
+    if not bits:
+        return None
+    if not model.config.looks:
+        raise BadInput(f"evaluation.brush_bits={bits} needs a model that looks again; give 0")
+    _, sketch = scale_fitting.training_drawings(model.config, params, _data_of_training(model, config))
+    return brush_code.fit(model.config, sketch.brush, sketch.strokes.presence, bits)
+
+
+def _data_of_training(model: Model, config: Config) -> DataConfig:
     stored = model.meta["config"]["data"]
-    data = resolve({"data": {**stored, "dir": config.data.dir or stored["dir"]}}).data
-    return scale_fitting.fit_other_scale(model.config, model.params, data)
+    return resolve({"data": {**stored, "dir": config.data.dir or stored["dir"]}}).data
+
+
+def has_both_scales(model: Model) -> bool:
+    """Whether nothing is to be fitted before bounds are taken."""
+    return "fitted_scale" in model.meta and not _grid_is_another(model)
+
+
+def _grid_is_another(model: Model) -> bool:
+    stored = model.meta["config"]["model"].get("native_size", 0)
+    return model.config.native_size != stored

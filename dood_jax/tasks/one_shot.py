@@ -44,7 +44,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     values["published"] = published.numbers()["one_shot"]
     count = episodes.answers.size
     about = "omniglot runs" if config.one_shot.episodes == "runs" else "omniglot background episodes"
-    measurement.write(workdir, values, count, f"{name}.json", about)
+    measurement.write(workdir, values, count, f"{name}.json", about, kept.seconds_before)
     _show_misses(workdir / "results" / f"{name}-misses.png", episodes, values["misses"])
     kept.discard()
     return {key: values[key] for key in ("mode", "accuracy", "per_run")}

@@ -9,12 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import dood_jax
 from dood_jax.api import Model
 from dood_jax.settings.config import Config
 from dood_jax.training import parallel
-from dood_jax.training.checkpoint import commit
+from dood_jax.training.checkpoint import checksum, commit
 
-_VERSIONED = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
+_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,17 +39,20 @@ class Measurement:
         count: int,
         path: str | None = None,
         pictures: str | None = None,
+        seconds_before: float = 0.0,
     ) -> Path:
         """Writes what was found on `count` pictures, whole or not at all; returns the file.
 
         The file is named after task and set unless `path` names it; with `evaluation.refine_steps` the name
-        ends in `-refined`. `pictures` says what was drawn where that is not a set's test split.
+        ends in `-refined`, with `evaluation.brush_bits` in `-charged`. `pictures` says what was drawn where
+        that is not a set's test split; `seconds_before` were spent on what a killed measurement had kept.
         """
         record = {
             "task": self.task,
             "values": values,
             "config": self.config.as_dict(),
             "checkpoint": _only([model.name for model in self.models]),
+            "checkpoint_sha256": _only([checksum(model.meta) for model in self.models]),
             "step": _only([model.meta["step"] for model in self.models]),
             "dataset": pictures or _only(list(self.config.data.sets)),
             "split": None if pictures else "test",
@@ -57,8 +61,11 @@ class Measurement:
             "commit": commit(),
             "trained_at_commit": _only([model.meta["commit"] for model in self.models]),
             "device": parallel.device_name(),
-            "seconds": round(self.seconds, 2),
-            "versions": {name: importlib.metadata.version(name) for name in _VERSIONED},
+            "seconds": round(self.seconds + seconds_before, 2),
+            "versions": {
+                "dood_jax": dood_jax.__version__,
+                **{name: importlib.metadata.version(name) for name in _LIBRARIES},
+            },
         }
         name = path or f"{self.task}-{self.config.data.name}{suffix(self.config)}.json"
         save(workdir / "results" / name, record)
@@ -72,7 +79,8 @@ def _only(entries: list) -> Any:
 def suffix(config: Config) -> str:
     """What the names of results tell of their settings."""
     transposed = "-transposed" if config.data.transpose else ""
-    return transposed + ("-refined" if config.evaluation.refine_steps else "")
+    refined = "-refined" if config.evaluation.refine_steps else ""
+    return transposed + refined + ("-charged" if config.evaluation.brush_bits else "")
 
 
 def save(path: Path, record: dict[str, Any]) -> None:

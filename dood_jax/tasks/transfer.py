@@ -6,6 +6,7 @@ A cell that was measured is kept in the workdir, so that an interrupted study go
 import dataclasses
 import json
 import os
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,10 +46,13 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     sources = _rows(models)
     cells: Cells = defaultdict(lambda: defaultdict(list))
     pictures: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    seconds_before = 0.0
     for model, source in zip(models, sources, strict=True):
         for target in targets:
             on_target = config.on(target)
-            cells[source][target].append(_cell(model, on_target, workdir))
+            cell, seconds = _cell(model, on_target, workdir)
+            cells[source][target].append(cell)
+            seconds_before += seconds
             pictures[source].setdefault(target, _drawn(model, on_target))
     table = {scale: _table(cells, f"log_likelihood_{scale}") for scale in SCALES}
     values = {
@@ -59,7 +63,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     }
     name = f"transfer{results.suffix(config)}"
     folder = workdir / "results"
-    measurement.write(workdir, values, _count(cells), path=f"{name}.json")
+    measurement.write(workdir, values, _count(cells), path=f"{name}.json", seconds_before=seconds_before)
     (folder / f"{name}.md").write_text(markdown(values, config, models[0].config.image_size))
     for scale in SCALES:
         means = {source: {t: cell["mean"] for t, cell in row.items()} for source, row in table[scale].items()}
@@ -130,24 +134,26 @@ def _with_spread(cell: dict[str, float]) -> str:
     return f"{cell['mean']:,.0f} ± {cell['sd'] if cell['n'] > 1 else cell['stderr']:,.0f}"
 
 
-def _cell(model: Model, config: Config, workdir: Path) -> dict[str, Any]:
-    """The likelihood of one model on one set, measured or remembered."""
+def _cell(model: Model, config: Config, workdir: Path) -> tuple[dict[str, Any], float]:
+    """The likelihood of one model on one set, measured or remembered; and the seconds it took before."""
     images = held_out.images(config.data, config.evaluation)
     about = origin_of(model, config, images)
-    if "fitted_scale" not in model.meta:  # it is fitted on training pictures
+    if not likelihood.has_both_scales(model):  # they are fitted on training pictures
         about += [str(config.data.dir), os.environ.get("DOOD_DATA_DIR")]
     name = f"{source_of(model)}-on-{config.data.name}{results.suffix(config)}-{digest(about)}.json"
     path = workdir / "results" / "cells" / name
     remembered = distributed.told_by_first(lambda: json.loads(path.read_text()) if path.is_file() else None)
     if remembered is not None:
-        return remembered
+        return remembered, remembered["seconds"]
+    started = time.monotonic()
     values, kept = likelihood.measure(model, config, images, workdir)
-    cell = {**values, "n": len(images)}
+    before = sum(one.seconds_before for one in kept)
+    cell = {**values, "n": len(images), "seconds": time.monotonic() - started + before}
     results.save(path, cell)
     for one in kept:
         one.discard()
     logging.info("%s on %s: %s", model.name, config.data.name, values)
-    return cell
+    return cell, before
 
 
 def _drawn(model: Model, config: Config) -> np.ndarray:

@@ -107,6 +107,11 @@ def checksums(tree: Any) -> dict[str, str]:
     }
 
 
+def checksum(meta: dict[str, Any]) -> str:
+    """One sha256 of all parameters: of the sorted JSON of those that a meta or card has for every array."""
+    return hashlib.sha256(json.dumps(meta["sha256"], sort_keys=True).encode()).hexdigest()
+
+
 def verify(tree: Any, meta: dict[str, Any]) -> None:
     """Raises Damaged for the first array that is not what was written."""
     found = checksums(tree)

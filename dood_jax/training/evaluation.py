@@ -11,6 +11,7 @@ from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.objective import importance, refined
+from dood_jax.objective.brush_code import BrushCode
 from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.training import parallel
 from dood_jax.training.batches import Kept, in_batches
@@ -44,12 +45,13 @@ def bound(
     evaluation: EvaluationConfig,
     devices: Sequence[jax.Device],
     kept: Kept | None = None,
+    code: BrushCode | None = None,
 ) -> Bound:
     """The bound of [N, H, W] pictures under the model's own observation scale (method.md 10.1).
 
     With `evaluation.refine_steps` the posterior of each picture is refined first, under that scale (10.11).
     """
-    return bounds(model, params, images, keys, evaluation, devices, kept)[model.likelihood_scale]
+    return bounds(model, params, images, keys, evaluation, devices, kept, code)[model.likelihood_scale]
 
 
 def bounds(
@@ -60,17 +62,19 @@ def bounds(
     evaluation: EvaluationConfig,
     devices: Sequence[jax.Device],
     kept: Kept | None = None,
+    code: BrushCode | None = None,
 ) -> dict[str, Bound]:
     """Bounds of [N, H, W] pictures under both observation scales, from the same drawings.
 
-    `evaluation.num_particles` a picture (method.md 10.1); refined ones climbed the model's own scale alone.
+    `evaluation.num_particles` a picture (method.md 10.1); refined ones climbed the model's own scale alone. A
+    `code` rounds and charges the brush.
     """
     asked = (evaluation.num_particles, evaluation.num_strokes)
     if evaluation.refine_steps:
         weigh = _compiled_refined_weights(model, *asked, evaluation.refine_steps, tuple(devices))
     else:
         weigh = _compiled_weights(model, *asked, evaluation.samples_per_look, tuple(devices))
-    weights = in_batches(weigh, params, images, keys, evaluation.batch_size, len(devices), kept)
+    weights = in_batches(weigh, (params, code), images, keys, evaluation.batch_size, len(devices), kept)
     return {scale: _bound(weights, scale) for scale in SCALES}
 
 
@@ -92,10 +96,11 @@ def _compiled_weights(
     num_strokes: int,
     samples_per_look: int,
     devices: tuple[jax.Device, ...],
-) -> Callable[[Params, Array, Array], importance.Weights]:
-    def one(params, image, key):
+) -> Callable[[tuple[Params, BrushCode | None], Array, Array], importance.Weights]:
+    def one(params_and_code, image, key):
+        params, code = params_and_code
         return importance.weights(
-            model, params, image, key, num_particles, num_strokes or None, samples_per_look
+            model, params, image, key, num_particles, num_strokes or None, samples_per_look, code
         )
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
@@ -108,13 +113,14 @@ def _compiled_refined_weights(
     num_strokes: int,
     num_steps: int,
     devices: tuple[jax.Device, ...],
-) -> Callable[[Params, Array, Array], importance.Weights]:
-    def one(params, image, key):
+) -> Callable[[tuple[Params, BrushCode | None], Array, Array], importance.Weights]:
+    def one(params_and_code, image, key):
+        params, code = params_and_code
         key_draw, key_refine, key_weigh = jax.random.split(key, 3)
         weigh = functools.partial(importance.weigh, model, params, image, num_strokes=num_strokes or None)
         found = best_particle(weigh, jax.random.split(key_draw, _TRIED)).drawing
         drawn = (found.strokes, found.brush)
         posterior = refined.refine_posterior(model, params, image, *drawn, key_refine, num_steps)
-        return refined.refined_weights(model, params, image, posterior, key_weigh, num_particles)
+        return refined.refined_weights(model, params, image, posterior, key_weigh, num_particles, code)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)

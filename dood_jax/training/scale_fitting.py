@@ -1,10 +1,11 @@
-"""Fits the observation scale that a model was not trained with; its drawings stay as they are (method.md 4).
+"""Fits observation scales to what a trained model draws; its drawings stay as they are (method.md 4).
 
 The map has a closed form, the error of each pixel. The weights of the canvas features are found by Adam.
 """
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +21,7 @@ from dood_jax.objective.elbo import log_likelihood
 from dood_jax.rendering.recording import as_recorded
 from dood_jax.settings.data import DataConfig
 from dood_jax.training import datasets, held_out, inference
-from dood_jax.types import Array
+from dood_jax.types import Array, Sketch
 
 _PICTURES, _STEPS, _BATCH = 1024, 400, 128
 _RATES = (0.1, 0.005)  # of Adam, first and last
@@ -34,24 +35,31 @@ def other_scale(model: ModelConfig) -> str:
     return "canvas" if model.likelihood_scale == "map" else "map"
 
 
-def fit_other_scale(model: ModelConfig, params: Params, data: DataConfig) -> Params:
-    """The parameters with the other scale fitted to drawings of up to 1,024 training pictures.
+def fit_scales(model: ModelConfig, params: Params, data: DataConfig, kinds: Sequence[str]) -> Params:
+    """The parameters with scales fitted to drawings of up to 1,024 training pictures.
 
     Args:
       model: whose drawings they are.
       params: its parameters.
       data: of the training set.
+      kinds: of the scales to fit, `map` or `canvas`.
     """
+    images, sketch = training_drawings(model, params, data)
+    canvases = sketch.canvases[:, -1]
+    fitted = {}
+    if "map" in kinds:
+        recorded = jax.vmap(functools.partial(as_recorded, model.native_size))(images, canvases)
+        fitted["map"] = _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, recorded))
+    if "canvas" in kinds:
+        fitted["canvas"] = _fitted_weights(model, params, images, canvases)
+    return {**params, "likelihood": {**params["likelihood"], **fitted}}
+
+
+def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> tuple[np.ndarray, Sketch]:
+    """Up to 1,024 training pictures, float32 [N, H, W], always the same, and what a model draws of them."""
     images = _training_pictures(data)
     keys = held_out.example_keys(sampler.stream(_SEED, "evaluation"), len(images))
-    sketch = inference.infer(model, params, images, keys, 1, model.num_strokes, 64)
-    canvases = sketch.canvases[:, -1]
-    if other_scale(model) == "map":
-        recorded = jax.vmap(functools.partial(as_recorded, model.native_size))(images, canvases)
-        fitted = {"map": _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, recorded))}
-    else:
-        fitted = {"canvas": _fitted_weights(model, params, images, canvases)}
-    return {**params, "likelihood": {**params["likelihood"], **fitted}}
+    return images, inference.infer(model, params, images, keys, 1, model.num_strokes, 64)
 
 
 def _training_pictures(data: DataConfig) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Small models and a small pack, for evaluations that take seconds."""
 
+import dataclasses
 import functools
 from pathlib import Path
 
@@ -49,7 +50,10 @@ def models(tiny) -> list[Model]:
 
     def model(name: str, source: str, seed: int) -> Model:
         meta = {
-            "config": {"data": {"name": source, "dir": None}},
+            "config": {
+                "data": {"name": source, "dir": None, "image_size": tiny.image_size},
+                "model": dataclasses.asdict(tiny),
+            },
             "sha256": {"all": name},
             "step": 10 + seed,
             "commit": "abc",

@@ -2,16 +2,20 @@
 
 import dataclasses
 import functools
+import hashlib
 import json
 
 import jax
 import numpy as np
 import pytest
 
+import dood_jax
+from dood_jax.errors import BadInput
 from dood_jax.objective import importance
-from dood_jax.tasks import likelihood
+from dood_jax.rendering.recording import as_recorded
+from dood_jax.tasks import likelihood, results
 from dood_jax.tasks.kept import KeptWeights, origin_of
-from dood_jax.training import evaluation, held_out
+from dood_jax.training import evaluation, held_out, scale_fitting
 
 
 @pytest.fixture
@@ -66,6 +70,51 @@ def test_a_killed_measurement_goes_on_where_it_was(models, on_mnist, tmp_path, m
     assert likelihood.run(models[:1], on_mnist, tmp_path) == whole
     assert len(computed) == 1  # of three
     assert not list((tmp_path / "results").glob(".likelihood*"))
+
+
+def test_seconds_of_a_killed_measurement_count(models, on_mnist, tmp_path, monkeypatch):
+    """A record of one that went on says the seconds of both."""
+    with monkeypatch.context() as patch:
+        batches_run(patch, dies_after=2)
+        with pytest.raises(KeyboardInterrupt):
+            likelihood.run(models[:1], on_mnist, tmp_path)
+    for part in tmp_path.rglob("*.npz"):
+        arrays = dict(np.load(part))
+        assert 0 < arrays["seconds_of_part"] < 600
+        np.savez(part, **{**arrays, "seconds_of_part": np.float64(1000)})
+    likelihood.run(models[:1], on_mnist, tmp_path)
+    record = json.loads((tmp_path / "results" / "likelihood-mnist.json").read_text())
+    assert 2000 < record["seconds"] < 2600
+
+
+def test_a_record_names_the_parameters_and_the_version(models, on_mnist, tmp_path):
+    """By one sha256 of all, which is another for every other model."""
+    likelihood.run(models[:1], on_mnist, tmp_path)
+    record = json.loads((tmp_path / "results" / "likelihood-mnist.json").read_text())
+    assert record["checkpoint_sha256"] == hashlib.sha256(b'{"all": "one"}').hexdigest()
+    assert record["versions"]["dood_jax"] == dood_jax.__version__
+
+
+def test_a_charged_brush_stands_apart_and_needs_looks(models, on_mnist, tmp_path):
+    settings = dataclasses.replace(on_mnist.evaluation, brush_bits=6)
+    asked = dataclasses.replace(on_mnist, evaluation=settings)
+    with pytest.raises(BadInput, match=r"evaluation\.brush_bits=6 needs a model that looks again; give 0"):
+        likelihood.run(models[:1], asked, tmp_path)
+    assert results.suffix(asked) == "-charged"
+
+
+def test_on_another_grid_both_scales_are_fitted_anew(models, on_mnist):
+    """The map is then the mean error of each pixel of training drawings (closed form)."""
+    model = models[0]
+    other = dataclasses.replace(model, config=dataclasses.replace(model.config, native_size=10))
+    assert likelihood.with_both_scales(model, on_mnist) is model.params
+    fitted = likelihood.with_both_scales(other, on_mnist)["likelihood"]
+    images, sketch = scale_fitting.training_drawings(other.config, model.params, on_mnist.data)
+    recorded = jax.vmap(functools.partial(as_recorded, 10))(images, sketch.canvases[:, -1])
+    wanted = np.clip(np.abs(images - recorded).mean(0), 0.0101, 0.999)
+    found = 0.01 + 0.99 / (1 + np.exp(-np.float64(fitted["map"])))
+    np.testing.assert_allclose(found, wanted, atol=2e-4)
+    assert np.abs(fitted["canvas"] - model.params["likelihood"]["canvas"]).max() > 0
 
 
 def test_nothing_is_taken_from_a_measurement_with_other_settings(models, on_mnist, tmp_path):

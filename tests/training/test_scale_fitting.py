@@ -31,8 +31,8 @@ def module_patch():
 def fitted(few, tiny, lively):
     """Scale -> parameters in which it was fitted to a model trained with the other."""
     return {
-        scale: scale_fitting.fit_other_scale(
-            dataclasses.replace(tiny, likelihood_scale=trained), lively, DATA
+        scale: scale_fitting.fit_scales(
+            dataclasses.replace(tiny, likelihood_scale=trained), lively, DATA, [scale]
         )
         for scale, trained in (("map", "canvas"), ("canvas", "map"))
     }
