@@ -9,22 +9,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.errors import BadInput, require_choice
+from dood_jax.data import preparing
+from dood_jax.errors import BadInput, require_choice, require_seed
 from dood_jax.geometry import affine, bezier
 from dood_jax.ink import decoding, model_ink, page, tracing
 from dood_jax.ink.drawing import InkDrawing
-from dood_jax.model import dood
+from dood_jax.model import dood, networks
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
 from dood_jax.model.networks import Params
 from dood_jax.model.spread import LEARNED, Spread
 from dood_jax.rendering import recording
 from dood_jax.settings.evaluation import EvaluationConfig
-from dood_jax.training import checkpoint, evaluation, held_out, inference, inventing
+from dood_jax.training import checkpoint, compilation, evaluation, held_out, inference, inventing
 from dood_jax.types import Array, BrushParams, Sketch
 
 _BATCH_SIZE = 64
-_FEW = 4  # windows that are drawn in a small batch
+_REFINE_BATCH_SIZE = 16  # drawings of as many strokes, of which there are few at a time
+_HAIR = 1e-3  # by which pixels may lie outside 0..1: resizing leaves as much
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +39,14 @@ class Model:
     meta: dict[str, Any]
     name: str = ""  # by which it was loaded
 
+    def __repr__(self) -> str:
+        """In a line, without the parameters."""
+        size, config = self.config.image_size, self.config
+        return (
+            f"Model({self.name!r}: {networks.count(self.params):,} parameters, images of {size} x {size},"
+            f" up to {config.num_strokes} strokes, {config.looks} looks)"
+        )
+
     def infer(
         self, images: Array, key: Array | int = 0, num_particles: int = 1, num_strokes: int | None = None
     ) -> Sketch:
@@ -48,10 +58,13 @@ class Model:
           num_particles: drawings tried a picture; the one of highest ELBO is returned.
           num_strokes: most strokes, T; as trained if None.
 
+        Images that look inverted, or enlarged in another way than the model's own, are drawn with a warning;
+        `dood_jax.prepare` makes what it takes of any.
+
         Raises:
           BadInput: images of another shape or range, or a number below 1.
         """
-        images = _check_images(images, self.config.image_size)
+        images = self._checked(images)
         _check_positive(num_particles=num_particles, num_strokes=num_strokes)
         keys = held_out.example_keys(_as_key(key), len(images))
         strokes = num_strokes or self.config.num_strokes
@@ -59,11 +72,11 @@ class Model:
 
     def refine(self, images: Array, sketch: Sketch, num_steps: int = 100) -> Sketch:
         """`infer`'s drawings of [B, H, W] pictures, corrected by gradient steps on each picture alone."""
-        images = _check_images(images, self.config.image_size)
+        images = self._checked(images)
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):
             raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
-        return inference.refine(self.config, self.params, images, sketch, num_steps, _BATCH_SIZE)
+        return inference.refine(self.config, self.params, images, sketch, num_steps, _REFINE_BATCH_SIZE)
 
     def sample(
         self,
@@ -134,7 +147,7 @@ class Model:
 
         With `refine_steps` the posterior of each picture is refined first by so many gradient steps.
         """
-        images = _check_images(images, self.config.image_size)
+        images = self._checked(images)
         _check_positive(num_particles=num_particles, refine_steps=refine_steps or None)
         keys = held_out.example_keys(_as_key(key), len(images))
         settings = EvaluationConfig(
@@ -197,25 +210,33 @@ class Model:
         strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
         return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
 
+    def _checked(self, images: Array) -> np.ndarray:
+        """float32 [B, H, W], with a warning for those that look inverted or enlarged in another way."""
+        images = _check_images(images, self.config.image_size)
+        preparing.warn_of_odd(images, self.config.native_size)
+        return images
+
     def _recognise(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence.
 
         By the first look alone: it is asked which ways go together, not where they lie to a pixel.
         """
-        size = _FEW if len(windows) <= _FEW else _BATCH_SIZE  # two programs do for any number
-        blank = np.zeros((-len(windows) % size, *windows.shape[1:]), np.float32)
         first_look = dataclasses.replace(self, config=dataclasses.replace(self.config, looks=0))
-        sketch = first_look.infer(np.concatenate([windows, blank]))
+        keys = held_out.example_keys(_as_key(0), len(windows))
+        config = first_look.config
+        sketch = inference.infer(config, self.params, windows, keys, 1, config.num_strokes, _BATCH_SIZE)
         curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
-        return curves[: len(windows)], sketch.strokes.presence[: len(windows)]
+        return curves, sketch.strokes.presence
 
 
 def load(name_or_dir: str | Path, member: int = 0) -> Model:
     """Loads a released model by name, or any checkpoint by its folder.
 
     Of several models that were trained together, `member` picks one. Raises BadInput if there is none, or if
-    the checkpoint is damaged.
+    the checkpoint is damaged. Compiled programs are kept in the user's cache folder (`~/.cache/dood_jax`, or
+    where JAX is told to), so that only the first process waits for the compiler.
     """
+    compilation.keep_compiled_programs()
     path = checkpoint.find(str(name_or_dir))
     whole = checkpoint.read_meta(path)
     count = checkpoint.num_models(whole)
@@ -232,18 +253,32 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
 
 
 def _check_images(images: Array, size: int) -> np.ndarray:
-    images = np.asarray(images, np.float32)
+    try:
+        images = np.asarray(images, np.float32)
+    except (TypeError, ValueError) as error:
+        raise BadInput(
+            f"images are {str(images)[:60]!r}, no array of numbers; dood_jax.prepare makes one of files"
+        ) from error
     if images.ndim != 3 or images.shape[1:] != (size, size) or not len(images):
-        raise BadInput(f"images have shape {list(images.shape)}; this model takes [B, {size}, {size}]")
+        raise BadInput(
+            f"images have shape {list(images.shape)}; this model takes [B, {size}, {size}], which"
+            " dood_jax.prepare makes of any"
+        )
     low, high = float(images.min()), float(images.max())
-    if not (low >= 0 and high <= 1):
-        raise BadInput(f"pixels lie in {low:g}..{high:g}; scale them to 0..1, ink = 1")
-    return images
+    if not (low >= -_HAIR and high <= 1 + _HAIR):
+        raise BadInput(
+            f"pixels lie in {low:g}..{high:g}; scale them to 0..1, ink = 1, as dood_jax.prepare does"
+        )
+    return np.clip(images, 0, 1)
 
 
 def _check_positive(**numbers: int | None) -> None:
     for name, value in numbers.items():
-        if value is not None and value < 1:
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | np.integer):
+            raise BadInput(f"{name}={str(value)[:60]} is no whole number; give one from 1 on")
+        if value < 1:
             raise BadInput(f"{name}={value}; give at least 1")
 
 
@@ -257,7 +292,13 @@ def _for_each(name: str, value: Array | float, count: int) -> np.ndarray:
 
 
 def _as_key(key: Array | int) -> Array:
-    return jax.random.key(key) if isinstance(key, int) else key
+    """A typed key of a seed or of a key; raises BadInput for what is neither."""
+    if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and not key.shape:
+        return key
+    seed = key.item() if isinstance(key, np.ndarray | np.generic | jax.Array) and not np.shape(key) else key
+    if type(seed) is not int:
+        raise BadInput(f"key={str(key)[:60]} is no seed; give a whole number, or a key of jax.random.key")
+    return jax.random.key(require_seed("key", seed))
 
 
 @functools.partial(jax.jit, static_argnums=0)

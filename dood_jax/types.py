@@ -7,9 +7,14 @@ Our names and the paper's: presence is o, layout is l, control points are s (a s
 x_<t, the residual is the target less the canvas, ink width is the pen's standard deviation.
 """
 
-from typing import NamedTuple
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 import jax
+import numpy as np
+
+from dood_jax.errors import BadInput
 
 Array = jax.Array
 
@@ -58,9 +63,38 @@ class Seen(NamedTuple):
     canvas: Array  # [..., T, F] of the canvas; no numbers for a model that does not see it
 
 
-class Sketch(NamedTuple):
-    """Finished drawings, inferred or invented."""
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sketch:
+    """Finished drawings, inferred or invented.
+
+    A batch of them has a length, and is indexed as an array is: `sketch[2:5]`, `sketch[mask]`. A number takes
+    one drawing out, as a batch of one, so that whatever takes a sketch takes it too.
+    """
 
     strokes: StrokeLatents
     brush: BrushParams
     canvases: Array  # [..., T, H, W] after each stroke
+
+    def __len__(self) -> int:
+        """Drawings in a batch."""
+        return len(self.canvases)
+
+    def __getitem__(self, which: Any) -> "Sketch":
+        """Some of a batch, by number, slice, mask or list of numbers."""
+        if isinstance(which, int | np.integer):
+            which = [range(len(self))[which]]  # raises IndexError where there is none
+        rows = which if isinstance(which, slice) else np.asarray(which)
+        return jax.tree_util.tree_map(lambda leaf: leaf[rows], self)
+
+    def __iter__(self) -> Iterator["Sketch"]:
+        """One drawing after the other, each a batch of one."""
+        return (self[i] for i in range(len(self)))
+
+    @staticmethod
+    def join(sketches: Sequence["Sketch"]) -> "Sketch":
+        """One batch of several, of equally many strokes; raises BadInput where they are not."""
+        counts = sorted({sketch.strokes.presence.shape[1] for sketch in sketches})
+        if len(counts) != 1:
+            raise BadInput(f"sketches of {counts} strokes cannot be joined; give some, all of one number")
+        return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves), *sketches)

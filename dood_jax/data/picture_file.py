@@ -25,13 +25,33 @@ def read(path: Path, size: int) -> np.ndarray:
             warnings.simplefilter("ignore")  # of Pillow on size, which is checked here, and on odd metadata
             with Image.open(path) as opened:
                 require_size(*opened.size)
-                picture = ImageOps.exif_transpose(opened)
-                ink = _without_transparency(picture) if picture.has_transparency_data else _grey(picture)
+                ink = _ink_of(ImageOps.exif_transpose(opened))
     except Exception as error:  # Pillow raises kinds of its own for each format
         said = first_line(error)
         raise BadInput(f"{path} cannot be read as a picture ({said}); mend it or take it out") from error
     if min(ink.shape) == 0:
         raise BadInput(f"{path} has no pixels; take it out")
+    return _square(ink, size)
+
+
+def of_picture(picture: Image.Image, size: int) -> np.ndarray:
+    """uint8 [size, size] of an opened picture, as `read` has it; BadInput for one that cannot be used."""
+    try:
+        require_size(*picture.size)
+        ink = _ink_of(picture)
+    except ValueError as error:
+        raise BadInput(f"this picture cannot be used ({error})") from error
+    if min(ink.shape) == 0:
+        raise BadInput("this picture has no pixels")
+    return _square(ink, size)
+
+
+def _ink_of(picture: Image.Image) -> np.ndarray:
+    return _without_transparency(picture) if picture.has_transparency_data else _grey(picture)
+
+
+def _square(ink: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [size, size] with ink 255 of uint8 [h, w] of either."""
     border = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
     ink = 255 - ink if np.median(border) > 127 else ink
     square = Image.fromarray(_pad_to_square(ink))

@@ -14,7 +14,7 @@ from jax import lax
 from dood_jax.rendering.resampling import bilinear, through
 from dood_jax.types import Array
 
-_ROUNDING = 0.5 / 255  # mean over pixels by which an enlarged picture may be off
+ROUNDING = 0.5 / 255  # mean over pixels by which an enlarged picture may be off
 
 
 def as_recorded(native_size: int, image: Array, canvas: Array) -> Array:
@@ -25,7 +25,7 @@ def as_recorded(native_size: int, image: Array, canvas: Array) -> Array:
     """
     if not may_be_enlarged(native_size, len(image)) or canvas.shape[-1] == 1:
         return canvas
-    recorded = jnp.clip(_nearest_enlarged(native_size, canvas), 0, 1)
+    recorded = jnp.clip(nearest_enlarged(native_size, canvas), 0, 1)
     return jnp.where(was_enlarged(native_size, image), recorded, canvas)
 
 
@@ -50,11 +50,11 @@ def may_be_enlarged(native_size: int, size: int) -> bool:
 
 def was_enlarged(native_size: int, image: Array) -> Array:
     """[] whether a [H, H] picture is, but for rounding, one of `native_size` pixels a side, enlarged."""
-    off = jnp.abs(image - _nearest_enlarged(native_size, image)).mean()
-    return lax.stop_gradient(off < _ROUNDING)
+    off = jnp.abs(image - nearest_enlarged(native_size, image)).mean()
+    return lax.stop_gradient(off < ROUNDING)
 
 
-def _nearest_enlarged(native_size: int, picture: Array) -> Array:
+def nearest_enlarged(native_size: int, picture: Array) -> Array:
     """[..., H, H] the least squares projection of pictures onto enlarged ones."""
     projection = _projection(picture.shape[-1], native_size)
     return through(picture, [projection, projection])

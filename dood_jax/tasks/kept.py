@@ -13,13 +13,13 @@ from typing import Any
 import jax
 import numpy as np
 
-import dood_jax
 from dood_jax.api import Model
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.objective.importance import Weights
 from dood_jax.settings.config import Config
 from dood_jax.training.checkpoint import commit
+from dood_jax.version import VERSION
 
 _SECONDS = "seconds_of_part"
 
@@ -42,7 +42,7 @@ def origin_of(model: Model, config: Config, images: np.ndarray) -> list[Any]:
         dataclasses.asdict(model.config),
         config.as_dict()["evaluation"],
         hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
-        dood_jax.__version__,
+        VERSION,
         commit(),
     ]
 

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import dood_jax
 from dood_jax.api import Model
 from dood_jax.settings.config import Config
 from dood_jax.training import parallel
 from dood_jax.training.checkpoint import checksum, commit
+from dood_jax.version import VERSION
 
 _LIBRARIES = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
 
@@ -63,7 +63,7 @@ class Measurement:
             "device": parallel.device_name(),
             "seconds": round(self.seconds + seconds_before, 2),
             "versions": {
-                "dood_jax": dood_jax.__version__,
+                "dood_jax": VERSION,
                 **{name: importlib.metadata.version(name) for name in _LIBRARIES},
             },
         }

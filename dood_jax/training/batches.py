@@ -8,6 +8,8 @@ import numpy as np
 
 from dood_jax.model.networks import Params
 
+_FEW = 4  # pictures a device that are faster one by one than in a batch of dozens
+
 
 class Kept(Protocol):
     """Keeps the weights of finished batches, so that an interrupted measurement goes on where it was."""
@@ -30,11 +32,11 @@ def in_batches(
 ) -> Any:
     """Applies (params, [B, H, W], [B] keys or other) -> [B, ...] to N pictures; all batches have one size.
 
-    Fewer pictures than a batch are padded to a power of two, so that few sizes are ever compiled. Batches
+    Two programs do for any number of pictures: few go one by one, more in whole batches, padded. Batches
     whose results were kept are not computed again, unless several processes compute them together.
     """
     kept = kept if jax.process_count() == 1 else None
-    size = min(batch_size, 1 << (len(images) - 1).bit_length())
+    size = 1 if len(images) <= _FEW * num_devices else batch_size
     size += -size % num_devices
     results = []
     for start in range(0, len(images), size):

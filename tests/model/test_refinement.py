@@ -74,7 +74,9 @@ def test_strokes_whose_pictures_are_placed_find_their_way_back_in_their_own_fram
 ):
     placing = dataclasses.replace(tiny, placement="glimpse", brush="splat", decoder=decoder)
     params = dood.init(placing, keys[0]) if decoder == "neural" else {}
-    true, off = (with_canvases(placing, *sketch[:2], params) for sketch in (true_sketch, shaken))
+    true, off = (
+        with_canvases(placing, sketch.strokes, sketch.brush, params) for sketch in (true_sketch, shaken)
+    )
     images = true.canvases[:, -1]
     refined = inference.refine(placing, params, images, off, 100, 4)
     before, after = errors(images, off), errors(images, refined)
@@ -104,7 +106,9 @@ def test_a_drawing_is_refined_by_itself(tiny, images, shaken, refined):
 
 def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny, images, shaken):
     """Adam's first step is the rate times the sign; the gradient is the loss's, by differences."""
-    strokes, brush = (jax.tree_util.tree_map(lambda leaf: leaf[1], part) for part in shaken[:2])
+    strokes, brush = (
+        jax.tree_util.tree_map(lambda leaf: leaf[1], part) for part in (shaken.strokes, shaken.brush)
+    )
     identity = strokes._replace(layout=np.tile(np.float32([0, 0, 1, 0]), (tiny.num_strokes, 1)))
 
     @jax.jit

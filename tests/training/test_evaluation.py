@@ -36,7 +36,16 @@ def echo(params, images, keys):
 
 @pytest.mark.parametrize(
     ("count", "batch_size", "num_devices", "size"),
-    [(7, 3, 1, 3), (7, 3, 2, 4), (7, 100, 1, 8), (7, 100, 2, 8), (6, 3, 1, 3), (1, 4, 2, 2)],
+    [
+        (7, 3, 1, 3),
+        (9, 3, 2, 4),
+        (7, 9, 1, 9),
+        (9, 9, 2, 10),
+        (6, 3, 1, 3),
+        (1, 4, 2, 2),
+        (4, 9, 1, 1),
+        (8, 9, 2, 2),
+    ],
 )
 def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size, num_devices, size):
     images = np.random.default_rng(0).random((count, 4, 4))
