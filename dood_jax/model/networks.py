@@ -20,7 +20,7 @@ from dood_jax.networks.recurrence import GRUCell, published_cell
 from dood_jax.types import Array
 
 Params = dict  # of one network's parameters under each name below
-PRIOR_NETWORKS = ("prior_presence", "prior_layout", "prior_stroke")  # that the posterior does not use
+PRIOR_NETWORKS = ("prior_presence", "prior_layout", "prior_stroke", "canvas_glimpse_encoder")  # its own alone
 
 Modules = dict[str, nn.Module]
 

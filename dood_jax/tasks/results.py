@@ -83,6 +83,11 @@ def suffix(config: Config) -> str:
     return transposed + refined + ("-charged" if config.evaluation.brush_bits else "")
 
 
+def read(path: Path) -> dict[str, Any]:
+    """A record that was saved."""
+    return json.loads(path.read_text())
+
+
 def save(path: Path, record: dict[str, Any]) -> None:
     """Writes JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)

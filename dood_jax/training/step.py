@@ -60,12 +60,12 @@ def _gradient(
 ) -> tuple[Params, Aside]:
     """Of the loss in all parameters; zero in those that do not learn, through which nothing is computed."""
     loss, trained = LOSSES[config.objective.stopping], state.trained
-    names = trained if config.optimizer.trained == "all" else PRIOR_NETWORKS
+    learns = trained if config.optimizer.trained == "all" else PRIOR_NETWORKS
 
     def of_learners(learners):
         return loss(config, sampler, {**trained, **learners}, state.learner, batch, axis_name)
 
-    learners = {name: trained[name] for name in names}
+    learners = {name: network for name, network in trained.items() if name in learns}
     gradient, aside = jax.grad(of_learners, has_aux=True)(learners)
     fixed = {name: jax.tree_util.tree_map(jnp.zeros_like, trained[name]) for name in trained}
     return {**fixed, **gradient}, aside
