@@ -1,6 +1,6 @@
 """Floors that bite: how many nats models without strokes have, with the observation model of DooD.
 
-    python benchmarks/floors.py [--only=pca,vae] [--json=docs/results/floors.json]
+    python benchmarks/floors.py [--only=pca,vae,blank] [--json=docs/results/floors.json]
 
 Principal components with a Gaussian prior, a Gaussian posterior of one width and the published observation
 model (a Laplace scale a pixel, within the same range) need a minute a set, and no iteration: the bound has a
@@ -10,6 +10,7 @@ training images; the bound is of the same 500 test images that DooD is measured 
 they are: no model here knows the grid that images were recorded on. Needs the sets in DOOD_DATA_DIR.
 """
 
+import json
 import time
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,6 +23,7 @@ from absl import app, flags, logging
 from flax import linen as nn
 from scipy.special import erf
 
+import dood_jax
 from dood_jax import figures
 from dood_jax.data import catalog
 from dood_jax.model.likelihood import SCALE_RANGE
@@ -29,11 +31,10 @@ from dood_jax.objective.importance import log_mean_exp
 from dood_jax.settings.data import DataConfig
 from dood_jax.settings.evaluation import EvaluationConfig
 from dood_jax.tasks import results
-from dood_jax.training import datasets, held_out, parallel
-from dood_jax.training.checkpoint import commit
+from dood_jax.training import checkpoint, datasets, held_out, parallel
 from dood_jax.version import VERSION
 
-_ONLY = flags.DEFINE_list("only", ["pca", "vae"], "Models to measure.")
+_ONLY = flags.DEFINE_list("only", ["pca", "vae", "blank"], "Models to measure.")
 _JSON = flags.DEFINE_string("json", "docs/results/floors.json", "Where the numbers go.")
 _PLOT = flags.DEFINE_string("plot", "docs/floors.png", "Where the curve goes.")
 
@@ -230,6 +231,12 @@ def measure_autoencoders() -> dict[str, Any]:
     return found
 
 
+def measure_blank() -> dict[str, float]:
+    """Released model -> nats of an image without ink."""
+    blank = np.zeros((1, 50, 50), np.float32)
+    return {"mnist": float(dood_jax.load("mnist").log_likelihood(blank, num_particles=20)[0])}
+
+
 def _summary(nats: np.ndarray) -> dict[str, float]:
     return {"mean": float(nats.mean()), "stderr": float(nats.std(ddof=1) / np.sqrt(len(nats)))}
 
@@ -255,13 +262,16 @@ def main(_: list[str]) -> None:
     """Measures what `--only` names; what else the file had stays."""
     started, path = time.monotonic(), Path(_JSON.value)
     values = results.read(path)["values"] if path.is_file() else {}
-    measured = {"pca": measure_components, "vae": measure_autoencoders}
+    measured = {"pca": measure_components, "vae": measure_autoencoders, "blank": measure_blank}
     for name in _ONLY.value:
         values[name] = measured[name]()
+    card = json.loads((checkpoint.find("mnist") / checkpoint.CARD_FILE).read_text())
     record = {
         "task": "floors",
         "values": values,
-        "commit": commit(),
+        "checkpoint": "mnist",
+        "checkpoint_sha256": checkpoint.checksum(card),
+        "commit": checkpoint.commit(),
         "device": parallel.device_name(),
         "seconds": round(time.monotonic() - started, 1),
         "versions": {"dood_jax": VERSION, "jax": jax.__version__, "numpy": np.__version__},

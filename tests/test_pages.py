@@ -1,0 +1,57 @@
+"""No page speaks of a model that is not shipped: results name the parameters that they are of."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import results_page
+
+from dood_jax.training.checkpoint import checksum
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "docs" / "results"
+TRAIN_THEIR_OWN = ("rivals",)  # tasks whose models are trained for the comparison
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+RECORDS = sorted(RESULTS.glob("*.json"))
+SHIPPED = {
+    path.parent.name: checksum(json.loads(path.read_text()))
+    for path in sorted((ROOT / "checkpoints").glob("*/card.json"))
+}
+
+
+def foreign(record: dict) -> list[str]:
+    """What a record says of models that are not the shipped ones; nothing where it says nothing of any."""
+    if record.get("task") in TRAIN_THEIR_OWN:
+        return []
+    names = results_page.as_list(record.get("checkpoint", []))
+    sums = results_page.as_list(record.get("checkpoint_sha256", []))
+    if len(sums) != len(names):
+        return [f"{len(names)} checkpoints, {len(sums)} checksums"]
+    return [name for name, one in zip(names, sums, strict=True) if SHIPPED.get(name) != one]
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
+def test_a_result_is_of_shipped_models_or_of_none(path):
+    record = json.loads(path.read_text())
+    assert not foreign(record)
+    if "checkpoint" in record:
+        assert not record["commit"].endswith("-dirty")
+
+
+def test_the_check_can_fail():
+    record = json.loads((RESULTS / "transfer.json").read_text())
+    assert not foreign(record)
+    assert foreign({**record, "checkpoint_sha256": ["0" * 64, *record["checkpoint_sha256"][1:]]})
+    assert foreign({**record, "checkpoint": ["runs/mine", *record["checkpoint"][1:]]})
+    assert foreign({key: value for key, value in record.items() if key != "checkpoint_sha256"})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_results_that_a_page_names_are_there(page):
+    named = re.findall(r"results/([\w.-]+\.(?:json|jsonl))", page.read_text())
+    assert all((RESULTS / name).is_file() for name in named), named
+
+
+def test_the_tables_of_the_readme_are_those_of_the_results():
+    assert results_page.readme_table(RESULTS) in (ROOT / "README.md").read_text()
