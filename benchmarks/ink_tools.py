@@ -25,13 +25,14 @@ from dood_jax.geometry import affine, bezier
 from dood_jax.ink import page, tracing
 from dood_jax.ink.drawing import InkDrawing
 
+MODEL = "synthetic"
 _POTRACE_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}"><path d="{}"/></svg>'
 
 
 @functools.lru_cache
 def model() -> api.Model:
     """The released model that the tool takes unasked."""
-    return api.load("synthetic")
+    return api.load(MODEL)
 
 
 def ours(known: Known) -> Found:

@@ -27,10 +27,9 @@ import numpy as np
 from absl import app, flags, logging
 from ink_measures import measures
 from ink_sets import Known, known_set, omniglot_set, quickdraw_set
-from ink_tools import TOOLS
+from ink_tools import MODEL, TOOLS
 
-from dood_jax.training import compilation
-from dood_jax.training.checkpoint import commit
+from dood_jax.training import checkpoint, compilation
 
 _ONLY = flags.DEFINE_list("only", ["known", "omniglot", "quickdraw"], "Sets to measure.")
 _COUNT = flags.DEFINE_integer("count", 16, "Known drawings of each source, size and width.")
@@ -134,7 +133,15 @@ def main(_: list[str]) -> None:
             picture(Path(_PICTURE.value), known[:: max(1, len(known) // 9) + 1][:9])
     if _JSON.value:
         device = f"{jax.devices()[0].platform} ({os.cpu_count()} cores)"
-        record = {"commit": commit(), "device": device, "means": tables}
+        card = json.loads((checkpoint.find(MODEL) / checkpoint.CARD_FILE).read_text())
+        record = {
+            "task": "vectorize",
+            "checkpoint": MODEL,
+            "checkpoint_sha256": checkpoint.checksum(card),
+            "commit": checkpoint.commit(),
+            "device": device,
+            "means": tables,
+        }
         Path(_JSON.value).write_text(json.dumps(record, indent=1) + "\n")
 
 

@@ -4,8 +4,10 @@
     python -m dood_jax.main --config=configs/prior.py:mnist,runs/mnist   # of a run of your own
 
 Only the prior's own networks learn, from plain pictures: what the model draws of a picture stays the same
-to the bit, what it invents changes, and bounds by what the prior gains. It learns from first drawings alone;
-corrected ones, which lie where they fit a picture best and not where strokes use to, made worse inventions.
+to the bit (of one particle), what it invents changes, and bounds by what the prior gains. It learns from
+first drawings alone: corrected ones, which lie where they fit a picture best and not where strokes usually
+lie, made worse inventions. On several devices give `--config.objective.look_every` a divisor of the pictures
+that one has.
 """
 
 from ml_collections import ConfigDict

@@ -25,7 +25,7 @@ from dood_jax.training import checkpoint, compilation, evaluation, held_out, inf
 from dood_jax.types import Array, BrushParams, Sketch
 
 _BATCH_SIZE = 64
-_REFINE_BATCH_SIZE = 16  # drawings of as many strokes, of which there are few at a time
+_SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
 _HAIR = 1e-3  # by which pixels may lie outside 0..1: resizing leaves as much
 
 
@@ -76,7 +76,7 @@ class Model:
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):
             raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
-        return inference.refine(self.config, self.params, images, sketch, num_steps, _REFINE_BATCH_SIZE)
+        return inference.refine(self.config, self.params, images, sketch, num_steps, _SMALL_BATCH_SIZE)
 
     def sample(
         self,
@@ -145,13 +145,16 @@ class Model:
     ) -> np.ndarray:
         """[B] importance-weighted bound on log p(x) of [B, H, W] pictures, in nats (method.md 10.1).
 
-        With `refine_steps` the posterior of each picture is refined first by so many gradient steps.
+        The brush is free, so it bounds the largest log p(x | brush). Compare it between pictures that hold as
+        much ink: a blank one has more than a digit. Of a single picture it changes by tens of nats from
+        machine to machine, since the model's looks amplify rounding; means do not. With `refine_steps` the
+        posterior of each picture is refined first by so many gradient steps.
         """
         images = self._checked(images)
         _check_positive(num_particles=num_particles, refine_steps=refine_steps or None)
         keys = held_out.example_keys(_as_key(key), len(images))
         settings = EvaluationConfig(
-            num_particles=num_particles, batch_size=_BATCH_SIZE, refine_steps=refine_steps
+            num_particles=num_particles, batch_size=_SMALL_BATCH_SIZE, refine_steps=refine_steps
         )
         devices = jax.local_devices()
         return evaluation.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
@@ -254,7 +257,10 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
 
 def _check_images(images: Array, size: int) -> np.ndarray:
     try:
-        images = np.asarray(images, np.float32)
+        images = np.asarray(images)
+        if np.iscomplexobj(images):
+            raise TypeError
+        images = images.astype(np.float32)
     except (TypeError, ValueError) as error:
         raise BadInput(
             f"images are {str(images)[:60]!r}, no array of numbers; dood_jax.prepare makes one of files"

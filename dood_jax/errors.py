@@ -5,6 +5,10 @@ class BadInput(ValueError):
     """A value that cannot be used; the message names the value received and the remedy."""
 
 
+class OddImages(UserWarning):
+    """Images that a model draws, but that look otherwise than those it learned from."""
+
+
 class RunFailed(RuntimeError):
     """A run that cannot go on, through no fault of its input; the message says why and what is kept."""
 

@@ -8,7 +8,7 @@ x_<t, the residual is the target less the canvas, ink width is the pen's standar
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -64,7 +64,7 @@ class Seen(NamedTuple):
 
 
 @jax.tree_util.register_dataclass
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, eq=False)
 class Sketch:
     """Finished drawings, inferred or invented.
 
@@ -82,9 +82,11 @@ class Sketch:
 
     def __getitem__(self, which: Any) -> "Sketch":
         """Some of a batch, by number, slice, mask or list of numbers."""
-        if isinstance(which, int | np.integer):
-            which = [range(len(self))[which]]  # raises IndexError where there is none
-        rows = which if isinstance(which, slice) else np.asarray(which)
+        if isinstance(which, slice):
+            return jax.tree_util.tree_map(lambda leaf: leaf[which], self)
+        rows = np.atleast_1d(np.asarray(which, None if np.size(which) else int))
+        if rows.ndim > 1 or isinstance(which, tuple):
+            raise IndexError(f"sketch[{which}]: drawings have one index; give a number, slice, mask or list")
         return jax.tree_util.tree_map(lambda leaf: leaf[rows], self)
 
     def __iter__(self) -> Iterator["Sketch"]:
@@ -92,8 +94,9 @@ class Sketch:
         return (self[i] for i in range(len(self)))
 
     @staticmethod
-    def join(sketches: Sequence["Sketch"]) -> "Sketch":
+    def join(sketches: Iterable["Sketch"]) -> "Sketch":
         """One batch of several, of equally many strokes; raises BadInput where they are not."""
+        sketches = list(sketches)
         counts = sorted({sketch.strokes.presence.shape[1] for sketch in sketches})
         if len(counts) != 1:
             raise BadInput(f"sketches of {counts} strokes cannot be joined; give some, all of one number")

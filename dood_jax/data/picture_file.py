@@ -38,8 +38,8 @@ def of_picture(picture: Image.Image, size: int) -> np.ndarray:
     """uint8 [size, size] of an opened picture, as `read` has it; BadInput for one that cannot be used."""
     try:
         require_size(*picture.size)
-        ink = _ink_of(picture)
-    except ValueError as error:
+        ink = _ink_of(ImageOps.exif_transpose(picture))
+    except Exception as error:  # Pillow raises kinds of its own for each format
         raise BadInput(f"this picture cannot be used ({error})") from error
     if min(ink.shape) == 0:
         raise BadInput("this picture has no pixels")

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from dood_jax.data import picture_file
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, OddImages
 from dood_jax.rendering import recording
 from dood_jax.types import Array
 
@@ -48,6 +48,9 @@ def prepare(images: Picture | Sequence[Picture], size: int = 50) -> np.ndarray:
 def warn_of_odd(images: np.ndarray, native_size: int) -> None:
     """Warns where most [B, H, W] pictures look inverted, or enlarged otherwise than the sets were.
 
+    The second is a guess from how smooth they are: thick, soft lines look alike, and some pictures pass that
+    were enlarged by another filter.
+
     Args:
       images: float32, 0..1.
       native_size: pixels a side that pictures may have had, as the model knows it; 0: none was enlarged.
@@ -58,7 +61,7 @@ def warn_of_odd(images: np.ndarray, native_size: int) -> None:
         _warn("images look inverted, dark ink on bright paper; ink is 1 and paper 0")
     elif recording.may_be_enlarged(native_size, images.shape[-1]) and _look_enlarged(images, native_size):
         _warn(
-            f"images look enlarged from {native_size} x {native_size}, but lie off the grid of Pillow's"
+            f"images may be enlarged from {native_size} x {native_size}, but lie off the grid of Pillow's"
             " bilinear resampling (another filter, moved, or noise); that costs hundreds of nats"
         )
 
@@ -75,7 +78,7 @@ def _look_enlarged(images: np.ndarray, native_size: int) -> bool:
 
 
 def _warn(said: str) -> None:
-    warnings.warn(f"{said}. dood_jax.prepare makes pictures as models take them.", UserWarning, stacklevel=4)
+    warnings.warn(f"{said}. dood_jax.prepare makes pictures as models take them.", OddImages, stacklevel=5)
 
 
 def _several(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
@@ -90,22 +93,25 @@ def _pictures(given: Picture, size: int) -> list[np.ndarray]:
         return [picture_file.of_picture(given, size)]
     array = np.asarray(given)
     if array.ndim == 4 or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
-        return [_of_array(one, size) for one in array]
-    return [_of_array(array, size)]
+        return [_of_array(one, size) for one in _bytes_of(array)]
+    return [_of_array(_bytes_of(array), size)]
 
 
 def _of_array(array: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [size, size] of uint8 [H, W], [H, W, 1], [H, W, 3] or [H, W, 4]."""
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         raise BadInput(f"an array of shape {list(array.shape)} is no picture; give [H, W] or [H, W, 3]")
     if 0 in array.shape:
         raise BadInput(f"an array of shape {list(array.shape)} has no pixels")
-    return picture_file.of_picture(Image.fromarray(_bytes_of(array)), size)
+    return picture_file.of_picture(Image.fromarray(array), size)
 
 
 def _bytes_of(array: np.ndarray) -> np.ndarray:
-    """uint8 of grey levels or colours of any type."""
+    """uint8 of grey levels or colours of any type, all of one range."""
+    if not array.size:
+        return array.astype(np.uint8)
     if array.dtype == bool:
         return array.astype(np.uint8) * 255
     if array.dtype.kind == "u" and array.max() > 1:

@@ -58,12 +58,14 @@ def mixture_sample(mixture: CorrelatedMixture, key: Array) -> Array:
     return _place(CorrelatedGaussian(mean, scale, coupling), noise)
 
 
-def mixture_narrowed(mixture: CorrelatedMixture, factor: Array) -> CorrelatedMixture:
-    """The same mixture with the standard deviations of its components times a factor, [n]."""
+def mixture_narrowed(
+    mixture: CorrelatedMixture, factor: Array, temperature: Array | float = 1.0
+) -> CorrelatedMixture:
+    """A mixture with its components' standard deviations times a factor, [n], and sharper weights."""
     components = mixture.components
     coupling = components.coupling * factor[1]  # the second row of L
     components = components._replace(scale=components.scale * factor, coupling=coupling)
-    return mixture._replace(components=components)
+    return mixture._replace(components=components, logits=mixture.logits / temperature)
 
 
 def _place(gaussian: CorrelatedGaussian, noise: Array) -> Array:

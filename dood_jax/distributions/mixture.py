@@ -25,9 +25,9 @@ def sample(mixture: Mixture, key: Array) -> Array:
     return _distribution(mixture).sample(seed=key)
 
 
-def narrowed(mixture: Mixture, factor: Array) -> Mixture:
-    """The same mixture with the standard deviations of its components times a factor, [n] or []."""
-    return mixture._replace(scale=mixture.scale * factor)
+def narrowed(mixture: Mixture, factor: Array, temperature: Array | float = 1.0) -> Mixture:
+    """A mixture with its components' standard deviations times a factor, [n] or [], and sharper weights."""
+    return mixture._replace(scale=mixture.scale * factor, logits=mixture.logits / temperature)
 
 
 def log_prob(mixture: Mixture, value: Array) -> Array:

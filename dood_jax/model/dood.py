@@ -120,8 +120,8 @@ def draw_from_noise(
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
     prior = weigh_under_prior(config, params, situations, steps.stroke, prior_learns)
     observe = lambda nets, canvas: parts.guidance.observe(nets, target, canvas).canvas
-    stop = lambda params: weigh_final_stop(parts, bind(config, params, end_key), observe, final)
-    final_stop = where_prior_learns(prior_learns, stop, params)
+    stop = lambda params, final: weigh_final_stop(parts, bind(config, params, end_key), observe, final)
+    final_stop = where_prior_learns(prior_learns, stop, params, final)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
 
 

@@ -104,20 +104,19 @@ def bind(config: ModelConfig, params: Params, dropout_key: Array | None = None) 
     return Networks(config).bind({"params": params}, rngs=rngs)
 
 
-def where_prior_learns(learns: Array | bool, function: Callable[[Params], Any], params: Params) -> Any:
-    """function(params), whose gradient reaches the prior's own networks only where `learns` is 1.
+def where_prior_learns(
+    learns: Array | bool, function: Callable[[Params, Any], Any], params: Params, known: Any
+) -> Any:
+    """function(params, known), whose gradient reaches the prior only where `learns` is 1.
 
-    Both sides of the choice have the same values, so the compiler computes them once.
+    Elsewhere neither the prior's own networks get any, nor what it knows of the drawing so far. Both sides of
+    the choice have the same values, which the compiler computes once.
     """
     if learns is True:
-        return function(params)
+        return function(params, known)
+    fixed = {**params, **{name: lax.stop_gradient(params[name]) for name in PRIOR_NETWORKS if name in params}}
     choose = functools.partial(jnp.where, learns)
-    return jax.tree_util.tree_map(choose, function(params), function(_with_fixed_prior(params)))
-
-
-def _with_fixed_prior(params: Params) -> Params:
-    fixed = {name: lax.stop_gradient(params[name]) for name in PRIOR_NETWORKS if name in params}
-    return {**params, **fixed}
+    return jax.tree_util.tree_map(choose, function(params, known), function(fixed, lax.stop_gradient(known)))
 
 
 def count(params: Params) -> int:

@@ -1,5 +1,7 @@
 """The sequential prior: what a stroke is likely to be, given the drawing so far (method.md 4)."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
@@ -47,11 +49,12 @@ def sample(
     key_presence, key_layout, key_stroke = jax.random.split(key, 3)
     on, _ = presence_log_probs(guidance, family, nets, situation)
     bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+    narrowed = functools.partial(family.mixture_narrowed, temperature=spread.temperature)
     layouts = family.layout_prior(nets.prior_layout([situation.layout_hidden]))
-    layout = family.mixture_sample(family.mixture_narrowed(layouts, spread.of_layout), key_layout)
+    layout = family.mixture_sample(narrowed(layouts, spread.of_layout), key_layout)
     situation = situation._replace(glimpse=guidance.look_at_canvas(nets, canvas, layout))
     strokes = _stroke_mixture(guidance, family, nets, situation, layout)
-    strokes = family.mixture_narrowed(strokes, spread.of_point)
+    strokes = narrowed(strokes, spread.of_point)
     return StrokeLatents(bit, layout, family.mixture_sample(strokes, key_stroke))
 
 

@@ -48,7 +48,7 @@ def refine(
       image: to be drawn.
       strokes: inferred for it, T of them.
       brush: their pens.
-      num_steps: gradient steps; 100 are enough to halve the error.
+      num_steps: gradient steps; 100 take a tenth of the error of digits that were looked at 24 times.
 
     Returns:
       Strokes and pens of the same shapes.

@@ -55,8 +55,10 @@ def retrace(
     is_first = jnp.arange(strokes.presence.shape[0]) == 0
     inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
     final, (ink, situations) = scan_from_blank(config, step, inputs)
-    stop = lambda params: weigh_final_stop(parts, bind(config, params), parts.guidance.observe_canvas, final)
-    return Retraced(ink, situations, where_prior_learns(prior_learns, stop, params))
+    stop = lambda params, final: weigh_final_stop(
+        parts, bind(config, params), parts.guidance.observe_canvas, final
+    )
+    return Retraced(ink, situations, where_prior_learns(prior_learns, stop, params, final))
 
 
 def weigh_under_prior(
@@ -68,11 +70,12 @@ def weigh_under_prior(
 ) -> StrokeLogProbs:
     """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4).
 
-    Where `learns` is 0 the prior's own networks get no gradient; what was drawn still does.
+    Where `learns` is 0 the prior gets no gradient, neither its own networks nor what it knows of the drawing
+    so far; the strokes still do.
     """
 
-    def weighed(params):
+    def weighed(params, situations):
         weigh = functools.partial(weigh_stroke, parts_of(config), bind(config, params))
         return jax.vmap(weigh)(situations, strokes)
 
-    return where_prior_learns(learns, weighed, params)
+    return where_prior_learns(learns, weighed, params, situations)

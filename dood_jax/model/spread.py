@@ -9,11 +9,12 @@ from dood_jax.types import Array
 
 
 class Spread(NamedTuple):
-    """Factors of the standard deviations that a prior has learned; weights and bits stay as they are."""
+    """Factors of standard deviations that a prior has learned, and a temperature; bits stay as they are."""
 
     shift: Array | float = 1.0  # of layouts
     size: Array | float = 1.0  # of the scale and the angle of layouts
     points: Array | float = 1.0
+    temperature: Array | float = 1.0  # of the mixtures' weights: below 1, likely components come more often
 
     @property
     def of_layout(self) -> Array:

@@ -32,7 +32,9 @@ class Family(NamedTuple):
     sample_and_log_prob: Callable[[Any, Array], tuple[Array, Array]]  # Gaussian, noise -> value, its density
     mixture_log_prob: Callable[[Any, Array], Array]  # mixture, value -> [] log-density
     mixture_sample: Callable[[Any, Array], Array]  # mixture, key -> value
-    mixture_narrowed: Callable[[Any, Array], Any]  # mixture, [n] factors of deviations -> mixture
+    mixture_narrowed: Callable[
+        ..., Any
+    ]  # mixture, [n] factors of deviations, temperature of weights -> mixture
 
 
 class Head(nn.Module):

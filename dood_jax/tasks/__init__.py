@@ -5,6 +5,7 @@ values.
 """
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from absl import logging
 
 from dood_jax import api
 from dood_jax.api import Model
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, OddImages
 from dood_jax.settings.config import Config
 from dood_jax.settings.resolving import resolve
 from dood_jax.tasks import (
@@ -89,6 +90,7 @@ def evaluate(
     models = [_as_asked(model, overrides) for model in loaded]
     config, *_ = [_with_model_of(model, settings, overrides) for model in models]
     _require_alike(models)
+    warnings.simplefilter("ignore", OddImages)  # models look at their own drawings too
     show_log()
     for name in chosen:
         task = TASKS[name]

@@ -68,7 +68,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
 def several(model: Model, sketch: Sketch, config: Config, kept: int) -> np.ndarray:
     """[N, K, H, W] completions of the first `kept` strokes of N drawings."""
     seeds = range(config.evaluation.seed, config.evaluation.seed + config.invention.per_picture)
-    spread = invented.spread_of(config)
+    spread = invented.spread_of(config)._replace(temperature=config.invention.completion_temperature)
     return np.stack([model.complete(sketch, kept, seed, spread=spread).canvases[:, -1] for seed in seeds], 1)
 
 

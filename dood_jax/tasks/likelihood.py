@@ -81,10 +81,10 @@ def _refined_bounds(
     model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
 ) -> tuple[dict[str, evaluation.Bound], list[KeptWeights]]:
     keys = held_out.keys(config.evaluation, len(images))
-    kept = {scale: KeptWeights(folder, model, config, images, params, scale) for scale in SCALES}
     devices, code = jax.devices(), _brush_code(model, config, params)
-    bounds = {}
+    bounds, kept = {}, {}
     for scale in SCALES:
+        kept[scale] = KeptWeights(folder, model, config, images, params, scale)
         under = dataclasses.replace(model.config, likelihood_scale=scale)
         settings = config.evaluation
         bounds[scale] = evaluation.bound(under, params, images, keys, settings, devices, kept[scale], code)
@@ -101,7 +101,7 @@ def with_both_scales(model: Model, config: Config) -> Params:
         return model.params
     data = _data_of_training(model, config)
     other = scale_fitting.other_scale(model.config)
-    kinds = SCALES if _grid_is_another(model) else (other,)
+    kinds = SCALES if results.is_on_another_grid(model) else (other,)
     return scale_fitting.fit_scales(model.config, model.params, data, kinds)
 
 
@@ -123,9 +123,4 @@ def _data_of_training(model: Model, config: Config) -> DataConfig:
 
 def has_both_scales(model: Model) -> bool:
     """Whether nothing is to be fitted before bounds are taken."""
-    return "fitted_scale" in model.meta and not _grid_is_another(model)
-
-
-def _grid_is_another(model: Model) -> bool:
-    stored = model.meta["config"]["model"].get("native_size", 0)
-    return model.config.native_size != stored
+    return "fitted_scale" in model.meta and not results.is_on_another_grid(model)

@@ -44,7 +44,8 @@ class Measurement:
         """Writes what was found on `count` pictures, whole or not at all; returns the file.
 
         The file is named after task and set unless `path` names it; with `evaluation.refine_steps` the name
-        ends in `-refined`, with `evaluation.brush_bits` in `-charged`. `pictures` says what was drawn where
+        ends in `-refined`, with `evaluation.brush_bits` in `-charged`, on another grid than in training in
+        `-without-grid`. `pictures` says what was drawn where
         that is not a set's test split; `seconds_before` were spent on what a killed measurement had kept.
         """
         record = {
@@ -67,7 +68,7 @@ class Measurement:
                 **{name: importlib.metadata.version(name) for name in _LIBRARIES},
             },
         }
-        name = path or f"{self.task}-{self.config.data.name}{suffix(self.config)}.json"
+        name = path or f"{self.task}-{self.config.data.name}{suffix(self.config, self.models)}.json"
         save(workdir / "results" / name, record)
         return workdir / "results" / name
 
@@ -76,11 +77,17 @@ def _only(entries: list) -> Any:
     return entries[0] if len(entries) == 1 else entries
 
 
-def suffix(config: Config) -> str:
-    """What the names of results tell of their settings."""
+def suffix(config: Config, models: Sequence[Model] = ()) -> str:
+    """What names of results tell of settings; `-without-grid` where models are asked for another."""
     transposed = "-transposed" if config.data.transpose else ""
     refined = "-refined" if config.evaluation.refine_steps else ""
-    return transposed + refined + ("-charged" if config.evaluation.brush_bits else "")
+    charged = "-charged" if config.evaluation.brush_bits else ""
+    return transposed + ("-without-grid" if any(map(is_on_another_grid, models)) else "") + refined + charged
+
+
+def is_on_another_grid(model: Model) -> bool:
+    """Whether a model compares pictures on another grid than in training."""
+    return model.config.native_size != model.meta["config"]["model"].get("native_size", 0)
 
 
 def read(path: Path) -> dict[str, Any]:

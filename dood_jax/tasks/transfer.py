@@ -61,7 +61,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "blank_canvas": {target: next(iter(cells.values()))[target][0]["blank_canvas"] for target in targets},
         "reduced": [row for row in cells if _is_reduced(models[sources.index(row)], config)],
     }
-    name = f"transfer{results.suffix(config)}"
+    name = f"transfer{results.suffix(config, models)}"
     folder = workdir / "results"
     measurement.write(workdir, values, _count(cells), path=f"{name}.json", seconds_before=seconds_before)
     (folder / f"{name}.md").write_text(markdown(values, config, models[0].config.image_size))
@@ -96,10 +96,11 @@ def markdown(values: dict[str, Any], config: Config, size: int) -> str:
     refined = (
         f", posteriors refined by {settings.refine_steps} steps a picture" if settings.refine_steps else ""
     )
+    charged = f", brushes charged at {settings.brush_bits} bits a number" if settings.brush_bits else ""
     native = config.model.native_size if may_be_enlarged(config.model.native_size, size) else 0
     lines = [
         f"Nats a picture of {size} × {size}, {settings.num_images or 'all'} pictures a set,"
-        f" {settings.num_particles} particles{refined}; pictures compared"
+        f" {settings.num_particles} particles{refined}{charged}; pictures compared"
         f" {f'on their own grid where it has {native} × {native} pixels' if native else 'as they are'}.",
         "± is the standard deviation over seeds, or the standard error of one. EMNIST is"
         f" {'on its side, as published' if config.data.transpose else 'upright; on its side as published'}.",
@@ -138,9 +139,9 @@ def _cell(model: Model, config: Config, workdir: Path) -> tuple[dict[str, Any], 
     """The likelihood of one model on one set, measured or remembered; and the seconds it took before."""
     images = held_out.images(config.data, config.evaluation)
     about = origin_of(model, config, images)
-    if not likelihood.has_both_scales(model):  # they are fitted on training pictures
+    if config.evaluation.brush_bits or not likelihood.has_both_scales(model):  # fitted to training pictures
         about += [str(config.data.dir), os.environ.get("DOOD_DATA_DIR")]
-    name = f"{source_of(model)}-on-{config.data.name}{results.suffix(config)}-{digest(about)}.json"
+    name = f"{source_of(model)}-on-{config.data.name}{results.suffix(config, [model])}-{digest(about)}.json"
     path = workdir / "results" / "cells" / name
     remembered = distributed.told_by_first(lambda: json.loads(path.read_text()) if path.is_file() else None)
     if remembered is not None:

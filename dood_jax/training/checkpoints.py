@@ -25,6 +25,7 @@ from dood_jax.training import card, checkpoint, distributed, parallel
 from dood_jax.training.card import Damaged
 from dood_jax.training.checkpoint import checksums, verify
 from dood_jax.training.state import TrainState
+from dood_jax.version import VERSION
 
 _FIRST_ALONE = ocp.options.MultiprocessingOptions(
     primary_host=0, active_processes={0}, barrier_sync_key_prefix="first"
@@ -192,6 +193,7 @@ def _meta(config: Config, state: TrainState) -> dict[str, Any]:
         "brush": {name: np.asarray(value).tolist() for name, value in state.brush._asdict().items()},
         "arguments": sys.argv[1:],
         "commit": checkpoint.commit(),
+        "version": VERSION,
         "device": parallel.device_name(),
         "dtype": "float32",
         "sha256": {**checksums(state.params), **checksums(state._replace(params=()))},

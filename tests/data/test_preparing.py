@@ -96,7 +96,7 @@ def test_pictures_enlarged_otherwise_are_warned_of(digit, way):
     """Of thin lines: of thick ones all filters make nearly the same."""
     digit = digit.copy()
     digit[4:24:3, 18] = digit[14, 3:25] = 255
-    with pytest.warns(UserWarning, match=r"look enlarged from 28 x 28.*dood_jax\.prepare"):
+    with pytest.warns(UserWarning, match=r"may be enlarged from 28 x 28.*dood_jax\.prepare"):
         preparing.warn_of_odd(resized(digit, Image.Resampling[way]), 28)
 
 

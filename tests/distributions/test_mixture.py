@@ -7,7 +7,8 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp, softmax
 
-from dood_jax.distributions import gaussian, mixture
+from dood_jax.distributions import correlated, gaussian, mixture
+from dood_jax.distributions.correlated import CorrelatedGaussian, CorrelatedMixture
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.distributions.mixture import Mixture
 
@@ -98,3 +99,18 @@ def test_axes_of_a_point_share_a_component_and_points_do_not():
     sides = samples_of(mixed, 2000) > 0
     np.testing.assert_array_equal(sides[:, :, 0], sides[:, :, 1])
     assert abs(np.corrcoef(sides[:, 0, 0], sides[:, 1, 0])[0, 1]) < 0.09  # four standard errors
+
+
+@pytest.mark.parametrize("family", [mixture.narrowed, correlated.mixture_narrowed])
+def test_a_temperature_raises_weights_to_its_inverse(family):
+    """And leaves components where they are; at 1 nothing changes."""
+    weights = np.array([0.6, 0.3, 0.1])
+    components = CorrelatedGaussian(jnp.ones((3, 2)), jnp.ones((3, 2)), jnp.ones(3))
+    given = (
+        Mixture(jnp.log(weights), *components[:2])
+        if family is mixture.narrowed
+        else CorrelatedMixture(jnp.log(weights), components)
+    )
+    sharp = family(given, jnp.ones(2), 0.5)
+    np.testing.assert_allclose(softmax(sharp.logits), weights**2 / (weights**2).sum(), rtol=1e-5)
+    np.testing.assert_array_equal(family(given, jnp.ones(2)).logits, given.logits)

@@ -11,7 +11,7 @@ import pytest
 
 from dood_jax.data import sampler
 from dood_jax.errors import BadInput
-from dood_jax.model import dood
+from dood_jax.model import dood, retracing
 from dood_jax.model.networks import PRIOR_NETWORKS
 from dood_jax.settings.config import Config
 from dood_jax.settings.resolving import default_config, resolve
@@ -187,7 +187,7 @@ def largest(network) -> float:
 
 @pytest.mark.parametrize("kind", [("fast", "exact", 1, 2), ("published", "nvil", 1)])
 def test_the_prior_learns_nothing_from_pictures_that_are_not_plain(pictures, kind):
-    """Not of the first drawing and not of the corrected one; recognition learns, as much as it would."""
+    """Not of the first drawing and not of the corrected one; recognition learns."""
     config = config_of(*kind)
     optimizer = make_optimizer(config.optimizer, 100)
     init = functools.partial(init_state, config.model, optimizer, stopping=config.objective.stopping)
@@ -207,10 +207,30 @@ def test_the_prior_learns_nothing_from_pictures_that_are_not_plain(pictures, kin
     for name, network in odd.items():
         if name in PRIOR_NETWORKS:
             assert largest(network) == 0 < largest(plain[name]), name
-        else:
+        elif name in ("brush", "canvas_slope", "likelihood"):  # that no prior looks at
             jax.tree_util.tree_map(
                 functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-3), network, plain[name]
             )
+        elif name.startswith("posterior"):
+            assert largest(network) > 0, name
+
+
+def test_what_the_prior_knows_gets_no_gradient_where_it_does_not_learn(first_looks):
+    """Nor do the networks that it shares with recognition, through its terms; given strokes still do."""
+    config, params, drawn = first_looks
+    drawing = jax.tree_util.tree_map(lambda leaf: leaf[0], drawn.drawing)
+
+    def log_prior(params, points, learns):
+        strokes = drawing.strokes._replace(control_points=points)
+        situations = retracing.retrace(config.model, params, strokes, drawing.brush).situations
+        return retracing.weigh_under_prior(config.model, params, situations, strokes, learns).layout.sum()
+
+    gradient = jax.jit(jax.grad(log_prior, (0, 1)))
+    of_params, of_points = gradient(params, drawing.strokes.control_points, jnp.array(False))
+    assert all(largest(network) == 0 for network in of_params.values())
+    assert largest(of_points) == 0  # layouts follow from the drawing so far alone
+    of_params, _ = gradient(params, drawing.strokes.control_points, jnp.array(True))
+    assert largest(of_params["layout_rnn"]) > 0 and largest(of_params["canvas_encoder"]) > 0
 
 
 def test_the_prior_learns_nothing_from_looks_that_borrow(first_looks):
