@@ -23,8 +23,8 @@ whole.
         --workdir=runs/mnist-overlaid --config.optimizer.learning_rate=7e-4
 
 The prior was trained anew, alone, since overlaid pictures had taught it doubled digits: 6,000 steps on first
-drawings in 12 minutes, then 1,000 more with a tenth of the weight on corrected drawings; the released prior
-is 0.6 of the first and 0.4 of the second.
+drawings in 19 minutes, then 1,000 more with a tenth of the weight on corrected drawings in 4, beside other
+work.
 
     python -m dood_jax.main --config=configs/prior.py:mnist,runs/mnist-overlaid --workdir=runs/mnist-prior
     python -m dood_jax.main --config=configs/prior.py:mnist,runs/mnist-prior --workdir=runs/mnist-mix \

@@ -18,9 +18,8 @@ class InventionConfig:
     shift_spread: float = 0.9  # factors of the prior's standard deviations: of shifts (published 0.1),
     size_spread: float = 1.0  # of scales and angles (published 0.837),
     points_spread: float = 0.4  # of control points (published 0.1)
-    completion_temperature: float = (
-        0.5  # of the weights of mixtures, where drawings are taken further; 1: as learned
-    )
+    temperature: float = 0.9  # of the weights of the prior's mixtures, of samples; 1: as learned (published),
+    completion_temperature: float = 0.5  # of drawings that are taken further
     pens: str = "drawn"  # each that of a training picture; median: of 64 (published); trained: the mean one
     per_picture: int = 8  # exemplars or completions of a picture
     kept_strokes: int = 1  # of a drawing that is completed, in the figure
@@ -43,7 +42,8 @@ class InventionConfig:
             require_at_least(f"invention.{key}", getattr(self, key), 0)
         for key in ("ink_width_noise", "ink_slope_noise", "canvas_slope_noise"):
             require_at_least(f"invention.{key}", getattr(self, key), -1)
-        require_at_least("invention.completion_temperature", self.completion_temperature, 0.01)
+        for key in ("temperature", "completion_temperature"):
+            require_at_least(f"invention.{key}", getattr(self, key), 0.01)
         for key in ("num_samples", "per_picture", "clusters"):
             require_at_least(f"invention.{key}", getattr(self, key), 2)
         for key in ("repeats", "num_clustered", "num_mapped"):

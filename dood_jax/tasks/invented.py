@@ -24,7 +24,7 @@ def first_look(model: Model) -> Model:
 def spread_of(config: Config) -> Spread:
     """How far samples stray."""
     settings = config.invention
-    return Spread(settings.shift_spread, settings.size_spread, settings.points_spread)
+    return Spread(settings.shift_spread, settings.size_spread, settings.points_spread, settings.temperature)
 
 
 def noise_of(config: Config) -> TypeNoise:

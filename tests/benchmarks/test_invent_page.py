@@ -28,7 +28,7 @@ def test_the_mnist_model_has_not_forgotten_how_to_invent():
     """A model that drew doubled digits had a ratio of 11.5, and .69 of its completions kept their class."""
     assert values("fid")["ratio"] <= 3
     assert values("completion")["class_consistency"] >= 0.83
-    assert values("fid")["certain"] >= 0.85
+    assert values("fid")["certain"] >= 0.8
 
 
 def test_a_number_that_was_not_measured_is_a_dash(tmp_path):
