@@ -47,7 +47,7 @@ CHOSEN_ON = 1000  # training images that nothing is fitted to
 FITTED_TO = 40_000
 SCALED_ON = 3000  # of those, to which the scale of pixels is fitted
 LATENTS = (14, 42, 84)  # of autoencoders; 14 are those of one stroke of DooD
-STEPS, BATCH, HIDDEN, PARTICLES = 5000, 128, 512, 200
+STEPS, BATCH, HIDDEN, PARTICLES = 2500, 128, 512, 200
 RATES = (2e-3, 1e-5)  # of Adam, first and last
 
 

@@ -90,7 +90,7 @@ def page(results: Path, checkpoints: Path) -> str:
         "256 test images a set; each run begins with what the one before it had learned.",
         "## Models on test images of their own sets",
         own_sets_table(likelihoods),
-        "From `likelihood-*.json`; those of MNIST stand under `transfer`.",
+        "From `likelihood-*.json`.",
     ]
     if {"transfer", "transfer-without-grid"} <= set(studies):
         parts += [
@@ -180,7 +180,7 @@ def floors_parts(record: dict[str, Any], study: dict[str, Any] | None) -> list[s
         "![Nats against the number of latent numbers](floors.png)",
         "\n".join(curve),
         "\n".join(few),
-        "The autoencoders have two hidden layers of 512, 5,000 steps, 200 particles.",
+        "The autoencoders have two hidden layers of 512, 2,500 steps, 200 particles.",
         f"A blank image has {values['blank']['mnist']:,.0f} nats under the MNIST model, more than a digit:"
         " blank pixels are certain. Nats weigh images against each other only where they hold as much ink.",
     ]

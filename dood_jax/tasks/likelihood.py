@@ -41,11 +41,14 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
 
 
 def measure(
-    model: Model, config: Config, images: np.ndarray, workdir: Path
+    model: Model, config: Config, images: np.ndarray, workdir: Path, params: Params | None = None
 ) -> tuple[dict[str, Any], list[KeptWeights]]:
-    """What `likelihood-<dataset>.json` says of a model, and what is kept until that is saved."""
+    """What `likelihood-<dataset>.json` says of a model, and what is kept until that is saved.
+
+    `params` are the model's with both scales, where these were fitted before.
+    """
     blank = held_out.blank_canvas_log_likelihood(config.data, images)
-    params = with_both_scales(model, config)
+    params = params or with_both_scales(model, config)
     bounds = _refined_bounds if config.evaluation.refine_steps else _bounds
     measured, kept = bounds(model, config, params, images, workdir / "results")
     summaries = {scale: bound.summary() for scale, bound in measured.items()}

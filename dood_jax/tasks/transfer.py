@@ -4,11 +4,12 @@ A cell that was measured is kept in the workdir, so that an interrupted study go
 """
 
 import dataclasses
+import functools
 import json
 import os
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from dood_jax.data import catalog
 from dood_jax.errors import BadInput
 from dood_jax.model.config import ModelConfig
 from dood_jax.model.likelihood import SCALES
+from dood_jax.model.networks import Params
 from dood_jax.rendering.recording import may_be_enlarged
 from dood_jax.settings.config import Config
 from dood_jax.settings.resolving import resolve
@@ -48,9 +50,10 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     pictures: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     seconds_before = 0.0
     for model, source in zip(models, sources, strict=True):
+        fitted = functools.cache(functools.partial(likelihood.with_both_scales, model, config))
         for target in targets:
             on_target = config.on(target)
-            cell, seconds = _cell(model, on_target, workdir)
+            cell, seconds = _cell(model, on_target, workdir, fitted)
             cells[source][target].append(cell)
             seconds_before += seconds
             pictures[source].setdefault(target, _drawn(model, on_target))
@@ -135,8 +138,13 @@ def _with_spread(cell: dict[str, float]) -> str:
     return f"{cell['mean']:,.0f} ± {cell['sd'] if cell['n'] > 1 else cell['stderr']:,.0f}"
 
 
-def _cell(model: Model, config: Config, workdir: Path) -> tuple[dict[str, Any], float]:
-    """The likelihood of one model on one set, measured or remembered; and the seconds it took before."""
+def _cell(
+    model: Model, config: Config, workdir: Path, fitted: Callable[[], Params]
+) -> tuple[dict[str, Any], float]:
+    """The likelihood of one model on one set, measured or remembered; and the seconds it took before.
+
+    `fitted` gives the parameters with both scales, which are fitted once for all sets.
+    """
     images = held_out.images(config.data, config.evaluation)
     about = origin_of(model, config, images)
     if config.evaluation.brush_bits or not likelihood.has_both_scales(model):  # fitted to training pictures
@@ -147,7 +155,7 @@ def _cell(model: Model, config: Config, workdir: Path) -> tuple[dict[str, Any], 
     if remembered is not None:
         return remembered, remembered["seconds"]
     started = time.monotonic()
-    values, kept = likelihood.measure(model, config, images, workdir)
+    values, kept = likelihood.measure(model, config, images, workdir, fitted())
     before = sum(one.seconds_before for one in kept)
     cell = {**values, "n": len(images), "seconds": time.monotonic() - started + before}
     results.save(path, cell)
