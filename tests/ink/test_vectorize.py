@@ -1,5 +1,6 @@
 """From a user's picture to files: the Python interface, the command, and what it refuses."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -22,7 +23,8 @@ SUFFIXES = (".svg", ".animated.svg", ".gif", ".inkml", ".npz", ".ndjson", ".json
 @pytest.fixture(scope="module")
 def model(tiny, params):
     """A model that knows nothing; the lines of a picture are found all the same."""
-    return api.Model(tiny, params, None, {"step": 0, "commit": ""}, "tiny")
+    meta = {"step": 0, "commit": "", "sha256": {}, "config": {"model": dataclasses.asdict(tiny)}}
+    return api.Model(tiny, params, None, meta, "tiny")
 
 
 @pytest.fixture(autouse=True)
