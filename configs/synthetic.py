@@ -4,8 +4,8 @@ r"""Random pen drawings, rendered on the device: needs no data.
     python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic \
         --config.training.steps=20000
 
-So with seed 1, but 5,000 and 7,000 steps in 30 + 61 minutes of two shared CPU cores (docs/experiments.md
-11): 7,517 nats on MNIST, which it never saw, 200 particles. Of the released model, the first 5,000 of the
+So with seed 1, but 5,000 and 7,000 steps in 30 + 61 minutes of two shared CPU cores: the released
+`synthetic-second`. Of the released model `synthetic`, the first 5,000 of the
 12,000 steps took 28 minutes; it then learned to look again, in the four parts below, 5,000 + 10,000 + 9,000
 + 6,000 steps in 44 + 109 + 62 + 64 minutes beside other work: 7,004, 7,247, 7,432 and 7,594 nats on 500
 unseen drawings, 20 particles (seed 1: 7,441 on 256). What is a default now was not known before the parts
