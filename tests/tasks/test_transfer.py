@@ -15,7 +15,7 @@ def measured(monkeypatch):
     """Stands in for the likelihood, which has tests of its own; counts its calls."""
     calls = []
 
-    def measure(model, config, images, workdir):
+    def measure(model, config, images, workdir, params):
         calls.append((model.name, config.data.name))
         assert images.shape == (5, 20, 20)
         nats = {"one": 10, "other": 30, "pens": -5}[model.name] + (100 if config.data.name == "kmnist" else 0)
