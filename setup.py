@@ -8,7 +8,7 @@ setup(
     package_data={
         "dood_jax.checkpoints": ["**/*"],
         "dood_jax.demo": ["static/*"],
-        "dood_jax.judging": ["trained/*.npz"],
-        "dood_jax.tasks": ["*.json"],
+        "dood_jax.evaluation.metrics": ["trained/*.npz"],
+        "dood_jax.evaluation": ["*.json"],
     },
 )

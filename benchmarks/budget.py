@@ -24,7 +24,7 @@ import numpy as np
 import run
 from absl import app, flags
 
-from dood_jax.training import parallel
+from dood_jax.runtime import parallel
 
 _STEPS = flags.DEFINE_integer("steps", 5, "Steps that are profiled.")
 

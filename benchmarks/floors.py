@@ -25,21 +25,23 @@ from scipy.special import erf
 
 import dood_jax
 from dood_jax import figures
-from dood_jax.data import catalog
+from dood_jax.checkpointing import restore
+from dood_jax.config import datasets
+from dood_jax.config.groups import DataConfig, EvaluationConfig
+from dood_jax.data import sources
+from dood_jax.evaluation import results
+from dood_jax.inference import test_images
 from dood_jax.model.likelihood import SCALE_RANGE
-from dood_jax.objective.importance import log_mean_exp
-from dood_jax.settings.data import DataConfig
-from dood_jax.settings.evaluation import EvaluationConfig
-from dood_jax.tasks import results
-from dood_jax.training import checkpoint, datasets, held_out, parallel
+from dood_jax.objectives.iwae import log_mean_exp
+from dood_jax.runtime import parallel
 from dood_jax.version import VERSION
 
 _ONLY = flags.DEFINE_list("only", ["pca", "vae", "blank"], "Models to measure.")
 _JSON = flags.DEFINE_string("json", "docs/results/floors.json", "Where the numbers go.")
 _PLOT = flags.DEFINE_string("plot", "docs/floors.png", "Where the curve goes.")
 
-SYNTHETIC = catalog.SYNTHETIC
-SETS = (*catalog.CATALOG, SYNTHETIC)
+SYNTHETIC = datasets.SYNTHETIC
+SETS = (*datasets.CATALOG, SYNTHETIC)
 COMPONENTS = (400, 500, 600)
 CURVE = ("mnist", (20, 50, 100, 200, 300, *COMPONENTS))  # the set whose curve is drawn, and its numbers
 WIDTHS = (0.2, 0.15, 0.1, 0.07, 0.05, 0.03, 0.02, 0.015, 0.01, 0.0075, 0.005, 0.003)  # of the posterior
@@ -72,11 +74,11 @@ class Components(NamedTuple):
 def load(name: str) -> Images:
     """The images of a set; synthetic drawings where that is asked for."""
     data = DataConfig(name=name, per_category=5000 if name == "quickdraw" else 0)
-    test = held_out.images(data, EvaluationConfig(num_images=500))
+    test = test_images.images(data, EvaluationConfig(num_images=500))
     if name == SYNTHETIC:
-        train = held_out.synthetic_images(data, 0, 20_000 + CHOSEN_ON)
+        train = test_images.synthetic_images(data, 0, 20_000 + CHOSEN_ON)
     else:
-        images = datasets.load(data, "train").images
+        images = sources.load_configured(data, "train").images
         rows = np.random.default_rng(0).permutation(len(images))[: FITTED_TO + CHOSEN_ON]
         train = images[rows].astype(np.float32) / 255
     flat = lambda images: images.reshape(len(images), -1)
@@ -271,13 +273,13 @@ def main(_: list[str]) -> None:
     measured = {"pca": measure_components, "vae": measure_autoencoders, "blank": measure_blank}
     for name in {*_ONLY.value, "blank"}:  # of the shipped model, whose checksum the record has
         values[name] = measured[name]()
-    card = json.loads((checkpoint.find("mnist") / checkpoint.CARD_FILE).read_text())
+    card = json.loads((restore.find("mnist") / restore.CARD_FILE).read_text())
     record = {
         "task": "floors",
         "values": values,
         "checkpoint": "mnist",
-        "checkpoint_sha256": checkpoint.checksum(card),
-        "commit": checkpoint.commit(),
+        "checkpoint_sha256": restore.checksum(card),
+        "commit": restore.commit(),
         "device": parallel.device_name(),
         "seconds": round(time.monotonic() - started, 1),
         "versions": {"dood_jax": VERSION, "jax": jax.__version__, "numpy": np.__version__},

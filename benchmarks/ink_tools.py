@@ -20,10 +20,9 @@ from scipy import ndimage
 from skimage.filters import threshold_local, threshold_otsu
 from skimage.morphology import skeletonize
 
-from dood_jax import api
-from dood_jax.geometry import affine, bezier
-from dood_jax.ink import page, tracing
-from dood_jax.ink.drawing import InkDrawing
+from dood_jax import api, geometry
+from dood_jax.vectorize import page, tracing
+from dood_jax.vectorize.drawing import InkDrawing
 
 MODEL = "synthetic"
 _POTRACE_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}"><path d="{}"/></svg>'
@@ -75,7 +74,7 @@ def model_alone(known: Known) -> Found:
 @jax.vmap
 def _placed(layout, points):
     """[C, 2] along a stroke from its first control point, which is where the published curve ends."""
-    return bezier.curve(affine.place_points(affine.layout_to_matrix(layout), points), 48)[::-1]
+    return geometry.bezier_curve(geometry.place_points(geometry.layout_to_matrix(layout), points), 48)[::-1]
 
 
 def skeleton(known: Known) -> Found:

@@ -22,13 +22,12 @@ import jax.numpy as jnp
 import numpy as np
 from absl import app, flags
 
-from dood_jax.data import sampler
-from dood_jax.settings.config import Config
-from dood_jax.settings.resolving import default_config, resolve
-from dood_jax.training import datasets, parallel
-from dood_jax.training.optimizer import make_optimizer
+from dood_jax.config.groups import Config
+from dood_jax.config.resolving import default_config, resolve
+from dood_jax.data import example_stream, sources
+from dood_jax.runtime import parallel
 from dood_jax.training.state import init_state
-from dood_jax.training.step import make_step
+from dood_jax.training.step import make_optimizer, make_step
 
 _NAME = flags.DEFINE_string("name", "mnist", "A set that is files.")
 _DIR = flags.DEFINE_string("dir", None, "The data directory; else as in training.")
@@ -47,7 +46,7 @@ def main(_: list[str]) -> None:
     with tempfile.TemporaryDirectory() as cache:
         os.environ["XDG_CACHE_HOME"] = cache
         for state in ("cold", "cached"):
-            seconds, images = _seconds(lambda: np.array(datasets.load(config.data, "train").images))
+            seconds, images = _seconds(lambda: np.array(sources.load_configured(config.data, "train").images))
             print(f"load {config.data.name} {list(images.shape)} {state}: {seconds:.2f} s, {device}")
     _print_share(config, jax.device_put(images), device)
 
@@ -56,14 +55,14 @@ def _print_share(config: Config, images: jax.Array, device: str) -> None:
     training = config.training
     optimizer = make_optimizer(config.optimizer, training.steps)
     step = parallel.data_parallel(
-        make_step(config, optimizer, sampler.pick_resident),
+        make_step(config, optimizer, example_stream.pick_resident),
         jax.local_devices()[:1],
         training.batch_size,
         "pmap",
     )
     state = init_state(config.model, optimizer, jax.random.key(0))
     feed = jax.jit(functools.partial(_batch, config))
-    lessons = sampler.lessons(training.seed, 0, len(images), training.batch_size)
+    lessons = example_stream.lessons(training.seed, 0, len(images), training.batch_size)
     state, _ = step(state, images, lessons)
     feed(jnp.int32(0), images)
     whole, alone = [], []
@@ -82,10 +81,10 @@ def _batch(config: Config, step: jax.Array, images: jax.Array) -> jax.Array:
     """[B, H, W] pictures of a step, as training sees them."""
     training = config.training
     indices = jnp.arange(training.batch_size)
-    keys = sampler.example_keys(training.seed, step, indices)
-    lessons = sampler.lessons(training.seed, 0, len(images), training.batch_size)
-    rows = sampler.rows(lessons, step, indices, training.batch_size)
-    return jax.vmap(sampler.pick_resident, in_axes=(None, 0, 0))(images, rows, keys).image
+    keys = example_stream.example_keys(training.seed, step, indices)
+    lessons = example_stream.lessons(training.seed, 0, len(images), training.batch_size)
+    rows = example_stream.rows(lessons, step, indices, training.batch_size)
+    return jax.vmap(example_stream.pick_resident, in_axes=(None, 0, 0))(images, rows, keys).image
 
 
 def _seconds(call: Callable) -> tuple[float, object]:

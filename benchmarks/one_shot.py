@@ -19,17 +19,14 @@ import numpy as np
 from absl import app, flags, logging
 
 from dood_jax import api
-from dood_jax.matching import evidence
-from dood_jax.matching.comparison import Settings
-from dood_jax.matching.evidence import Evidence
-from dood_jax.matching.field import FieldPrior
-from dood_jax.matching.fitting import Fit
-from dood_jax.settings.config import Config
-from dood_jax.settings.resolving import resolve
-from dood_jax.tasks import one_shot, one_shot_bent, results
-from dood_jax.tasks.kept import KeptArrays
-from dood_jax.training import compilation, parallel
-from dood_jax.training.checkpoint import commit
+from dood_jax.checkpointing.restore import commit
+from dood_jax.config.groups import Config
+from dood_jax.config.resolving import resolve
+from dood_jax.evaluation import results
+from dood_jax.evaluation.one_shot import registered, registration, task
+from dood_jax.evaluation.one_shot.registration import Evidence, FieldPrior, Fit, Settings
+from dood_jax.evaluation.resume_cache import KeptArrays
+from dood_jax.runtime import parallel
 
 _WORKDIR = flags.DEFINE_string("workdir", "runs/one_shot", "Where what is drawn and compared is kept.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "omniglot", "The model that draws.")
@@ -72,7 +69,7 @@ STEPS = (
 def main(_: list[str]) -> None:
     """Measures all steps and writes the table."""
     logging.set_verbosity(logging.WARNING)
-    compilation.keep_compiled_programs()
+    parallel.keep_compiled_programs()
     model = api.load(_CHECKPOINT.value)
     started, rows = time.monotonic(), []
     for step in STEPS:
@@ -86,7 +83,7 @@ def main(_: list[str]) -> None:
 def _row(model: api.Model, step: Step) -> dict[str, Any]:
     """Accuracies and weights of one step."""
     sides, answers = _evidence(model, step, "validation")
-    weights = [evidence.calibrate(side, _for_all(side, answers), step.used) for side in sides]
+    weights = [registration.calibrate(side, _for_all(side, answers), step.used) for side in sides]
     row = {"step": step.name, "validation": _accuracies(sides, weights, answers)}
     if _RUNS.value:
         sides, answers = _evidence(model, step, "runs")
@@ -98,13 +95,13 @@ def _row(model: api.Model, step: Step) -> dict[str, Any]:
 def _evidence(model: api.Model, step: Step, episodes: str) -> tuple[tuple[Evidence, Evidence], np.ndarray]:
     """One-way and two-way evidence with axes [K, R, Q, S], and the [R, Q] answers."""
     config = _config(episodes, step.strokes)
-    runs = one_shot.load(config)
+    runs = task.load(config)
     folder, about = Path(_WORKDIR.value), [_CHECKPOINT.value, episodes]
     pictures = KeptArrays(folder, "drawn", about)
-    drawn = one_shot_bent.draw(model, config, runs, pictures)
+    drawn = registered.draw(model, config, runs, pictures)
     compared = KeptArrays(folder, "compared", [*about, repr(step.settings)])
-    ahead, back = one_shot_bent.compare(drawn, step.settings, compared)
-    return (ahead, one_shot_bent.both_ways(ahead, back)), runs.answers
+    ahead, back = registered.compare(drawn, step.settings, compared)
+    return (ahead, registered.both_ways(ahead, back)), runs.answers
 
 
 def _config(episodes: str, strokes: str) -> Config:
@@ -121,7 +118,7 @@ def _accuracies(
 ) -> dict[str, float]:
     right = {}
     for name, side, one in zip(("one_way", "two_way"), sides, weights, strict=True):
-        energies = evidence.over_ways(evidence.energy(side, one))
+        energies = registration.over_ways(registration.energy(side, one))
         right[name] = float((energies.argmin(-1) == answers).mean())
     return right
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from dood_jax import figures
-from dood_jax.settings.resolving import resolve
-from dood_jax.tasks import published, transfer
+from dood_jax.config.resolving import resolve
+from dood_jax.evaluation import published_results, transfer
 
 ROOT = Path(__file__).resolve().parents[1]
 MOST_TARGETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot")
@@ -114,7 +114,7 @@ def compared(study: dict[str, Any], other: dict[str, Any]) -> list[str]:
                 continue
             nats = [f"{cells[target]['mean']:,.0f} ± {cells[target]['stderr']:.0f}" for target in targets]
             rows.append(f"| {source} | {name} | " + " | ".join(nats) + " |")
-        paper = [published.log_likelihood("DooD", source, target) for target in targets]
+        paper = [published_results.log_likelihood("DooD", source, target) for target in targets]
         rows.append(
             f"| {source} | published DooD | "
             + " | ".join("–" if x is None else f"{x:,.0f}" for x in paper)
@@ -200,7 +200,7 @@ def readme_table(results: Path) -> str:
         row(
             "",
             "published DooD: map, grid not known",
-            lambda target, source=source: shown(published.log_likelihood("DooD", source, target)),
+            lambda target, source=source: shown(published_results.log_likelihood("DooD", source, target)),
         )
         row(
             "",
@@ -276,7 +276,7 @@ def own_sets_table(records: list[dict[str, Any]]) -> str:
     ]
     for record in records:
         values, asked = record["values"], record["config"]["evaluation"]
-        paper = published.log_likelihood("DooD", record["dataset"], record["dataset"])
+        paper = published_results.log_likelihood("DooD", record["dataset"], record["dataset"])
         nats = [
             f"{values[name]['mean']:,.0f} ± {values[name]['stderr']:.0f}"
             for name in ("log_likelihood_map", "log_likelihood_canvas")

@@ -20,11 +20,11 @@ import run
 from absl import app, flags
 
 from configs.ablations import VARIANTS, get_config
-from dood_jax.data.catalog import CATALOG
+from dood_jax.config.datasets import CATALOG
+from dood_jax.config.resolving import resolve
+from dood_jax.evaluation import results
 from dood_jax.model import dood
 from dood_jax.model.networks import count
-from dood_jax.settings.resolving import resolve
-from dood_jax.tasks import results
 
 _STEPS = flags.DEFINE_integer("steps", 3000, "Training steps of DooD.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/rivals", "Where runs and measurements are kept.")

@@ -30,19 +30,19 @@ import numpy as np
 import plain
 from absl import app, flags
 
-from dood_jax.data import sampler
+from dood_jax import geometry
+from dood_jax.checkpointing.restore import commit
+from dood_jax.config.model import ModelConfig
+from dood_jax.config.resolving import default_config, resolve
+from dood_jax.data import example_stream
 from dood_jax.data.synthetic import random_drawing
-from dood_jax.geometry import frames
 from dood_jax.model import dood, refinement
-from dood_jax.model.config import ModelConfig
-from dood_jax.objective import importance, stopping
+from dood_jax.objectives import exact_stopping, iwae
 from dood_jax.rendering import brushes
-from dood_jax.settings.resolving import default_config, resolve
-from dood_jax.training import members, parallel
-from dood_jax.training.checkpoint import commit
-from dood_jax.training.optimizer import make_optimizer
+from dood_jax.runtime import parallel
+from dood_jax.training import ensemble
 from dood_jax.training.state import init_state
-from dood_jax.training.step import make_step
+from dood_jax.training.step import make_optimizer, make_step
 
 _ONLY = flags.DEFINE_list("only", [], "Groups of the table; all if none is given.")
 _ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed calls of each form.")
@@ -102,7 +102,7 @@ def measure(group: str, forms: list[Form], rounds: int) -> list[dict[str, Any]]:
 
 def splat_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Samples x pixels exponentials, for autodiff."""
-    rows, columns = (jnp.asarray(frames.pen_pixels(length), curve.dtype) for length in size)
+    rows, columns = (jnp.asarray(geometry.pen_pixels(length), curve.dtype) for length in size)
     from_columns, from_rows = (
         columns[None, None] - curve[:, 0, None, None],
         rows[:, None] - curve[:, 1, None, None],
@@ -112,7 +112,7 @@ def splat_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int]) 
 
 def distance_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Every pixel against every segment, the least distance taken, for autodiff."""
-    rows, columns = (jnp.asarray(frames.pen_pixels(length), curve.dtype) for length in size)
+    rows, columns = (jnp.asarray(geometry.pen_pixels(length), curve.dtype) for length in size)
     start, edge = curve[:-1, :, None, None], (curve[1:] - curve[:-1])[:, :, None, None]
     x, y = columns[None, None] - start[:, 0], rows[:, None] - start[:, 1]
     share = jnp.clip((x * edge[:, 0] + y * edge[:, 1]) / ((edge**2).sum(1) + 1e-20), 0, 1)
@@ -148,12 +148,14 @@ def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> 
     settings.model.update(model)
     config = resolve(settings)
     optimizer = make_optimizer(config.optimizer, config.training.steps)
-    step = make_step(config, optimizer, sampler.pick_resident)
+    step = make_step(config, optimizer, example_stream.pick_resident)
     images = jnp.asarray(np.round(255 * pictures(256)), jnp.uint8)
-    lessons = members.stack([sampler.lessons(seed, 0, len(images), batch_size) for seed in range(models)])
+    lessons = ensemble.stack(
+        [example_stream.lessons(seed, 0, len(images), batch_size) for seed in range(models)]
+    )
     stopping = config.objective.stopping
     init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed), stopping)
-    states = members.stack([jax.device_get(init(seed)) for seed in range(models)])
+    states = ensemble.stack([jax.device_get(init(seed)) for seed in range(models)])
     one = lambda state, lessons: step(state, images, lessons, jnp.arange(batch_size))
     return form(name, one if models == 1 else jax.vmap(one), states, lessons, carries=True)
 
@@ -249,7 +251,7 @@ def likelihood_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[d
     def called_often(images, keys):
         return jax.lax.map(lambda keys: forward(images, keys), jax.vmap(each)(keys).T)
 
-    weigh = lambda image, key: importance.weights(config, params, image, key, PARTICLES).elbo("map")
+    weigh = lambda image, key: iwae.weights(config, params, image, key, PARTICLES).elbo("map")
     forms = [
         form(f"{PARTICLES} forward passes", called_often, images, keys),
         form(f"{PARTICLES} particles", jax.vmap(weigh), images, keys),
@@ -273,7 +275,7 @@ def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[
 def _bound(config: ModelConfig, params: Any, image: jax.Array, key: jax.Array) -> jax.Array:
     """What training computes of one picture, without its gradient."""
     drawing = dood.draw(config, params, image, key, hold_presence=True)
-    return stopping.expected_elbo(stopping.prefix_terms(config, params, image, drawing))
+    return exact_stopping.expected_elbo(exact_stopping.prefix_terms(config, params, image, drawing))
 
 
 @functools.cache

@@ -26,13 +26,14 @@ import jax.extend
 import jax.numpy as jnp
 import run
 
-from dood_jax.data import sampler
-from dood_jax.settings.config import Config
-from dood_jax.settings.resolving import default_config, resolve
-from dood_jax.training import checkpoint, distributed, members, parallel
-from dood_jax.training.optimizer import make_optimizer
+from dood_jax.checkpointing import restore
+from dood_jax.config.groups import Config
+from dood_jax.config.resolving import default_config, resolve
+from dood_jax.data import example_stream
+from dood_jax.runtime import parallel, processes
+from dood_jax.training import ensemble
 from dood_jax.training.state import init_state
-from dood_jax.training.step import make_step
+from dood_jax.training.step import make_optimizer, make_step
 
 DEVICES, MODELS, BATCH_SIZE, ROUNDS = (1, 2, 4), 4, 8, 20
 UNOPTIMISED = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"  # compiles fast
@@ -56,12 +57,12 @@ def counts(config: Config) -> dict[str, Any]:
 def traced(config: Config, axis_name: str | None = None) -> run.Form:
     """A training step with the shapes of its inputs."""
     optimizer = make_optimizer(config.optimizer, config.training.steps)
-    step = make_step(config, optimizer, sampler.pick_resident)
+    step = make_step(config, optimizer, example_stream.pick_resident)
     size, batch_size = config.data.image_size, config.training.batch_size
     images = jax.ShapeDtypeStruct((256, size, size), jnp.uint8)
     init = lambda key: init_state(config.model, optimizer, key, config.objective.stopping)
     state = jax.eval_shape(init, jax.random.key(0))
-    lessons = sampler.lessons(0, 0, 256, batch_size)
+    lessons = example_stream.lessons(0, 0, 256, batch_size)
     one = lambda state, images, lessons: step(state, images, lessons, jnp.arange(batch_size), axis_name)
     return run.Form("step", one, None, (state, images, lessons))
 
@@ -89,13 +90,13 @@ def step_over(devices: list[jax.Device], num_models: int = 1) -> Any:
     """A function without arguments that makes one training step over the devices and waits for it."""
     config = small(num_models)
     optimizer = make_optimizer(config.optimizer, config.training.steps)
-    step = make_step(config, optimizer, sampler.pick_synthetic)
+    step = make_step(config, optimizer, example_stream.pick_synthetic)
     mapped = parallel.over_devices(step, devices, config.training, num_models)
-    images, lessons = members.lessons(config)
+    images, lessons = ensemble.lessons(config)
     init = jax.jit(
         lambda seed: init_state(config.model, optimizer, jax.random.key(seed), config.objective.stopping)
     )
-    state = mapped.place(members.stack([jax.device_get(init(seed)) for seed in range(num_models)]))
+    state = mapped.place(ensemble.stack([jax.device_get(init(seed)) for seed in range(num_models)]))
     images, lessons = mapped.share(jnp.asarray(images)), mapped.place(lessons)
 
     def call() -> None:
@@ -180,7 +181,7 @@ def write(path: Path) -> None:
     found = {
         "device": parallel.device_name(),
         "jax": jax.__version__,
-        "commit": checkpoint.commit(),
+        "commit": restore.commit(),
         "simulated_batch": BATCH_SIZE,
         "simulated": simulated(),
         "counted": counts(resolve(default_config())),
@@ -193,7 +194,7 @@ def work(words: list[str]) -> None:
     if words[0] == "process":
         config = default_config()
         config.training.update(coordinator=words[1], num_processes=2, process_id=int(words[2]))
-        distributed.join(resolve(config).training)
+        processes.join(resolve(config).training)
         found = over_processes()
     else:
         found = over_simulated_devices(MODELS if words[0] == "models" else 1)

@@ -29,7 +29,8 @@ from ink_measures import measures
 from ink_sets import Known, known_set, omniglot_set, quickdraw_set
 from ink_tools import MODEL, TOOLS
 
-from dood_jax.training import checkpoint, compilation
+from dood_jax.checkpointing import restore
+from dood_jax.runtime import parallel
 
 _ONLY = flags.DEFINE_list("only", ["known", "omniglot", "quickdraw"], "Sets to measure.")
 _COUNT = flags.DEFINE_integer("count", 16, "Known drawings of each source, size and width.")
@@ -115,7 +116,7 @@ def picture(path: Path, known: list[Known]) -> None:
 def main(_: list[str]) -> None:
     """Prints the tables, and writes means and examples where asked."""
     logging.set_verbosity(logging.WARNING)
-    compilation.keep_compiled_programs()
+    parallel.keep_compiled_programs()
     makers = {
         "known": lambda: known_set(_COUNT.value),
         "omniglot": lambda: omniglot_set(_CHARACTERS.value),
@@ -133,12 +134,12 @@ def main(_: list[str]) -> None:
             picture(Path(_PICTURE.value), known[:: max(1, len(known) // 9) + 1][:9])
     if _JSON.value:
         device = f"{jax.devices()[0].platform} ({os.cpu_count()} cores)"
-        card = json.loads((checkpoint.find(MODEL) / checkpoint.CARD_FILE).read_text())
+        card = json.loads((restore.find(MODEL) / restore.CARD_FILE).read_text())
         record = {
             "task": "vectorize",
             "checkpoint": MODEL,
-            "checkpoint_sha256": checkpoint.checksum(card),
-            "commit": checkpoint.commit(),
+            "checkpoint_sha256": restore.checksum(card),
+            "commit": restore.commit(),
             "device": device,
             "means": tables,
         }

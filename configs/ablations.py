@@ -8,8 +8,8 @@ WHICH is a key of `VARIANTS`. All of them in equal time, and the table: `python 
 
 from ml_collections import ConfigDict
 
+from dood_jax.config.resolving import default_config
 from dood_jax.errors import require_choice
-from dood_jax.settings.resolving import default_config
 
 _AIR = {"recognition": "air", "decoder": "picture", "placement": "glimpse", "prior": "codes"}
 

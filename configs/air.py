@@ -9,8 +9,8 @@ With the networks and the objective of the `fast` preset, for comparisons at equ
 
 from ml_collections import ConfigDict
 
+from dood_jax.config.resolving import default_config
 from dood_jax.errors import require_choice
-from dood_jax.settings.resolving import default_config
 
 _GUIDANCE = {"difference_air": "residual", "air": "none"}
 

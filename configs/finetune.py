@@ -8,7 +8,7 @@ FROM is a released name or a folder; a model that does not look again yet learns
 
 from ml_collections import ConfigDict
 
-from dood_jax.settings.resolving import default_config
+from dood_jax.config.resolving import default_config
 
 
 def get_config(what: str = "mnist") -> ConfigDict:

@@ -53,7 +53,7 @@ ten of each set of looks.
 
 from ml_collections import ConfigDict
 
-from dood_jax.settings.resolving import default_config
+from dood_jax.config.resolving import default_config
 
 
 def get_config() -> ConfigDict:

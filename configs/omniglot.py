@@ -9,7 +9,7 @@ work: 7,544 nats, ten particles of each set of looks (the paper: 7,386).
 
 from ml_collections import ConfigDict
 
-from dood_jax.settings.resolving import default_config
+from dood_jax.config.resolving import default_config
 
 
 def get_config() -> ConfigDict:

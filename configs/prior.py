@@ -12,7 +12,7 @@ that one has.
 
 from ml_collections import ConfigDict
 
-from dood_jax.settings.resolving import default_config
+from dood_jax.config.resolving import default_config
 
 
 def get_config(what: str = "mnist") -> ConfigDict:

@@ -28,7 +28,7 @@ that give it no flag.
 
 from ml_collections import ConfigDict
 
-from dood_jax.settings.resolving import default_config
+from dood_jax.config.resolving import default_config
 
 
 def get_config() -> ConfigDict:

@@ -13,7 +13,7 @@ from dood_jax.version import VERSION
 __version__ = VERSION
 
 __all__ = ["Sketch", "__version__", "load", "prepare"]
-_HOMES = {"Sketch": "dood_jax.types", "load": "dood_jax.api", "prepare": "dood_jax.data.preparing"}
+_HOMES = {"Sketch": "dood_jax.types", "load": "dood_jax.api", "prepare": "dood_jax.data.preprocessing"}
 
 
 def __getattr__(name: str) -> Any:

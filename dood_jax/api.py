@@ -9,20 +9,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.data import preparing
+from dood_jax import geometry
+from dood_jax.checkpointing import restore
+from dood_jax.config.groups import EvaluationConfig
+from dood_jax.config.model import ModelConfig
+from dood_jax.data import preprocessing
 from dood_jax.errors import BadInput, require_choice, require_seed
-from dood_jax.geometry import affine, bezier
-from dood_jax.ink import decoding, model_ink, page, tracing
-from dood_jax.ink.drawing import InkDrawing
+from dood_jax.inference import bounds, generate, infer, test_images
 from dood_jax.model import dood, networks
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
 from dood_jax.model.networks import Params
 from dood_jax.model.spread import LEARNED, Spread
-from dood_jax.rendering import recording
-from dood_jax.settings.evaluation import EvaluationConfig
-from dood_jax.training import checkpoint, compilation, evaluation, held_out, inference, inventing
+from dood_jax.rendering import source_grid
+from dood_jax.runtime import parallel
 from dood_jax.types import Array, BrushParams, Sketch
+from dood_jax.vectorize import drawing, page, reading, tracing
+from dood_jax.vectorize.drawing import InkDrawing
 
 _BATCH_SIZE = 64
 _SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
@@ -66,9 +68,9 @@ class Model:
         """
         images = self._checked(images)
         _check_positive(num_particles=num_particles, num_strokes=num_strokes)
-        keys = held_out.example_keys(_as_key(key), len(images))
+        keys = test_images.example_keys(_as_key(key), len(images))
         strokes = num_strokes or self.config.num_strokes
-        return inference.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
+        return infer.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
 
     def refine(self, images: Array, sketch: Sketch, num_steps: int = 100) -> Sketch:
         """`infer`'s drawings of [B, H, W] pictures, corrected by gradient steps on each picture alone."""
@@ -76,7 +78,7 @@ class Model:
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):
             raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
-        return inference.refine(self.config, self.params, images, sketch, num_steps, _SMALL_BATCH_SIZE)
+        return infer.refine(self.config, self.params, images, sketch, num_steps, _SMALL_BATCH_SIZE)
 
     def sample(
         self,
@@ -96,10 +98,10 @@ class Model:
           pens: [n] or scalars: one pen a drawing; the mean one of training if None.
         """
         _check_positive(n=n, num_strokes=num_strokes)
-        keys = held_out.example_keys(_as_key(key), n)
+        keys = test_images.example_keys(_as_key(key), n)
         own = BrushParams(*(_for_each("pens", value, n) for value in pens or self.brush))
         strokes = num_strokes or self.config.num_strokes
-        return inventing.sample(self.config, self.params, own, keys, strokes, spread)
+        return generate.sample(self.config, self.params, own, keys, strokes, spread)
 
     def vary(
         self, sketch: Sketch, key: Array | int = 0, noise: TypeNoise = SMALL_NOISE, turned: bool = False
@@ -108,8 +110,8 @@ class Model:
 
         `SMALL_NOISE.times(2)` is twice the noise; `turned` exemplars turn as well.
         """
-        keys = held_out.example_keys(_as_key(key), len(sketch.canvases))
-        return inventing.vary(self.config, self.params, sketch, keys, noise, turned)
+        keys = test_images.example_keys(_as_key(key), len(sketch.canvases))
+        return generate.vary(self.config, self.params, sketch, keys, noise, turned)
 
     def complete(
         self,
@@ -136,9 +138,9 @@ class Model:
         counts = np.minimum(_for_each("kept", kept, len(drawn)), drawn)
         if counts.min() < 0:
             raise BadInput(f"kept={counts.min()} strokes; give 0 or more")
-        keys = held_out.example_keys(_as_key(key), len(drawn))
+        keys = test_images.example_keys(_as_key(key), len(drawn))
         more = num_strokes or self.config.num_strokes
-        return inventing.complete(self.config, self.params, sketch, counts, keys, more, spread)
+        return generate.complete(self.config, self.params, sketch, counts, keys, more, spread)
 
     def log_likelihood(
         self, images: Array, key: Array | int = 0, num_particles: int = 200, refine_steps: int = 0
@@ -152,12 +154,12 @@ class Model:
         """
         images = self._checked(images)
         _check_positive(num_particles=num_particles, refine_steps=refine_steps or None)
-        keys = held_out.example_keys(_as_key(key), len(images))
+        keys = test_images.example_keys(_as_key(key), len(images))
         settings = EvaluationConfig(
             num_particles=num_particles, batch_size=_SMALL_BATCH_SIZE, refine_steps=refine_steps
         )
         devices = jax.local_devices()
-        return evaluation.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
+        return bounds.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
 
     def as_recorded(self, images: Array, canvases: Array) -> np.ndarray:
         """[B, ..., H, W] canvases, each as its one of [B, H, W] pictures was recorded (method.md 4.1).
@@ -188,7 +190,7 @@ class Model:
             brush = brush._replace(ink_width=brush.ink_width * np.abs(sketch.strokes.layout[..., 2]))
         pens = [BrushParams(*(pen[i] for pen in brush)) for i in range(len(placed))]
         return [
-            model_ink.drawing_of(points, presence, pen, size, self.config, source)
+            drawing.drawing_of(points, presence, pen, size, self.config, source)
             for points, presence, pen in zip(placed, sketch.strokes.presence, pens, strict=True)
         ]
 
@@ -205,10 +207,10 @@ class Model:
         """
         require_choice("model.decoder", self.config.decoder, ("curve",))
         if isinstance(image, str | Path):
-            scan = decoding.read(Path(image))[0]
+            scan = reading.read(Path(image))[0]
             grey, source = scan.grey, source or scan.ident
         else:
-            grey = decoding.grey_of(image)
+            grey = reading.grey_of(image)
         found = page.to_page(grey)
         strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
         return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
@@ -216,7 +218,7 @@ class Model:
     def _checked(self, images: Array) -> np.ndarray:
         """float32 [B, H, W], with a warning for those that look inverted or enlarged in another way."""
         images = _check_images(images, self.config.image_size)
-        preparing.warn_of_odd(images, self.config.native_size)
+        preprocessing.warn_of_odd(images, self.config.native_size)
         return images
 
     def _recognise(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -225,9 +227,9 @@ class Model:
         By the first look alone: it is asked which ways go together, not where they lie to a pixel.
         """
         first_look = dataclasses.replace(self, config=dataclasses.replace(self.config, looks=0))
-        keys = held_out.example_keys(_as_key(0), len(windows))
+        keys = test_images.example_keys(_as_key(0), len(windows))
         config = first_look.config
-        sketch = inference.infer(config, self.params, windows, keys, 1, config.num_strokes, _BATCH_SIZE)
+        sketch = infer.infer(config, self.params, windows, keys, 1, config.num_strokes, _BATCH_SIZE)
         curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
         return curves, sketch.strokes.presence
 
@@ -239,19 +241,19 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
     the checkpoint is damaged. Compiled programs are kept in the user's cache folder (`~/.cache/dood_jax`, or
     where JAX is told to), so that only the first process waits for the compiler.
     """
-    compilation.keep_compiled_programs()
-    path = checkpoint.find(str(name_or_dir))
-    whole = checkpoint.read_meta(path)
-    count = checkpoint.num_models(whole)
+    parallel.keep_compiled_programs()
+    path = restore.find(str(name_or_dir))
+    whole = restore.read_meta(path)
+    count = restore.num_models(whole)
     if not 0 <= member < count:
         raise BadInput(f"evaluation.member={member}, but {path} holds {count} (0 is the first)")
-    meta = checkpoint.meta_of_member(whole, member)
-    config = checkpoint.model_of(path, meta)
+    meta = restore.meta_of_member(whole, member)
+    config = restore.model_of(path, meta)
     try:
         brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})
     except TypeError as error:
         raise BadInput(f"{path} does not describe a model of this version ({error})") from error
-    params = checkpoint.read_params(path, config, whole, member)
+    params = restore.read_params(path, config, whole, member)
     return Model(config, params, brush, meta, str(name_or_dir))
 
 
@@ -309,7 +311,7 @@ def _as_key(key: Array | int) -> Array:
 
 @functools.partial(jax.jit, static_argnums=0)
 def _as_recorded(native_size: int, images: Array, canvases: Array) -> Array:
-    return jax.vmap(functools.partial(recording.as_recorded, native_size))(images, canvases)
+    return jax.vmap(functools.partial(source_grid.as_recorded, native_size))(images, canvases)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
@@ -320,12 +322,12 @@ def _render(config: ModelConfig, params: Params, strokes: Any, brush: BrushParam
 @jax.jit
 def _placed(layout: Array, control_points: Array) -> Array:
     """[N, T, P, 2] control points on the canvas."""
-    place = lambda layout, points: affine.place_points(affine.layout_to_matrix(layout), points)
+    place = lambda layout, points: geometry.place_points(geometry.layout_to_matrix(layout), points)
     return jax.vmap(jax.vmap(place))(layout, control_points)
 
 
 @functools.partial(jax.jit, static_argnums=0)
 def _curves(config: ModelConfig, layout: Array, control_points: Array) -> Array:
     """[N, T, C, 2] points along strokes on the canvas, from the first control point to the last."""
-    one = lambda points: bezier.curve(points, config.curve_samples)[::-1]  # it begins at the last
+    one = lambda points: geometry.bezier_curve(points, config.curve_samples)[::-1]  # it begins at the last
     return jax.vmap(jax.vmap(one))(_placed(layout, control_points))

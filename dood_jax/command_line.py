@@ -25,16 +25,16 @@ def give_up(error: Exception) -> NoReturn:
     """
     if isinstance(error, BadInput):
         refuse(error)
-    from dood_jax.training import distributed  # noqa: PLC0415 - imports jax
+    from dood_jax.runtime import processes  # noqa: PLC0415 - imports jax
 
     known = isinstance(error, RunFailed | OSError | MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
     if known:
         _say(f"{type(error).__name__}: {error}" if not isinstance(error, RunFailed) else error)
-    if distributed.is_alone():
+    if processes.is_alone():
         if known:
             sys.exit(1)
         raise error
-    distributed.end_beside_others(error, known)
+    processes.end_beside_others(error, known)
 
 
 def _say(error: Exception | str) -> None:

@@ -8,8 +8,8 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from dood_jax import command_line
+from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput
-from dood_jax.settings.resolving import resolve
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Settings of the run, such as configs/mnist.py.")
 _WORKDIR = flags.DEFINE_string(
@@ -43,22 +43,23 @@ def _run() -> int | None:
     config_file, _, about = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
     run = "-".join([Path(config_file).stem, *re.findall(r"\w+", about)])
     workdir = Path(_WORKDIR.value or f"runs/{run}")
-    from dood_jax.training import compilation, distributed, logging  # only now: jax takes a second to import
+    from dood_jax.runtime import parallel, processes
+    from dood_jax.training import metrics  # only now: jax takes a second to import
 
-    logging.hold_log()
-    distributed.join(config.training)
-    distributed.told_by_first(lambda: str(command_line.writable(workdir)))
-    compilation.keep_compiled_programs()
+    metrics.hold_log()
+    processes.join(config.training)
+    processes.told_by_first(lambda: str(command_line.writable(workdir)))
+    parallel.keep_compiled_programs()
     if _MODE.value == "train":
         from dood_jax.training import loop
 
         return loop.train(config, workdir)
-    from dood_jax import tasks
+    from dood_jax.evaluation import registry
 
     overrides = config_flags.get_override_values(flags.FLAGS["config"])
     checkpoint = _CHECKPOINT.value or str(workdir)
-    with distributed.results_folder(workdir) as results:
-        tasks.evaluate(_CONFIG.value.to_dict(), overrides, _TASK.value, checkpoint, results, _INPUT.value)
+    with processes.results_folder(workdir) as results:
+        registry.evaluate(_CONFIG.value.to_dict(), overrides, _TASK.value, checkpoint, results, _INPUT.value)
     return None
 
 

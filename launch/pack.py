@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 import numpy as np
 
 from dood_jax import command_line
-from dood_jax.data import omniglot, pack, prepared, quickdraw, quickdraw_categories, sources
-from dood_jax.data.catalog import CATALOG, SPLITS
+from dood_jax.config import datasets
+from dood_jax.config.datasets import CATALOG, SPLITS
+from dood_jax.data import omniglot, originals, pack, prepared, sources
 from dood_jax.data.dataset import Dataset, take
 from dood_jax.errors import BadInput, first_line, require_at_least, require_choice, require_seed
 
@@ -64,7 +65,7 @@ def data(flags: argparse.Namespace) -> None:
     Raises BadInput for a set that is missing or damaged, an output that cannot be written, too small a limit.
     """
     names = [require_choice("--names", name, tuple(CATALOG)) for name in flags.names.split(",")]
-    categories = quickdraw_categories.parse(flags.categories)
+    categories = datasets.parse_categories(flags.categories)
     limit, seed = require_at_least("--limit_mib", flags.limit_mib, 0), require_seed("--seed", flags.seed)
     splits = []
     for name, split in itertools.product(dict.fromkeys(names), SPLITS):
@@ -126,7 +127,7 @@ def _read(name: str, split: str, directory: Path, categories: tuple[str, ...]) -
     else:
         tfds = directory / CATALOG[name].tfds_name
         raise BadInput(f"no {name} {split} set: looked for {tfds} and {path}; give --dir or $DOOD_DATA_DIR")
-    return quickdraw.select(dataset, wanted, 0) if wanted else dataset
+    return originals.select(dataset, wanted, 0) if wanted else dataset
 
 
 def _order(labels: np.ndarray, seed: int) -> np.ndarray:
@@ -180,15 +181,15 @@ def _released(workdir: Path, folder: Path) -> list[tuple[str, Path]]:
     The one that is there already is taken; others are written into the folder.
     """
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a training may still hold the accelerator
-    from dood_jax.training import checkpoint  # noqa: PLC0415 - imports jax
+    from dood_jax.checkpointing import restore  # noqa: PLC0415 - imports jax
 
-    newest = checkpoint.find(str(workdir.resolve()))
-    meta = checkpoint.read_meta(newest)
-    step, count = meta["step"], checkpoint.num_models(meta)
+    newest = restore.find(str(workdir.resolve()))
+    meta = restore.read_meta(newest)
+    step, count = meta["step"], restore.num_models(meta)
     if count > 1:
         return [(f"member-{which}/", _release(newest, workdir, which, folder)) for which in range(count)]
     for made in (newest, workdir / "release"):
-        if (made / "card.json").is_file() and checkpoint.read_meta(made)["step"] == step:
+        if (made / "card.json").is_file() and restore.read_meta(made)["step"] == step:
             return [("", made)]
     return [("", _release(newest, workdir, 0, folder))]
 
@@ -196,12 +197,12 @@ def _released(workdir: Path, folder: Path) -> list[tuple[str, Path]]:
 def _release(newest: Path, workdir: Path, member: int, folder: Path) -> Path:
     """Writes one model of a checkpoint in released form."""
     from dood_jax import api  # noqa: PLC0415 - imports jax
-    from dood_jax.tasks import release  # noqa: PLC0415
-    from dood_jax.training import checkpoint  # noqa: PLC0415
+    from dood_jax.checkpointing import restore  # noqa: PLC0415
+    from dood_jax.evaluation import release  # noqa: PLC0415
 
     model = api.load(newest, member)
     to = folder / f"release-{member}"
-    checkpoint.release(model.params, release.origin(model, workdir), to)
+    restore.release(model.params, release.origin(model, workdir), to)
     return to
 
 
@@ -283,7 +284,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             flags.add_argument("--dir", help="data directory; default $DOOD_DATA_DIR")
             flags.add_argument("--limit_mib", type=float, default=24, help="most MiB of the archive")
             flags.add_argument("--seed", type=int, default=0, help="of the choice among pictures")
-            flags.add_argument("--categories", default=quickdraw_categories.PUBLISHED, help="or all")
+            flags.add_argument("--categories", default=datasets.PUBLISHED_CATEGORIES, help="or all")
         elif command is results:
             flags.add_argument("--workdir", type=Path, required=True, help="of the run")
             flags.add_argument("--part_mib", type=float, default=24, help="most MiB of a file")

@@ -15,8 +15,8 @@ import jax
 import numpy as np
 import pytest
 
+from dood_jax.config.model import ModelConfig
 from dood_jax.model import dood
-from dood_jax.model.config import ModelConfig
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

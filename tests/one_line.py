@@ -14,11 +14,12 @@ from pathlib import Path
 
 from absl import app
 
-from dood_jax import api, command_line, console, main, tasks
-from dood_jax.ink import export
+from dood_jax import api, cli, command_line, main
+from dood_jax.evaluation import registry
 from dood_jax.training import loop
+from dood_jax.vectorize import batch
 
-IMPORTED = (api, export, loop, tasks)  # what the programs import when they need it
+IMPORTED = (api, batch, loop, registry)  # what the programs import when they need it
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,7 +33,7 @@ def launch_pack() -> None:
 
 PROGRAMS = {
     "main": lambda: app.run(main.main, flags_parser=command_line.parse_flags),
-    "dood": console.main,
+    "dood": cli.main,
     "pack": launch_pack,
 }
 

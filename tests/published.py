@@ -8,16 +8,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dood_jax.config.model import ModelConfig
+from dood_jax.config.resolving import PRESETS
 from dood_jax.distributions import presence
 from dood_jax.model import dood, networks
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.parts import parts_of
 from dood_jax.model.recognition import StrokeNoise
 from dood_jax.model.renderer import canvas_of
 from dood_jax.model.state import initial_state
 from dood_jax.model.stroke import canvas_before, draw_stroke, weigh_stroke
-from dood_jax.objective import importance, nvil
-from dood_jax.settings.presets import PRESETS
+from dood_jax.objectives import iwae, nvil
 from dood_jax.types import Drawing
 
 AIR = {"recognition": "air", "decoder": "picture", "prior": "codes"}
@@ -139,8 +139,8 @@ def objective(golden: Golden, params: dict, moments: nvil.Moments, noise: Stroke
         "reinforce": losses.reinforce,
         "baseline_loss": losses.baseline,
         "loss_particle": losses.total,
-        "loss_image": importance.log_mean_exp(losses.total),
-        "elbo_image": importance.log_mean_exp(terms.elbo),
+        "loss_image": iwae.log_mean_exp(losses.total),
+        "elbo_image": iwae.log_mean_exp(terms.elbo),
         "signal_mean": after.mean,
         "signal_var": after.variance,
         **log_probs,

@@ -11,10 +11,10 @@ import pytest
 import dood_jax
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
+from dood_jax.inference import infer
 from dood_jax.model.exemplar import SMALL_NOISE
-from dood_jax.objective import importance
-from dood_jax.rendering import recording
-from dood_jax.training import inference
+from dood_jax.objectives import iwae
+from dood_jax.rendering import source_grid
 from dood_jax.types import BrushParams
 
 
@@ -55,7 +55,7 @@ def test_more_strokes_than_trained_can_be_asked_for(model, images):
 
 def test_the_best_particle_has_the_highest_elbo(model, images):
     key = jax.random.fold_in(jax.random.key(4), 0)
-    weigh = jax.jit(functools.partial(importance.weigh, model.config, num_strokes=3))
+    weigh = jax.jit(functools.partial(iwae.weigh, model.config, num_strokes=3))
     particles = [weigh(model.params, images[0], one) for one in jax.random.split(key, 6)]
     best = max(particles, key=lambda particle: float(particle.elbo))
     chosen = model.infer(images[:1], key=4, num_particles=6)
@@ -71,7 +71,7 @@ def test_log_likelihood_rises_with_particles_towards_the_evidence(model, images)
 def test_canvases_are_recorded_as_pictures_were(model, images):
     half = model.config.image_size // 2
     knowing = dataclasses.replace(model, config=dataclasses.replace(model.config, native_size=half))
-    enlarged = np.stack([images[0], np.asarray(recording.nearest_enlarged(half, images[1])).clip(0, 1)])
+    enlarged = np.stack([images[0], np.asarray(source_grid.nearest_enlarged(half, images[1])).clip(0, 1)])
     canvases = np.stack([images[2:4], images[3:5]])
     found = knowing.as_recorded(enlarged, canvases)
     np.testing.assert_array_equal(found[0], canvases[0])
@@ -208,7 +208,7 @@ def test_a_model_is_named_in_a_line(model):
 def test_few_programs_are_compiled_for_any_number_of_pictures(model, images, monkeypatch):
     """One for one picture, which three and four are drawn by too, and one for a batch."""
     sizes = set()
-    compile_once = inference._compiled_infer
+    compile_once = infer._compiled_infer
 
     def noting(*settings):
         draw = compile_once(*settings)
@@ -219,7 +219,7 @@ def test_few_programs_are_compiled_for_any_number_of_pictures(model, images, mon
 
         return drawn
 
-    monkeypatch.setattr(inference, "_compiled_infer", noting)
+    monkeypatch.setattr(infer, "_compiled_infer", noting)
     many = np.tile(images, (14, 1, 1))
     for count in (1, 3, 4, 5, 17, 64, 70):
         assert len(model.infer(many[:count])) == count

@@ -19,13 +19,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from PIL import Image
 
-from dood_jax.data import idx, pack, picture_file, prepared
+from dood_jax.checkpointing import restore
+from dood_jax.config.groups import Config
+from dood_jax.config.model import ModelConfig
+from dood_jax.config.resolving import default_config, resolve
+from dood_jax.data import folder, originals, pack, prepared
 from dood_jax.errors import BadInput
-from dood_jax.ink import decoding
-from dood_jax.model.config import ModelConfig
-from dood_jax.settings.config import Config
-from dood_jax.settings.resolving import default_config, resolve
-from dood_jax.training import checkpoint, history
+from dood_jax.vectorize import reading
 
 ROOT = Path(__file__).parent.parent
 SMOKE = f"--config={ROOT}/configs/smoke.py"
@@ -83,9 +83,9 @@ def test_pictures(tmp_path, form):
     @given(damaged(picture(form)))
     def check(content):
         path.write_bytes(content)
-        read = read_or_refused(picture_file.read, path, 20)
+        read = read_or_refused(folder.read_image, path, 20)
         assert read is None or (read.shape, read.dtype) == ((20, 20), np.uint8)
-        for scan in read_or_refused(decoding.read, path) or []:
+        for scan in read_or_refused(reading.read, path) or []:
             assert scan.grey.ndim == 2 and scan.grey.dtype == np.float32
 
     check()
@@ -140,7 +140,7 @@ def test_packs_of_odd_arrays(tmp_path):
 @fuzz(max_examples=150)
 @given(damaged(gzip.compress(b"\0\0\x08\x03" + bytes([0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4]) + bytes(24))))
 def test_idx_files(content):
-    read = read_or_refused(idx.read, "images.gz", content)
+    read = read_or_refused(originals.read, "images.gz", content)
     assert read is None or read.dtype == np.uint8
 
 
@@ -171,9 +171,9 @@ def test_cards(tmp_path):
     path = tmp_path / "card.json"
 
     def read(folder):
-        meta = checkpoint.read_meta(folder)
-        count = checkpoint.num_models(meta)
-        return [checkpoint.model_of(folder, checkpoint.meta_of_member(meta, which)) for which in range(count)]
+        meta = restore.read_meta(folder)
+        count = restore.num_models(meta)
+        return [restore.model_of(folder, restore.meta_of_member(meta, which)) for which in range(count)]
 
     @fuzz(max_examples=300)
     @given(odd_cards())
@@ -221,10 +221,10 @@ def test_metrics(tmp_path):
     @fuzz(max_examples=200)
     @given(some.lists(entry, max_size=4))
     def check(lines):
-        (tmp_path / history.JSON_LINES).write_bytes(b"\n".join(lines))
-        for one in history.read_lines(tmp_path):
+        (tmp_path / restore.JSON_LINES).write_bytes(b"\n".join(lines))
+        for one in restore.read_lines(tmp_path):
             assert isinstance(one["step"], int) and isinstance(one["seconds"], int | float)
-        assert all(np.isfinite(bound) for bound in history.held_out_bounds(tmp_path).values())
+        assert all(np.isfinite(bound) for bound in restore.held_out_bounds(tmp_path).values())
 
     check()
 

@@ -13,31 +13,33 @@ import dood_jax
 PACKAGE = Path(dood_jax.__file__).parent
 ROWS = (
     ("errors", "version"),
-    ("types",),
-    ("geometry", "figures"),
+    ("types", "figures"),
+    ("geometry",),
     ("rendering",),
     ("distributions",),
+    ("config",),
     ("networks",),
     ("model",),
-    ("objective",),
+    ("objectives",),
     ("data",),
-    ("settings",),
+    ("checkpointing", "runtime"),
+    ("inference",),
+    ("test_time",),
     ("training",),
-    ("ink", "matching"),
-    ("judging",),
+    ("vectorize",),
     ("api",),
-    ("tasks",),
+    ("evaluation",),
     ("command_line",),
     ("demo",),
-    ("main", "console"),
+    ("main", "cli"),
 )
 ROW_OF = {place: row for row, places in enumerate(ROWS) for place in places}
 WITHOUT_JAX = (
     "dood_jax",
     "dood_jax.main",
-    "dood_jax.console",
-    "dood_jax.settings.resolving",
-    "dood_jax.model.config",
+    "dood_jax.cli",
+    "dood_jax.config.resolving",
+    "dood_jax.config.model",
 )
 
 

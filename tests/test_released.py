@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 import dood_jax
-from dood_jax.settings.data import DataConfig
-from dood_jax.settings.evaluation import EvaluationConfig
-from dood_jax.training import held_out
+from dood_jax.config.groups import DataConfig, EvaluationConfig
+from dood_jax.inference import test_images
 
 FOLDER = Path(__file__).parent.parent / "checkpoints"
 NAMES = sorted(card.parent.name for card in FOLDER.glob("*/card.json"))
@@ -22,7 +21,7 @@ def size_of(folder: Path) -> int:
 
 def error_of(name: str, data: DataConfig) -> tuple[float, float]:
     """Mean L1 error of drawings and of blank canvases, nats aside."""
-    images = held_out.images(data, FEW)
+    images = test_images.images(data, FEW)
     sketch = dood_jax.load(name).infer(images, key=0)
     return np.abs(images - sketch.canvases[:, -1]).sum((1, 2)).mean(), images.sum((1, 2)).mean()
 
@@ -58,7 +57,7 @@ def test_the_mnist_model_traces_unseen_digits(data_dir):
 
 def test_the_mnist_model_gives_its_digits_the_nats_of_its_card(data_dir):
     data = DataConfig(name="mnist", dir=str(data_dir))
-    images = held_out.images(data, FEW)
+    images = test_images.images(data, FEW)
     measured = dood_jax.load("mnist").log_likelihood(images, key=0, num_particles=2)
     card = json.loads((FOLDER / "mnist" / "card.json").read_text())
     spread = 4 * measured.std() / np.sqrt(len(images)) + 60  # fewer particles cost some nats

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 import tensorflow_datasets as tfds
 
+from dood_jax.config.datasets import SPLITS
 from dood_jax.data import prepared
-from dood_jax.data.catalog import SPLITS
 from dood_jax.data.dataset import Dataset
 from dood_jax.data.tfds_builders import BUILDERS, PictureBuilder
 from dood_jax.errors import BadInput

@@ -1,22 +1,106 @@
-"""Bring your own: a folder of pictures, in one heap or in a folder per class, split by its owner or by us.
+"""A folder of image files as a dataset.
+
+One picture file to white ink on a black square, whatever its colours, shape, turn and transparency.
+
+Bring your own: a folder of pictures, in one heap or in a folder per class, split by its owner or by us.
 
 `FOLDER/train/…` and `FOLDER/test/…` are taken as the splits where both are there; else a fifth of the
 pictures, chosen by the sha256 of their names, is for testing.
 """
 
 import hashlib
+import warnings
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageOps
 
-from dood_jax.data import picture_file
 from dood_jax.data.dataset import Dataset
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, first_line
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+MOST_PIXELS = 50_000_000  # more is refused before it is decoded
+
+
+def read_image(path: Path, size: int) -> np.ndarray:
+    """uint8 [size, size], ink 255: grey, padded with paper to a square, resized as the sets are.
+
+    What is transparent is paper. Otherwise the paper is what surrounds the drawing: if the median of the
+    border is bright, the picture is inverted.
+
+    Raises BadInput for a file that cannot be read as a picture.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Pillow on size, which is checked here, and on odd metadata
+            with Image.open(path) as opened:
+                require_size(*opened.size)
+                ink = _ink_of(ImageOps.exif_transpose(opened))
+    except Exception as error:  # Pillow raises kinds of its own for each format
+        said = first_line(error)
+        raise BadInput(f"{path} cannot be read as a picture ({said}); mend it or take it out") from error
+    if min(ink.shape) == 0:
+        raise BadInput(f"{path} has no pixels; take it out")
+    return _square(ink, size)
+
+
+def of_picture(picture: Image.Image, size: int) -> np.ndarray:
+    """uint8 [size, size] of an opened picture, as `read` has it; BadInput for one that cannot be used."""
+    try:
+        require_size(*picture.size)
+        ink = _ink_of(ImageOps.exif_transpose(picture))
+    except Exception as error:  # Pillow raises kinds of its own for each format
+        raise BadInput(f"this picture cannot be used ({error})") from error
+    if min(ink.shape) == 0:
+        raise BadInput("this picture has no pixels")
+    return _square(ink, size)
+
+
+def _ink_of(picture: Image.Image) -> np.ndarray:
+    return _without_transparency(picture) if picture.has_transparency_data else _grey(picture)
+
+
+def _square(ink: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [size, size] with ink 255 of uint8 [h, w] of either."""
+    border = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
+    ink = 255 - ink if np.median(border) > 127 else ink
+    square = Image.fromarray(_pad_to_square(ink))
+    return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
+
+
+def require_size(width: int, height: int) -> None:
+    """Raises ValueError for a picture that is too large to be decoded, by what its header says."""
+    if width * height > MOST_PIXELS or max(width, height) ** 2 > 4 * MOST_PIXELS:
+        raise ValueError(f"{width} x {height} pixels are more than {MOST_PIXELS:,}")
+
+
+def _grey(picture: Image.Image) -> np.ndarray:
+    """uint8 [h, w]; 16-bit pictures are scaled, not clipped."""
+    if picture.mode.startswith("I"):
+        return (np.clip(np.asarray(picture, np.int64), 0, 65535) // 257).astype(np.uint8)
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range")
+    return np.asarray(picture.convert("L"))
+
+
+def _without_transparency(picture: Image.Image) -> np.ndarray:
+    """uint8 [h, w] on paper that is the opposite of the ink: white under dark ink, black under bright."""
+    grey, alpha = (np.asarray(band, np.float64) for band in picture.convert("LA").split())
+    ink_is_bright = alpha.sum() > 0 and (grey * alpha).sum() / alpha.sum() > 127
+    paper = 0 if ink_is_bright else 255
+    return np.round(paper + (grey - paper) * alpha / 255).astype(np.uint8)
+
+
+def _pad_to_square(ink: np.ndarray) -> np.ndarray:
+    high, wide = ink.shape
+    side = max(high, wide)
+    above, left = (side - high) // 2, (side - wide) // 2
+    return np.pad(ink, ((above, side - high - above), (left, side - wide - left)))
 
 
 def files_of(directory: Path, split: str) -> list[Path]:
     """The sorted pictures of a split; raises BadInput if there are none, saying where was looked for what."""
-    suffixes = ", ".join(picture_file.SUFFIXES)
+    suffixes = ", ".join(SUFFIXES)
     if not directory.is_dir():
         raise BadInput(f"data.dir={str(directory)!r} is not a folder; give one with pictures ({suffixes})")
     own_splits = [directory / name for name in ("train", "test")]
@@ -45,13 +129,13 @@ def fingerprint(directory: Path, files: list[Path]) -> str:
     return digest.hexdigest()
 
 
-def read(directory: Path, files: list[Path], split: str, size: int) -> Dataset:
+def read_folder(directory: Path, files: list[Path], split: str, size: int) -> Dataset:
     """The pictures at [size, size]; a class is the folder that a picture lies in."""
     root = directory / split if (directory / split) in files[0].parents else directory
     names = [str(path.parent.relative_to(root)) for path in files]
     classes = _class_names(directory)
     labels = np.array([classes.index(name) for name in names], np.int32)
-    images = np.stack([picture_file.read(path, size) for path in files])
+    images = np.stack([read_image(path, size) for path in files])
     metadata = {"name": "folder", "split": split, "source": str(directory), "classes": classes}
     return Dataset(images, labels, metadata)
 
@@ -69,7 +153,7 @@ def _pictures_in(root: Path) -> list[Path]:
     return sorted(
         path
         for path in root.rglob("*")
-        if path.suffix.lower() in picture_file.SUFFIXES
+        if path.suffix.lower() in SUFFIXES
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(root).parts)
     )

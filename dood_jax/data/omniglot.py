@@ -7,8 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dood_jax.data import pack
-from dood_jax.data.dataset import Dataset
-from dood_jax.data.resize import resize
+from dood_jax.data.dataset import Dataset, resize
 from dood_jax.errors import BadInput
 
 SIZE = 105

@@ -1,22 +1,101 @@
-"""The files as their authors publish them, read into our conventions: upright, white ink on black."""
+"""The files that the authors of the datasets published: IDX, and the arrays of Quick, Draw!.
 
+The idx format of the original MNIST files: a magic number, the sizes of the axes, then bytes.
+
+Quick, Draw! as it is used: some categories, at most so many drawings of each, a fifth of them held out.
+
+The files as their authors publish them, read into our conventions: upright, white ink on black.
+"""
+
+import gzip
 import io
+import math
+import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from dood_jax.data import idx, omniglot, quickdraw
-from dood_jax.data.catalog import CATALOG
-from dood_jax.data.dataset import Dataset, take
+from dood_jax.config.datasets import CATALOG
+from dood_jax.data import omniglot
+from dood_jax.data.dataset import MOST_BYTES, Dataset, take
 from dood_jax.errors import BadInput
+
+
+def read(place: str, compressed: bytes) -> np.ndarray:
+    """The uint8 array of a gzipped idx file; raises BadInput naming the place if it is damaged."""
+    try:
+        content = gzip.GzipFile(fileobj=io.BytesIO(compressed)).read(MOST_BYTES)
+        zeros, kind, axes = struct.unpack_from(">HBB", content)
+        shape = struct.unpack_from(f">{axes}I", content, 4)
+    except (OSError, EOFError, ValueError, struct.error, zlib.error) as error:
+        raise BadInput(f"{place} is not a whole gzipped idx file ({error}); fetch it anew") from error
+    start = 4 + 4 * axes
+    if zeros or kind != 8 or len(content) != start + math.prod(shape):
+        raise BadInput(f"{place} is not an idx file of {list(shape)} bytes; fetch it anew")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+_SEED = 20_000
+
+
+def select(dataset: Dataset, categories: tuple[str, ...], per_category: int) -> Dataset:
+    """The drawings of some categories, labelled by their place among those found.
+
+    Args:
+      dataset: with names of its classes in `metadata`.
+      categories: wanted; those that the set lacks are named in `metadata`.
+      per_category: most drawings of a category over both splits, a fifth of them for `test`; 0: all.
+
+    Raises:
+      BadInput: the set has none of the categories.
+    """
+    classes = list(dataset.metadata["classes"])
+    found = tuple(name for name in categories if name in classes)
+    lacking = [name for name in categories if name not in classes]
+    if not found:
+        raise BadInput(
+            f"data.categories: {dataset.metadata['source']} has none of {_brief(categories)};"
+            f" it has {', '.join(classes)}"
+        )
+    new_label = np.full(len(classes), -1, np.int32)
+    new_label[[classes.index(name) for name in found]] = np.arange(len(found))
+    rows = np.flatnonzero(new_label[dataset.labels] >= 0)
+    if per_category:
+        held_out = per_category // 5
+        share = held_out if dataset.metadata["split"] == "test" else per_category - held_out
+        rows = rows[_rank_in_class(dataset.labels[rows]) < share]
+    chosen = take(dataset, rows)
+    metadata = {**dataset.metadata, "classes": found, "lacking": tuple(lacking)}
+    return chosen._replace(labels=new_label[chosen.labels], metadata=metadata)
+
+
+def held_out(labels: np.ndarray) -> np.ndarray:
+    """Which of [N] drawings are for testing where nobody split them: a random fifth of a class; bool [N]."""
+    sizes = np.bincount(labels)
+    return _rank_in_class(labels) < sizes[labels] // 5
+
+
+def _rank_in_class(labels: np.ndarray) -> np.ndarray:
+    """[N] place of every drawing in a random order of its class: always the same, whatever other classes."""
+    rank = np.empty(len(labels), np.int64)
+    by_class = np.argsort(labels, kind="stable")
+    for rows in np.split(by_class, np.cumsum(np.bincount(labels))[:-1]):
+        rank[rows] = np.random.default_rng(_SEED).permutation(len(rows))
+    return rank
+
+
+def _brief(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:10])
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
 
 
 def digits(images: Path, labels: Path, name: str, split: str) -> Dataset:
     """MNIST or KMNIST from two gzipped idx files."""
-    arrays = [idx.read(str(path), path.read_bytes()) for path in (images, labels)]
+    arrays = [read(str(path), path.read_bytes()) for path in (images, labels)]
     return _labelled(*arrays, name, split, str(images))
 
 
@@ -25,7 +104,7 @@ def emnist(archive: Path, split: str) -> Dataset:
     arrays = []
     for kind, axes in (("images", 3), ("labels", 1)):
         member = f"gzip/emnist-balanced-{split}-{kind}-idx{axes}-ubyte.gz"
-        arrays.append(idx.read(f"{member} in {archive}", _member(archive, member)))
+        arrays.append(read(f"{member} in {archive}", _member(archive, member)))
     return _labelled(arrays[0].transpose(0, 2, 1), arrays[1], "emnist", split, str(archive))
 
 
@@ -52,7 +131,7 @@ def drawings(files: Mapping[str, Path], split: str, per_category: int) -> Datase
         labels.append(np.full(len(rows), label, np.int32))
     metadata = {"name": "quickdraw", "split": split, "source": "npy bitmaps", "classes": tuple(files)}
     both = Dataset(np.concatenate(pictures), np.concatenate(labels), metadata)
-    return take(both, np.flatnonzero(quickdraw.held_out(both.labels) == (split == "test")))
+    return take(both, np.flatnonzero(held_out(both.labels) == (split == "test")))
 
 
 def characters(archive: Path, split: str) -> Dataset:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dood_jax.data import npz
+from dood_jax.data import dataset
 from dood_jax.data.dataset import Dataset
 from dood_jax.errors import BadInput, first_line
 
@@ -64,7 +64,7 @@ def read(path: Path, name: str, split: str) -> Dataset:
 def read_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
     """All arrays of an npz file; raises BadInput if it cannot be read or one that is needed is not there."""
     try:
-        found = npz.read(path)
+        found = dataset.read(path)
         for name in needed:
             found[name]
     except Exception as error:  # zip, zlib and numpy each raise kinds of their own
@@ -81,7 +81,7 @@ def unpack_bits(path: Path, packed: np.ndarray, size: np.ndarray | tuple[int, in
     is_size = len(shape) == 2 and all(isinstance(side, int) and side > 0 for side in shape)
     pixels = shape[0] * shape[1] if is_size else 0
     fits = packed.dtype == np.uint8 and packed.ndim == 2 and packed.shape[1] == -(-pixels // 8)
-    if not (is_size and fits and len(packed) * pixels <= npz.MOST_BYTES):
+    if not (is_size and fits and len(packed) * pixels <= dataset.MOST_BYTES):
         raise BadInput(
             f"{path} holds image {packed.dtype}{list(packed.shape)}, which is not {list(shape)} pixels packed"
             " to bits; copy it anew"

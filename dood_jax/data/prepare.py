@@ -7,9 +7,9 @@ from typing import Any, NoReturn
 
 from absl import logging
 
+from dood_jax.config import datasets as categories_of_quickdraw
+from dood_jax.config.datasets import CATALOG, SPLITS
 from dood_jax.data import omniglot, pack
-from dood_jax.data import quickdraw_categories as categories_of_quickdraw
-from dood_jax.data.catalog import CATALOG, SPLITS
 from dood_jax.data.dataset import Dataset
 from dood_jax.errors import BadInput, first_line, require_at_least, require_choice
 
@@ -21,7 +21,7 @@ def prepare(
     from_dir: str | None,
     to_dir: str,
     *,
-    categories: str = categories_of_quickdraw.PUBLISHED,
+    categories: str = categories_of_quickdraw.PUBLISHED_CATEGORIES,
     per_category: int = 0,
 ) -> Path:
     """Writes one set, whole or not at all, and returns its directory.
@@ -39,7 +39,7 @@ def prepare(
     """
     require_choice("--name", name, tuple(CATALOG))
     require_at_least("--per_category", per_category, 0)
-    options: dict[str, Any] = {"categories": categories_of_quickdraw.parse(categories)}
+    options: dict[str, Any] = {"categories": categories_of_quickdraw.parse_categories(categories)}
     options["per_category"] = per_category
     directory = Path(to_dir).expanduser()
     if not from_dir:
@@ -130,7 +130,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help=f"of the set: {', '.join(CATALOG)}")
     parser.add_argument("--from", dest="from_dir", help="folder of the npz pack or of the authors' files")
     parser.add_argument("--to", dest="to_dir", required=True, help="data directory to write into")
-    parser.add_argument("--categories", default=categories_of_quickdraw.PUBLISHED, help="or all")
+    parser.add_argument("--categories", default=categories_of_quickdraw.PUBLISHED_CATEGORIES, help="or all")
     parser.add_argument("--per_category", type=int, default=5000, help="most drawings of each; 0: all")
     try:
         print(prepare(**vars(parser.parse_args())))

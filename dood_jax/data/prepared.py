@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dood_jax.data import omniglot, picture_file, quickdraw
-from dood_jax.data.catalog import CATALOG, SPLITS
+from dood_jax.config.datasets import CATALOG, SPLITS
+from dood_jax.data import folder, omniglot, originals
 from dood_jax.data.dataset import Dataset, take
 from dood_jax.errors import BadInput, first_line
 
@@ -122,7 +122,7 @@ def read(prepared: Prepared, name: str, split: str, categories: tuple[str, ...] 
             f"{prepared.path} has {len(records)} records of {prepared.splits[stored]}; prepare it anew"
         )
     if name == "quickdraw" and "test" not in prepared.splits:
-        dataset = take(dataset, np.flatnonzero(quickdraw.held_out(dataset.labels) == (split == "test")))
+        dataset = take(dataset, np.flatnonzero(originals.held_out(dataset.labels) == (split == "test")))
     return dataset
 
 
@@ -182,7 +182,7 @@ def _one_channel(image: Any) -> np.ndarray:
         from PIL import Image  # noqa: PLC0415
 
         with Image.open(io.BytesIO(image)) as opened:
-            picture_file.require_size(*opened.size)
+            folder.require_size(*opened.size)
             return np.asarray(opened.convert("L"))
     return image[..., 0]
 

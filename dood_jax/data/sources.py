@@ -1,7 +1,11 @@
-"""One interface to all sets of pictures.
+"""One way to load a split of any dataset, wherever it lies.
+
+One interface to all sets of pictures.
 
 Three sources are tried in this order, and the one taken is named in the log: a directory that TensorFlow
 Datasets prepared, the npz pack, and the authors' files, downloaded and prepared by TFDS with our builders.
+
+The pictures that the settings of a run name.
 """
 
 import functools
@@ -12,11 +16,11 @@ from typing import NamedTuple
 
 from absl import logging
 
-from dood_jax.data import cache, folder, omniglot, pack, prepared, quickdraw
-from dood_jax.data import quickdraw_categories as categories_of_quickdraw
-from dood_jax.data.catalog import CATALOG, FOLDER, NAMES, SPLITS, SYNTHETIC, require_fitting, require_name
-from dood_jax.data.dataset import Dataset
-from dood_jax.data.resize import resize
+from dood_jax.config import datasets as categories_of_quickdraw
+from dood_jax.config.datasets import CATALOG, FOLDER, NAMES, SPLITS, SYNTHETIC, require_fitting, require_name
+from dood_jax.config.groups import DataConfig
+from dood_jax.data import cache, folder, omniglot, originals, pack, prepared
+from dood_jax.data.dataset import Dataset, resize
 from dood_jax.errors import BadInput, first_line
 
 _CACHE_FORMAT = 1  # to be raised when the same files shall give other arrays
@@ -51,7 +55,7 @@ def load(
     image_size: int = 50,
     *,
     transpose: bool = False,
-    categories: str | Sequence[str] = categories_of_quickdraw.PUBLISHED,
+    categories: str | Sequence[str] = categories_of_quickdraw.PUBLISHED_CATEGORIES,
     per_category: int = 0,
 ) -> Dataset:
     """Loads one split at the model's picture size.
@@ -76,7 +80,7 @@ def load(
     if split not in SPLITS:
         raise BadInput(f"split={split!r} is not known; choose from {', '.join(SPLITS)}")
     require_fitting(name, transpose, per_category)
-    chosen = categories_of_quickdraw.parse(categories) if name == "quickdraw" else ()
+    chosen = categories_of_quickdraw.parse_categories(categories) if name == "quickdraw" else ()
     wanted = Wanted(name, split, image_size, transpose, chosen, per_category)
     try:
         source = _find(wanted, data_directory(dir))
@@ -102,7 +106,7 @@ def _find(wanted: Wanted, directory: Path) -> Source:
     name, split = wanted.name, wanted.split
     if name == FOLDER:
         files = folder.files_of(directory, split)
-        read = functools.partial(folder.read, directory, files, split, wanted.image_size)
+        read = functools.partial(folder.read_folder, directory, files, split, wanted.image_size)
         return Source("folder", directory, read, folder.fingerprint(directory, files))
     found = prepared.find(directory, name, split, wanted.categories)
     if found:
@@ -173,7 +177,7 @@ def _make(source: Source, wanted: Wanted) -> Dataset:
     """Reads, selects, turns and resizes."""
     dataset = source.read()
     if wanted.name == "quickdraw":
-        dataset = quickdraw.select(dataset, wanted.categories, wanted.per_category)
+        dataset = originals.select(dataset, wanted.categories, wanted.per_category)
     if not len(dataset.labels):
         raise BadInput(
             f"{source.place} holds no pictures of {wanted.name} {wanted.split} that were asked for"
@@ -207,3 +211,16 @@ def _note(wanted: Wanted, metadata: dict, count: int, published: int) -> str:
         kinds = len(metadata["classes"])
         return f"{count:,} drawings of {kinds} categories{lacks}; published {published:,} of 10"
     return "" if count == published else f"{count:,} of the {published:,} published images"
+
+
+def load_configured(data: DataConfig, split: str) -> Dataset:
+    """One split, at the model's size; raises BadInput saying what was looked for where."""
+    return load(
+        data.name,
+        split,
+        data.dir,
+        data.image_size,
+        transpose=data.transpose,
+        categories=data.categories,
+        per_category=data.per_category,
+    )

@@ -1,4 +1,11 @@
-"""Endless pen drawings with their truth, rendered on the device by our own brush.
+"""Drawings of random strokes, rendered on the device, with the flaws of hand, paper and scanner.
+
+What hand, paper and scanner do to a drawing, for pictures that no pen model can match to the last pixel.
+
+Ink runs thick and thin over the page, the page is bent a little, and half of the pictures pass through
+28 x 28 pixels and back, as the pictures of most datasets have.
+
+Endless pen drawings with their truth, rendered on the device by our own brush.
 
 Strokes wander like writing: each keeps a direction that turns smoothly, hardly or all the way round; some
 begin where the last one ended; one pen and one size a drawing. The pictures are then made as imperfect as
@@ -11,11 +18,58 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.scipy.ndimage import map_coordinates
 
-from dood_jax.data import imperfection
-from dood_jax.geometry import bezier
+from dood_jax import geometry
 from dood_jax.rendering import brushes, compositing
+from dood_jax.rendering.source_grid import bilinear, through
 from dood_jax.types import Array
+
+_KNOTS = 6  # of a smooth field, along either side
+_MAX_UNEVENNESS = 0.5  # standard deviation of the logarithm of ink, for the worst pen
+_MAX_BEND = 0.016  # standard deviation of displacements, as a share of the picture, for the worst page
+_NATIVE_SIZE = 28
+
+
+def scan_of(ink: Array, key: Array) -> Array:
+    """[H, H] ink, which may exceed 1, -> [H, H] picture in 0..1; consumes the key."""
+    key_ink, key_page, key_resample = jax.random.split(key, 3)
+    picture = _bend(_uneven(ink, key_ink), key_page)
+    soften = _through_native_size(len(ink))
+    soft = jnp.clip(through(picture, [soften, soften]), 0, 1)
+    return jnp.where(jax.random.bernoulli(key_resample), soft, picture)
+
+
+def _uneven(ink: Array, key: Array) -> Array:
+    """The ink of a pen that gives more in some places than in others, at most black."""
+    key_level, key_worst, key_field = jax.random.split(key, 3)
+    level = jax.random.uniform(key_level, minval=0.9, maxval=1.4)
+    unevenness = _MAX_UNEVENNESS * jax.random.uniform(key_worst)
+    return jnp.clip(level * jnp.exp(unevenness * _smooth(key_field, len(ink))) * ink, 0, 1)
+
+
+def _bend(picture: Array, key: Array) -> Array:
+    """The picture on a page that is not flat; blank outside."""
+    key_worst, *key_fields = jax.random.split(key, 3)
+    size = len(picture)
+    reach = _MAX_BEND * size * jax.random.uniform(key_worst)
+    places = [
+        place + reach * _smooth(key, size)
+        for place, key in zip(jnp.indices((size, size)), key_fields, strict=True)
+    ]
+    return map_coordinates(picture, places, order=1, mode="constant")
+
+
+def _smooth(key: Array, size: int) -> Array:
+    """[H, H] smooth field, at its knots standard normal."""
+    spread = bilinear(_KNOTS, size)
+    return through(jax.random.normal(key, (_KNOTS, _KNOTS)), [spread, spread])
+
+
+def _through_native_size(size: int) -> np.ndarray:
+    """[size, size] map of a line of pixels to 28 and back, bilinear and antialiased."""
+    return bilinear(size, _NATIVE_SIZE) @ bilinear(_NATIVE_SIZE, size)
+
 
 MAX_STROKES = 6
 NUM_POINTS = 5
@@ -46,7 +100,7 @@ def random_drawing(key: Array, image_size: int) -> SyntheticDrawing:
     ink_width = jax.random.uniform(key_width, minval=0.009, maxval=0.028)
     ink_slope = jax.random.uniform(key_slope, minval=0.12, maxval=0.6)
     drawn = ink_of(points, presence, ink_width, ink_slope, image_size)
-    image = imperfection.scan_of(drawn, key_picture)
+    image = scan_of(drawn, key_picture)
     return SyntheticDrawing(image, presence, points, ink_width, ink_slope)
 
 
@@ -77,7 +131,7 @@ def _frame(points: Array, presence: Array, key: Array) -> Array:
     """Scales a drawing to a random share of the picture, at most threefold, and puts it near the middle."""
     key_extent, key_place = jax.random.split(key)
     drawn = presence[:, None, None] > 0
-    curves = jax.vmap(lambda stroke: bezier.curve(stroke, _FRAMED_SAMPLES))(points)
+    curves = jax.vmap(lambda stroke: geometry.bezier_curve(stroke, _FRAMED_SAMPLES))(points)
     low = jnp.where(drawn, curves, jnp.inf).min((0, 1))
     high = jnp.where(drawn, curves, -jnp.inf).max((0, 1))
     extent = jax.random.uniform(key_extent, minval=0.45, maxval=1.0)
@@ -90,7 +144,7 @@ def ink_of(points: Array, presence: Array, ink_width: Array, ink_slope: Array, i
     """[H, W] ink of the [T, P, 2] strokes that are there, each at most 1, added up."""
 
     def ink(stroke):
-        curve = bezier.curve(stroke, _CURVE_SAMPLES)
+        curve = geometry.bezier_curve(stroke, _CURVE_SAMPLES)
         near = brushes.soft_distance(curve, ink_width, (image_size, image_size))
         return compositing.squash_to_one(near, ink_slope)
 

@@ -16,8 +16,9 @@ import numpy as np
 import tensorflow_datasets as tfds
 from PIL import Image
 
-from dood_jax.data import omniglot, originals, quickdraw_categories
-from dood_jax.data.catalog import CATALOG, SPLITS
+from dood_jax.config import datasets
+from dood_jax.config.datasets import CATALOG, SPLITS
+from dood_jax.data import omniglot, originals
 from dood_jax.data.dataset import Dataset
 
 NOTE = "Note: "  # begins the description of a set that is not as published
@@ -183,7 +184,7 @@ class QuickdrawBitmap(PictureBuilder, skip_registration=True):
     def __init__(
         self,
         *,
-        categories: tuple[str, ...] = quickdraw_categories.CATEGORIES,
+        categories: tuple[str, ...] = datasets.CATEGORIES,
         per_category: int = 0,
         **options: Any,
     ) -> None:

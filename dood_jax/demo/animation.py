@@ -1,23 +1,51 @@
-"""The page's drawings as one animated picture: `python -m dood_jax.demo.animation --out=docs/drawing.svg`.
+"""Drawings as data for the page, and as animations.
+
+A few drawings by hand: to try the page with, and to compile for before anybody has drawn.
+
+The page's drawings as one animated picture: `python -m dood_jax.demo.animation --out=docs/drawing.svg`.
 
 A model redraws the shapes that come with the page, stroke by stroke, over and over. The picture is SVG with
 SMIL; a reader that knows nothing of SMIL shows the finished drawings.
 """
 
 import argparse
+import json
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from dood_jax import command_line, figures
-from dood_jax.demo.shapes import Shape, drawn, shapes
-from dood_jax.demo.studio import PAGE, Shown, Studio
+from dood_jax.demo.service import PAGE, Shown, Studio
 from dood_jax.errors import BadInput
-from dood_jax.ink import curves
-from dood_jax.ink.strokes import InkStroke
-from dood_jax.training import compilation
+from dood_jax.runtime import parallel
+from dood_jax.vectorize import curves
+from dood_jax.vectorize.curves import InkStroke
+
+Shape = list[list[list[float]]]  # strokes of (x, y) points in the unit square
+
+_SIDE, _PEN = 480, 24  # pixels of the page's sheet and of its pen
+
+
+def shapes() -> dict[str, Shape]:
+    """All of them by name."""
+    return json.loads((resources.files("dood_jax.demo") / "static" / "shapes.json").read_text())
+
+
+def drawn(shape: Shape) -> np.ndarray:
+    """float32 [480, 480] ink of a shape, as the page would send it."""
+    picture = Image.new("L", (_SIDE, _SIDE))
+    pen = ImageDraw.Draw(picture)
+    for stroke in shape:
+        points = [(x * _SIDE, y * _SIDE) for x, y in stroke]
+        pen.line(points, fill=255, width=_PEN, joint="curve")
+        for x, y in (points[0], points[-1]):
+            pen.ellipse((x - _PEN / 2, y - _PEN / 2, x + _PEN / 2, y + _PEN / 2), fill=255)
+    return np.asarray(picture, np.float32) / 255
+
 
 _COLUMNS, _CELL, _MARGIN = 4, 200, 6  # pixels
 _GHOST, _GHOST_WIDTH = "#e4e1db", 50  # of the given drawing, on its page
@@ -115,7 +143,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--checkpoint", default="synthetic", help="a released model or a folder")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args(argv)
-    compilation.keep_compiled_programs()
+    parallel.keep_compiled_programs()
     try:
         studio = Studio((arguments.checkpoint,))
         answers = [

@@ -22,13 +22,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from dood_jax.demo import examples, sheet
-from dood_jax.demo.studio import PAGE, Answer, Shown, Studio
-from dood_jax.demo.turns import Busy, Turns
-from dood_jax.demo.warming import Warming
+from dood_jax.demo import images
+from dood_jax.demo.job_queue import Busy, Turns, Warming
+from dood_jax.demo.service import PAGE, Answer, Shown, Studio
 from dood_jax.errors import BadInput, require_seed
-from dood_jax.ink.drawing import InkDrawing
-from dood_jax.ink.formats import WRITERS
+from dood_jax.vectorize.drawing import InkDrawing
+from dood_jax.vectorize.formats import WRITERS
 
 _FILES = {  # address -> file of the page, type
     "/": ("index.html", "text/html"),
@@ -99,13 +98,13 @@ class Server:
     async def examples(self, request: Request) -> Response:
         """Pictures of the five sets, other ones for every seed."""
         seed = _seed(request)
-        job = lambda: [_example_record(one) for one in examples.all_sets(seed, self._studio.inventor)]
+        job = lambda: [_example_record(one) for one in images.all_sets(seed, self._studio.inventor)]
         return JSONResponse({"sets": await self._turns.run(_client(request) + "/examples", job)})
 
     async def sheet(self, request: Request) -> Response:
         """A picture file to its drawing on a square sheet: PNG."""
         data = await _body(request)
-        job = lambda: sheet.to_png(sheet.on_sheet(sheet.read(data)))
+        job = lambda: images.to_png(images.on_sheet(images.read(data)))
         return Response(await self._turns.run(_client(request), job), media_type="image/png")
 
     async def draw(self, request: Request) -> Response:
@@ -117,7 +116,7 @@ class Server:
             _seed(request),
         )
         data = await _body(request)
-        job = lambda: self._studio.answer(kind, name, sheet.read(data), seed)
+        job = lambda: self._studio.answer(kind, name, images.read(data), seed)
         answer = await self._turns.run(_client(request), job)
         return JSONResponse({"model": name, "kind": kind, **self._record(answer)})
 
@@ -223,23 +222,23 @@ def _seed(request: Request) -> int:
 async def _body(request: Request) -> bytes:
     """All of it, or TooLarge as soon as it is more than is allowed."""
     size = request.headers.get("content-length", "")
-    if size.isdecimal() and int(size) > sheet.MOST_BYTES:
+    if size.isdecimal() and int(size) > images.MOST_BYTES:
         raise TooLarge(f"{int(size) / 2**20:.1f} MB are too many; give a picture of up to {_megabytes()}")
     parts, total = [], 0
     async for part in request.stream():
         total += len(part)
-        if total > sheet.MOST_BYTES:
+        if total > images.MOST_BYTES:
             raise TooLarge(f"this is more than {_megabytes()}; make the picture smaller")
         parts.append(part)
     return b"".join(parts)
 
 
 def _megabytes() -> str:
-    return f"{sheet.MOST_BYTES // 2**20} MB"
+    return f"{images.MOST_BYTES // 2**20} MB"
 
 
-def _example_record(one: examples.Examples) -> dict[str, Any]:
-    urls = ["data:image/png;base64," + base64.b64encode(sheet.to_png(p)).decode() for p in one.pictures]
+def _example_record(one: images.Examples) -> dict[str, Any]:
+    urls = ["data:image/png;base64," + base64.b64encode(images.to_png(p)).decode() for p in one.pictures]
     return {"name": one.name, "title": one.title, "invented": one.are_invented, "pictures": urls}
 
 

@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
+from dood_jax.config.model import ModelConfig
 from dood_jax.model import dood
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
 from dood_jax.model.spread import LEARNED, Spread
 from dood_jax.types import Array, BrushParams, StrokeLatents

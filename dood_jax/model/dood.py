@@ -8,8 +8,8 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
+from dood_jax.config.model import ModelConfig
 from dood_jax.model import second_look
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Networks, Params, bind, where_prior_learns
 from dood_jax.model.parts import parts_of

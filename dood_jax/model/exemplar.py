@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.geometry import affine
-from dood_jax.model.config import ModelConfig
+from dood_jax import geometry
+from dood_jax.config.model import ModelConfig
 from dood_jax.model.renderer import pen_limits
 from dood_jax.model.token import EXEMPLAR, TokenRanges, token_matrix, token_params
 from dood_jax.types import Array, BrushParams, StrokeLatents
@@ -55,11 +55,11 @@ def exemplar(
     shape = strokes.control_points.shape
     deviations = _point_deviations(config.num_points, noise)[:, None]
     points = strokes.control_points + deviations * jax.random.normal(key_points, shape)
-    placed = jax.vmap(lambda layout, one: affine.place_points(affine.layout_to_matrix(layout), one))(
+    placed = jax.vmap(lambda layout, one: geometry.place_points(geometry.layout_to_matrix(layout), one))(
         strokes.layout, points
     )
     token = token_matrix(token_params(jax.random.normal(key_token, (7,)), noise.token), turned)
-    moved = affine.place_points(token, placed)
+    moved = geometry.place_points(token, placed)
     layout = jnp.broadcast_to(jnp.asarray(_UNMOVED), strokes.layout.shape)
     return strokes._replace(layout=layout, control_points=moved), _other_pen(config, brush, key_pen, noise)
 

@@ -12,9 +12,9 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from dood_jax.distributions import laplace, normal
+from dood_jax.distributions import pixels
 from dood_jax.distributions.bounded import bounded
-from dood_jax.rendering.resampling import through
+from dood_jax.rendering.source_grid import through
 from dood_jax.types import Array
 
 _FINE, _MIDDLE, _WIDE = 1.0, 2.5, 6.0  # standard deviations of the blurs in pixels
@@ -55,7 +55,7 @@ class ObservationScale(nn.Module):
         return _log_prob(self.likelihood, self.canvas, image, canvas)
 
 
-_DENSITIES = {"laplace": laplace.log_prob, "normal": normal.log_prob}
+_DENSITIES = {"laplace": pixels.laplace_log_prob, "normal": pixels.normal_log_prob}
 
 
 def _plain_log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> Array:

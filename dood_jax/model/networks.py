@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jax import lax
 
-from dood_jax.model.config import ModelConfig
+from dood_jax.config.model import ModelConfig
 from dood_jax.model.likelihood import ObservationScale
 from dood_jax.networks import air_heads, heads, published_heads
 from dood_jax.networks.conv_encoder import ConvEncoder

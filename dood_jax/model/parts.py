@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from dood_jax.config.model import ModelConfig
 from dood_jax.model import (
     air,
     blind_guidance,
@@ -14,7 +15,6 @@ from dood_jax.model import (
     residual_guidance,
     vae,
 )
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.guidance import Guidance
 from dood_jax.model.recognition import Recognition
 from dood_jax.networks.heads import DIAGONAL, Family

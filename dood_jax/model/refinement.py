@@ -10,10 +10,10 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from dood_jax.model.config import ModelConfig
+from dood_jax.config.model import ModelConfig
 from dood_jax.model.networks import Params, bind
 from dood_jax.model.renderer import finished_canvas, pen_limits
-from dood_jax.rendering.recording import as_recorded
+from dood_jax.rendering.source_grid import as_recorded
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 POINT_RATE = 4e-3  # of Adam on the canvas, at the first step

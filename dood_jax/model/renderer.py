@@ -7,8 +7,8 @@ from typing import Protocol
 import jax
 import jax.numpy as jnp
 
-from dood_jax.geometry import affine, bezier
-from dood_jax.model.config import ModelConfig
+from dood_jax import geometry
+from dood_jax.config.model import ModelConfig
 from dood_jax.model.networks import Networks
 from dood_jax.networks import heads
 from dood_jax.rendering import brushes, compositing, spatial_transformer
@@ -73,7 +73,7 @@ def _curve_decoder(nets: Networks) -> tuple[Mark, Finish]:
     brush, finish = _BRUSHES[nets.config.brush]
 
     def mark(control_points, ink_width, size):
-        return brush(bezier.curve(control_points, nets.config.curve_samples), ink_width, size)
+        return brush(geometry.bezier_curve(control_points, nets.config.curve_samples), ink_width, size)
 
     return mark, finish
 
@@ -97,7 +97,7 @@ def _picture_decoder(nets: Networks) -> tuple[Mark, Finish]:
 @jax.named_scope("ink")
 def _place_points(mark, finish, size, layout, control_points, ink_width, ink_slope) -> Array:
     """Control points moved by the layout, then drawn on the canvas (method.md 9.1)."""
-    placed = affine.place_points(affine.layout_to_matrix(layout), control_points)
+    placed = geometry.place_points(geometry.layout_to_matrix(layout), control_points)
     return finish(mark(placed, ink_width, size), ink_slope)
 
 
@@ -105,7 +105,7 @@ def _place_points(mark, finish, size, layout, control_points, ink_width, ink_slo
 def _place_picture(mark, finish, size, layout, control_points, ink_width, ink_slope) -> Array:
     """Control points drawn in the stroke's own frame, the picture moved by the layout (method.md 3.10)."""
     marks = mark(control_points, ink_width, size)
-    placing = affine.invert(affine.layout_to_matrix(layout))
+    placing = geometry.invert(geometry.layout_to_matrix(layout))
     return finish(spatial_transformer.warp(marks[None], placing, size)[0], ink_slope)
 
 

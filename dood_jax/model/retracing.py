@@ -6,7 +6,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from dood_jax.model.config import ModelConfig
+from dood_jax.config.model import ModelConfig
 from dood_jax.model.guidance import Situation
 from dood_jax.model.networks import Params, bind, where_prior_learns
 from dood_jax.model.parts import parts_of

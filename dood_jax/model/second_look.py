@@ -14,12 +14,12 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dood_jax import geometry
+from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import gaussian
 from dood_jax.distributions.bounded import bounded, unbounded
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.geometry import affine
 from dood_jax.model import refinement
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import Parts, parts_of
 from dood_jax.model.renderer import finished_canvas, pen_limits
@@ -92,8 +92,8 @@ def first_guess(config: ModelConfig, strokes: StrokeLatents, brush: BrushParams)
 
 def place(strokes: StrokeLatents) -> Array:
     """[T, P, 2] control points of T strokes on the canvas."""
-    matrices = jax.vmap(affine.layout_to_matrix)(strokes.layout)
-    return jax.vmap(affine.place_points)(matrices, strokes.control_points)
+    matrices = jax.vmap(geometry.layout_to_matrix)(strokes.layout)
+    return jax.vmap(geometry.place_points)(matrices, strokes.control_points)
 
 
 def look(
@@ -124,8 +124,8 @@ def sample(correction: Correction, presence: Array, key: Array) -> tuple[StrokeL
 
 def _in_frames(layout: Array, points: Array) -> Array:
     """[T, P, 2] points on the canvas in their strokes' own frames, those of [T, 4] layouts."""
-    matrices = jax.vmap(lambda layout: affine.invert(affine.layout_to_matrix(layout)))(layout)
-    return jax.vmap(affine.place_points)(matrices, points)
+    matrices = jax.vmap(lambda layout: geometry.invert(geometry.layout_to_matrix(layout)))(layout)
+    return jax.vmap(geometry.place_points)(matrices, points)
 
 
 def _see(parts: Parts, nets: Networks, image: Array, strokes: StrokeLatents, guess: Guess) -> Array:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 
-from dood_jax.model.config import ModelConfig
+from dood_jax.config.model import ModelConfig
 from dood_jax.types import Array
 
 

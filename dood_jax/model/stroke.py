@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dood_jax.model.config import ModelConfig
+from dood_jax.config.model import ModelConfig
 from dood_jax.model.guidance import CanvasView, Observation, Situation
 from dood_jax.model.networks import Networks
 from dood_jax.model.parts import Parts

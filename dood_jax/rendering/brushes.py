@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dood_jax.geometry import frames
+from dood_jax import geometry
 from dood_jax.types import Array
 
 _TINY = 1e-20  # added inside the root: a pixel far from the curve has a finite gradient
@@ -64,7 +64,7 @@ splat.defvjp(_splat_forward, _splat_backward)
 
 def _offsets(curve: Array, ink_width: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     """[S, W] and [H, S] from each pixel column and row to each sample, in pen widths."""
-    rows, columns = (frames.pen_pixels(length).astype(curve.dtype) for length in size)
+    rows, columns = (geometry.pen_pixels(length).astype(curve.dtype) for length in size)
     scaled, per_width = curve / ink_width, 1 / ink_width
     return scaled[:, 0, None] - per_width * columns[None], scaled[None, :, 1] - per_width * rows[:, None]
 
@@ -169,5 +169,5 @@ def _at_place(curve: Array, place: Array) -> Array:
 
 def _pixels(curve: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     """[1, W] place of every column of pixels and [H, 1] of every row, in the curve's precision."""
-    rows, columns = (jnp.asarray(frames.pen_pixels(length), curve.dtype) for length in size)
+    rows, columns = (jnp.asarray(geometry.pen_pixels(length), curve.dtype) for length in size)
     return columns[None], rows[:, None]

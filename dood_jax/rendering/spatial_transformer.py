@@ -5,7 +5,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dood_jax.geometry import affine, frames
+from dood_jax import geometry
 from dood_jax.types import Array
 
 
@@ -22,8 +22,8 @@ def warp(pictures: Array, matrix: Array, size: tuple[int, int]) -> Array:
     """
     chex.assert_rank(pictures, 3)
     height, width = pictures.shape[1:]
-    grid = frames.glimpse_pixels(*size).astype(matrix.dtype)
-    places = affine.transform(matrix, jnp.asarray(grid.reshape(-1, 2)))
+    grid = geometry.glimpse_pixels(*size).astype(matrix.dtype)
+    places = geometry.transform(matrix, jnp.asarray(grid.reshape(-1, 2)))
     column, column_part = _cell(places[:, 0], width)
     row, row_part = _cell(places[:, 1], height)
     stride = width + 3
@@ -41,12 +41,12 @@ def warp(pictures: Array, matrix: Array, size: tuple[int, int]) -> Array:
 @jax.named_scope("glimpse")
 def glimpse(pictures: Array, layout: Array, size: tuple[int, int]) -> Array:
     """The window of [C, H, W] pictures that a [4] layout frames, with gradient to the layout only."""
-    return warp(lax.stop_gradient(pictures), affine.layout_to_matrix(layout), size)
+    return warp(lax.stop_gradient(pictures), geometry.layout_to_matrix(layout), size)
 
 
 def _cell(positions: Array, size: int) -> tuple[Array, Array]:
     """Index of the pixel before each position, from -1 to `size`, and the part of the way to the next."""
-    place = jnp.clip(frames.signed_to_glimpse_pixel(positions, size), -1, size)
+    place = jnp.clip(geometry.signed_to_glimpse_pixel(positions, size), -1, size)
     before = lax.stop_gradient(jnp.floor(place))
     return before.astype(jnp.int32), place - before
 

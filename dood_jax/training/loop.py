@@ -9,21 +9,19 @@ import numpy as np
 from absl import logging
 
 from dood_jax import figures
-from dood_jax.data import sampler
+from dood_jax.checkpointing.manager import Checkpoints
+from dood_jax.config.groups import Config, TrainingConfig
+from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
+from dood_jax.inference import bounds, infer, test_images
 from dood_jax.model import networks
-from dood_jax.settings.config import Config
-from dood_jax.settings.training import TrainingConfig
-from dood_jax.training import distributed, evaluation, held_out, inference, members, parallel, start
-from dood_jax.training import logging as run_logging
-from dood_jax.training.checkpoints import Checkpoints
-from dood_jax.training.lock import RunLock
-from dood_jax.training.logging import MetricWriter
-from dood_jax.training.optimizer import make_optimizer
-from dood_jax.training.signals import StopSignals
-from dood_jax.training.skips import SkippedInARow
+from dood_jax.runtime import parallel, processes
+from dood_jax.runtime.signals import RunLock, StopSignals
+from dood_jax.training import ensemble
+from dood_jax.training import metrics as run_logging
+from dood_jax.training.metrics import MetricWriter, SkippedInARow
 from dood_jax.training.state import TrainState
-from dood_jax.training.step import make_step
+from dood_jax.training.step import make_optimizer, make_step
 
 _FIGURE_COLUMNS = 16
 
@@ -36,7 +34,7 @@ def train(config: Config, workdir: Path) -> int | None:
     devices = jax.devices()
     logging.info("training on %d x %s into %s", len(devices), devices[0].device_kind, workdir)
     training = config.training
-    images, lessons = members.lessons(config)
+    images, lessons = ensemble.lessons(config)
     optimizer = make_optimizer(config.optimizer, training.steps)
     step_once, place, share = parallel.over_devices(
         make_step(config, optimizer, _sampler(config)), devices, training, len(config.members)
@@ -44,7 +42,7 @@ def train(config: Config, workdir: Path) -> int | None:
     evaluate = _evaluator(config, workdir, devices)
     pictures, lessons = share(images), place(lessons)
     with RunLock(workdir), Checkpoints(workdir, training.keep_checkpoints) as checkpoints:
-        first = start.first_state(config, optimizer)
+        first = ensemble.first_state(config, optimizer)
         state = place(checkpoints.restore_latest(config, first) or first)
         step = parallel.fetch(state).steps_done
         _require_whole_calls(training, step)
@@ -71,7 +69,7 @@ def train(config: Config, workdir: Path) -> int | None:
         return signals.received
 
 
-def _sampler(config: Config) -> sampler.Sampler:
+def _sampler(config: Config) -> example_stream.Sampler:
     """How an example gets its picture; BadInput if others shall be laid over it that are not there."""
     data = config.data
     if data.overlaid and (data.is_synthetic or len(data.sets) > 1):
@@ -79,10 +77,10 @@ def _sampler(config: Config) -> sampler.Sampler:
             f"data.overlaid={data.overlaid} is for one set of pictures, not {', '.join(data.sets)}; give 0"
         )
     if data.is_synthetic:
-        return sampler.pick_synthetic
+        return example_stream.pick_synthetic
     if data.overlaid:
-        return sampler.picking_overlaid(data.overlaid, config.model.native_size)
-    return sampler.pick_resident
+        return example_stream.picking_overlaid(data.overlaid, config.model.native_size)
+    return example_stream.pick_resident
 
 
 def _evaluation_due(training: TrainingConfig, step: int) -> bool:
@@ -100,7 +98,9 @@ def _require_whole_calls(training: TrainingConfig, step: int) -> None:
 
 def _evaluator(config: Config, workdir: Path, devices: list[jax.Device]) -> Callable[[TrainState], dict]:
     """Held-out bounds and a step-by-step figure for the state of each member."""
-    images = {name: held_out.images(config.data.only(name), config.evaluation) for name in config.data.sets}
+    images = {
+        name: test_images.images(config.data.only(name), config.evaluation) for name in config.data.sets
+    }
     count = len(config.members)
 
     def evaluate(state: TrainState) -> dict[str, float | np.ndarray]:
@@ -108,15 +108,15 @@ def _evaluator(config: Config, workdir: Path, devices: list[jax.Device]) -> Call
         summaries = [
             _evaluate(
                 config,
-                members.pick(state.params, count, which),
+                ensemble.pick(state.params, count, which),
                 images[member.name],
                 devices,
-                workdir / "figures" / members.title(config.members, which),
+                workdir / "figures" / ensemble.title(config.members, which),
                 state.steps_done,
             )
             for which, member in enumerate(config.members)
         ]
-        return members.stack(summaries)
+        return ensemble.stack(summaries)
 
     return evaluate
 
@@ -131,12 +131,12 @@ def _evaluate(
 ) -> dict[str, float]:
     """Of one model: the held-out bound, and a figure in the folder."""
     settings = config.unrefined().evaluation
-    keys = held_out.keys(settings, len(images))
-    summary = evaluation.bound(config.model, params, images, keys, settings, devices).summary()
-    if not distributed.is_first():
+    keys = test_images.keys(settings, len(images))
+    summary = bounds.bound(config.model, params, images, keys, settings, devices).summary()
+    if not processes.is_first():
         return summary
     shown = images[:_FIGURE_COLUMNS]
-    sketch = inference.infer(config.model, params, shown, keys, 1, settings.num_strokes, len(shown))
+    sketch = infer.infer(config.model, params, shown, keys, 1, settings.num_strokes, len(shown))
     title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
     figures.step_by_step(folder / f"reconstruction-{step:06d}.png", shown, sketch.canvases, title)
     return summary

@@ -12,15 +12,14 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from dood_jax.data.sampler import Sampler
+from dood_jax.config.groups import Config, ObjectiveConfig
+from dood_jax.data.example_stream import Sampler
 from dood_jax.distributions import presence
 from dood_jax.errors import BadInput
 from dood_jax.model import dood
 from dood_jax.model.networks import Params
 from dood_jax.model.renderer import canvas_of
-from dood_jax.objective import elbo, nvil, stopping
-from dood_jax.settings.config import Config
-from dood_jax.settings.objective import ObjectiveConfig
+from dood_jax.objectives import elbo, exact_stopping, nvil
 from dood_jax.training.state import NvilLearner
 from dood_jax.types import Array, BrushParams, Drawing
 
@@ -116,16 +115,18 @@ def _drawn(
 
 def _summed_over_stops(config: Config, params: Params, floor: Array, drawn: _Drawn) -> tuple[Array, Metrics]:
     """What to maximise for one example, and metrics."""
-    terms = stopping.prefix_terms(config.model, params, drawn.image, drawn.drawing)
+    terms = exact_stopping.prefix_terms(config.model, params, drawn.image, drawn.drawing)
     q = jnp.exp(terms.log_q)
     metrics = {
-        "elbo": stopping.expected_elbo(terms),
+        "elbo": exact_stopping.expected_elbo(terms),
         "log_likelihood": (q * terms.log_likelihood).sum(),
         "kl": (q * terms.kl).sum(),
         "strokes": (q * jnp.arange(q.shape[0])).sum(),
     }
     objective = config.objective
-    surrogate = stopping.surrogate(terms, floor, objective.likelihood_divisor, objective.presence_weight)
+    surrogate = exact_stopping.surrogate(
+        terms, floor, objective.likelihood_divisor, objective.presence_weight
+    )
     return surrogate, metrics
 
 

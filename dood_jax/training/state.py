@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from dood_jax.config.model import ModelConfig
 from dood_jax.model import dood
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import Params
-from dood_jax.objective import nvil
-from dood_jax.objective.nvil import Moments
+from dood_jax.objectives import nvil
+from dood_jax.objectives.nvil import Moments
 from dood_jax.types import Array, BrushParams
 
 _BASELINE_KEY = 2  # folded in; the model's initial values come of the key's first two children

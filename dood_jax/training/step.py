@@ -1,4 +1,9 @@
-"""One training step: pure, for one device's share of a batch, averaging itself over devices."""
+"""One training step, and the optimiser that it takes.
+
+Adam with rates by group of parameters (method.md 8; groups go by the parameter tree's top keys).
+
+One training step: pure, for one device's share of a batch, averaging itself over devices.
+"""
 
 import functools
 from collections.abc import Callable
@@ -8,13 +13,55 @@ import jax.numpy as jnp
 import optax
 from jax import lax
 
-from dood_jax.data import sampler as sampling
-from dood_jax.data.sampler import Sampler
+from dood_jax.config.groups import Config, OptimizerConfig
+from dood_jax.data import example_stream as sampling
+from dood_jax.data.example_stream import Sampler
 from dood_jax.model.networks import PRIOR_NETWORKS, Params
-from dood_jax.settings.config import Config
 from dood_jax.training.losses import LOSSES, Aside, Batch, Metrics
 from dood_jax.training.state import NvilLearner, TrainState
 from dood_jax.types import BrushParams
+
+_GROUP_OF = {
+    "likelihood": "likelihood",
+    "posterior_presence": "presence",
+    "baseline_rnn": "baseline",
+    "baseline": "baseline",
+}
+_LAST_RATE = 0.02  # of the cosine schedule, as a share of the highest rate
+
+
+def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
+    """The optimiser of a run of `num_steps` steps; it minimises."""
+    multipliers = {
+        "likelihood": optax.scale(config.likelihood_multiplier),
+        "presence": optax.scale(config.presence_multiplier),
+        "baseline": optax.scale(config.baseline_multiplier),
+        "rest": optax.identity(),
+    }
+    clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()
+    return optax.chain(
+        clip,
+        optax.scale_by_adam(),
+        optax.multi_transform(multipliers, _label),
+        optax.scale_by_learning_rate(_schedule(config, num_steps)),
+    )
+
+
+def _label(params: Params) -> Params:
+    """The group of every parameter."""
+    return {
+        name: jax.tree_util.tree_map(lambda _, name=name: _GROUP_OF.get(name, "rest"), network)
+        for name, network in params.items()
+    }
+
+
+def _schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
+    """Linear warm-up, then constant or a cosine to 2 % at the last step."""
+    peak, warmup = config.learning_rate, config.warmup_steps
+    if config.schedule == "constant":
+        return optax.linear_schedule(0, peak, warmup) if warmup else optax.constant_schedule(peak)
+    return optax.warmup_cosine_decay_schedule(0, peak, warmup, max(num_steps, warmup + 1), _LAST_RATE * peak)
+
 
 Step = Callable[..., tuple[TrainState, Metrics]]
 

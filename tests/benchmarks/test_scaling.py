@@ -12,7 +12,7 @@ import scaling_measured as measured
 import scaling_model as model
 import scaling_page as page
 
-from dood_jax.settings.resolving import default_config, resolve
+from dood_jax.config.resolving import default_config, resolve
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dood_jax.config.datasets import CATALOG
 from dood_jax.data import omniglot, pack
-from dood_jax.data.catalog import CATALOG
 
 SHAPE = (105, 105)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dood_jax.data import load, omniglot
-from dood_jax.data.resize import resize
+from dood_jax.data.dataset import resize
 
 EACH = {  # name, split: images, classes, fewest and most of a class, sha256 of the pixels at published size
     ("emnist", "train"): (

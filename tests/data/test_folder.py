@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dood_jax.data import load, picture_file
+from dood_jax.data import folder, load
 from dood_jax.errors import BadInput
 
 INK = np.zeros((40, 40), np.uint8)
@@ -25,23 +25,23 @@ def test_ink_is_white_whatever_the_colours(tmp_path, mode, paper):
         Image.fromarray(pixels.astype(np.uint16) * 257).save(tmp_path / "x.png")
     else:
         save(tmp_path / "x.tif", pixels, mode)
-    found = picture_file.read(next(tmp_path.iterdir()), 40)
+    found = folder.read_image(next(tmp_path.iterdir()), 40)
     np.testing.assert_allclose(found, INK, atol=2)
 
 
 @pytest.mark.parametrize("level", [0, 255])
 def test_what_is_transparent_is_paper(tmp_path, level):
     Image.merge("LA", [Image.new("L", (40, 40), level), Image.fromarray(INK)]).save(tmp_path / "x.png")
-    np.testing.assert_array_equal(picture_file.read(tmp_path / "x.png", 40), INK)
+    np.testing.assert_array_equal(folder.read_image(tmp_path / "x.png", 40), INK)
 
 
 def test_a_wide_picture_is_padded_with_paper_and_a_turned_one_turned_back(tmp_path):
     save(tmp_path / "wide.png", 255 - INK[10:30])
-    np.testing.assert_array_equal(picture_file.read(tmp_path / "wide.png", 40), INK)
+    np.testing.assert_array_equal(folder.read_image(tmp_path / "wide.png", 40), INK)
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned by 90 degrees clockwise
     save(tmp_path / "turned.png", np.rot90(INK), exif=exif)
-    np.testing.assert_array_equal(picture_file.read(tmp_path / "turned.png", 40), INK)
+    np.testing.assert_array_equal(folder.read_image(tmp_path / "turned.png", 40), INK)
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
@@ -59,7 +59,7 @@ def test_a_truncated_picture_is_refused(tmp_path):
     whole = save(tmp_path / "x.png").read_bytes()
     (tmp_path / "x.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BadInput, match=r"x\.png cannot be read"):
-        picture_file.read(tmp_path / "x.png", 20)
+        folder.read_image(tmp_path / "x.png", 20)
 
 
 def test_a_heap_is_split_and_nothing_is_in_both(tmp_path):

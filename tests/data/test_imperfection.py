@@ -5,24 +5,24 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dood_jax.data import imperfection
+from dood_jax.data import synthetic
 
 SIZE = 50
 KEYS = jax.random.split(jax.random.key(0), 400)
 
 
 def scans_of(ink: np.ndarray) -> np.ndarray:
-    return jax.device_get(jax.jit(jax.vmap(lambda key: imperfection.scan_of(ink, key)))(KEYS))
+    return jax.device_get(jax.jit(jax.vmap(lambda key: synthetic.scan_of(ink, key)))(KEYS))
 
 
 @pytest.fixture
 def flat_page(monkeypatch):
-    monkeypatch.setattr(imperfection, "_MAX_BEND", 0.0)
+    monkeypatch.setattr(synthetic, "_MAX_BEND", 0.0)
 
 
 @pytest.fixture
 def even_pen(monkeypatch):
-    monkeypatch.setattr(imperfection, "_MAX_UNEVENNESS", 0.0)
+    monkeypatch.setattr(synthetic, "_MAX_UNEVENNESS", 0.0)
 
 
 def test_half_of_the_pictures_pass_through_28_pixels(flat_page, even_pen):
@@ -46,7 +46,7 @@ def test_ink_is_uneven_but_smooth_and_never_beyond_black(flat_page):
     """Of a page full of grey, whose logarithm is the field itself."""
     fields = np.log(scans_of(np.full((SIZE, SIZE), 0.05, np.float32)) / 0.05)
     fields -= fields.mean((1, 2), keepdims=True)
-    assert 0.1 < fields.std() < imperfection._MAX_UNEVENNESS  # of worst pens half as bad on average
+    assert 0.1 < fields.std() < synthetic._MAX_UNEVENNESS  # of worst pens half as bad on average
     assert np.abs(np.diff(fields, axis=1)).max() < 0.3
     assert scans_of(np.full((SIZE, SIZE), 0.9, np.float32)).max() == pytest.approx(1, abs=1e-6)
 
@@ -60,8 +60,8 @@ def test_pages_are_bent_by_about_a_pixel(even_pen):
         level = (scan * ramp)[inside, inside].sum() / (ramp**2)[inside, inside].sum()
         moved.append((scan / level - ramp)[inside, inside] * SIZE * 2)
     spread = np.std(moved)
-    assert 0.15 < spread < imperfection._MAX_BEND * SIZE
-    assert np.abs(moved).max() < 4 * imperfection._MAX_BEND * SIZE
+    assert 0.15 < spread < synthetic._MAX_BEND * SIZE
+    assert np.abs(moved).max() < 4 * synthetic._MAX_BEND * SIZE
 
 
 def test_blank_ink_is_a_blank_picture():

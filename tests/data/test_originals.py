@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dood_jax.data import idx, load, originals, prepare, sources
-from dood_jax.data.catalog import CATALOG
+from dood_jax.config.datasets import CATALOG
+from dood_jax.data import load, originals, prepare, sources
 from dood_jax.errors import BadInput
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -57,9 +57,9 @@ def register(monkeypatch, directory: Path, builder: type) -> None:
 )
 def test_a_damaged_idx_file_is_refused_by_name(damage):
     array = RANDOM.integers(0, 256, (3, 4, 5)).astype(np.uint8)
-    np.testing.assert_array_equal(idx.read("place", idx_file(array)), array)
+    np.testing.assert_array_equal(originals.read("place", idx_file(array)), array)
     with pytest.raises(BadInput, match=r"^place is not "):
-        idx.read("place", damage(idx_file(array)))
+        originals.read("place", damage(idx_file(array)))
 
 
 def test_emnist_is_read_from_the_zip_and_turned_upright(tmp_path):

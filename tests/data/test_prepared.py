@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dood_jax.config.datasets import CATALOG
 from dood_jax.data import load, omniglot, prepare, sources
-from dood_jax.data.catalog import CATALOG
 from dood_jax.errors import BadInput
 
 tfds = pytest.importorskip("tensorflow_datasets")

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import dood_jax
-from dood_jax.data import preparing
-from dood_jax.data.resize import resize
+from dood_jax.data import preprocessing
+from dood_jax.data.dataset import resize
 from dood_jax.errors import BadInput
 
 
@@ -97,7 +97,7 @@ def test_pictures_enlarged_otherwise_are_warned_of(digit, way):
     digit = digit.copy()
     digit[4:24:3, 18] = digit[14, 3:25] = 255
     with pytest.warns(UserWarning, match=r"may be enlarged from 28 x 28.*dood_jax\.prepare"):
-        preparing.warn_of_odd(resized(digit, Image.Resampling[way]), 28)
+        preprocessing.warn_of_odd(resized(digit, Image.Resampling[way]), 28)
 
 
 def test_pictures_as_sets_have_them_and_sharp_ones_are_not_warned_of(digit, wanted):
@@ -107,5 +107,5 @@ def test_pictures_as_sets_have_them_and_sharp_ones_are_not_warned_of(digit, want
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for images in (wanted, sharp, 0 * wanted):
-            preparing.warn_of_odd(images, 28)
-        preparing.warn_of_odd(resized(digit, Image.Resampling.LANCZOS), 0)
+            preprocessing.warn_of_odd(images, 28)
+        preprocessing.warn_of_odd(resized(digit, Image.Resampling.LANCZOS), 0)

@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 
-from dood_jax.data import load, quickdraw, quickdraw_categories
+from dood_jax.config import datasets
+from dood_jax.data import load, originals
 from dood_jax.errors import BadInput
 
 
 def test_there_are_345_and_the_published_ten_are_among_them():
-    assert len(set(quickdraw_categories.CATEGORIES)) == 345
-    assert len(quickdraw_categories.parse(quickdraw_categories.PUBLISHED)) == 10
-    assert quickdraw_categories.parse("all") == quickdraw_categories.CATEGORIES
+    assert len(set(datasets.CATEGORIES)) == 345
+    assert len(datasets.parse_categories(datasets.PUBLISHED_CATEGORIES)) == 10
+    assert datasets.parse_categories("all") == datasets.CATEGORIES
 
 
 @pytest.mark.parametrize(
@@ -19,7 +20,7 @@ def test_there_are_345_and_the_published_ten_are_among_them():
 )
 def test_a_category_that_does_not_exist_is_refused(given, said):
     with pytest.raises(BadInput, match=said):
-        quickdraw_categories.parse(given)
+        datasets.parse_categories(given)
 
 
 def test_labels_follow_the_order_in_which_categories_are_asked_for(toy_pack):
@@ -56,6 +57,6 @@ def test_a_cap_takes_the_same_drawings_whatever_the_other_categories(toy_pack):
 
 def test_a_fifth_of_each_class_is_held_out_always_the_same():
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), [10, 25, 101]))
-    held_out = quickdraw.held_out(labels)
+    held_out = originals.held_out(labels)
     assert np.bincount(labels[held_out]).tolist() == [2, 5, 20]
-    np.testing.assert_array_equal(held_out, quickdraw.held_out(labels))
+    np.testing.assert_array_equal(held_out, originals.held_out(labels))

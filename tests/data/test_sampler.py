@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.data import sampler
+from dood_jax.data import example_stream
 from dood_jax.data.synthetic import random_drawing
 
 
 def key_numbers(seed, step, indices) -> np.ndarray:
-    keys = sampler.example_keys(seed, step, jnp.asarray(indices))
+    keys = example_stream.example_keys(seed, step, jnp.asarray(indices))
     return np.asarray(jax.random.key_data(keys))
 
 
@@ -20,7 +20,7 @@ def test_a_key_depends_on_its_own_index_alone():
 
 
 def test_a_traced_step_gives_the_same_keys():
-    traced = jax.jit(lambda step: jax.random.key_data(sampler.example_keys(3, step, jnp.arange(4))))
+    traced = jax.jit(lambda step: jax.random.key_data(example_stream.example_keys(3, step, jnp.arange(4))))
     np.testing.assert_array_equal(traced(17), key_numbers(3, 17, np.arange(4)))
 
 
@@ -32,7 +32,7 @@ def test_seed_step_and_index_each_give_new_keys():
 def test_a_resident_picture_is_the_one_of_its_row_scaled():
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4)).astype(np.uint8)
     key = jax.random.key(0)
-    picked = jax.vmap(sampler.pick_resident, in_axes=(None, 0, None))(
+    picked = jax.vmap(example_stream.pick_resident, in_axes=(None, 0, None))(
         jnp.asarray(images), jnp.array([3, 0, 3]), key
     ).image
     assert picked.dtype == np.float32
@@ -41,7 +41,9 @@ def test_a_resident_picture_is_the_one_of_its_row_scaled():
 
 def test_synthetic_pictures_are_random_drawings_of_the_blank_size():
     blank = np.zeros((1, 20, 20), np.uint8)
-    both = jax.jit(lambda key: (sampler.pick_synthetic(blank, 0, key).image, random_drawing(key, 20).image))
+    both = jax.jit(
+        lambda key: (example_stream.pick_synthetic(blank, 0, key).image, random_drawing(key, 20).image)
+    )
     picked, drawn = both(jax.random.key(4))
     np.testing.assert_allclose(picked, drawn, atol=1e-6)
     assert drawn.max() > 0.5
@@ -49,7 +51,7 @@ def test_synthetic_pictures_are_random_drawings_of_the_blank_size():
 
 def test_a_share_of_pictures_is_overlaid_and_the_others_stay_plain():
     images = np.random.default_rng(0).integers(0, 256, (7, 8, 8)).astype(np.uint8)
-    pick = jax.jit(jax.vmap(sampler.picking_overlaid(0.25, 0), in_axes=(None, 0, 0)))
+    pick = jax.jit(jax.vmap(example_stream.picking_overlaid(0.25, 0), in_axes=(None, 0, 0)))
     rows = jnp.arange(2000) % len(images)
     picked = pick(images, rows, jax.random.split(jax.random.key(3), 2000))
     stays = (np.abs(picked.image - images[rows] / 255) < 1e-6).all((1, 2))

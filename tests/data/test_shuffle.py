@@ -7,26 +7,26 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dood_jax.data import sampler, shuffle
+from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
 
 
 @functools.cache
 def whole_shuffle(size: int):
     """Words -> all entries."""
-    entry = functools.partial(shuffle.shuffled, grid=shuffle.grid(size))
+    entry = functools.partial(example_stream.shuffled, grid=example_stream.grid(size))
     return jax.jit(lambda words: jax.vmap(lambda place: entry(place, words=words))(jnp.arange(size)))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 97, 100, 7011, 60000])
 def test_every_number_comes_once(size):
     for seed in range(3):
-        entries = np.asarray(whole_shuffle(size)(shuffle.words_of(jax.random.key(seed))))
+        entries = np.asarray(whole_shuffle(size)(example_stream.words_of(jax.random.key(seed))))
         np.testing.assert_array_equal(np.sort(entries), np.arange(size))
 
 
 def test_all_orders_of_four_are_about_equally_likely():
-    words = jax.vmap(shuffle.words_of)(jax.random.split(jax.random.key(0), 12000))
+    words = jax.vmap(example_stream.words_of)(jax.random.split(jax.random.key(0), 12000))
     orders = np.asarray(jax.vmap(whole_shuffle(4))(words))
     _, counts = np.unique(orders, axis=0, return_counts=True)
     assert len(counts) == 24
@@ -35,7 +35,7 @@ def test_all_orders_of_four_are_about_equally_likely():
 
 
 def test_neighbours_do_not_stay_together():
-    entries = np.asarray(whole_shuffle(60000)(shuffle.words_of(jax.random.key(5)))).astype(int)
+    entries = np.asarray(whole_shuffle(60000)(example_stream.words_of(jax.random.key(5)))).astype(int)
     assert abs(np.corrcoef(entries[:-1], entries[1:])[0, 1]) < 4 / np.sqrt(60000)
     assert abs(np.corrcoef(entries, np.arange(60000))[0, 1]) < 4 / np.sqrt(60000)
     assert np.mean(np.abs(np.diff(entries)) == 1) < 1e-3
@@ -43,8 +43,8 @@ def test_neighbours_do_not_stay_together():
 
 def rows_of_steps(seed: int, steps: range, batch_size: int, size: int) -> np.ndarray:
     """[S * B] rows in the order in which they are seen."""
-    lessons = sampler.lessons(seed, 0, size, batch_size)
-    at_step = jax.jit(lambda step: sampler.rows(lessons, step, jnp.arange(batch_size), batch_size))
+    lessons = example_stream.lessons(seed, 0, size, batch_size)
+    at_step = jax.jit(lambda step: example_stream.rows(lessons, step, jnp.arange(batch_size), batch_size))
     return np.concatenate([np.asarray(at_step(np.int32(step))) for step in steps])
 
 
@@ -67,29 +67,31 @@ def test_a_batch_may_be_larger_than_the_set():
 def test_rows_follow_from_the_step_alone_and_not_from_the_split_of_the_batch():
     whole = rows_of_steps(3, range(17, 20), 12, 100)
     np.testing.assert_array_equal(rows_of_steps(3, range(18, 20), 12, 100), whole[12:])
-    lessons = sampler.lessons(3, 0, 100, 12)
+    lessons = example_stream.lessons(3, 0, 100, 12)
     for part in (np.arange(4), np.arange(4, 12), np.array([11, 0, 5])):
-        np.testing.assert_array_equal(sampler.rows(lessons, 17, jnp.asarray(part), 12), whole[part])
+        np.testing.assert_array_equal(example_stream.rows(lessons, 17, jnp.asarray(part), 12), whole[part])
 
 
 def test_places_are_right_after_more_examples_than_32_bits_hold():
     size, batch_size = 92474, 4096
     for step in (0, 92473, 92474, 1_500_000, 2**31 - 1):
         for index in (0, 17, 4095):
-            epoch, position = sampler._place(jnp.int32(step), jnp.int32(index), batch_size, np.uint32(size))
+            epoch, position = example_stream._place(
+                jnp.int32(step), jnp.int32(index), batch_size, np.uint32(size)
+            )
             assert divmod(step * batch_size + index, size) == (int(epoch), int(position))
 
 
 def test_more_pictures_and_examples_than_places_are_refused():
     with pytest.raises(BadInput, match=r"training\.batch_size=65536 times 65536 pictures"):
-        sampler.lessons(0, 0, 65536, 65536)
+        example_stream.lessons(0, 0, 65536, 65536)
 
 
 def test_no_two_purposes_of_a_seed_share_a_key():
     bits = lambda key: tuple(np.asarray(jax.random.key_data(key)).tolist())
     purposes = ("shuffles", "parameters", "evaluation")
-    others = [sampler.stream(3, purpose) for purpose in purposes]
+    others = [example_stream.stream(3, purpose) for purpose in purposes]
     folded = [jax.random.fold_in(key, i) for key in others for i in range(20)]
-    examples = [key for step in range(20) for key in sampler.example_keys(3, step, jnp.arange(4))]
+    examples = [key for step in range(20) for key in example_stream.example_keys(3, step, jnp.arange(4))]
     everything = [bits(key) for key in [*others, *folded, *examples]]
     assert len(set(everything)) == len(everything)

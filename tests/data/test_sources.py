@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from dood_jax.data import load, pack
-from dood_jax.data.resize import resize
+from dood_jax.data.dataset import resize
 from dood_jax.data.sources import data_directory
 from dood_jax.errors import BadInput
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dood_jax.data import prepare
-from dood_jax.data.catalog import CATALOG
+from dood_jax.config.datasets import CATALOG
+from dood_jax.config.groups import DataConfig
+from dood_jax.config.resolving import resolve
+from dood_jax.data import prepare, sources
 from dood_jax.errors import BadInput
-from dood_jax.settings.data import DataConfig
-from dood_jax.settings.resolving import resolve
-from dood_jax.training import datasets, held_out, loop
+from dood_jax.inference import test_images
+from dood_jax.training import loop
 
 tfds = pytest.importorskip("tensorflow_datasets")
 from dood_jax.data import download
@@ -93,11 +94,12 @@ def test_a_set_trains_through_tfds(tmp_path, name, monkeypatch):
 
 def test_settings_reach_the_files(toy_pack):
     data = DataConfig("quickdraw", str(toy_pack), 20, categories="cat,eye", per_category=5)
-    assert datasets.load(data, "train").images.shape == (8, 20, 20)
+    assert sources.load_configured(data, "train").images.shape == (8, 20, 20)
     lying = DataConfig("emnist", str(toy_pack), 28, transpose=True)
     upright = dataclasses.replace(lying, transpose=False)
     np.testing.assert_array_equal(
-        datasets.load(lying, "test").images.transpose(0, 2, 1), datasets.load(upright, "test").images
+        sources.load_configured(lying, "test").images.transpose(0, 2, 1),
+        sources.load_configured(upright, "test").images,
     )
 
 
@@ -106,12 +108,12 @@ def test_held_out_pictures_are_those_of_the_test_split(toy_pack, tmp_path):
         shutil.copy(toy_pack / f"kmnist_{split}.npz", tmp_path)
     data = DataConfig("kmnist", str(tmp_path), 20)
     settings = resolve(config_of("kmnist")).evaluation
-    images = held_out.images(data, dataclasses.replace(settings, num_images=0))
-    test = datasets.load(data, "test").images
+    images = test_images.images(data, dataclasses.replace(settings, num_images=0))
+    test = sources.load_configured(data, "test").images
     np.testing.assert_allclose(images, test / np.float32(255), rtol=1e-6)
-    some = held_out.images(data, dataclasses.replace(settings, num_images=7))
+    some = test_images.images(data, dataclasses.replace(settings, num_images=7))
     assert len(some) == 7 and all((image == images).all((1, 2)).any() for image in some)
-    assert np.isfinite(held_out.blank_canvas_log_likelihood(data, images))
+    assert np.isfinite(test_images.blank_canvas_log_likelihood(data, images))
 
 
 @pytest.mark.parametrize(

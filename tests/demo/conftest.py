@@ -21,9 +21,9 @@ def model(tiny, lively) -> api.Model:
 @pytest.fixture(scope="session")
 def atelier(model):
     """A studio that has loaded its model."""
-    from dood_jax.demo import studio
+    from dood_jax.demo import service
 
-    found = studio.Studio((NAME,))
+    found = service.Studio((NAME,))
     found._models[NAME] = model
     return found
 
@@ -31,7 +31,7 @@ def atelier(model):
 @pytest.fixture(scope="session")
 def app(atelier):
     from dood_jax.demo import server
-    from dood_jax.demo.warming import Warming
+    from dood_jax.demo.job_queue import Warming
 
     return server.make_app(atelier, Warming((NAME,)))
 

@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 
 from dood_jax import api
-from dood_jax.demo import animation, studio
-from dood_jax.demo.shapes import shapes
-from dood_jax.ink.drawing import InkDrawing
-from dood_jax.ink.strokes import InkStroke
+from dood_jax.demo import animation, service
+from dood_jax.demo.animation import shapes
+from dood_jax.vectorize.curves import InkStroke
+from dood_jax.vectorize.drawing import InkDrawing
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
-def shown(*lengths: float) -> studio.Shown:
+def shown(*lengths: float) -> service.Shown:
     """Upright strokes of given lengths, side by side."""
     strokes = tuple(
         InkStroke(np.linspace([100 * i, 0], [100 * i, length], 4), 40.0, False, 1.0)
         for i, length in enumerate(lengths, start=1)
     )
     corners = np.array([[0, 0], [1, 0], [1, 1], [0, 1]]) * 300.0
-    return studio.Shown(InkDrawing(strokes, 1000, 1000), np.tile(corners, (len(lengths), 1, 1)))
+    return service.Shown(InkDrawing(strokes, 1000, 1000), np.tile(corners, (len(lengths), 1, 1)))
 
 
 def times_of(element: ElementTree.Element, attribute: str) -> list[float]:

@@ -35,7 +35,7 @@ def address():
     """Of a server in a process of its own, warm for its first model."""
     kept = {name: value for name, value in os.environ.items() if name not in ("DOOD_DATA_DIR", "XLA_FLAGS")}
     environment = {**kept, "PYTHONPATH": str(ROOT), "JAX_NUM_CPU_DEVICES": "1"}
-    command = [sys.executable, "-m", "dood_jax.console", "demo", "--port=0", "--checkpoint=synthetic,mnist"]
+    command = [sys.executable, "-m", "dood_jax.cli", "demo", "--port=0", "--checkpoint=synthetic,mnist"]
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             found = re.search(r"http://[\d.:]+", server.stdout.readline()).group()

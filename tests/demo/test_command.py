@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
 pytest.importorskip("starlette", reason="the extra `demo` is not installed")
 
-from dood_jax import console
+from dood_jax import cli
 
 
 @pytest.fixture
@@ -22,7 +22,7 @@ def nothing_is_served(monkeypatch):
 
 def refusal(capsys, *arguments: str) -> str:
     with pytest.raises(SystemExit) as ended:
-        console.main(["demo", *arguments])
+        cli.main(["demo", *arguments])
     assert ended.value.code == 2
     said = capsys.readouterr().err
     assert said.startswith("dood_jax: ") and said.count("\n") == 1
@@ -64,6 +64,6 @@ def test_without_the_extra_the_remedy_is_one_line(missing):
 def test_it_is_bound_to_this_machine_alone_unless_told_otherwise(capsys, monkeypatch):
     bound = []
     monkeypatch.setattr("uvicorn.Server.run", lambda self, sockets: bound.append(sockets[0].getsockname()))
-    console.main(["demo", "--port=0", "--checkpoint=synthetic"])
+    cli.main(["demo", "--port=0", "--checkpoint=synthetic"])
     ((host, port),) = bound
     assert host == "127.0.0.1" and f"http://127.0.0.1:{port} " in capsys.readouterr().out

@@ -20,8 +20,8 @@ httpx2 = pytest.importorskip("httpx2", reason="httpx2 is not installed; pip inst
 testclient = pytest.importorskip("starlette.testclient", reason="the extra `demo` is not installed")
 server = pytest.importorskip("dood_jax.demo.server", reason="the extra `demo` is not installed")
 
-from dood_jax.demo import sheet, studio
-from dood_jax.objective import importance
+from dood_jax.demo import images, service
+from dood_jax.objectives import iwae
 
 STATIC = Path(server.__file__).parent / "static"
 
@@ -67,7 +67,7 @@ def test_the_page_names_only_what_there_is(client):
     assert set(re.findall(r'byId\("([\w-]+)"\)', script)) <= identifiers
     formats = set(re.findall(r'data-format="([\w-]+)"', page))
     assert {"svg", "inkml", "json"} <= formats <= set(server.WRITERS)
-    assert set(re.findall(r'data-kind="(\w+)"', page)) == set(studio.KINDS)
+    assert set(re.findall(r'data-kind="(\w+)"', page)) == set(service.KINDS)
 
 
 @pytest.mark.parametrize(
@@ -97,9 +97,9 @@ def test_pages_of_other_servers_are_turned_away(client, picture):
 
 
 def test_a_drawing_is_numbered_as_the_model_and_numpy_count(redrawn, model, picture):
-    picture = sheet.reading(sheet.read(picture), model.config.image_size, "mnist")
-    keys = jax.random.split(jax.random.key(0), studio._PARTICLES)
-    weigh = lambda key: importance.weigh(model.config, model.params, picture, key, studio._MOST_STROKES)
+    picture = images.as_recorded_for(images.read(picture), model.config.image_size, "mnist")
+    keys = jax.random.split(jax.random.key(0), service._PARTICLES)
+    weigh = lambda key: iwae.weigh(model.config, model.params, picture, key, service._MOST_STROKES)
     found = jax.jit(jax.vmap(weigh))(keys)
     elbo = np.asarray(found.elbo, np.float64)
     assert redrawn["nats"] == pytest.approx(special.logsumexp(elbo) - np.log(len(elbo)), rel=1e-4)
@@ -224,7 +224,7 @@ def test_a_blank_sheet_is_refused(client):
 
 
 def test_too_many_bytes_are_refused_whether_announced_or_not(client):
-    data = b"\0" * (sheet.MOST_BYTES + 1)
+    data = b"\0" * (images.MOST_BYTES + 1)
     assert "12 MB" in refused(client.post("/api/sheet", content=data), 413)
     parts = (data[: 2**20] for _ in range(13))
     assert "12 MB" in refused(client.post("/api/sheet", content=parts), 413)
@@ -250,7 +250,7 @@ def test_a_client_waits_for_its_answer_and_others_are_told_how_many_are_before_t
     app, atelier, picture, monkeypatch
 ):
     may_go = threading.Event()
-    answer = lambda *_: may_go.wait(30) and studio.Answer([], 0)
+    answer = lambda *_: may_go.wait(30) and service.Answer([], 0)
     monkeypatch.setattr(atelier, "answer", answer)
 
     async def two_clients():
@@ -313,6 +313,6 @@ def test_the_start_compiles_every_kind_and_says_how_far_it_is(app, atelier, monk
     started = server.Server(atelier, warming)
     assert warming.progress() == {"ready": [], "warming": "redraw/tiny"}
     asyncio.run(started.warm())
-    assert asked == [(kind, "tiny", 1) for kind in studio.KINDS] + [("redraw", "second", 1)]
+    assert asked == [(kind, "tiny", 1) for kind in service.KINDS] + [("redraw", "second", 1)]
     assert warming.progress()["warming"] == ""
     assert warming.progress()["ready"][-2:] == ["redraw/second", "examples"]

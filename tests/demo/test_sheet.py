@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dood_jax.demo import sheet, studio
-from dood_jax.demo.shapes import drawn, shapes
+from dood_jax.demo import images, service
+from dood_jax.demo.animation import drawn, shapes
 
 
 def test_a_model_reads_pictures_made_as_its_own_set_was(line):
@@ -14,16 +14,18 @@ def test_a_model_reads_pictures_made_as_its_own_set_was(line):
     for size in (28, 50):
         as_set = as_set.resize((size, size), Image.Resampling.BILINEAR)
     expected = np.asarray(as_set, np.float32)
-    assert np.allclose(sheet.reading(line, 50, "mnist"), expected / expected.max(), atol=1e-6)
+    assert np.allclose(images.as_recorded_for(line, 50, "mnist"), expected / expected.max(), atol=1e-6)
     direct = Image.fromarray(np.round(255 * line).astype(np.uint8)).resize(
         (50, 50), Image.Resampling.BILINEAR
     )
-    assert np.allclose(sheet.reading(line, 50, "synthetic"), np.asarray(direct, np.float32) / 255, atol=0.01)
+    assert np.allclose(
+        images.as_recorded_for(line, 50, "synthetic"), np.asarray(direct, np.float32) / 255, atol=0.01
+    )
 
 
 @pytest.mark.parametrize("shape", [(40, 100), (100, 40), (30, 900)])
 def test_what_is_not_square_is_read_in_the_middle_of_a_square(shape):
-    read = sheet.reading(np.ones(shape, np.float32), 50, "synthetic")
+    read = images.as_recorded_for(np.ones(shape, np.float32), 50, "synthetic")
     high, wide = (50 * side / max(shape) for side in shape)
     assert read.max() == 1
     rows, columns = (np.flatnonzero((read > 0.5).any(axis)) for axis in (1, 0))
@@ -34,11 +36,11 @@ def test_what_is_not_square_is_read_in_the_middle_of_a_square(shape):
 def test_thin_lines_are_read_as_dark_as_thick_ones():
     thin = np.zeros((1000, 1000), np.float32)
     thin[500, 200:800] = 1
-    assert sheet.reading(thin, 50, "synthetic").max() == 1
+    assert images.as_recorded_for(thin, 50, "synthetic").max() == 1
 
 
 def test_a_sheet_is_kept_by_its_png(line):
-    again = sheet.read(sheet.to_png(line))
+    again = images.read(images.to_png(line))
     assert np.abs(again - line).mean() < 0.01
 
 
@@ -53,7 +55,7 @@ def test_shapes_lie_on_the_sheet():
 
 def test_the_best_of_each_group_is_taken():
     elbo = np.array([3.0, 9, 1, 4, 7, 5])
-    particles = studio.Particles(np.arange(6) * 10, elbo)
+    particles = service.Particles(np.arange(6) * 10, elbo)
     assert particles.best_of(1).tolist() == [10]
     assert particles.best_of(2).tolist() == [10, 40]
     assert particles.best_of(3).tolist() == [10, 30, 40]

@@ -7,10 +7,10 @@ import pytest
 from oracles import assert_close
 from scipy import stats
 
-from dood_jax.distributions import laplace
+from dood_jax.distributions import pixels
 from dood_jax.distributions.bounded import bounded
 
-log_prob = jax.jit(laplace.log_prob)
+log_prob = jax.jit(pixels.laplace_log_prob)
 
 
 def random_picture(*shape):

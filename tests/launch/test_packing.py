@@ -17,18 +17,20 @@ import numpy as np
 import pytest
 
 import dood_jax
+from dood_jax.checkpointing import restore
+from dood_jax.checkpointing.manager import Checkpoints
+from dood_jax.config.groups import (
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
 from dood_jax.data import load, omniglot, pack
 from dood_jax.data.prepare import prepare
-from dood_jax.settings.config import Config
-from dood_jax.settings.data import DataConfig
-from dood_jax.settings.evaluation import EvaluationConfig
-from dood_jax.settings.objective import ObjectiveConfig
-from dood_jax.settings.optimizer import OptimizerConfig
-from dood_jax.settings.training import TrainingConfig
-from dood_jax.training import checkpoint
-from dood_jax.training.checkpoints import Checkpoints
-from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import TrainState
+from dood_jax.training.step import make_optimizer
 from dood_jax.types import BrushParams
 
 ROOT = Path(__file__).parent.parent.parent
@@ -312,10 +314,10 @@ def test_small_results_are_one_file(run):
 
 @pytest.mark.parametrize(("step", "taken"), [(5, True), (4, False)])
 def test_a_release_of_the_newest_step_is_taken_as_it_is(run, lively, step, taken):
-    meta = checkpoint.read_meta(run / "checkpoints" / "5")
-    checkpoint.release(lively, {**meta, "step": step, "metrics": {"measured": 1}}, run / "release")
+    meta = restore.read_meta(run / "checkpoints" / "5")
+    restore.release(lively, {**meta, "step": step, "metrics": {"measured": 1}}, run / "release")
     home, _ = returned(run)
-    card = checkpoint.read_meta(home)
+    card = restore.read_meta(home)
     assert card["step"] == 5 and ("metrics" in card) == taken
 
 

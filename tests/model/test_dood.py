@@ -8,8 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dood_jax.config.model import ModelConfig
 from dood_jax.model import dood, networks, patch_guidance
-from dood_jax.model.config import ModelConfig
 from dood_jax.networks import heads
 from dood_jax.rendering import compositing
 from dood_jax.types import BrushParams

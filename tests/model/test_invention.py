@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dood_jax.geometry import affine
+from dood_jax import geometry
 from dood_jax.model import completion, dood
 from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise, exemplar
 from dood_jax.model.renderer import pen_limits
@@ -108,8 +108,8 @@ def test_noise_moves_points_between_the_ends_by_its_deviation(tiny, drawn):
     noise = TypeNoise(middle=0.1, inner=0.02, token=STILL)
     moved = many(tiny, drawn, noise)[0].control_points
     for stroke in range(3):
-        matrix = affine.layout_to_matrix(drawn[0].layout[stroke])
-        unmoved = affine.place_points(matrix, drawn[0].control_points[stroke])
+        matrix = geometry.layout_to_matrix(drawn[0].layout[stroke])
+        unmoved = geometry.place_points(matrix, drawn[0].control_points[stroke])
         change = (moved[:, stroke] - unmoved) / drawn[0].layout[stroke, 2]
         wanted = np.array([0, 0.02, 0.1, 0.02, 0])
         np.testing.assert_allclose(change.std(0).max(1), wanted, rtol=0.05, atol=1e-6)
@@ -119,7 +119,7 @@ def test_noise_moves_points_between_the_ends_by_its_deviation(tiny, drawn):
 def test_a_token_is_one_affine_map_of_all_strokes(tiny, drawn):
     noise = TypeNoise(middle=0.0, inner=0.0)
     moved = many(tiny, drawn, noise)[0].control_points.reshape(3000, 15, 2)
-    place = jax.vmap(lambda layout, one: affine.place_points(affine.layout_to_matrix(layout), one))
+    place = jax.vmap(lambda layout, one: geometry.place_points(geometry.layout_to_matrix(layout), one))
     unmoved = np.asarray(place(*(jnp.asarray(part) for part in drawn[0][1:]))).reshape(15, 2)
     with_one = np.concatenate([unmoved, np.ones((15, 1))], 1)
     for one in moved[:20]:

@@ -10,7 +10,7 @@ from oracles import assert_close
 from scipy import ndimage
 from scipy.special import expit
 
-from dood_jax.distributions import laplace, normal
+from dood_jax.distributions import pixels
 from dood_jax.model.likelihood import ObservationScale
 
 SIZE = 20
@@ -90,7 +90,7 @@ def test_golden_map_and_likelihood(golden):
     image, canvas = golden["likelihood/image"], golden["likelihood/canvas"]
     scale = scale_of(params, "map", canvas)
     assert_close(scale, golden["likelihood/scale"], 1e-5)
-    for kind, density in (("laplace", laplace), ("normal", normal)):
+    for kind, density in (("laplace", pixels), ("normal", pixels)):
         log_prob = jax.vmap(density.log_prob, in_axes=(0, 0, None))(image, canvas, scale)
         assert_close(log_prob, golden[f"likelihood/{kind}"], 1e-5)
         module = ObservationScale(50, kind)

@@ -11,7 +11,7 @@ from oracles import assert_close_to_largest
 
 from dood_jax.model import dood
 from dood_jax.model.networks import count
-from dood_jax.objective import nvil
+from dood_jax.objectives import nvil
 
 PARAMETERS = "on_prob p_on_prob layout_sample stroke_sample brush_rho ink_slope canvas_slope residual_ratio"
 PARAMETERS += " layout_mean layout_scale layout_coupling stroke_mean stroke_scale stroke_coupling"

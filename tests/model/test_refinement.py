@@ -8,10 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dood_jax.inference import infer
 from dood_jax.model import dood, refinement
-from dood_jax.rendering.recording import as_recorded
-from dood_jax.rendering.resampling import bilinear, through
-from dood_jax.training import inference
+from dood_jax.rendering.source_grid import as_recorded, bilinear, through
 from dood_jax.types import BrushParams, Sketch, StrokeLatents
 
 COUNTS = np.array([1, 3, 0, 2, 3])  # strokes of each drawing
@@ -53,7 +52,7 @@ def images(true_sketch):
 
 @pytest.fixture(scope="module")
 def refined(tiny, images, shaken) -> Sketch:
-    return inference.refine(tiny, {}, images, shaken, 100, 4)
+    return infer.refine(tiny, {}, images, shaken, 100, 4)
 
 
 def errors(images, sketch) -> np.ndarray:
@@ -78,7 +77,7 @@ def test_strokes_whose_pictures_are_placed_find_their_way_back_in_their_own_fram
         with_canvases(placing, sketch.strokes, sketch.brush, params) for sketch in (true_sketch, shaken)
     )
     images = true.canvases[:, -1]
-    refined = inference.refine(placing, params, images, off, 100, 4)
+    refined = infer.refine(placing, params, images, off, 100, 4)
     before, after = errors(images, off), errors(images, refined)
     assert (after[COUNTS > 0] < 0.5 * before[COUNTS > 0]).all()
     np.testing.assert_array_equal(refined.strokes.layout, off.strokes.layout)
@@ -100,7 +99,7 @@ def test_layouts_presence_and_absent_strokes_stay(shaken, refined):
 
 def test_a_drawing_is_refined_by_itself(tiny, images, shaken, refined):
     one = jax.tree_util.tree_map(lambda leaf: leaf[3:4], shaken)
-    alone = inference.refine(tiny, {}, images[3:4], one, 100, 4)
+    alone = infer.refine(tiny, {}, images[3:4], one, 100, 4)
     np.testing.assert_allclose(alone.canvases[0], refined.canvases[3], atol=2e-3)
 
 
@@ -145,7 +144,7 @@ def test_of_enlarged_pictures_the_grid_is_known_and_strokes_come_closer(tiny, im
     hold = jax.vmap(functools.partial(as_recorded, half))
 
     error = lambda canvases: np.abs(enlarged - canvases)[COUNTS > 0].sum((1, 2))
-    known, unknown = (inference.refine(model, {}, enlarged, shaken, 100, 4) for model in (knowing, tiny))
+    known, unknown = (infer.refine(model, {}, enlarged, shaken, 100, 4) for model in (knowing, tiny))
     held = error(hold(enlarged, known.canvases[:, -1]))
     assert (held < 0.7 * error(unknown.canvases[:, -1])).all()
     assert (held < error(hold(enlarged, unknown.canvases[:, -1]))).all()

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dood_jax.model.config import ModelConfig
+from dood_jax.config.model import ModelConfig
 from dood_jax.model.networks import Networks, bind
 from dood_jax.model.renderer import make_renderer
 from dood_jax.networks.published_heads import DenseStack

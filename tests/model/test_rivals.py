@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from dood_jax.config.model import ModelConfig
+from dood_jax.config.resolving import resolve
 from dood_jax.model import dood
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import bind
-from dood_jax.objective import stopping
-from dood_jax.objective.elbo import elbo
+from dood_jax.objectives import exact_stopping
+from dood_jax.objectives.elbo import elbo
 from dood_jax.rendering import spatial_transformer
-from dood_jax.settings.resolving import resolve
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -62,8 +62,8 @@ def test_every_network_of_a_rival_learns(name, pictures, keys):
 
     def value(params):
         drawing = dood.draw(config_of(name), params, pictures[0], keys[0], hold_presence=True)
-        terms = stopping.prefix_terms(config_of(name), params, pictures[0], drawing)
-        return stopping.surrogate(terms, 0.5, 5.0)
+        terms = exact_stopping.prefix_terms(config_of(name), params, pictures[0], drawing)
+        return exact_stopping.surrogate(terms, 0.5, 5.0)
 
     gradient = jax.jit(jax.grad(value))(lively(name))
     still = {path[0].key for path, leaf in jax.tree_util.tree_leaves_with_path(gradient) if not np.any(leaf)}

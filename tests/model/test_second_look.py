@@ -11,15 +11,15 @@ import pytest
 import scipy.stats
 from jax import lax
 
+from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.errors import BadInput
 from dood_jax.model import dood, second_look
-from dood_jax.model.config import ModelConfig
 from dood_jax.model.networks import bind
 from dood_jax.model.parts import parts_of
 from dood_jax.networks import heads
-from dood_jax.objective import importance
-from dood_jax.objective.elbo import elbo, log_likelihood
+from dood_jax.objectives import iwae
+from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
 from dood_jax.types import BrushParams
 
@@ -175,7 +175,7 @@ def test_looks_before_draw_on_but_teach_nothing(config, lively_looks, pictures, 
 
 
 def test_several_samples_of_one_correction_weigh_as_one_by_one(config, lively_looks, pictures, keys):
-    weigh = functools.partial(importance.weights, config, lively_looks, num_particles=6, samples_per_look=3)
+    weigh = functools.partial(iwae.weights, config, lively_looks, num_particles=6, samples_per_look=3)
     found = jax.device_get(jax.jit(weigh)(pictures[0], keys[0]))
     without = dataclasses.replace(config, looks=0)
     draw = jax.jit(functools.partial(dood.draw, without, lively_looks))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from oracles import STROKE, assert_close
 
-from dood_jax.geometry import affine
+from dood_jax import geometry
 from dood_jax.model import token
 
 PARAMS = np.float32([0.1, 0.2, 1.1, 0.9, 0.3, 0.2, -0.1])
@@ -24,11 +24,13 @@ def test_golden_params(golden, name, ranges):
 def test_golden_matrices_and_moved_points(golden):
     matrices = jax.vmap(token.token_matrix)(golden["token/params"])
     assert_close(matrices, golden["token/matrix"], 1e-5)
-    assert_close(jax.vmap(affine.place_points)(matrices, golden["token/points"]), golden["token/moved"], 1e-5)
+    assert_close(
+        jax.vmap(geometry.place_points)(matrices, golden["token/points"]), golden["token/moved"], 1e-5
+    )
 
 
 def test_published_stroke_goes_where_it_is_said_to_go():
-    moved = affine.place_points(token.token_matrix(PARAMS), STROKE)
+    moved = geometry.place_points(token.token_matrix(PARAMS), STROKE)
     np.testing.assert_allclose(moved[0], [0.118345, 0.641696], atol=2e-6)
     np.testing.assert_allclose(moved[-1], [0.999193, 0.64835], atol=2e-6)
 

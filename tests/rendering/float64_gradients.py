@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dood_jax.geometry import bezier
+from dood_jax import geometry
 from dood_jax.rendering import brushes
 
 NUM_SAMPLES = 40
@@ -73,7 +73,7 @@ def compare(case, actual, expected):
 
 def check(brush, plain_brush, size, cases=tuple(CASES)):
     weights = np.random.default_rng(0).normal(size=size)
-    written = picture_and_gradients(lambda points: bezier.curve(points, NUM_SAMPLES), brush, size)
+    written = picture_and_gradients(lambda points: geometry.bezier_curve(points, NUM_SAMPLES), brush, size)
     plain = picture_and_gradients(plain_curve, plain_brush, size)
     for case in cases:
         points, width = CASES[case]

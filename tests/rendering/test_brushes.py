@@ -9,13 +9,13 @@ import oracles
 import pytest
 from oracles import SIZE, STROKE, WIDTH, assert_close_to_largest, de_casteljau
 
-from dood_jax.geometry import bezier
+from dood_jax import geometry
 from dood_jax.rendering import brushes, compositing
 
 splat = jax.jit(brushes.splat, static_argnums=2)
 soft_distance = jax.jit(brushes.soft_distance, static_argnums=2)
 distance = jax.jit(brushes.distance, static_argnums=2)
-curve_of = jax.jit(bezier.curve, static_argnums=1)
+curve_of = jax.jit(geometry.bezier_curve, static_argnums=1)
 
 BRUSHES = [
     pytest.param(splat, id="splat"),

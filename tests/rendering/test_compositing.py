@@ -6,22 +6,22 @@ import numpy as np
 import pytest
 from oracles import LAYOUT, SIZE, SLOPE, STROKE, WIDTH, assert_close, assert_close_to_largest
 
-from dood_jax.geometry import affine, bezier
+from dood_jax import geometry
 from dood_jax.rendering import brushes, compositing, spatial_transformer
 
 
 def ink_of_moved_points(points, layout, width, slope, bit):
     """MT's raw, normalised and finished picture of one stroke (method.md 9.1, 3.10)."""
-    placed = affine.place_points(affine.layout_to_matrix(layout), points)
-    raw = brushes.splat(bezier.curve(placed, 100), width, SIZE) * bit
+    placed = geometry.place_points(geometry.layout_to_matrix(layout), points)
+    raw = brushes.splat(geometry.bezier_curve(placed, 100), width, SIZE) * bit
     normalised = compositing.max_normalise(raw)
     return {"raw": raw, "normalised": normalised, "ink": compositing.squash(normalised, slope)}
 
 
 def ink_of_moved_picture(points, layout, width, slope, bit):
     """M's raw, placed, normalised and finished picture of one stroke (method.md 3.10)."""
-    raw = brushes.splat(bezier.curve(points, 100), width, SIZE) * bit
-    placing = affine.invert(affine.layout_to_matrix(layout))
+    raw = brushes.splat(geometry.bezier_curve(points, 100), width, SIZE) * bit
+    placing = geometry.invert(geometry.layout_to_matrix(layout))
     placed = spatial_transformer.warp(raw[None], placing, SIZE)[0]
     normalised = compositing.max_normalise(placed)
     ink = compositing.squash(normalised, slope)

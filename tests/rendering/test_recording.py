@@ -7,7 +7,7 @@ import pytest
 from oracles import enlarged_by_pil
 from PIL import Image
 
-from dood_jax.rendering.recording import as_recorded, recorded_anew, was_enlarged
+from dood_jax.rendering.source_grid import as_recorded, recorded_anew, was_enlarged
 
 NATIVE, SIZE = 6, 10
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dood_jax.rendering.resampling import bilinear, through
+from dood_jax.rendering.source_grid import bilinear, through
 
 
 @pytest.mark.parametrize(("before", "after"), [(28, 50), (50, 28), (105, 50), (7, 7)])

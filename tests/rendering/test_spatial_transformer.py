@@ -7,7 +7,7 @@ import oracles
 import pytest
 from oracles import LAYOUT, RAMP, SIZE, assert_close_to_largest, matrix_of
 
-from dood_jax.geometry import affine, frames
+from dood_jax import geometry
 from dood_jax.rendering import brushes, spatial_transformer
 
 glimpse = jax.jit(spatial_transformer.glimpse, static_argnames="size")
@@ -24,8 +24,8 @@ def warp_by(name):
     """One golden picture warped by a layout's matrix or its inverse."""
 
     def of_one(picture, layout):
-        matrix = affine.layout_to_matrix(layout)
-        return warp(picture[None], affine.invert(matrix) if name == "placed" else matrix, SIZE)[0]
+        matrix = geometry.layout_to_matrix(layout)
+        return warp(picture[None], geometry.invert(matrix) if name == "placed" else matrix, SIZE)[0]
 
     return jax.vmap(of_one)
 
@@ -37,7 +37,7 @@ def test_published_glimpse_of_the_ramp():
 
 
 def test_published_placing_of_the_ramp():
-    placed = warp(RAMP[None], affine.invert(affine.layout_to_matrix(LAYOUT)), SIZE)[0]
+    placed = warp(RAMP[None], geometry.invert(geometry.layout_to_matrix(LAYOUT)), SIZE)[0]
     pixels = [placed[17, 30], placed[25, 25], placed[0, 0]]
     np.testing.assert_allclose(pixels, [0.485323, 0.856754, 0], atol=3e-6)
 
@@ -105,12 +105,12 @@ def test_glimpse_passes_gradient_to_the_layout_only():
 
 @pytest.mark.parametrize("layout", LAYOUTS[:2])
 def test_placed_picture_of_a_dot_lies_within_a_pixel_of_the_placed_dot(layout):
-    matrix = affine.layout_to_matrix(jnp.asarray(layout, jnp.float32))
+    matrix = geometry.layout_to_matrix(jnp.asarray(layout, jnp.float32))
     dot = jnp.array([[0.55, 0.45]])
-    picture = warp(brushes.splat(dot, jnp.float32(0.03), SIZE)[None], affine.invert(matrix), SIZE)[0]
-    rows, columns = (frames.pen_pixels(n) for n in SIZE)
+    picture = warp(brushes.splat(dot, jnp.float32(0.03), SIZE)[None], geometry.invert(matrix), SIZE)[0]
+    rows, columns = (geometry.pen_pixels(n) for n in SIZE)
     centre = np.array([(picture.sum(0) * columns).sum(), (picture.sum(1) * rows).sum()]) / picture.sum()
-    np.testing.assert_allclose(centre, affine.place_points(matrix, dot)[0], atol=1 / 50)
+    np.testing.assert_allclose(centre, geometry.place_points(matrix, dot)[0], atol=1 / 50)
 
 
 def test_pictures_without_a_channel_axis_are_refused():

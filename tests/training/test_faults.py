@@ -15,14 +15,17 @@ import tiny_config
 from processes import lines_of
 
 import dood_jax
+from dood_jax.checkpointing import restore
+from dood_jax.checkpointing.manager import Checkpoints, NewestAndBest
+from dood_jax.checkpointing.restore import held_out_bounds
+from dood_jax.config.groups import Config
+from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput, RunFailed
-from dood_jax.settings.config import Config
-from dood_jax.settings.resolving import resolve
-from dood_jax.training import checkpoint, evaluation, held_out, loop, parallel
-from dood_jax.training.checkpoints import Checkpoints, NewestAndBest
-from dood_jax.training.history import held_out_bounds
-from dood_jax.training.lock import RunLock
-from dood_jax.training.skips import SkippedInARow
+from dood_jax.inference import bounds, test_images
+from dood_jax.runtime import parallel
+from dood_jax.runtime.signals import RunLock
+from dood_jax.training import loop
+from dood_jax.training.metrics import SkippedInARow
 from dood_jax.training.state import TrainState
 from dood_jax.types import BrushParams
 
@@ -105,8 +108,8 @@ def test_the_best_step_is_kept_beside_the_newest_and_found_by_name(run):
     best = max(bounds, key=bounds.__getitem__)
     steps = {int(path.name) for path in (run / "checkpoints").iterdir()}
     assert steps == {4, 6, best}
-    assert checkpoint.find(str(run / "best")).name == str(best)
-    assert checkpoint.find(str(run)).name == "6"
+    assert restore.find(str(run / "best")).name == str(best)
+    assert restore.find(str(run)).name == "6"
     assert dood_jax.load(run / "best").meta["step"] == best
 
 
@@ -152,11 +155,11 @@ def test_where_nothing_can_be_locked_a_run_goes_on_with_a_warning(tmp_path, monk
 def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
     """It was written on two."""
     config = config_of()
-    images = held_out.images(config.data, config.evaluation)
-    keys = held_out.keys(config.evaluation, len(images))
+    images = test_images.images(config.data, config.evaluation)
+    keys = test_images.keys(config.evaluation, len(images))
     model = dood_jax.load(run)
     about = (model.config, model.params, images, keys, config.evaluation)
-    found = [evaluation.bound(*about, jax.local_devices()[:count]) for count in (1, 2)]
+    found = [bounds.bound(*about, jax.local_devices()[:count]) for count in (1, 2)]
     np.testing.assert_allclose(found[0].log_likelihood, found[1].log_likelihood, rtol=1e-5)
     assert held_out_bounds(run)[6] == pytest.approx(found[0].summary()["log_likelihood"], rel=1e-5)
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dood_jax.training.logging import MetricWriter, read_lines
+from dood_jax.training.metrics import MetricWriter, read_lines
 
 
 def write_steps(workdir, resumed_at: int, steps: range, elbo: float) -> None:

@@ -9,16 +9,16 @@ import numpy as np
 import optax
 import pytest
 
-from dood_jax.data import sampler
+from dood_jax.config.groups import Config
+from dood_jax.config.resolving import default_config, resolve
+from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
 from dood_jax.model import dood, retracing
 from dood_jax.model.networks import PRIOR_NETWORKS
-from dood_jax.settings.config import Config
-from dood_jax.settings.resolving import default_config, resolve
-from dood_jax.training import losses, parallel
-from dood_jax.training.optimizer import make_optimizer
+from dood_jax.runtime import parallel
+from dood_jax.training import losses
 from dood_jax.training.state import TrainState, init_state
-from dood_jax.training.step import make_step
+from dood_jax.training.step import make_optimizer, make_step
 
 SMALL = {"num_strokes": 2, "curve_samples": 12, "features": 16, "components": 3, "unroll": 1}
 
@@ -36,12 +36,12 @@ def run(config: Config, pictures: np.ndarray, num_devices: int, calls: int) -> l
     """States and metrics after each step, on the host."""
     devices = jax.local_devices()[:num_devices]
     optimizer = make_optimizer(config.optimizer, 100)
-    step = make_step(config, optimizer, sampler.pick_resident)
+    step = make_step(config, optimizer, example_stream.pick_resident)
     step = parallel.data_parallel(step, devices, config.training.batch_size, "pmap")
     init = functools.partial(init_state, config.model, optimizer, stopping=config.objective.stopping)
     state = parallel.replicate(jax.device_get(jax.jit(init)(jax.random.key(0))), devices)
     resident = parallel.replicate(np.round(255 * pictures), devices)
-    lessons = sampler.lessons(3, 0, len(pictures), config.training.batch_size)
+    lessons = example_stream.lessons(3, 0, len(pictures), config.training.batch_size)
     results = []
     for _ in range(calls):
         state, metrics = step(state, resident, lessons)
@@ -151,7 +151,7 @@ def first_looks(pictures):
     config = config_of("fast", "exact", 1, 2)
     params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
     keys, resident = jax.random.split(jax.random.key(1), 4), jnp.uint8(255 * pictures)
-    draw = jax.vmap(functools.partial(losses._drawn, config, sampler.pick_resident, params, resident))
+    draw = jax.vmap(functools.partial(losses._drawn, config, example_stream.pick_resident, params, resident))
     return config, params, jax.jit(draw)(jnp.arange(4), keys)
 
 
@@ -198,7 +198,7 @@ def test_the_prior_learns_nothing_from_pictures_that_are_not_plain(pictures, kin
     )
 
     def gradient(is_plain):
-        pick = lambda *given: sampler.pick_resident(*given)._replace(is_plain=is_plain)
+        pick = lambda *given: example_stream.pick_resident(*given)._replace(is_plain=is_plain)
         loss = losses.LOSSES[config.objective.stopping]
         of_params = lambda params: loss(config, pick, params, state.learner, batch, None)[0]
         return jax.grad(of_params)(state.trained)
@@ -267,12 +267,12 @@ def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(pic
     batch = losses.Batch(
         jnp.uint8(255 * pictures), jnp.arange(4), jax.random.split(jax.random.key(1), 4), np.int32(0)
     )
-    loss = lambda params: losses.exact_loss(config, sampler.pick_resident, params, (), batch, None)[0]
+    loss = lambda params: losses.exact_loss(config, example_stream.pick_resident, params, (), batch, None)[0]
     found = jax.jit(jax.grad(loss))(params)["likelihood"]["map"]
 
     def corrected(likelihood):
         drawn = jax.vmap(
-            functools.partial(losses._drawn, config, sampler.pick_resident, params, batch.pictures)
+            functools.partial(losses._drawn, config, example_stream.pick_resident, params, batch.pictures)
         )
         some, others = split_in_two(drawn(batch.rows, batch.keys))
         with_scale = {**params, "likelihood": likelihood}

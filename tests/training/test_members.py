@@ -11,19 +11,21 @@ import numpy as np
 import pytest
 
 import dood_jax
-from dood_jax import tasks
-from dood_jax.data import sampler
+from dood_jax.config.groups import (
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
+from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
-from dood_jax.settings.config import Config
-from dood_jax.settings.data import DataConfig
-from dood_jax.settings.evaluation import EvaluationConfig
-from dood_jax.settings.objective import ObjectiveConfig
-from dood_jax.settings.optimizer import OptimizerConfig
-from dood_jax.settings.training import TrainingConfig
-from dood_jax.training import loop, members, parallel
-from dood_jax.training.optimizer import make_optimizer
+from dood_jax.evaluation import registry
+from dood_jax.runtime import parallel
+from dood_jax.training import ensemble, loop
 from dood_jax.training.state import init_state
-from dood_jax.training.step import make_step
+from dood_jax.training.step import make_optimizer, make_step
 
 BATCH = 4
 
@@ -49,15 +51,15 @@ def sets(pictures) -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def lessons(sets) -> list[sampler.Lessons]:
+def lessons(sets) -> list[example_stream.Lessons]:
     first, second = (len(images) for images in sets)
     shares = [(0, first), (first, second)]
-    return [sampler.lessons(seed, *share, BATCH) for share in shares for seed in (3, 4)]
+    return [example_stream.lessons(seed, *share, BATCH) for share in shares for seed in (3, 4)]
 
 
 @pytest.fixture(scope="module")
 def step(config):
-    return make_step(config, make_optimizer(config.optimizer, 100), sampler.pick_resident)
+    return make_step(config, make_optimizer(config.optimizer, 100), example_stream.pick_resident)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,7 @@ def fresh(config):
     """A member's seed -> its state before the first step."""
     optimizer = make_optimizer(config.optimizer, 100)
     init = jax.jit(lambda key: init_state(config.model, optimizer, key))
-    return lambda seed: jax.device_get(init(sampler.stream(seed, "parameters")))
+    return lambda seed: jax.device_get(init(example_stream.stream(seed, "parameters")))
 
 
 def three_steps(run, state, pictures, lessons):
@@ -80,19 +82,19 @@ def three_steps(run, state, pictures, lessons):
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_each_model_is_as_if_trained_alone(config, sets, lessons, step, fresh, num_devices):
     devices = jax.local_devices()[:num_devices]
-    states = members.stack([fresh(member.seed) for member in config.members])
+    states = ensemble.stack([fresh(member.seed) for member in config.members])
     run, place, _ = parallel.over_devices(step, devices, config.training, 4)
     pictures = parallel.replicate(np.concatenate(sets), devices)
-    together, metrics = three_steps(run, place(states), pictures, place(members.stack(lessons)))
+    together, metrics = three_steps(run, place(states), pictures, place(ensemble.stack(lessons)))
     alone_run = parallel.data_parallel(step, devices[:1], BATCH, "pmap")
     for which, member in enumerate(config.members):
         images = sets[which // 2]
-        own = sampler.lessons(member.seed, 0, len(images), BATCH)
+        own = example_stream.lessons(member.seed, 0, len(images), BATCH)
         alone, own_metrics = three_steps(alone_run, fresh(member.seed), jax.device_put(images), own)
         for one, other in zip(metrics, own_metrics, strict=True):
             for name, value in other.items():
                 np.testing.assert_allclose(one[name][which], value, rtol=1e-5, err_msg=name)
-        picked = members.pick(together, 4, which)
+        picked = ensemble.pick(together, 4, which)
         for one, other in zip(
             jax.tree_util.tree_leaves(picked), jax.tree_util.tree_leaves(alone), strict=True
         ):
@@ -101,10 +103,10 @@ def test_each_model_is_as_if_trained_alone(config, sets, lessons, step, fresh, n
 
 def test_members_are_every_set_with_every_seed(config):
     assert config.members == [("mnist", 3), ("mnist", 4), ("kmnist", 3), ("kmnist", 4)]
-    assert members.title(config.members, 2) == "kmnist-seed3"
+    assert ensemble.title(config.members, 2) == "kmnist-seed3"
     alone = dataclasses.replace(config, data=DataConfig(), training=TrainingConfig())
     assert alone.members == [("mnist", 0)]
-    assert members.title(alone.members, 0) == ""
+    assert ensemble.title(alone.members, 0) == ""
 
 
 def test_models_that_do_not_divide_over_the_devices_are_refused():
@@ -177,7 +179,7 @@ def test_one_of_two_models_is_released(run, tmp_path):
     settings = config.as_dict()
     settings["evaluation"]["member"] = 1
     del settings["model"]["image_size"]
-    tasks.evaluate(settings, {}, "release", str(workdir), workdir)
+    registry.evaluate(settings, {}, "release", str(workdir), workdir)
     released = dood_jax.load(str(workdir / "release"))
     assert released.meta["config"]["training"]["seed"] == 1
     assert released.meta["config"]["training"]["num_models"] == 1

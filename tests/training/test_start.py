@@ -6,11 +6,12 @@ import jax
 import numpy as np
 import pytest
 
+from dood_jax.checkpointing import manager
+from dood_jax.config.groups import Config
+from dood_jax.config.resolving import default_config, resolve
 from dood_jax.errors import BadInput
-from dood_jax.settings.config import Config
-from dood_jax.settings.resolving import default_config, resolve
-from dood_jax.training import checkpoints, start
-from dood_jax.training.optimizer import make_optimizer
+from dood_jax.training import ensemble
+from dood_jax.training.step import make_optimizer
 
 
 def config_of(**changes) -> Config:
@@ -29,13 +30,13 @@ def trained(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("trained")
     config = config_of(training__seed=5)
     optimizer = make_optimizer(config.optimizer, 1)
-    with checkpoints.Checkpoints(folder) as kept:
-        kept.save(config, start.first_state(config, optimizer))
+    with manager.Checkpoints(folder) as kept:
+        kept.save(config, ensemble.first_state(config, optimizer))
     return str(folder)
 
 
 def first_params(config: Config) -> dict:
-    return jax.device_get(start.first_state(config, make_optimizer(config.optimizer, 1)).params)
+    return jax.device_get(ensemble.first_state(config, make_optimizer(config.optimizer, 1)).params)
 
 
 def same(ours, theirs) -> bool:

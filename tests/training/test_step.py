@@ -9,19 +9,20 @@ import numpy as np
 import optax
 import pytest
 
-from dood_jax.data import sampler
+from dood_jax.config.groups import (
+    Config,
+    DataConfig,
+    EvaluationConfig,
+    ObjectiveConfig,
+    OptimizerConfig,
+    TrainingConfig,
+)
+from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
-from dood_jax.settings.config import Config
-from dood_jax.settings.data import DataConfig
-from dood_jax.settings.evaluation import EvaluationConfig
-from dood_jax.settings.objective import ObjectiveConfig
-from dood_jax.settings.optimizer import OptimizerConfig
-from dood_jax.settings.training import TrainingConfig
-from dood_jax.training import parallel
+from dood_jax.runtime import parallel
 from dood_jax.training.losses import presence_floor
-from dood_jax.training.optimizer import make_optimizer
 from dood_jax.training.state import TrainState, init_state
-from dood_jax.training.step import make_step
+from dood_jax.training.step import make_optimizer, make_step
 from dood_jax.types import BrushParams
 
 RATE = 1e-4
@@ -77,9 +78,11 @@ def run(config, optimizer):
         kind = (num_devices, mode, steps_per_call)
         if kind not in compiled:
             training = dataclasses.replace(config.training, steps_per_call=steps_per_call)
-            step = make_step(dataclasses.replace(config, training=training), optimizer, sampler.pick_resident)
+            step = make_step(
+                dataclasses.replace(config, training=training), optimizer, example_stream.pick_resident
+            )
             compiled[kind] = parallel.data_parallel(step, devices, training.batch_size, mode)
-        lessons = sampler.lessons(config.training.seed, 0, len(pictures), config.training.batch_size)
+        lessons = example_stream.lessons(config.training.seed, 0, len(pictures), config.training.batch_size)
         state, pictures = (parallel.replicate(tree, devices) for tree in (state, pictures))
         results = []
         for _ in range(calls):
@@ -236,9 +239,9 @@ def test_group_multipliers_show_in_the_first_update(three_steps, start):
 def precisions(config, optimizer, start, precision: str) -> list[str]:
     """What the products of a step say of their precision."""
     training = dataclasses.replace(config.training, precision=precision)
-    step = make_step(dataclasses.replace(config, training=training), optimizer, sampler.pick_resident)
+    step = make_step(dataclasses.replace(config, training=training), optimizer, example_stream.pick_resident)
     pictures = np.zeros((4, 20, 20), np.float32)
-    jaxpr = jax.make_jaxpr(step)(start, pictures, sampler.lessons(0, 0, 4, 4), np.arange(4))
+    jaxpr = jax.make_jaxpr(step)(start, pictures, example_stream.lessons(0, 0, 4, 4), np.arange(4))
     return re.findall(r"precision=\(Precision.(\w+)", str(jaxpr))
 
 
@@ -257,11 +260,11 @@ def test_a_step_is_traced_once(config, optimizer, start, resident):
 
     def counted(*args, **names):
         traces.append(1)
-        return make_step(config, optimizer, sampler.pick_resident)(*args, **names)
+        return make_step(config, optimizer, example_stream.pick_resident)(*args, **names)
 
     devices = jax.local_devices()[:1]
     step = parallel.data_parallel(counted, devices, config.training.batch_size, "pmap")
-    lessons = sampler.lessons(config.training.seed, 0, len(resident), config.training.batch_size)
+    lessons = example_stream.lessons(config.training.seed, 0, len(resident), config.training.batch_size)
     state, pictures, lessons = (parallel.replicate(tree, devices) for tree in (start, resident, lessons))
     for _ in range(3):
         state, _ = step(state, pictures, lessons)
@@ -271,10 +274,10 @@ def test_a_step_is_traced_once(config, optimizer, start, resident):
 
 def test_a_model_that_draws_by_true_distance_makes_a_finite_step(config, optimizer, start, resident):
     model = dataclasses.replace(config.model, brush="distance")
-    step = make_step(dataclasses.replace(config, model=model), optimizer, sampler.pick_resident)
+    step = make_step(dataclasses.replace(config, model=model), optimizer, example_stream.pick_resident)
     devices = jax.local_devices()[:1]
     step = parallel.data_parallel(step, devices, config.training.batch_size, "pmap")
-    lessons = sampler.lessons(config.training.seed, 0, len(resident), config.training.batch_size)
+    lessons = example_stream.lessons(config.training.seed, 0, len(resident), config.training.batch_size)
     inputs = [parallel.replicate(tree, devices) for tree in (start, resident, lessons)]
     state, _ = jax.device_get(step(*inputs))
     assert (state.step, state.skipped) == (1, 0)

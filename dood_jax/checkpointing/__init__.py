@@ -1,0 +1,1 @@
+"""Checkpoints: the manager of a run's, finding and reading, metadata."""

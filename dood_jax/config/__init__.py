@@ -1,0 +1,1 @@
+"""What can be set: groups of checked values, presets, and how they are read."""

@@ -1,0 +1,141 @@
+"""From a ConfigDict to frozen, checked settings; what `model.preset` decides where a config says nothing.
+
+What `model.preset` decides where a config says nothing: the fast model, and the published one.
+
+The way from a ConfigDict to frozen, checked settings.
+
+`model`, `objective` and `optimizer` keys left None take the value of `model.preset`.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+from ml_collections import ConfigDict, config_dict
+
+from dood_jax.config.groups import Config, DataConfig
+from dood_jax.config.model import ModelConfig
+from dood_jax.errors import BadInput, require_choice
+
+PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "fast": {"model": {"native_size": 28}},  # beside the defaults of the settings
+    "published": {
+        "model": {
+            "brush": "splat",
+            "placement": "glimpse",
+            "encoder": "conv",
+            "latents": "correlated",
+            "components": 40,
+            "curve_samples": 100,
+            "dropout": 0.5,
+        },
+        "objective": {"stopping": "nvil"},
+        "optimizer": {
+            "learning_rate": 1e-4,
+            "schedule": "constant",
+            "warmup_steps": 0,
+            "likelihood_multiplier": 1.0,
+            "presence_multiplier": 1.0,
+            "clip_norm": 0.0,
+        },
+    },
+}
+
+
+_COUNTER = 2**31 - 1  # most of what a 32-bit number counts
+_MOST: dict[str, int] = {  # of what sizes arrays, far beyond what anyone has trained
+    "data.image_size": 1000,
+    "model.num_strokes": 1000,
+    "model.num_points": 100,
+    "model.components": 10_000,
+    "model.looks": 1000,
+    "model.image_size": 1000,
+    "model.native_size": 1000,
+    "model.glimpse_size": 1000,
+    "model.curve_samples": 10_000,
+    "model.features": 16_384,
+    "objective.num_particles": 10_000,
+    "training.batch_size": 2**20,
+    "training.num_models": 4096,
+    "evaluation.num_particles": 1_000_000,
+    "evaluation.num_strokes": 1000,
+    "evaluation.brush_bits": 10,
+    "evaluation.batch_size": 2**20,
+}
+_GROUPS = {field.name: field.type for field in dataclasses.fields(Config)}
+_PRESET_GROUPS = ("model", "objective", "optimizer")
+_OPTIONAL_STRINGS = {("data", "dir")}
+
+
+def default_config() -> ConfigDict:
+    """The keys of a run for `configs/*.py` to change; None where the preset decides."""
+    groups = {}
+    for name, group in _GROUPS.items():
+        defaults = dataclasses.asdict(group())
+        if name == "model":
+            del defaults["image_size"]  # follows data.image_size
+        for key, value in defaults.items():
+            if (name, key) in _OPTIONAL_STRINGS:
+                defaults[key] = config_dict.placeholder(str)
+            elif name in _PRESET_GROUPS and key != "preset":
+                defaults[key] = config_dict.placeholder(type(value))
+        groups[name] = defaults
+    return ConfigDict(groups)
+
+
+def resolve(config: ConfigDict | dict) -> Config:
+    """Frozen, checked settings; raises BadInput naming the key that is unknown or out of range."""
+    plain = config.to_dict() if isinstance(config, ConfigDict) else config
+    _no_unknown("", plain, _GROUPS)
+    given = {name: _given(name, plain.get(name)) for name in _GROUPS}
+    preset = require_choice("model.preset", given["model"].get("preset", "fast"), tuple(PRESETS))
+    groups = {name: {**PRESETS[preset].get(name, {}), **given[name]} for name in _GROUPS}
+    if preset == "published":
+        groups["model"].setdefault("start", _published_start(groups["model"], groups["data"]))
+    groups["model"]["image_size"] = groups["data"].get("image_size", DataConfig.image_size)
+    return Config(**{name: group(**groups[name]) for name, group in _GROUPS.items()})
+
+
+def model_of(stored: Any) -> ModelConfig:
+    """The settings of a stored model; raises BadInput naming the key that is unknown or out of range."""
+    return ModelConfig(**_given("model", stored))
+
+
+def _given(name: str, values: Any) -> dict[str, Any]:
+    """What is given of a group, each value of its kind and of a size that can be."""
+    if values is not None and not isinstance(values, dict):
+        raise BadInput(f"config key {name}={repr(values)[:80]} is no group of settings; leave it out")
+    given = {key: value for key, value in (values or {}).items() if value is not None}
+    kinds = {field.name: field.type for field in dataclasses.fields(_GROUPS[name])}
+    _no_unknown(name + ".", given, kinds)
+    return {key: _checked(f"{name}.{key}", value, kinds[key]) for key, value in given.items()}
+
+
+def _checked(key: str, value: Any, kind: Any) -> Any:
+    """A value of its kind, a whole number where a fraction may stand taken for one."""
+    if kind is float and type(value) is int and abs(value) < 2**63:
+        value = float(value)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        wanted = getattr(kind, "__name__", str(kind))
+        raise BadInput(f"{key}={repr(value)[:80]} is no {wanted}; give one")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"{key}={value} is not finite; give a number")
+    if isinstance(value, int) and not key.endswith("seed") and value > _MOST.get(key, _COUNTER):
+        raise BadInput(f"{key}={value} is too large; give at most {_MOST.get(key, _COUNTER)}")
+    return value
+
+
+def _published_start(model: dict, data: dict) -> str:
+    """Whose initial values a published run on one set began with (method.md 14.1)."""
+    name = "mnist" if data.get("names") else data.get("name", DataConfig.name)
+    if model["latents"] != "correlated" or name not in ("synthetic", "omniglot"):
+        return "mnist"
+    has_common_pens = model["placement"] == "points"
+    return "synthetic" if has_common_pens else name
+
+
+def _no_unknown(prefix: str, given: dict, known: Any) -> None:
+    for key in given:
+        if key not in known:
+            shown = key if str(key).isprintable() else repr(key)
+            raise BadInput(f"config key {prefix}{shown} is unknown; choose from {', '.join(sorted(known))}")

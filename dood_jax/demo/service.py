@@ -1,0 +1,172 @@
+"""What the page asks of a model: draw a picture again, vary it, complete it, trace every line of it."""
+
+import functools
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from dood_jax import api
+from dood_jax.api import Model
+from dood_jax.checkpointing import restore
+from dood_jax.config.model import ModelConfig
+from dood_jax.demo import images
+from dood_jax.errors import BadInput, require_choice
+from dood_jax.evaluation.reconstruction import windows
+from dood_jax.model.networks import Params
+from dood_jax.model.renderer import canvases_of
+from dood_jax.model.spread import PUBLISHED
+from dood_jax.objectives import iwae
+from dood_jax.types import Array, Sketch
+from dood_jax.vectorize.drawing import InkDrawing
+
+PAGE = 1000  # pixels of the side of the pages that drawings are given on
+_PARTICLES = 40  # drawings of a picture, of which the best is shown
+_MOST_STROKES = 10
+_VARIANTS = 8
+_COMPLETIONS = 16  # sampled, of which those that add something are shown
+_MOST_ADDED = 4  # strokes
+
+
+class Shown(NamedTuple):
+    """One drawing for the page."""
+
+    ink: InkDrawing
+    windows: np.ndarray | None = None  # [strokes, 4, 2] corners of where the model looked, in pixels
+    kept: int = 0  # strokes that were there before the model went on
+
+
+class Answer(NamedTuple):
+    """What came of a picture."""
+
+    drawings: list[Shown]
+    seconds: float
+    nats: float | None = None  # bound on the log-probability of the picture, as the model read it
+    l1: float | None = None  # sum of |picture - first drawing| over the model's pixels, or over the sheet's
+
+
+class Studio:
+    """Models by name, loaded when they are first asked."""
+
+    def __init__(self, names: tuple[str, ...]) -> None:
+        """The first is asked unless another is named."""
+        self.names = names
+        self._models: dict[str, Model] = {}
+
+    def answer(self, kind: str, name: str, ink: np.ndarray, seed: int) -> Answer:
+        """Does one of `KINDS` to [H, W] ink.
+
+        Raises:
+          BadInput: an unknown kind or name, a model that cannot be loaded, ink that cannot be drawn.
+        """
+        require_choice("kind", kind, tuple(KINDS))
+        model = self.model(name)
+        started = time.perf_counter()
+        answer = KINDS[kind](model, ink, seed)
+        return answer._replace(seconds=time.perf_counter() - started)
+
+    def model(self, name: str) -> Model:
+        """A model of those offered."""
+        require_choice("model", name, self.names)
+        if name not in self._models:
+            self._models[name] = api.load(name)
+        return self._models[name]
+
+    def require(self, name: str) -> None:
+        """Raises BadInput if a model that is offered is not there."""
+        restore.read_meta(restore.find(name))
+
+    def inventor(self, name: str) -> Callable[[int, int], np.ndarray] | None:
+        """(count, seed) -> [count, H, W] pictures that a model invents (method.md 10.5), if it is offered."""
+        if name not in self.names:
+            return None
+        return lambda count, seed: self.model(name).sample(count, seed, spread=PUBLISHED).canvases[:, -1]
+
+
+class Particles(NamedTuple):
+    """K drawings of one picture, weighed."""
+
+    sketch: Sketch  # [K, ...]
+    elbo: Array  # [K]
+
+    def best_of(self, groups: int) -> Sketch:
+        """[groups, ...] the drawing of highest ELBO in each of so many equal groups."""
+        elbo = np.asarray(self.elbo).reshape(groups, -1)
+        rows = elbo.argmax(1) + np.arange(groups) * elbo.shape[1]
+        return jax.tree_util.tree_map(lambda leaf: np.asarray(leaf)[rows], self.sketch)
+
+
+def _redraw(model: Model, ink: np.ndarray, seed: int) -> Answer:
+    """The best of 40 drawings, and the bound that all of them give."""
+    picture, particles = _look(model, ink, seed)
+    best = particles.best_of(1)
+    nats = float(iwae.log_mean_exp(particles.elbo))
+    recorded = model.as_recorded(picture[None], best.canvases[:, -1])
+    l1 = float(np.abs(recorded[0] - picture).sum())
+    return Answer(_shown(model, best, "redrawn", with_windows=True), 0, nats, l1)
+
+
+def _vary(model: Model, ink: np.ndarray, seed: int) -> Answer:
+    """New exemplars, each of another drawing of the picture (method.md 10.7)."""
+    _, particles = _look(model, ink, seed)
+    varied = model.vary(particles.best_of(_VARIANTS), seed)
+    return Answer(_shown(model, varied, "varied"), 0, float(iwae.log_mean_exp(particles.elbo)))
+
+
+def _complete(model: Model, ink: np.ndarray, seed: int) -> Answer:
+    """The best drawing taken further in several ways (method.md 10.8)."""
+    _, particles = _look(model, ink, seed)
+    best = jax.tree_util.tree_map(lambda leaf: np.repeat(leaf, _COMPLETIONS, 0), particles.best_of(1))
+    kept = int(best.strokes.presence[0].sum())
+    completed = model.complete(best, kept, seed, _MOST_ADDED, PUBLISHED)
+    added = np.flatnonzero(completed.strokes.presence.sum(1) > kept)[:_VARIANTS]
+    if not len(added):
+        raise BadInput("the model finds nothing to add; draw less of it, or choose another model")
+    chosen = jax.tree_util.tree_map(lambda leaf: leaf[added], completed)
+    shown = [one._replace(kept=kept) for one in _shown(model, chosen, "completed", with_windows=True)]
+    return Answer(shown, 0, float(iwae.log_mean_exp(particles.elbo)))
+
+
+def _trace(model: Model, ink: np.ndarray, seed: int) -> Answer:
+    """Every line, at the sheet's own resolution (docs/vectorize.md)."""
+    del seed  # nothing is sampled
+    traced = model.vectorize(1 - ink, "traced")
+    return Answer([Shown(traced)], 0, l1=traced.l1)
+
+
+KINDS: dict[str, Callable[[Model, np.ndarray, int], Answer]] = {
+    "redraw": _redraw,
+    "vary": _vary,
+    "complete": _complete,
+    "trace": _trace,
+}
+
+
+def _look(model: Model, ink: np.ndarray, seed: int) -> tuple[np.ndarray, Particles]:
+    """[H, W] ink as the model reads it, and its drawings of it; raises BadInput if it draws no stroke."""
+    picture = images.as_recorded_for(ink, model.config.image_size, model.meta["config"]["data"]["name"])
+    keys = jax.random.split(jax.random.key(seed), _PARTICLES)
+    particles = _particles(model.config, model.params, picture, keys)
+    if not particles.best_of(1).strokes.presence.any():
+        raise BadInput("the model draws nothing of this; draw more, or choose another model")
+    return picture, particles
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _particles(config: ModelConfig, params: Params, picture: Array, keys: Array) -> Particles:
+    def one(key):
+        drawing, _, elbo = iwae.weigh(config, params, picture, key, _MOST_STROKES)
+        canvases = canvases_of(config, drawing.ink, drawing.brush.canvas_slope)
+        return Particles(Sketch(drawing.strokes, drawing.brush, canvases), elbo)
+
+    return jax.vmap(one)(keys)
+
+
+def _shown(model: Model, sketch: Sketch, source: str, with_windows: bool = False) -> list[Shown]:
+    inks = model.to_ink(sketch, PAGE, f"{source} by {model.name}")
+    if not with_windows:
+        return [Shown(ink) for ink in inks]
+    corners = windows(sketch, PAGE)
+    return [Shown(ink, seen[: len(ink.strokes)]) for ink, seen in zip(inks, corners, strict=True)]

@@ -1,0 +1,1 @@
+"""Everything that is measured of a trained model: one registry of tasks."""

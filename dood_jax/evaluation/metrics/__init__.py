@@ -1,0 +1,1 @@
+"""The evaluation classifier, whose features and classes other tasks use."""

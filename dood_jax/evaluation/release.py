@@ -1,0 +1,71 @@
+"""A trained run to a released model: 16-bit parameters with a card that says where they come from.
+
+The held-out bound is measured in 32 and in 16 bits, so that the card tells what the small form costs.
+"""
+
+import dataclasses
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dood_jax.api import Model
+from dood_jax.checkpointing import restore
+from dood_jax.config.groups import Config
+from dood_jax.errors import BadInput
+from dood_jax.evaluation import likelihood, results
+from dood_jax.inference import bounds, test_images
+from dood_jax.runtime import parallel
+from dood_jax.test_time import scales
+from dood_jax.training import metrics as run_logging
+
+_LOCAL_FLAGS = ("--workdir", "--config.data.dir")
+
+
+def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
+    """Writes `workdir/release` (parameters, card.json) of the run in `workdir`, measured on its own set."""
+    (model,) = models
+    config = config.on(model.meta["config"]["data"]["name"]).unrefined()
+    if "arguments" not in model.meta:
+        raise BadInput("--task=release takes a run's checkpoint; this one is released already")
+    measurement = results.Measurement("release", config, models)
+    params = likelihood.with_both_scales(model, config)
+    rounded = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), params)
+    images = test_images.images(config.data, config.evaluation)
+    keys = test_images.keys(config.evaluation, len(images))
+    devices = jax.local_devices()
+    full, small = (
+        bounds.bound(model.config, params, images, keys, config.evaluation, devices).summary()
+        for params in (params, rounded)
+    )
+    values = {
+        "dataset": config.data.name,
+        "num_images": len(images),
+        "num_particles": config.evaluation.num_particles,
+        **{name: round(value, 4) for name, value in small.items()},
+        "cost_of_16_bits": round(full["log_likelihood"] - small["log_likelihood"], 4),
+    }
+    fitted = {"fitted_scale": scales.other_scale(model.config)}
+    card = {**origin(model, workdir), **fitted, "metrics": values}
+    restore.release(params, card, workdir / "release")
+    measurement.write(workdir, values, len(images))
+    return values
+
+
+def origin(model: Model, workdir: Path) -> dict[str, Any]:
+    """Settings, command, time and device of the training; no folder of the machine it ran on."""
+    meta = dict(model.meta)
+    arguments = [one for one in meta.pop("arguments") if not one.startswith(_LOCAL_FLAGS)]
+    lines = [line for line in run_logging.read_lines(workdir) if line["step"] <= meta["step"]]
+    data = {**meta["config"]["data"], "dir": None}
+    config = {**meta["config"], "data": data, "model": dataclasses.asdict(model.config)}
+    return {
+        **meta,
+        "config": config,
+        "command": shlex.join(["python", "-m", "dood_jax.main", *arguments]),
+        "seconds": lines[-1]["seconds"] if lines else None,
+        "device": meta.get("device", parallel.device_name()),
+    }

@@ -1,0 +1,109 @@
+"""Coordinate frames, layouts as affine maps, and Bézier curves: pure functions of one example.
+
+Coordinate frames, defined once.
+
+* unit square: points on a canvas or in a stroke's own frame, x right, y down, 0..1;
+* signed square: the same area as -1..1, where layouts act (method.md 3.6);
+* pen pixels: where the rasteriser puts pixel i, at i/n of the unit square (method.md 3.9);
+* glimpse pixels: where the spatial transformer puts pixel i, first and last on -1 and +1 (method.md 3.7).
+
+The last two differ by up to one pixel, as published.
+
+Layouts as affine maps of the signed square: rotate, then scale, then translate (method.md 3.6, 3.8).
+
+Bézier curves of any degree, sampled at equal steps of their parameter (method.md 3.9).
+"""
+
+import functools
+import math
+
+import chex
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from dood_jax.types import Array
+
+
+def unit_to_signed(points: Array) -> Array:
+    """Maps coordinates from 0..1 to -1..1, any shape."""
+    return 2 * points - 1
+
+
+def signed_to_unit(points: Array) -> Array:
+    """Maps coordinates from -1..1 to 0..1, any shape."""
+    return (points + 1) / 2
+
+
+def signed_to_glimpse_pixel(positions: Array, size: int) -> Array:
+    """Fractional pixel index of signed-square positions in a picture of `size` pixels (method.md 3.7)."""
+    return (positions + 1) / 2 * (size - 1)
+
+
+def pen_pixels(size: int) -> np.ndarray:
+    """[size] unit-square position of each row or column for the rasteriser (method.md 3.9)."""
+    return np.arange(size) / size
+
+
+def glimpse_pixels(height: int, width: int) -> np.ndarray:
+    """[height, width, 2] signed-square (x, y) of each pixel for the spatial transformer (method.md 3.7)."""
+    x, y = np.meshgrid(*(np.linspace(-1, 1, n) for n in (width, height)))
+    return np.stack([x, y], axis=-1)
+
+
+def layout_to_matrix(layout: Array) -> Array:
+    """[4] layout (shift x, shift y, scale, angle in radians) -> [2, 3] matrix (method.md 3.6)."""
+    chex.assert_shape(layout, (4,))
+    shift_x, shift_y, scale, angle = layout
+    c, s = scale * jnp.cos(angle), scale * jnp.sin(angle)
+    return jnp.stack([jnp.stack([c, -s, shift_x]), jnp.stack([s, c, shift_y])])
+
+
+def invert(matrix: Array) -> Array:
+    """Inverse of a [2, 3] affine map: [R^-1 | -R^-1 t]. A singular map gives non-finite entries."""
+    chex.assert_shape(matrix, (2, 3))
+    (a, b, x), (c, d, y) = matrix
+    determinant = a * d - b * c
+    first = jnp.stack([d, -b, b * y - d * x])
+    second = jnp.stack([-c, a, c * x - a * y])
+    return jnp.stack([first, second]) / determinant
+
+
+def matrix_to_layout(matrix: Array) -> Array:
+    """[2, 3] similarity -> [4] layout with a positive scale; the inverse of `layout_to_matrix` there."""
+    chex.assert_shape(matrix, (2, 3))
+    scale = jnp.sqrt(matrix[0, 0] ** 2 + matrix[1, 0] ** 2)
+    angle = jnp.arctan2(matrix[1, 0], matrix[0, 0])
+    return jnp.stack([matrix[0, 2], matrix[1, 2], scale, angle])
+
+
+def transform(matrix: Array, points: Array) -> Array:
+    """Applies a [2, 3] affine map to [..., 2] points of the signed square."""
+    chex.assert_shape(matrix, (2, 3))
+    moved = jnp.matmul(points, matrix[:, :2].T, precision=lax.Precision.HIGHEST)
+    return moved + jnp.broadcast_to(matrix[:, 2], moved.shape)
+
+
+def place_points(matrix: Array, points: Array) -> Array:
+    """Applies a [2, 3] map of the signed square to [..., 2] points of the unit square (method.md 3.8)."""
+    return signed_to_unit(transform(matrix, unit_to_signed(points)))
+
+
+@functools.lru_cache
+def bernstein_basis(num_points: int, num_samples: int) -> np.ndarray:
+    """[S, P] weight of each control point at u = j/(S-1).
+
+    Powers of u fall with the point's index, as published: point 0 is reached at u = 1. Pictures do not
+    depend on the direction.
+    """
+    degree = num_points - 1
+    u = np.linspace(0, 1, num_samples)
+    columns = [math.comb(degree, d) * u ** (degree - d) * (1 - u) ** d for d in range(num_points)]
+    return np.stack(columns, axis=1)
+
+
+def bezier_curve(control_points: Array, num_samples: int) -> Array:
+    """[P, 2] control points -> [S, 2] points of the Bézier curve of degree P - 1 (method.md 3.9)."""
+    chex.assert_shape(control_points, (None, 2))
+    basis = bernstein_basis(control_points.shape[0], num_samples).astype(control_points.dtype)
+    return jnp.matmul(basis, control_points, precision=lax.Precision.HIGHEST)

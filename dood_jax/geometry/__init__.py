@@ -1,1 +1,0 @@
-"""Coordinate frames, layouts and curves: pure functions of one example."""

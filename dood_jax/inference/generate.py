@@ -1,0 +1,100 @@
+"""New drawings in batches: sampled, varied, completed; the same in the Python interface and every task."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax.config.model import ModelConfig
+from dood_jax.inference.batching import in_batches
+from dood_jax.model import completion, dood, exemplar
+from dood_jax.model.exemplar import TypeNoise
+from dood_jax.model.networks import Params
+from dood_jax.model.spread import Spread
+from dood_jax.runtime import parallel
+from dood_jax.types import Array, BrushParams, Sketch
+
+_BATCH_SIZE = 64
+
+
+def sample(
+    model: ModelConfig, params: Params, pens: BrushParams, keys: Array, num_strokes: int, spread: Spread
+) -> Sketch:
+    """Drawings from the prior, one for each of [N] keys and pens ([N] of every part) (method.md 10.5)."""
+    devices = tuple(jax.local_devices())
+    one = _compiled_sample(model, num_strokes, devices)
+    given = (pens, _for_each(spread, len(keys)))
+    return in_batches(one, params, keys, given, _BATCH_SIZE, len(devices))
+
+
+def vary(
+    model: ModelConfig, params: Params, sketch: Sketch, keys: Array, noise: TypeNoise, turned: bool
+) -> Sketch:
+    """A new exemplar of each of N drawings (method.md 10.7)."""
+    devices = tuple(jax.local_devices())
+    one = _compiled_exemplar(model, turned, devices)
+    given = (sketch.strokes, sketch.brush, _for_each(noise, len(keys)))
+    return in_batches(one, params, keys, given, _BATCH_SIZE, len(devices))
+
+
+def complete(
+    model: ModelConfig,
+    params: Params,
+    sketch: Sketch,
+    counts: np.ndarray,
+    keys: Array,
+    num_strokes: int,
+    spread: Spread,
+) -> Sketch:
+    """The first [N] counts of strokes of N drawings, taken further (method.md 10.8)."""
+    devices = tuple(jax.local_devices())
+    one = _compiled_completion(model, num_strokes, devices)
+    given = (sketch.strokes, sketch.brush, counts, _for_each(spread, len(keys)))
+    return in_batches(one, params, keys, given, _BATCH_SIZE, len(devices))
+
+
+def _for_each(settings: Any, count: int) -> Any:
+    """Numbers -> [N] of each, so that no program is compiled for every value."""
+    return jax.tree_util.tree_map(lambda value: np.full(count, value, np.float32), settings)
+
+
+def _sketch(model: ModelConfig, params: Params, strokes: Any, brush: BrushParams) -> Sketch:
+    return Sketch(strokes, brush, dood.render(model, params, strokes, brush))
+
+
+@functools.lru_cache
+def _compiled_sample(
+    model: ModelConfig, num_strokes: int, devices: tuple[jax.Device, ...]
+) -> Callable[[Params, Array, Any], Sketch]:
+    def one(params, key, given):
+        pen, spread = given
+        strokes = dood.sample(model, params, pen, key, num_strokes, spread)
+        own = (jnp.broadcast_to(value, (num_strokes,)) for value in pen[:2])
+        return _sketch(model, params, strokes, BrushParams(*own, pen.canvas_slope))
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+
+
+@functools.lru_cache
+def _compiled_exemplar(
+    model: ModelConfig, turned: bool, devices: tuple[jax.Device, ...]
+) -> Callable[[Params, Array, Any], Sketch]:
+    def one(params, key, given):
+        strokes, brush, noise = given
+        return _sketch(model, params, *exemplar.exemplar(model, strokes, brush, key, noise, turned))
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+
+
+@functools.lru_cache
+def _compiled_completion(
+    model: ModelConfig, num_strokes: int, devices: tuple[jax.Device, ...]
+) -> Callable[[Params, Array, Any], Sketch]:
+    def one(params, key, given):
+        *drawn, spread = given
+        return _sketch(model, params, *completion.complete(model, params, *drawn, key, num_strokes, spread))
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)

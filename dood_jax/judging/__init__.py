@@ -1,1 +1,0 @@
-"""Judges of pictures, whoever drew them: a small classifier, and distances between sets of pictures."""

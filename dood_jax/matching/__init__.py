@@ -1,1 +1,0 @@
-"""How far one drawing must be bent to become another: fields of displacement over strokes."""

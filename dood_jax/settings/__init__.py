@@ -1,1 +1,0 @@
-"""What can be set: groups of checked values, presets, and how they are read from configs."""

@@ -1,0 +1,104 @@
+"""Fits observation scales to what a trained model draws; its drawings stay as they are (method.md 4).
+
+The map has a closed form, the error of each pixel. The weights of the canvas features are found by Adam.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dood_jax.config.groups import DataConfig
+from dood_jax.config.model import ModelConfig
+from dood_jax.data import example_stream, sources
+from dood_jax.distributions import pixels
+from dood_jax.inference import infer, test_images
+from dood_jax.model.likelihood import SCALE_RANGE
+from dood_jax.model.networks import Params
+from dood_jax.objectives.elbo import log_likelihood
+from dood_jax.rendering.source_grid import as_recorded
+from dood_jax.types import Array, Sketch
+
+_PICTURES, _STEPS, _BATCH = 1024, 400, 128
+_RATES = (0.1, 0.005)  # of Adam, first and last
+_SEED = 0
+_OBSERVED = {"laplace": pixels, "normal": pixels}
+_INSIDE = 1e-4  # how far within its range a fitted map stays
+
+
+def other_scale(model: ModelConfig) -> str:
+    """The scale that a model was not trained with."""
+    return "canvas" if model.likelihood_scale == "map" else "map"
+
+
+def fit_scales(model: ModelConfig, params: Params, data: DataConfig, kinds: Sequence[str]) -> Params:
+    """The parameters with scales fitted to drawings of up to 1,024 training pictures.
+
+    Args:
+      model: whose drawings they are.
+      params: its parameters.
+      data: of the training set.
+      kinds: of the scales to fit, `map` or `canvas`.
+    """
+    images, sketch = training_drawings(model, params, data)
+    canvases = sketch.canvases[:, -1]
+    fitted = {}
+    if "map" in kinds:
+        recorded = jax.vmap(functools.partial(as_recorded, model.native_size))(images, canvases)
+        fitted["map"] = _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, recorded))
+    if "canvas" in kinds:
+        fitted["canvas"] = _fitted_weights(model, params, images, canvases)
+    return {**params, "likelihood": {**params["likelihood"], **fitted}}
+
+
+def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> tuple[np.ndarray, Sketch]:
+    """Up to 1,024 training pictures, float32 [N, H, W], always the same, and what a model draws of them."""
+    images = _training_pictures(data)
+    keys = test_images.example_keys(example_stream.stream(_SEED, "evaluation"), len(images))
+    return images, infer.infer(model, params, images, keys, 1, model.num_strokes, 64)
+
+
+def _training_pictures(data: DataConfig) -> np.ndarray:
+    """float32 [N, H, W], always the same."""
+    if data.is_synthetic:
+        return test_images.synthetic_images(data, _SEED, _PICTURES)
+    images = sources.load_configured(data, "train").images
+    chosen = np.random.default_rng(_SEED).permutation(len(images))[:_PICTURES]
+    return images[np.sort(chosen)].astype(np.float32) / 255
+
+
+def _fitted_map(scale: Array) -> Array:
+    """[H, W] raw numbers of a scale, which is kept within its range."""
+    low, high = SCALE_RANGE
+    share = (np.asarray(scale) - low) / (high - low)
+    share = np.clip(share, _INSIDE, 1 - _INSIDE)
+    return jnp.asarray(np.log(share / (1 - share)), jnp.float32)
+
+
+def _fitted_weights(model: ModelConfig, params: Params, images: np.ndarray, canvases: np.ndarray) -> Array:
+    """[14] weights of the canvas features."""
+    model = dataclasses.replace(model, likelihood_scale="canvas")
+    schedule = optax.cosine_decay_schedule(_RATES[0], _STEPS, _RATES[1] / _RATES[0])
+    adam = optax.adam(schedule)
+
+    def loss(weights, images, canvases):
+        fitted = {**params, "likelihood": {**params["likelihood"], "canvas": weights}}
+        each = jax.vmap(functools.partial(log_likelihood, model, fitted))
+        return -each(images, canvases).mean() / images[0].size
+
+    def step(carry, key):
+        weights, state = carry
+        rows = jax.random.randint(key, (_BATCH,), 0, len(images))
+        gradient = jax.grad(loss)(weights, pictures[rows], drawn[rows])
+        updates, state = adam.update(gradient, state)
+        return (optax.apply_updates(weights, updates), state), None
+
+    pictures, drawn = jnp.asarray(images), jnp.asarray(canvases)
+    start = jnp.zeros_like(params["likelihood"]["canvas"])
+    keys = jax.random.split(jax.random.key(_SEED), _STEPS)
+    (weights, _), _ = jax.jit(lambda start: jax.lax.scan(step, (start, adam.init(start)), keys))(start)
+    return weights

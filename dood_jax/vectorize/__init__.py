@@ -1,0 +1,1 @@
+"""Bitmaps to ink: strokes in reading order, as vectors."""

@@ -1,0 +1,192 @@
+"""Smooth curves through points, and the strokes of a vectorised image.
+
+Polylines to chains of cubic Bézier curves, by least squares with continuous tangents (Schneider, 1990).
+
+Strokes of the pen in a picture, in drawing order.
+"""
+
+import bisect
+import dataclasses
+import itertools
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+_CORNER = np.deg2rad(50)  # a sharper turn is a corner, where the tangent jumps
+_REPARAMETRISATIONS = 8
+
+
+def fit(points: np.ndarray, tolerance: float) -> np.ndarray:
+    """[n, 2] polyline -> [3 m + 1, 2] control points of m curves that run within `tolerance` of its vertices.
+
+    A single point becomes a curve whose four control points coincide. Ends are kept.
+    """
+    points = _distinct(np.asarray(points, np.float64))
+    if len(points) == 1:
+        return np.repeat(points, 4, axis=0)
+    corners = [0, *_corners(points), len(points) - 1]
+    runs = [points[a : b + 1] for a, b in itertools.pairwise(corners)]
+    curves = [curve for run in runs for curve in _chain(run, tolerance)]
+    return np.concatenate([curves[0][:1], *(curve[1:] for curve in curves)])
+
+
+def sample(control_points: np.ndarray, per_curve: int = 12) -> np.ndarray:
+    """[3 m + 1, 2] control points -> [m per_curve + 1, 2] points along the chain, ends included."""
+    curves = np.stack([control_points[i : len(control_points) - 3 + i : 3] for i in range(4)], axis=1)
+    inner = bernstein(np.linspace(0, 1, per_curve, endpoint=False)) @ curves
+    return np.concatenate([inner.reshape(-1, 2), control_points[-1:]])
+
+
+def length(points: np.ndarray) -> float:
+    """Of a [n, 2] polyline."""
+    return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
+
+
+def evenly(points: np.ndarray, count: int) -> np.ndarray:
+    """[count, 2] points at equal steps of length along a [n, 2] polyline."""
+    far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
+    at = np.linspace(0, far[-1], count)
+    return np.stack([np.interp(at, far, points[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def smooth(points: np.ndarray, is_closed: bool, spacing: float) -> np.ndarray:
+    """[m, 2] evenly spaced points along [n, 2] points, freed of the steps of pixels; ends are kept."""
+    size = length(points)
+    fine = max(spacing / 4, size / 4000)
+    dense = evenly(points, max(int(size / fine) + 1, 3))
+    if is_closed:
+        run = ndimage.gaussian_filter1d(dense[:-1], 2, axis=0, mode="wrap")
+        run = np.concatenate([run, run[:1]])
+    else:  # reflected through its ends, so that they stay
+        before, after = 2 * dense[0] - dense[8:0:-1], 2 * dense[-1] - dense[-2:-10:-1]
+        run = ndimage.gaussian_filter1d(np.concatenate([before, dense, after]), 2, axis=0)
+        run = run[len(before) : len(before) + len(dense)]
+    chosen = np.linspace(0, len(run) - 1, max(round(size / spacing) + 1, 4 if is_closed else 2))
+    return np.stack([np.interp(chosen, np.arange(len(run)), axis) for axis in run.T], axis=1)
+
+
+def _distinct(points: np.ndarray) -> np.ndarray:
+    moved = np.linalg.norm(np.diff(points, axis=0), axis=1) > 1e-9
+    return points[np.concatenate([[True], moved])]
+
+
+def _corners(points: np.ndarray) -> list[int]:
+    """Vertices of sharp turns, of neighbouring ones the sharpest."""
+    steps = np.diff(points, axis=0)
+    angles = np.arctan2(steps[:, 1], steps[:, 0])
+    turns = np.abs((np.diff(angles) + np.pi) % (2 * np.pi) - np.pi)
+    sharp = [i + 1 for i in np.flatnonzero(turns > _CORNER)]
+    return [i for i in sharp if turns[i - 1] >= max(turns[max(i - 2, 0) : i + 1])]
+
+
+def _chain(points: np.ndarray, tolerance: float) -> list[np.ndarray]:
+    """[4, 2] curves along a polyline without corners, each reaching as far as a single curve can."""
+    tangents = [None, *(points[2:] - points[:-2]), None]
+    start, last, found = 0, len(points) - 1, []
+    while start < last:
+        between = lambda stop, start=start: _curve(
+            points[start : stop + 1], tangents[start], tangents[stop], tolerance
+        )
+        beyond = range(start + 2, last + 1)
+        stop = start + 1 + bisect.bisect_left(beyond, True, key=lambda to: between(to)[1] > tolerance)
+        found.append(between(stop)[0])
+        start = stop
+    return found
+
+
+def _curve(
+    points: np.ndarray, start: np.ndarray | None, end: np.ndarray | None, tolerance: float
+) -> tuple[np.ndarray, float]:
+    """[4, 2] the curve along a polyline, with its tangents at both ends if given, and its largest error."""
+    far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
+    at = far / far[-1]
+    for _ in range(_REPARAMETRISATIONS):
+        curve = _least_squares(points, at, start, end)
+        error = float(np.linalg.norm(bernstein(at) @ curve - points, axis=1).max())
+        if error <= tolerance or error > 4 * tolerance:
+            break
+        at = _nearer(curve, points, at)
+    return curve, error
+
+
+def _least_squares(
+    points: np.ndarray, at: np.ndarray, start: np.ndarray | None, end: np.ndarray | None
+) -> np.ndarray:
+    """[4, 2] the curve between a polyline's ends that fits best, its handles along the tangents if given."""
+    first, second = (_handle(points, tangent) for tangent in (start, end))
+    guess = np.array([points[0], points[0] + first, points[-1] - second, points[-1]])
+    if len(points) == 2:
+        return guess
+    weights = bernstein(at)
+    one, other = (
+        np.eye(2) if tangent is None else handle[None] for tangent, handle in ((start, first), (end, second))
+    )
+    columns = [np.kron(weights[:, 1:2], one.T), np.kron(weights[:, 2:3], -other.T)]
+    off = (points - weights @ guess).ravel()
+    moves = np.linalg.lstsq(np.concatenate(columns, axis=1), off, rcond=1e-6)[0]
+    ahead, back = moves[: len(one)] @ one, moves[len(one) :] @ other
+    if (start is not None and (first + ahead) @ first <= 0) or (
+        end is not None and (second + back) @ second <= 0
+    ):
+        return guess  # a handle against its tangent would be a cusp
+    return guess + np.stack([np.zeros(2), ahead, -back, np.zeros(2)])
+
+
+def _handle(points: np.ndarray, tangent: np.ndarray | None) -> np.ndarray:
+    """[2] of a third of a polyline's length along a tangent, or else along its chord."""
+    chord = points[-1] - points[0]
+    size = np.linalg.norm(tangent) if tangent is not None else 0.0
+    return tangent / size * length(points) / 3 if size > 0 else chord / 3
+
+
+def _nearer(curve: np.ndarray, points: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """One Newton step of every place towards the foot of its point."""
+    first = 3 * np.diff(curve, axis=0)
+    second = 2 * np.diff(first, axis=0)
+    u = at[:, None]
+    off = bernstein(at) @ curve - points
+    speed = (1 - u) ** 2 * first[0] + 2 * u * (1 - u) * first[1] + u**2 * first[2]
+    bend = (1 - u) * second[0] + u * second[1]
+    slope = (speed**2).sum(1) + (off * bend).sum(1)
+    step = np.where(np.abs(slope) > 1e-9, (off * speed).sum(1) / np.where(slope == 0, 1, slope), 0)
+    moved = np.clip(at - step, 0, 1)
+    moved[0], moved[-1] = 0, 1
+    return np.maximum.accumulate(moved)
+
+
+def bernstein(u: np.ndarray) -> np.ndarray:
+    """[n] places -> [n, 4] weights of the control points of a cubic."""
+    return np.stack([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3], axis=1)
+
+
+class InkStroke(NamedTuple):
+    """One path of the pen."""
+
+    control_points: np.ndarray  # float [3 m + 1, 2] a chain of cubic Béziers, in pixels; all equal for a dot
+    width: float  # full width of the pen, in pixels
+    is_closed: bool
+    confidence: float  # agreement of the stroke's ink with the picture's, 0..1
+
+    @property
+    def is_dot(self) -> bool:
+        """Whether the pen stayed where it was."""
+        return bool(np.ptp(self.control_points, axis=0).max() < 1e-6)
+
+    def points(self, step: float = 1.0) -> np.ndarray:
+        """[n, 2] points along the path, about `step` pixels apart; a dot is one point."""
+        if self.is_dot:
+            return self.control_points[:1]
+        fine = sample(self.control_points, 16)
+        return evenly(fine, max(int(np.ceil(length(fine) / step)) + 1, 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Strokes:
+    """The strokes of one picture. Points are (x, y), x right, y down, pixel i spanning i .. i + 1."""
+
+    strokes: tuple[InkStroke, ...]  # in drawing order
+    width: int  # of the picture, in pixels
+    height: int
+    source: str = ""  # what it was made from
+    l1: float = float("nan")  # sum of |picture - drawing| over pixels, ink being 1

@@ -1,0 +1,163 @@
+"""The middle line of the ink as a graph: edges of points between ends and crossings; round marks are dots."""
+
+import dataclasses
+
+import numpy as np
+from scipy import ndimage
+from skimage.morphology import skeletonize
+
+from dood_jax.vectorize.ink_marks import Marks
+
+_EIGHT = np.ones((3, 3), int)
+_STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]  # straight ones first
+_DOT = 0.75  # a mark whose middle line is shorter than this share of its width is a dot
+
+
+@dataclasses.dataclass
+class Edge:
+    """A line between two nodes."""
+
+    points: np.ndarray  # float [n, 2] (x, y) in pixels of the page, from node to node
+    start: int  # a node
+    end: int
+
+    @property
+    def length(self) -> float:
+        """Along the points, in pixels of the page."""
+        return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
+
+
+@dataclasses.dataclass
+class Graph:
+    """Lines and where they meet; a node of one edge is an end."""
+
+    edges: list[Edge]
+    places: dict[int, np.ndarray]  # [2] of every node
+    radii: dict[int, float]  # of the ink there, in pixels of the page
+    dots: list[tuple[np.ndarray, float]]  # [2] place and full width
+
+    def at(self) -> dict[int, list[tuple[int, bool]]]:
+        """Node -> its (edge index, whether the edge starts there); a loop comes twice."""
+        found: dict[int, list[tuple[int, bool]]] = {}
+        for index, edge in enumerate(self.edges):
+            found.setdefault(edge.start, []).append((index, True))
+            found.setdefault(edge.end, []).append((index, False))
+        return found
+
+
+def trace(marks: Marks) -> Graph:
+    """The marks' middle lines as thinning finds them."""
+    lines = skeletonize(marks.mask)
+    dots = _take_dots(marks, lines)
+    return _Tracer(marks, lines).graph(dots)
+
+
+def _take_dots(marks: Marks, lines: np.ndarray) -> list[tuple[np.ndarray, float]]:
+    """Marks no longer than wide, taken out of the lines."""
+    labels, count = ndimage.label(marks.mask, _EIGHT)
+    dots = []
+    for index, window in enumerate(ndimage.find_objects(labels, count), start=1):
+        inside = labels[window] == index
+        line = lines[window] & inside
+        rows, columns = np.nonzero(line)
+        thick = 2 * float(marks.radius[window][inside].max())
+        reach = np.hypot(np.ptp(rows), np.ptp(columns)) if len(rows) else 0
+        if reach > _DOT * thick:
+            continue
+        lines[window] &= ~inside
+        area = inside.sum()
+        y, x = (float(axis.mean()) for axis in np.nonzero(inside))
+        place = np.array([x + window[1].start + 0.5, y + window[0].start + 0.5]) / marks.factor
+        dots.append((place, float(np.sqrt(4 * area / np.pi)) / marks.factor))
+    return dots
+
+
+class _Tracer:
+    """Walks the pixels of a middle line."""
+
+    def __init__(self, marks: Marks, lines: np.ndarray):
+        self.marks = marks
+        neighbours = ndimage.convolve(lines.astype(np.uint8), _EIGHT.astype(np.uint8), mode="constant") - 1
+        forks = lines & (neighbours >= 3)
+        self.fork_labels, self.num_forks = ndimage.label(forks, _EIGHT)
+        self.fork_labels = np.pad(self.fork_labels, 1)
+        rows, columns = np.nonzero(lines & ~forks)
+        self.next_node = self.num_forks
+        self.left = set(zip((rows + 1).tolist(), (columns + 1).tolist(), strict=True))
+
+    def graph(self, dots: list[tuple[np.ndarray, float]]) -> Graph:
+        """Every chain of pixels between forks, ends, or round to itself."""
+        marks = self.marks
+        numbers = range(1, self.num_forks + 1)
+        centres = ndimage.center_of_mass(self.fork_labels > 0, self.fork_labels, numbers)
+        places = {i: self._place(y, x) for i, (y, x) in zip(numbers, centres, strict=True)}
+        radii = {}
+        if self.num_forks:
+            widest = ndimage.maximum(np.pad(marks.radius, 1), self.fork_labels, numbers)
+            radii = {i: float(r) / marks.factor for i, r in zip(numbers, widest, strict=True)}
+        graph = Graph([], places, radii, dots)
+        while self.left:
+            chain = self._walk()
+            self._add(graph, chain)
+        return graph
+
+    def _walk(self) -> list[tuple[int, int]]:
+        seed = next(iter(self.left))
+        self.left.remove(seed)
+        forward = self._follow(seed)
+        backward = self._follow(seed)
+        return [*backward[::-1], seed, *forward]
+
+    def _follow(self, pixel: tuple[int, int]) -> list[tuple[int, int]]:
+        found = []
+        while True:
+            y, x = pixel
+            after = next(((y + dy, x + dx) for dy, dx in _STEPS if (y + dy, x + dx) in self.left), None)
+            if after is None:
+                return found
+            self.left.remove(after)
+            found.append(after)
+            pixel = after
+
+    def _add(self, graph: Graph, chain: list[tuple[int, int]]) -> None:
+        points = [self._place(y, x) for y, x in chain]
+        first, last = self._forks_near(chain[0]), self._forks_near(chain[-1])
+        if len(chain) == 1 and len(first) > 1:
+            last = first[1:]
+        elif len(chain) == 1:
+            last = []
+        closed = not first and not last and len(chain) > 3 and _touch(chain[0], chain[-1])
+        if closed:
+            node = self._new_node(graph, points[0], chain[0])
+            graph.edges.append(Edge(np.array([*points, points[0]]), node, node))
+            return
+        start = first[0] if first else self._new_node(graph, points[0], chain[0])
+        end = last[0] if last else self._new_node(graph, points[-1], chain[-1])
+        points = [*([graph.places[start]] if first else []), *points, *([graph.places[end]] if last else [])]
+        if len(points) > 1:
+            graph.edges.append(Edge(np.array(points), start, end))
+
+    def _forks_near(self, pixel: tuple[int, int]) -> list[int]:
+        y, x = pixel
+        near = [int(self.fork_labels[y + dy, x + dx]) for dy, dx in _STEPS]
+        return list(dict.fromkeys(label for label in near if label))
+
+    def _new_node(self, graph: Graph, place: np.ndarray, pixel: tuple[int, int]) -> int:
+        self.next_node += 1
+        graph.places[self.next_node] = place
+        graph.radii[self.next_node] = float(self.marks.radius[pixel[0] - 1, pixel[1] - 1]) / self.marks.factor
+        return self.next_node
+
+    def _place(self, y: float, x: float) -> np.ndarray:
+        return np.array([x - 0.5, y - 0.5]) / self.marks.factor
+
+
+def _touch(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    return max(abs(one[0] - other[0]), abs(one[1] - other[1])) <= 1
+
+
+def move_end(points: np.ndarray, place: np.ndarray, radius: float) -> np.ndarray:
+    """Leads the end of [n, 2] points to another place, straight from where it leaves the ink around it."""
+    outside = np.flatnonzero(np.linalg.norm(points - place, axis=1) > radius)
+    kept = points[: outside[-1] + 1] if len(outside) else points[:1]
+    return np.concatenate([kept, place[None]])

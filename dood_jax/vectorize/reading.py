@@ -1,0 +1,150 @@
+"""One file to grey values: whatever its format, bit depth, colours, turn and transparency."""
+
+import io
+import warnings
+import zipfile
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dood_jax.data import dataset
+from dood_jax.data.folder import MOST_PIXELS
+from dood_jax.errors import BadInput, first_line
+
+ARRAYS = (".npy", ".npz")
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+SUFFIXES = PICTURES + ARRAYS
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # as Pillow names them
+_LEAST_SIDE = 3
+
+
+class Scan(NamedTuple):
+    """A picture as it was found."""
+
+    grey: np.ndarray  # float32 [H, W], 0 black .. 1 white; NaN where nothing was painted
+    ident: str  # names it in outputs: the file's name, with the place in it if it holds several
+
+
+def read(path: Path) -> list[Scan]:
+    """The pictures of a file: one, or as many as an array file holds; of a film or book, the first.
+
+    Raises BadInput, in one line that names the file, for what cannot be read and what is too large.
+    """
+    try:
+        if path.suffix.lower() in ARRAYS:
+            return [scan for name, array in _arrays(path) for scan in _scans_of(name, array)]
+        return [Scan(_picture(path), path.stem)]
+    except BadInput as error:
+        raise BadInput(f"{path}: {error}") from error
+    except Exception as error:  # Pillow and NumPy raise kinds of their own for each format
+        raise BadInput(f"{path} cannot be read as a picture ({first_line(error)})") from error
+
+
+def read_upload(data: bytes, most_pixels: int) -> np.ndarray:
+    """Grey as in `Scan` of a picture file that somebody sent.
+
+    Raises BadInput for what is no PNG, JPEG, WebP, TIFF, BMP or GIF and, before it is decoded, for what is
+    too large.
+    """
+    try:
+        return _picture(io.BytesIO(data), most_pixels, _FORMATS)
+    except BadInput:
+        raise
+    except UnidentifiedImageError as error:
+        raise BadInput("this is no picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF") from error
+    except Exception as error:  # Pillow raises kinds of its own for each format
+        raise BadInput(f"this picture cannot be read ({first_line(error)})") from error
+
+
+def grey_of(array: np.ndarray) -> np.ndarray:
+    """[H, W], [H, W, 1], [H, W, 3] or [H, W, 4] of bool, integers or floats -> grey as in `Scan`.
+
+    Unsigned integers span their type, unless all are 0 or 1; other numbers lie in 0..1 or 0..255.
+    """
+    array = np.asarray(array)
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+        raise BadInput(f"an array of shape {list(array.shape)} is no picture; give [H, W] or [H, W, 3]")
+    require_size(*array.shape[1::-1])
+    values = _to_unit(array)
+    colours = values if values.shape[2] in (1, 3) else values[..., :-1]
+    grey = colours @ np.float32([0.299, 0.587, 0.114]) if colours.shape[2] == 3 else colours[..., 0]
+    return grey if colours is values else _see_through(grey, values[..., -1])
+
+
+def require_size(width: int, height: int, most_pixels: int = MOST_PIXELS) -> None:
+    """Raises BadInput for a picture that is too small to hold a line or too large to be decoded."""
+    if min(width, height) < _LEAST_SIDE:
+        raise BadInput(f"a picture of {width} x {height} pixels holds no drawing")
+    if width * height > most_pixels:
+        raise BadInput(f"{width} x {height} pixels are more than {most_pixels:,}; make it smaller")
+
+
+def _picture(
+    file: Path | IO[bytes], most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] | None = None
+) -> np.ndarray:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of Pillow on size, which is checked here, and on odd metadata
+        with Image.open(file, formats=formats) as opened:
+            require_size(*opened.size, most_pixels)
+            opened.draft("L", None)
+            picture = ImageOps.exif_transpose(opened)
+            return _grey_of_picture(picture)
+
+
+def _grey_of_picture(picture: Image.Image) -> np.ndarray:
+    if picture.mode.startswith("I"):
+        return np.clip(np.asarray(picture, np.float32) / 65535, 0, 1)
+    if picture.mode == "F":
+        return _to_unit(np.asarray(picture))
+    if picture.has_transparency_data:
+        grey, alpha = (np.asarray(band, np.float32) / 255 for band in picture.convert("LA").split())
+        return _see_through(grey, alpha)
+    return np.asarray(picture.convert("L"), np.float32) / 255
+
+
+def _see_through(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Grey on paper that is the opposite of the ink; nothing was painted where alpha is 0."""
+    if alpha.min() == 1:
+        return grey
+    total = alpha.sum()
+    ink_is_bright = total > 0 and (grey * alpha).sum() / total > 0.5
+    paper = np.float32(0 if ink_is_bright else 1)
+    return np.where(alpha > 0, paper + (grey - paper) * alpha, np.nan).astype(np.float32)
+
+
+def _arrays(path: Path) -> list[tuple[str, np.ndarray]]:
+    """The arrays of a file, without unpickling; of an npz those that can be pictures."""
+    if not zipfile.is_zipfile(path):
+        return [(path.stem, np.load(path, allow_pickle=False))]
+    named = dataset.read(path).items()
+    pictures = [(f"{path.stem}-{name}", array) for name, array in named if array.ndim in (2, 3, 4)]
+    if not pictures:
+        raise BadInput("no array of it is a picture; give [H, W] or [N, H, W]")
+    return pictures
+
+
+def _scans_of(name: str, array: np.ndarray) -> list[Scan]:
+    """[H, W], [H, W, C], [N, H, W] or [N, H, W, C]."""
+    several = array.ndim == 4 or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4))
+    if not several:
+        return [Scan(grey_of(array), name)]
+    digits = len(str(len(array) - 1))
+    return [Scan(grey_of(one), f"{name}-{i:0{digits}}") for i, one in enumerate(array)]
+
+
+def _to_unit(array: np.ndarray) -> np.ndarray:
+    if array.dtype == bool:
+        return array.astype(np.float32)
+    if array.dtype.kind == "u":
+        return array.astype(np.float32) / (np.iinfo(array.dtype).max if array.max() > 1 else 1)
+    if array.dtype.kind not in "if":
+        raise BadInput(f"values of type {array.dtype} are no grey levels")
+    values = array.astype(np.float32)
+    low, high = float(values.min()), float(values.max())
+    if not (low >= 0 and high <= 255):
+        raise BadInput(f"values lie in {low:g}..{high:g}; scale them to 0..1 or 0..255")
+    return values / 255 if high > 1 else values

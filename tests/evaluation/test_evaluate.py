@@ -1,0 +1,52 @@
+"""What a task is given: the models of the checkpoints, with the looks that were asked for."""
+
+import dataclasses
+
+import pytest
+
+from dood_jax import api
+from dood_jax.config.resolving import default_config
+from dood_jax.errors import BadInput
+from dood_jax.evaluation import registry
+from dood_jax.evaluation.registry import Task
+
+
+@pytest.fixture
+def seen(models, monkeypatch, tmp_path):
+    """(looks of the checkpoint, overrides, key) -> key of the model and of the settings a task gets."""
+
+    def evaluate(learned: int, overrides: dict, key: str = "looks") -> tuple[int, int]:
+        model = dataclasses.replace(models[0], config=dataclasses.replace(models[0].config, looks=learned))
+        stored = {**model.meta, "config": {**model.meta["config"], "model": dataclasses.asdict(model.config)}}
+        monkeypatch.setattr(api, "load", lambda name, member: dataclasses.replace(model, meta=stored))
+        found = []
+
+        def task(models, config, workdir):
+            found.append((getattr(models[0].config, key), getattr(config.model, key)))
+            return {}
+
+        monkeypatch.setitem(registry.TASKS, "likelihood", Task(task))
+        registry.evaluate(default_config().to_dict(), overrides, "likelihood", "some", tmp_path)
+        return found[0]
+
+    return evaluate
+
+
+@pytest.mark.parametrize(("overrides", "looks"), [({}, 2), ({"model.looks": 5}, 5), ({"model.looks": 0}, 0)])
+def test_a_model_that_looks_again_may_look_as_often_as_one_likes(seen, overrides, looks):
+    assert seen(2, overrides) == (looks, looks)
+
+
+def test_one_that_never_learned_to_is_not_asked_to(seen):
+    assert seen(0, {"model.looks": 0}) == (0, 0)
+    with pytest.raises(BadInput, match=r"model\.looks=3, but one has not learned to look again; give 0"):
+        seen(0, {"model.looks": 3})
+
+
+def test_pictures_may_be_taken_to_have_been_enlarged(seen):
+    assert seen(0, {"model.native_size": 10}, "native_size") == (10, 10)
+
+
+def test_what_parameters_fix_stays(seen):
+    with pytest.raises(BadInput, match=r"model\.features=9 contradicts the checkpoint, which has 16"):
+        seen(2, {"model.features": 9})

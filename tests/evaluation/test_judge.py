@@ -1,0 +1,116 @@
+"""A judge learns classes, is kept, and is the same when it is read again."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from dood_jax.config.groups import EvaluationConfig
+from dood_jax.config.resolving import resolve
+from dood_jax.errors import BadInput
+from dood_jax.evaluation.metrics import classifier, prepare
+from dood_jax.evaluation.metrics.labelled_images import Labelled, load_labelled
+
+
+def lines(count: int, seed: int) -> Labelled:
+    """Level and upright lines on 20 x 20 pixels."""
+    random = np.random.default_rng(seed)
+    labels = random.integers(2, size=count)
+    images = np.zeros((count, 20, 20), np.uint8)
+    for image, label, place in zip(images, labels, random.integers(4, 16, count), strict=True):
+        image[place, 3:17] = 255
+        if label:
+            image[:] = image.T
+    return Labelled(images, labels, ("level", "upright"))
+
+
+@pytest.fixture(scope="module")
+def judge():
+    return classifier.train(lines(300, 0), 30)
+
+
+def test_a_judge_tells_unseen_pictures_apart(judge):
+    unseen = lines(100, 1)
+    assert classifier.accuracy(judge, unseen) > 0.95
+    assert classifier.accuracy(judge, unseen._replace(labels=1 - unseen.labels)) < 0.05
+    found = judge.probabilities(unseen.inks)
+    np.testing.assert_allclose(found.sum(1), 1, atol=1e-5)
+    assert judge.features(unseen.inks).shape == (100, classifier.NUM_FEATURES)
+
+
+def test_every_picture_is_seen_once_an_epoch():
+    rows = classifier._rows_in_epochs(100, 25, 0).reshape(-1)[:3200].reshape(32, 100)
+    assert all(len(set(epoch)) == 100 for epoch in rows)
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (lines(4, 0)._replace(labels=np.zeros(4, int)), "1 class"),
+        (lines(4, 0)._replace(images=np.zeros((4, 6, 6), np.uint8)), "image_size=6"),
+    ],
+)
+def test_what_cannot_be_judged_is_refused(broken, said):
+    with pytest.raises(BadInput, match=said):
+        classifier.train(broken, 1)
+
+
+@pytest.fixture
+def data(monkeypatch):
+    """Settings whose pictures are the lines."""
+    monkeypatch.setattr(prepare, "load", lambda data, split: lines(300, split == "test"))
+    monkeypatch.setattr(prepare, "STEPS", 30)
+    return resolve({"data": {"name": "kmnist", "image_size": 20}}).data
+
+
+@pytest.mark.slow
+def test_a_judge_is_trained_once_and_again_when_its_file_is_damaged(data, tmp_path, monkeypatch):
+    first = prepare.judge_of(data, tmp_path)
+    assert first.card["accuracy"] > 0.95 and first.card["tested_on"] == 300
+    (path,) = tmp_path.glob("*.npz")
+    images = lines(50, 2).inks
+    with monkeypatch.context() as patch:
+        patch.setattr(classifier, "train", None)
+        kept = prepare.judge_of(data, tmp_path)
+    assert kept.card == first.card
+    np.testing.assert_allclose(kept.probabilities(images), first.probabilities(images), atol=0.01)
+    path.write_bytes(path.read_bytes()[:500])
+    assert prepare.judge_of(data, tmp_path).card["accuracy"] > 0.95
+
+
+@pytest.mark.parametrize("name", ["mnist", "synthetic"])
+def test_the_judges_that_come_with_the_package_know_their_sets(name, data_dir, tmp_path):
+    data = resolve({"data": {"name": name, "dir": str(data_dir)}}).data
+    path = prepare.__file__.replace("prepare.py", f"trained/{name}.npz")
+    judge = prepare._read(prepare.Path(path))
+    found = prepare.labelled(data, EvaluationConfig(num_images=200))
+    assert judge.classes == found.classes and judge.card["dataset"] == name
+    expected = judge.card["accuracy"]
+    spread = 4 * np.sqrt(expected * (1 - expected) / 200)
+    assert classifier.accuracy(judge, found) == pytest.approx(expected, abs=spread)
+
+
+def test_synthetic_drawings_are_told_apart_by_their_strokes():
+    data = resolve({"data": {"name": "synthetic", "image_size": 20}}).data
+    found = load_labelled(data, "test", 300)
+    assert found.images.shape == (300, 20, 20) and found.classes[0] == "1 strokes"
+    assert set(found.labels) == set(range(6))
+    ink = [found.inks[found.labels == label].sum((1, 2)).mean() for label in (0, 5)]
+    assert ink[1] > ink[0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--name=cifar", "--to=x"], "'cifar'"),
+        (["--name=mnist"], "--to"),
+        (["--name=mnist", "--to=x", "--steps=0"], "--steps=0"),
+    ],
+)
+def test_bad_flags_are_one_line(monkeypatch, capsys, flags, said):
+    monkeypatch.setattr(sys, "argv", ["prepare", *flags])
+    with pytest.raises(SystemExit) as ended:
+        prepare.main()
+    assert ended.value.code == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("dood_jax: ") and said in line

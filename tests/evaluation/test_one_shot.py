@@ -1,0 +1,179 @@
+"""One-shot classification at tiny size: what is written and kept, and what is said without the set."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from dood_jax.config.groups import OneShotConfig
+from dood_jax.config.resolving import resolve
+from dood_jax.data import omniglot
+from dood_jax.data.dataset import Dataset
+from dood_jax.data.omniglot import OneShotRuns
+from dood_jax.errors import BadInput
+from dood_jax.evaluation.one_shot import parsing, registered, registration, task
+from dood_jax.evaluation.one_shot.registered import Drawn
+from dood_jax.evaluation.one_shot.registration import Segments
+
+LETTERS = (
+    [[[0.2, 0.2], [0.2, 0.8], [0.7, 0.8]]],
+    [[[0.2, 0.2], [0.8, 0.2]], [[0.5, 0.2], [0.5, 0.8]]],
+    [[[0.2, 0.2], [0.8, 0.8]], [[0.8, 0.2], [0.2, 0.8]]],
+)
+
+
+class Nowhere:
+    """Keeps nothing."""
+
+    def get(self, part):
+        return None
+
+    def put(self, part, **arrays):
+        pass
+
+
+@pytest.fixture(scope="module")
+def pack(tmp_path_factory):
+    """Two runs of three characters: bars at three heights, queries in another order, one support blank."""
+    directory = tmp_path_factory.mktemp("one_shot")
+    support = np.zeros((2, 3, 105, 105), np.uint8)
+    for way in range(3):
+        support[:, way, 20 + 25 * way : 24 + 25 * way, 20:80] = 1
+    query = support[:, [1, 2, 0]]
+    support[1, 0] = 0
+    bits = lambda pictures: np.packbits(pictures.reshape(2, 3, -1), axis=-1)
+    label = np.array([[1, 2, 0]] * 2)
+    np.savez(directory / "omniglot_oneshot.npz", support=bits(support), query=bits(query), label=label)
+    return directory
+
+
+@pytest.fixture
+def on_pack(tiny, pack, monkeypatch):
+    monkeypatch.setattr(registered, "_REFINE_STEPS", 0)
+    settings = {"num_parses": 1, "fit_steps": 2, "screened": 2}
+    data = {"name": "omniglot", "dir": str(pack), "image_size": 20}
+    return resolve({"data": data, "one_shot": settings, "evaluation": {"num_particles": 2}})
+
+
+def with_form(config, **changes):
+    return dataclasses.replace(config, one_shot=dataclasses.replace(config.one_shot, **changes))
+
+
+def test_accuracies_and_misses_are_written(models, on_pack, tmp_path):
+    task.run(models[:1], on_pack, tmp_path)
+    record = json.loads((tmp_path / "results" / "one_shot-omniglot.json").read_text())
+    values = record["values"]
+    assert record["n"] == 6
+    assert len(values["per_run"]) == 2
+    assert values["accuracy"] == pytest.approx(np.mean(values["per_run"]))
+    assert len(values["misses"]) == round(6 * (1 - values["accuracy"]))
+    assert 0 <= values["two_way"]["assigned"] <= 1
+    assert not list((tmp_path / "results").glob(".one_shot*"))
+
+
+def test_a_killed_measurement_goes_on_where_it_was(models, on_pack, tmp_path, monkeypatch):
+    whole = task.run(models[:1], on_pack, tmp_path / "whole")
+    compare, calls = registration.compare, []
+
+    def counted(*arguments):
+        calls.append(1)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return compare(*arguments)
+
+    monkeypatch.setattr(registration, "compare", counted)
+    with pytest.raises(KeyboardInterrupt):
+        task.run(models[:1], on_pack, tmp_path)
+    monkeypatch.setattr(parsing, "parse", lambda *_: pytest.fail("drawn again"))
+    assert task.run(models[:1], on_pack, tmp_path) == whole
+    assert len(calls) == 5  # of two runs, drawn in two ways; one was interrupted
+
+
+def test_published_forms_fit_those_that_are_likeliest(models, on_pack, tmp_path):
+    values = task.run(models[:1], with_form(on_pack, form="published"), tmp_path)
+    assert len(values["per_run"]) == 2
+    assert (tmp_path / "results" / "one_shot-omniglot-published.json").is_file()
+
+
+def drawn(curves):
+    found = [registration.of_curves([np.array(curve) for curve in one], 24) for one in curves]
+    return Segments(*(np.stack(values)[None, None] for values in zip(*found, strict=True)))
+
+
+@pytest.mark.parametrize("moved", [0.0, 0.1])
+def test_letters_are_told_apart_either_way(moved):
+    others = [[[[x * 0.9 + moved, y + 0.1 * x] for x, y in curve] for curve in one] for one in LETTERS]
+    sides = Drawn(drawn(LETTERS), drawn(others), ("traced",))
+    found = registered.compare(sides, registration.Settings(), Nowhere())
+    for energies in registered.combine(*found):
+        assert energies.shape == (1, 3, 3)
+        assert energies.argmin(-1).tolist() == [[0, 1, 2]]
+
+
+def test_misses_are_named_as_the_files_are():
+    energies = np.array([[[1.0, 0.0], [1.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])
+    answers = np.array([[0, 1], [0, 1]])
+    assert task.misses(energies, answers) == [
+        {"run": 1, "item": 1, "class": 1, "taken_for": 2},
+        {"run": 2, "item": 2, "class": 2, "taken_for": 1},
+    ]
+
+
+def test_lines_are_traced_where_the_ink_is():
+    picture = np.zeros((105, 105), np.uint8)
+    picture[50:53, 20:80] = 255
+    (line,) = parsing.trace(picture)
+    np.testing.assert_allclose(line[:, 1], 51.5 / 105, atol=0.01)
+    assert sorted(line[[0, -1], 0] * 105) == pytest.approx([20, 80], abs=3)
+    assert parsing.trace(0 * picture) == []
+
+
+def test_a_missing_set_is_one_line(models, on_pack, tmp_path):
+    data = dataclasses.replace(on_pack.data, dir=str(tmp_path))
+    with pytest.raises(BadInput, match=r"omniglot_oneshot\.npz is not a readable"):
+        task.run(models[:1], dataclasses.replace(on_pack, data=data), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"form": "drawn"}, {"episodes": "test"}, {"num_parses": 0}, {"screened": -1}, {"fit_steps": 0}]
+)
+def test_settings_are_checked(wrong):
+    with pytest.raises(BadInput, match=next(iter(wrong))):
+        OneShotConfig(**wrong)
+
+
+def test_a_window_is_filled_by_the_character():
+    picture = np.zeros((105, 105), np.uint8)
+    picture[10:20, 30:90] = 255
+    frame = parsing.window(picture)
+    shown = parsing.crop(picture, frame, 50)
+    rows, columns = np.nonzero(shown > 0.5)
+    assert np.ptp(columns) + 1 == pytest.approx(40, abs=1)
+    assert (rows.mean(), columns.mean()) == pytest.approx((24.5, 24.5), abs=0.6)
+    assert shown.sum() / 50**2 * frame[2] ** 2 == pytest.approx(600 / 105**2, rel=0.05)
+    np.testing.assert_array_equal(parsing.window(0 * picture), [0, 0, 1])
+
+
+def test_episodes_show_characters_of_one_alphabet_by_two_drawers():
+    alphabet, character, drawer = (
+        part.ravel() for part in np.meshgrid([0, 1], np.arange(1, 23), np.arange(1, 21), indexing="ij")
+    )
+    few = (alphabet == 1) & (character > 19)  # too few for an episode
+    who = np.stack([alphabet, character, drawer], -1)[~few]
+    images = np.zeros((len(who), 4, 4), np.uint8)
+    images[:, 0, :3] = who
+    attributes = dict(zip(omniglot.ATTRIBUTES[:3], who.T, strict=True))
+    found = omniglot.episodes(Dataset(images, np.zeros(len(who)), {}, attributes), 3, 0)
+    assert isinstance(found, OneShotRuns)
+    for supports, queries, answers in zip(*found, strict=True):
+        shown = supports[:, 0, :3], queries[:, 0, :3]
+        assert all(len({*side[:, 0]}) == 1 and len({*side[:, 2]}) == 1 for side in shown)
+        assert supports[0, 0, 2] != queries[0, 0, 2]
+        assert len({*supports[:, 0, 1]}) == 20
+        assert supports[0, 0, 0] == 0
+        np.testing.assert_array_equal(supports[answers, 0, 1], queries[:, 0, 1])
+    is_small = who[:, 0] == 1
+    small = {name: values[is_small] for name, values in attributes.items()}
+    with pytest.raises(BadInput, match="no alphabet"):
+        omniglot.episodes(Dataset(images[is_small], np.zeros(19 * 20), {}, small), 1, 0)

@@ -1,0 +1,143 @@
+"""Held-out measurements: batches and devices leave no trace, and the bound is what it says."""
+
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+from dood_jax.config.groups import DataConfig, EvaluationConfig
+from dood_jax.data import pack
+from dood_jax.inference import batching, bounds, infer, test_images
+from dood_jax.objectives import iwae
+
+SETTINGS = EvaluationConfig(num_particles=3, num_strokes=2, batch_size=4)  # the model was trained with 3
+
+
+@pytest.fixture(scope="module")
+def set_keys():
+    return test_images.example_keys(jax.random.key(5), 7)
+
+
+@pytest.fixture(scope="module")
+def weights(tiny, lively, pictures, set_keys):
+    """[7, 3] of every quantity, weighed without batches."""
+    one = functools.partial(iwae.weights, tiny, lively, num_particles=3, num_strokes=2)
+    return jax.device_get(jax.jit(jax.vmap(one))(pictures[:7], set_keys))
+
+
+def echo(params, images, keys):
+    """What a compiled function sees, as results."""
+    assert len(images) == len(keys)
+    batch = np.full(len(images), len(images))
+    return {"sum": params + images.sum((1, 2)), "key": jax.random.key_data(keys), "batch": batch}
+
+
+@pytest.mark.parametrize(
+    ("count", "batch_size", "num_devices", "size"),
+    [
+        (7, 3, 1, 3),
+        (9, 3, 2, 4),
+        (7, 9, 1, 9),
+        (9, 9, 2, 10),
+        (6, 3, 1, 3),
+        (1, 4, 2, 2),
+        (4, 9, 1, 1),
+        (8, 9, 2, 2),
+    ],
+)
+def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size, num_devices, size):
+    images = np.random.default_rng(0).random((count, 4, 4))
+    keys = test_images.example_keys(jax.random.key(0), count)
+    results = batching.in_batches(echo, 1.0, images, keys, batch_size, num_devices)
+    np.testing.assert_array_equal(results["batch"], np.full(count, size))
+    np.testing.assert_allclose(results["sum"], 1 + images.sum((1, 2)))
+    np.testing.assert_array_equal(results["key"], jax.random.key_data(keys))
+
+
+def test_keys_go_by_place_in_the_set():
+    numbers = lambda count, seed=0: np.asarray(
+        jax.random.key_data(test_images.example_keys(jax.random.key(seed), count))
+    )
+    np.testing.assert_array_equal(numbers(3), numbers(9)[:3])
+    assert len(np.unique(np.concatenate([numbers(9), numbers(9, seed=1)]), axis=0)) == 18
+
+
+def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, pictures, set_keys, weights):
+    """Seven pictures in batches of four against all at once."""
+    found = bounds.bound(tiny, lively, pictures[:7], set_keys, SETTINGS, jax.local_devices()[:1])
+    elbo = weights.elbo("map")
+    wanted = np.log(np.mean(np.exp(np.float64(elbo)), axis=1))
+    np.testing.assert_allclose(found.log_likelihood, wanted, rtol=1e-4)
+    np.testing.assert_allclose(found.elbo, elbo.mean(1), rtol=1e-4)
+    for name in ("strokes", "l1"):
+        np.testing.assert_allclose(getattr(found, name), getattr(weights, name).mean(1), rtol=1e-4)
+    normalised = np.exp(np.float64(elbo) - elbo.max(1, keepdims=True))
+    samples = normalised.sum(1) ** 2 / (normalised**2).sum(1)
+    np.testing.assert_allclose(found.effective_samples, samples, rtol=1e-3)
+    assert np.all(found.log_likelihood >= found.elbo)
+
+
+def test_two_devices_give_the_bound_of_one(tiny, lively, pictures, set_keys):
+    one, two = (
+        bounds.bound(tiny, lively, pictures[:7], set_keys, SETTINGS, jax.local_devices()[:count])
+        for count in (1, 2)
+    )
+    for name in bounds.Bound._fields:
+        np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-4, err_msg=name)
+
+
+def test_summary_has_means_and_the_standard_error_over_pictures():
+    values = np.random.default_rng(1).normal(size=(5, 9))
+    summary = bounds.Bound(*values).summary()
+    assert set(summary) == {*bounds.Bound._fields, "stderr"}
+    for name, row in zip(bounds.Bound._fields, values, strict=True):
+        assert summary[name] == pytest.approx(row.mean())
+    assert summary["stderr"] == pytest.approx(values[0].std(ddof=1) / 3)
+
+
+def test_inference_returns_the_particle_of_highest_elbo(tiny, lively, pictures, set_keys, weights):
+    sketch = infer.infer(tiny, lively, pictures[:7], set_keys, 3, 2, batch_size=7)
+    assert sketch.canvases.shape == (7, 2, 20, 20)
+    best = weights.elbo("map").argmax(1)
+    assert len(set(best.tolist())) > 1
+    rows = np.arange(7)
+    np.testing.assert_array_equal(sketch.strokes.presence.sum(1), weights.strokes[rows, best])
+    error = np.abs(pictures[:7] - sketch.canvases[:, -1]).sum((1, 2))
+    np.testing.assert_allclose(error, weights.l1[rows, best], rtol=1e-4)
+
+
+@pytest.fixture
+def toy_dir(tmp_path):
+    """A folder with thirty 20 x 20 test pictures, each of one grey."""
+    images = np.broadcast_to(np.arange(30, dtype=np.uint8)[:, None, None], (30, 20, 20))
+    np.savez(pack.path_of(tmp_path, "mnist", "test"), image=images, label=np.zeros(30, np.uint8))
+    return tmp_path
+
+
+def greys_of(toy_dir, **settings) -> list[int]:
+    data = DataConfig("mnist", dir=str(toy_dir), image_size=20)
+    images = test_images.images(data, EvaluationConfig(**settings))
+    assert images.dtype == np.float32
+    assert np.all(images == images[:, :1, :1])
+    return np.round(images[:, 0, 0] * 255).astype(int).tolist()
+
+
+def test_held_out_pictures_are_a_fixed_choice_in_order(toy_dir):
+    chosen = greys_of(toy_dir, num_images=8)
+    assert chosen == greys_of(toy_dir, num_images=8) == sorted(set(chosen))
+    assert len(chosen) == 8
+    assert chosen != greys_of(toy_dir, num_images=8, seed=1)
+    assert set(chosen) < set(greys_of(toy_dir, num_images=12))
+
+
+def test_all_held_out_pictures_are_taken_for_zero_or_more_than_there_are(toy_dir):
+    assert greys_of(toy_dir, num_images=0) == greys_of(toy_dir, num_images=99) == list(range(30))
+
+
+def test_held_out_synthetic_pictures_are_fixed_and_their_first_do_not_depend_on_their_number():
+    data = DataConfig("synthetic", image_size=10)
+    few, more = (test_images.images(data, EvaluationConfig(num_images=count, seed=count)) for count in (5, 9))
+    assert (few.shape, more.shape) == ((5, 10, 10), (9, 10, 10))
+    np.testing.assert_allclose(few, more[:5], atol=1e-6)
+    assert len(np.unique(more.reshape(9, -1).round(3), axis=0)) == 9
