@@ -193,14 +193,14 @@ def autoencoder_bound(images: Images, latents: int) -> tuple[np.ndarray, np.ndar
         return optax.apply_updates(params, updates), state
 
     @jax.jit
-    def several(params, pictures, key):
-        draw = lambda key: model.apply(params, pictures, jax.random.normal(key, (len(pictures), latents)))
+    def several(params, given, key):
+        draw = lambda key: model.apply(params, given, jax.random.normal(key, (len(given), latents)))
         return log_mean_exp(jax.lax.map(draw, jax.random.split(key, PARTICLES)))
 
     state = adam.init(params)
     for key in jax.random.split(jax.random.key(1), STEPS):
         params, state = step(params, state, key)
-    measure = lambda pictures: np.asarray(several(params, jnp.asarray(pictures), jax.random.key(2)))
+    measure = lambda images: np.asarray(several(params, jnp.asarray(images), jax.random.key(2)))
     return measure(images.chosen_on[:500]), measure(images.test)
 
 
@@ -263,7 +263,7 @@ def plot(values: dict[str, Any], path: Path) -> None:
         strokes = study["strokes"]["mnist"]["mnist"]["mean"]
         nats = study["table"]["map"]["mnist"]["mnist"]["mean"]
         lines["DooD, grid known"] = ([14 * strokes], [nats])
-    figures.curves(path, lines, "latent numbers a picture (MNIST)", "nats a picture")
+    figures.curves(path, lines, "latent numbers an image (MNIST)", "nats an image")
 
 
 def main(_: list[str]) -> None:

@@ -1,10 +1,10 @@
-"""Pictures of lines with their truth: known strokes, human pen strokes, sketches.
+"""Images of lines with their truth: known strokes, human pen strokes, sketches.
 
 Known strokes come from the package's generator and from the single-stroke fonts of `hershey-fonts`; they are
 rendered by Pillow, not by our brush, at 3 sizes and 3 pen widths, a quarter each clean, noisy, shaded and
 inverted. What is measured was not used to choose rules and constants: for that, known strokes were drawn with
 other seeds (`choosing`), and the first `CHOSEN_BY` human characters were looked at. Strokes whose ends meet
-where no other passes count as one: no picture can show that the pen was lifted there.
+where no other passes count as one: no image can show that the pen was lifted there.
 """
 
 import dataclasses
@@ -30,7 +30,7 @@ CHOSEN_BY = 192  # human characters that rules were chosen by; they are not meas
 
 @dataclasses.dataclass
 class Known:
-    """A picture and how it was drawn."""
+    """An image and how it was drawn."""
 
     grey: np.ndarray  # float32 [H, W] as a tool is given it
     ink: np.ndarray  # float32 [H, W] without noise, shading or inversion
@@ -51,11 +51,11 @@ def known_set(count: int, choosing: bool = False) -> list[Known]:
 
 
 def omniglot_set(count: int) -> list[Known]:
-    """Human pen strokes beside the pictures made of them; for measuring only."""
+    """Human pen strokes beside the images made of them; for measuring only."""
     folder = Path(os.environ["DOOD_DATA_DIR"])
     files = ("omniglot_strokes.npz", "omniglot_train.npz")
-    pens, pictures = (np.load(folder / file, allow_pickle=False) for file in files)
-    xy, bits = pens["xy"].astype(float) + 0.5, pictures["image"]
+    pens, images = (np.load(folder / file, allow_pickle=False) for file in files)
+    xy, bits = pens["xy"].astype(float) + 0.5, images["image"]
     shuffled = np.random.default_rng(0).permutation(len(pens["drawing_start"]) - 1)
     chosen = np.sort(shuffled[CHOSEN_BY : CHOSEN_BY + count])
     known = []
@@ -125,7 +125,7 @@ def font_strokes(random: np.random.Generator, index: int) -> list[np.ndarray]:
 
 
 def visible(strokes: list[np.ndarray]) -> list[np.ndarray]:
-    """Strokes of the unit square as far as a picture can tell them: what meets end to end is one."""
+    """Strokes of the unit square as far as an image can tell them: what meets end to end is one."""
     strokes = list(strokes)
     while True:
         pairs = itertools.combinations(range(len(strokes)), 2)
@@ -163,13 +163,13 @@ def _others_there(strokes: list[np.ndarray], one: int, other: int, place: np.nda
 def draw(strokes: list[np.ndarray], widths: list[float], size: tuple[int, int]) -> np.ndarray:
     """float32 [H, W] ink of round pens, by Pillow at eight times the size."""
     high, wide = size
-    picture = Image.new("L", (wide * _OVERSAMPLING, high * _OVERSAMPLING), 0)
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("L", (wide * _OVERSAMPLING, high * _OVERSAMPLING), 0)
+    pen = ImageDraw.Draw(image)
     for stroke, width in zip(strokes, widths, strict=True):
         radius = width * _OVERSAMPLING / 2 - 0.5  # Pillow's ellipses include their last pixel
         for x, y in dense(stroke, 0.25) * _OVERSAMPLING:
             pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
-    return np.asarray(picture.resize((wide, high), Image.Resampling.BOX), np.float32) / 255
+    return np.asarray(image.resize((wide, high), Image.Resampling.BOX), np.float32) / 255
 
 
 def fill(paths: list[list[np.ndarray]], size: tuple[int, int]) -> np.ndarray:
@@ -180,9 +180,9 @@ def fill(paths: list[list[np.ndarray]], size: tuple[int, int]) -> np.ndarray:
         inside = np.zeros_like(total)
         for line in lines:
             if len(line) > 2:
-                picture = Image.new("1", (wide * _OVERSAMPLING, high * _OVERSAMPLING))
-                ImageDraw.Draw(picture).polygon([tuple(p) for p in line * _OVERSAMPLING], fill=1)
-                inside ^= np.asarray(picture)
+                image = Image.new("1", (wide * _OVERSAMPLING, high * _OVERSAMPLING))
+                ImageDraw.Draw(image).polygon([tuple(p) for p in line * _OVERSAMPLING], fill=1)
+                inside ^= np.asarray(image)
         total |= inside
     small = Image.fromarray(total.astype(np.uint8) * 255).resize((wide, high), Image.Resampling.BOX)
     return np.asarray(small, np.float32) / 255

@@ -1,4 +1,4 @@
-"""Tools that make strokes of a picture: ours, and its peers.
+"""Tools that make strokes of an image: ours, and its peers.
 
 The peers are given more than we are: which side is ink, and of Otsu's and a local threshold the one whose
 mask is nearer to the truth, with specks taken out by the true width of the pen.
@@ -56,7 +56,7 @@ def _found(known: Known, drawing: InkDrawing, seconds: float) -> Found:
 
 
 def model_alone(known: Known) -> Found:
-    """The model's drawing of the whole picture at its own size, refined there; no lines are followed."""
+    """The model's drawing of the whole image at its own size, refined there; no lines are followed."""
     started = time.perf_counter()
     ink = page.to_page(known.grey).ink
     small = np.asarray(Image.fromarray(ink).resize((50, 50), Image.Resampling.BILINEAR)).clip(0, 1)[None]

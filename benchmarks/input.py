@@ -1,9 +1,9 @@
-"""What pictures cost: loading a set cold and from the cache, and the share of the input in a training step.
+"""What images cost: loading a set cold and from the cache, and the share of the input in a training step.
 
     python benchmarks/input.py [--name=mnist] [--dir=DIR] [--image_size=50] [--batch_size=64] [--rounds=30]
 
 Loading is timed in this process, cold with an empty cache of its own. The share is the time of choosing the
-batch and gathering its pictures, compiled alone, over that of the whole step; they take turns.
+batch and gathering its images, compiled alone, over that of the whole step; they take turns.
 """
 
 import functools
@@ -32,7 +32,7 @@ from dood_jax.training.step import make_optimizer, make_step
 _NAME = flags.DEFINE_string("name", "mnist", "A set that is files.")
 _DIR = flags.DEFINE_string("dir", None, "The data directory; else as in training.")
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 50, "Pixels of a side.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Pictures a step.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images a step.")
 _ROUNDS = flags.DEFINE_integer("rounds", 30, "Timed steps.")
 
 
@@ -55,19 +55,19 @@ def _print_share(config: Config, images: jax.Array, device: str) -> None:
     training = config.training
     optimizer = make_optimizer(config.optimizer, training.steps)
     step = parallel.data_parallel(
-        make_step(config, optimizer, example_stream.pick_resident),
+        make_step(config, optimizer, example_stream.sample_example),
         jax.local_devices()[:1],
         training.batch_size,
         "pmap",
     )
     state = init_state(config.model, optimizer, jax.random.key(0))
     feed = jax.jit(functools.partial(_batch, config))
-    lessons = example_stream.lessons(training.seed, 0, len(images), training.batch_size)
-    state, _ = step(state, images, lessons)
+    stream = example_stream.make_stream(training.seed, 0, len(images), training.batch_size)
+    state, _ = step(state, images, stream)
     feed(jnp.int32(0), images)
     whole, alone = [], []
     for round_ in range(_ROUNDS.value):
-        seconds, (state, _) = _seconds(functools.partial(step, state, images, lessons))
+        seconds, (state, _) = _seconds(functools.partial(step, state, images, stream))
         whole.append(seconds)
         alone.append(_seconds(functools.partial(feed, jnp.int32(round_), images))[0])
     step_ms, input_ms = (1e3 * statistics.median(times) for times in (whole, alone))
@@ -78,13 +78,13 @@ def _print_share(config: Config, images: jax.Array, device: str) -> None:
 
 
 def _batch(config: Config, step: jax.Array, images: jax.Array) -> jax.Array:
-    """[B, H, W] pictures of a step, as training sees them."""
+    """[B, H, W] images of a step, as training sees them."""
     training = config.training
     indices = jnp.arange(training.batch_size)
     keys = example_stream.example_keys(training.seed, step, indices)
-    lessons = example_stream.lessons(training.seed, 0, len(images), training.batch_size)
-    rows = example_stream.rows(lessons, step, indices, training.batch_size)
-    return jax.vmap(example_stream.pick_resident, in_axes=(None, 0, 0))(images, rows, keys).image
+    stream = example_stream.make_stream(training.seed, 0, len(images), training.batch_size)
+    rows = example_stream.rows(stream, step, indices, training.batch_size)
+    return jax.vmap(example_stream.sample_example, in_axes=(None, 0, 0))(images, rows, keys).image
 
 
 def _seconds(call: Callable) -> tuple[float, object]:

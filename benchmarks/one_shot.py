@@ -97,8 +97,8 @@ def _evidence(model: api.Model, step: Step, episodes: str) -> tuple[tuple[Eviden
     config = _config(episodes, step.strokes)
     runs = task.load(config)
     folder, about = Path(_WORKDIR.value), [_CHECKPOINT.value, episodes]
-    pictures = KeptArrays(folder, "drawn", about)
-    drawn = registered.draw(model, config, runs, pictures)
+    images = KeptArrays(folder, "drawn", about)
+    drawn = registered.draw(model, config, runs, images)
     compared = KeptArrays(folder, "compared", [*about, repr(step.settings)])
     ahead, back = registered.compare(drawn, step.settings, compared)
     return (ahead, registered.both_ways(ahead, back)), runs.answers

@@ -7,7 +7,7 @@ Strokes are a Python loop, since XLA runs gradients of convolutions slowly insid
     state, step = init(jax.random.key(0)), make_step()
     state, metrics = step(state, images, key)
 
-Axes: B pictures, T strokes, P control points, M components, n coordinates; pictures [B, 50, 50], ink = 1.
+Axes: B images, T strokes, P control points, M components, n coordinates; images [B, 50, 50], ink = 1.
 """
 
 import functools
@@ -27,7 +27,7 @@ Array = jax.Array
 Layer = dict[str, Array]
 Params = dict[str, dict]
 Drawing = dict[str, Array | tuple]
-Encode = Callable[[str, Array], Array]  # network, pictures -> features
+Encode = Callable[[str, Array], Array]  # network, images -> features
 
 SIZE = 50  # pixels of a side
 NUM_STROKES = 6
@@ -104,9 +104,9 @@ def head(network: dict[str, Layer], *inputs: Array) -> Array:
     return dense(network["out"], x)
 
 
-def encode(network: dict[str, Layer], pictures: Array, key: Array | None) -> Array:
+def encode(network: dict[str, Layer], images: Array, key: Array | None) -> Array:
     """[B, 50, 50] -> [B, 256]; a key means dropout (method.md 3.3)."""
-    x = pictures[..., None]
+    x = images[..., None]
     for layer in (network["conv1"], network["conv2"]):
         axes = ("NHWC", "HWIO", "NHWC")
         x = lax.conv_general_dilated(x, layer["kernel"], (1, 1), "VALID", dimension_numbers=axes)
@@ -139,17 +139,17 @@ def invert(matrix: Array) -> Array:
     return jnp.array([[d, -b, b * y - d * x], [-c, a, c * x - a * y]]) / (a * d - b * c)
 
 
-def warp(picture: Array, matrix: Array) -> Array:
+def warp(image: Array, matrix: Array) -> Array:
     """[50, 50] read where the [2, 3] map sends every pixel; zero outside (method.md 3.7)."""
     v, u = np.meshgrid(*[np.linspace(-1, 1, SIZE)] * 2, indexing="ij")
     x, y = jnp.tensordot(matrix, np.stack([u, v, np.ones_like(u)]), axes=1)
-    return map_coordinates(picture, [(place + 1) / 2 * (SIZE - 1) for place in (y, x)], 1, mode="constant")
+    return map_coordinates(image, [(place + 1) / 2 * (SIZE - 1) for place in (y, x)], 1, mode="constant")
 
 
 @jax.vmap
-def glimpse(picture: Array, layout: Array) -> Array:
-    """[B, 50, 50] pictures seen through [B, 4] layouts (method.md 3.7)."""
-    return warp(picture, layout_to_matrix(layout))
+def glimpse(image: Array, layout: Array) -> Array:
+    """[B, 50, 50] images seen through [B, 4] layouts (method.md 3.7)."""
+    return warp(image, layout_to_matrix(layout))
 
 
 def rasterise(points: Array, width: Array) -> Array:
@@ -164,7 +164,7 @@ def rasterise(points: Array, width: Array) -> Array:
 
 @jax.vmap
 def ink(presence: Array, layout: Array, stroke: Array, width: Array, slope: Array) -> Array:
-    """[B, 50, 50] pictures of one stroke each: drawn in the glimpse, then placed (method.md 3.10)."""
+    """[B, 50, 50] images of one stroke each: drawn in the glimpse, then placed (method.md 3.10)."""
     raw = warp(rasterise(stroke, width) * presence, invert(layout_to_matrix(layout)))
     largest = lax.stop_gradient(raw.max())
     return jnp.tanh(raw / jnp.where(largest >= 1e-4, largest, 1) / slope)
@@ -276,7 +276,7 @@ def weigh(params: Params, see: Encode, canvas: Array, step: Drawing) -> Drawing:
 
 
 def draw(params: Params, see: Encode, images: Array, noise: Noise) -> Drawing:
-    """All strokes of [B, 50, 50] pictures, every array [B, T, ...] (method.md 3.11)."""
+    """All strokes of [B, 50, 50] images, every array [B, T, ...] (method.md 3.11)."""
     zeros = lambda *axes: jnp.zeros((len(images), *axes), images.dtype)
     last = {"presence": zeros() + 1, "layout": zeros(4), "stroke": zeros(NUM_POINTS, 2)}
     last |= {f"{name}_state": zeros(WIDTH) for name in ("layout", "stroke", "baseline")}
@@ -324,7 +324,7 @@ def loss(
     noise: Noise | None = None,
     dropout: bool = True,
 ) -> tuple[Array, tuple[Moments, Drawing]]:
-    """The published objective of [B, 50, 50] pictures (method.md 6, 7).
+    """The published objective of [B, 50, 50] images (method.md 6, 7).
 
     Returns the mean loss, the moments and the drawings with their terms, [B] or [B, T, ...] each.
     """
@@ -332,7 +332,7 @@ def loss(
     noise = draw_noise(noise_key, len(images)) if noise is None else noise
     keys = jax.random.split(dropout_key, NUM_STROKES * ENCODER_CALLS)
     masks = iter(keys) if dropout else itertools.repeat(None)
-    see = lambda name, pictures: encode(params[name], pictures, next(masks))
+    see = lambda name, seen: encode(params[name], seen, next(masks))
     out = draw(params, see, images, noise)
 
     scale = lim(params["likelihood"]["map"], 0.01, 1)
@@ -364,7 +364,7 @@ def make_optimizer() -> optax.GradientTransformation:
 
 
 def make_step(dropout: bool = True) -> Callable[[State, Array, Array], tuple[State, dict[str, Array]]]:
-    """A compiled training step: (state, [B, 50, 50] pictures, key) -> state, metrics (method.md 7, 8)."""
+    """A compiled training step: (state, [B, 50, 50] images, key) -> state, metrics (method.md 7, 8)."""
     optimizer = make_optimizer()
 
     @jax.jit

@@ -17,7 +17,7 @@ MOST_TARGETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot")
 
 
 def main() -> None:
-    """Writes the page and its picture."""
+    """Writes the page and its image."""
     docs = ROOT / "docs"
     figures.curve_panels(
         docs / "curves.png",
@@ -283,7 +283,7 @@ def own_sets_table(records: list[dict[str, Any]]) -> str:
         ]
         rows.append(
             f"| {record['checkpoint']}"
-            f" | {'known' if record['config']['model'].get('native_size') else 'not known'}"
+            f" | {'known' if record['config']['model'].get('source_size') else 'not known'}"
             f" | {asked['num_images']} | {asked['num_particles']} | {nats[0]}"
             f" | {'–' if paper is None else f'{paper:,.0f}'} | {nats[1]}"
             f" | {values['strokes']:.1f} | {values['l1']:.0f} |"

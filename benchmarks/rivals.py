@@ -28,7 +28,7 @@ from dood_jax.model.networks import count
 
 _STEPS = flags.DEFINE_integer("steps", 3000, "Training steps of DooD.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/rivals", "Where runs and measurements are kept.")
-_NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "Test pictures of a set.")
+_NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "Test images of a set.")
 _PAGES = flags.DEFINE_string("pages", None, "Where the record and the page go; default the workdir.")
 
 _ROUNDS = 12  # timed steps of each
@@ -74,8 +74,8 @@ def page(record: dict[str, Any]) -> str:
         "",
         "Written by `python benchmarks/rivals.py --pages=docs`. All learn on MNIST, with the networks and the"
         " objective of the `fast` preset, for the time that DooD, without further looks, takes for"
-        f" {record['training_steps']['dood']:,} steps. Nats a picture under the published map,"
-        f" {settings['num_images']} pictures a set, {settings['num_particles']} particles; one seed,"
+        f" {record['training_steps']['dood']:,} steps. Nats an image under the published map,"
+        f" {settings['num_images']} images a set, {settings['num_particles']} particles; one seed,"
         f" ± standard error. Measured at commit {record['commit']} on {record['device']}.",
         "",
         "| model | ms a step | steps | parameters | " + " | ".join(targets) + " | strokes | L1 on MNIST |",

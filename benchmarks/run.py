@@ -4,7 +4,7 @@
         [--rounds=20] [--batch_size=64] [--json=FILE]
 
 A ratio is the first form's median over this one's: above 1 is faster. Core time is that of all threads,
-steadier on a shared machine. Memory is what a compiled program needs beside its inputs and results. Pictures
+steadier on a shared machine. Memory is what a compiled program needs beside its inputs and results. Images
 are synthetic drawings; no data is needed.
 """
 
@@ -46,7 +46,7 @@ from dood_jax.training.step import make_optimizer, make_step
 
 _ONLY = flags.DEFINE_list("only", [], "Groups of the table; all if none is given.")
 _ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed calls of each form.")
-_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Pictures a call.")
+_BATCH_SIZE = flags.DEFINE_integer("batch_size", 64, "Images a call.")
 _JSON = flags.DEFINE_string("json", None, "Where the rows are written as JSON.")
 
 SIZE, PARTICLES = (50, 50), 20
@@ -142,22 +142,22 @@ def brush_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[s
 
 
 def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> Form:
-    """A training step, of `fast` unless said, on synthetic pictures that lie on the device."""
+    """A training step, of `fast` unless said, on synthetic images that lie on the device."""
     settings = default_config()
     settings.training.update(batch_size=batch_size, num_models=models)
     settings.model.update(model)
     config = resolve(settings)
     optimizer = make_optimizer(config.optimizer, config.training.steps)
-    step = make_step(config, optimizer, example_stream.pick_resident)
-    images = jnp.asarray(np.round(255 * pictures(256)), jnp.uint8)
-    lessons = ensemble.stack(
-        [example_stream.lessons(seed, 0, len(images), batch_size) for seed in range(models)]
+    step = make_step(config, optimizer, example_stream.sample_example)
+    images = jnp.asarray(np.round(255 * random_images(256)), jnp.uint8)
+    stream = ensemble.stack(
+        [example_stream.make_stream(seed, 0, len(images), batch_size) for seed in range(models)]
     )
     stopping = config.objective.stopping
     init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed), stopping)
     states = ensemble.stack([jax.device_get(init(seed)) for seed in range(models)])
-    one = lambda state, lessons: step(state, images, lessons, jnp.arange(batch_size))
-    return form(name, one if models == 1 else jax.vmap(one), states, lessons, carries=True)
+    one = lambda state, stream: step(state, images, stream, jnp.arange(batch_size))
+    return form(name, one if models == 1 else jax.vmap(one), states, stream, carries=True)
 
 
 def step_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
@@ -173,19 +173,19 @@ def step_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[st
 
 
 def look_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
-    """What further looks add to a step, and what the grid of enlarged pictures does."""
+    """What further looks add to a step, and what the grid of enlarged images does."""
     forms = [
         training_form("fast", batch_size),
-        training_form("fast, pictures as they are", batch_size, native_size=0),
-        training_form("fast, six looks", batch_size, looks=6),
-        training_form("fast, twenty-four looks", batch_size, looks=24),
+        training_form("fast, images as they are", batch_size, source_size=0),
+        training_form("fast, six looks", batch_size, iterations=6),
+        training_form("fast, twenty-four looks", batch_size, iterations=24),
     ]
     return measure("training step, looks", forms, rounds)
 
 
 def published_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
     """The published step as plainly written against ours, in both placements, and against `fast`."""
-    step, images = plain.make_step(), jnp.asarray(pictures(batch_size))
+    step, images = plain.make_step(), jnp.asarray(random_images(batch_size))
     forms = [
         form("published as written", step, plain.init(jax.random.key(0)), images, jax.random.key(1)),
         training_form("published", batch_size, preset="published"),
@@ -233,7 +233,7 @@ def _seconds_to_first_step(folder: Path, batch_size: int) -> float:
 
 def infer_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
     """Drawings inferred, one particle each, against the forward pass of training."""
-    params, images, keys = model_and_pictures(config, batch_size)
+    params, images, keys = model_and_images(config, batch_size)
     infer = lambda image, key: dood.draw(config, params, image, key).strokes
     forms = [
         form("forward pass of training", jax.vmap(functools.partial(_bound, config, params)), images, keys),
@@ -244,14 +244,14 @@ def infer_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[s
 
 def likelihood_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
     """The bound with K particles against K forward passes of training."""
-    params, images, keys = model_and_pictures(config, batch_size)
+    params, images, keys = model_and_images(config, batch_size)
     forward = jax.vmap(functools.partial(_bound, config, params))
     each = lambda key: jax.random.split(key, PARTICLES)
 
     def called_often(images, keys):
         return jax.lax.map(lambda keys: forward(images, keys), jax.vmap(each)(keys).T)
 
-    weigh = lambda image, key: iwae.weights(config, params, image, key, PARTICLES).elbo("map")
+    weigh = lambda image, key: iwae.log_weights(config, params, image, key, PARTICLES).elbo("map")
     forms = [
         form(f"{PARTICLES} forward passes", called_often, images, keys),
         form(f"{PARTICLES} particles", jax.vmap(weigh), images, keys),
@@ -260,41 +260,41 @@ def likelihood_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[d
 
 
 def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
-    """A hundred gradient steps on every drawing, all six strokes present; the time of one picture."""
-    params, images, keys = model_and_pictures(config, batch_size)
+    """A hundred gradient steps on every drawing, all six strokes present; the time of one image."""
+    params, images, keys = model_and_images(config, batch_size)
     drawing = jax.vmap(lambda image, key: dood.draw(config, params, image, key, hold_presence=True))(
         images, keys
     )
     refine = jax.vmap(lambda *drawn: refinement.refine(config, params, *drawn, 100))
-    rows = measure("refinement", [form("one picture", refine, images, *drawing[:2])], max(2, rounds // 10))
+    rows = measure("refinement", [form("one image", refine, images, *drawing[:2])], max(2, rounds // 10))
     each = lambda row, name: row[name] / batch_size
     names = ("milliseconds", "core_milliseconds")
     return [{**row, **{name: each(row, name) for name in names}} for row in rows]
 
 
 def _bound(config: ModelConfig, params: Any, image: jax.Array, key: jax.Array) -> jax.Array:
-    """What training computes of one picture, without its gradient."""
+    """What training computes of one image, without its gradient."""
     drawing = dood.draw(config, params, image, key, hold_presence=True)
     return exact_stopping.expected_elbo(exact_stopping.prefix_terms(config, params, image, drawing))
 
 
 @functools.cache
-def pictures(count: int) -> np.ndarray:
+def random_images(count: int) -> np.ndarray:
     """[N, 50, 50] synthetic drawings, 0..1."""
     keys = jax.random.split(jax.random.key(0), count)
     return np.asarray(jax.jit(jax.vmap(lambda key: random_drawing(key, SIZE[0]).image))(keys))
 
 
-def model_and_pictures(config: ModelConfig, batch_size: int) -> tuple[Any, jax.Array, jax.Array]:
-    """Fresh parameters, pictures and keys."""
+def model_and_images(config: ModelConfig, batch_size: int) -> tuple[Any, jax.Array, jax.Array]:
+    """Fresh parameters, images and keys."""
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
-    return params, jnp.asarray(pictures(batch_size)), jax.random.split(jax.random.key(1), batch_size)
+    return params, jnp.asarray(random_images(batch_size)), jax.random.split(jax.random.key(1), batch_size)
 
 
 GROUPS = {
     "brushes": brush_rows,
     "step": step_rows,
-    "looks": look_rows,
+    "iterations": look_rows,
     "published": published_rows,
     "models": model_rows,
     "compile": compile_rows,

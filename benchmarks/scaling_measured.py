@@ -50,21 +50,21 @@ def counts(config: Config) -> dict[str, Any]:
         "products": calls_of(jax.make_jaxpr(step.function)(*step.inputs).jaxpr),
         "parameters": sum(leaf.size for leaf in trained),
         "reduced": sum(leaf.size * leaf.dtype.itemsize for leaf in trained),
-        "picture": config.data.image_size**2,
+        "image": config.data.image_size**2,
     }
 
 
 def traced(config: Config, axis_name: str | None = None) -> run.Form:
     """A training step with the shapes of its inputs."""
     optimizer = make_optimizer(config.optimizer, config.training.steps)
-    step = make_step(config, optimizer, example_stream.pick_resident)
+    step = make_step(config, optimizer, example_stream.sample_example)
     size, batch_size = config.data.image_size, config.training.batch_size
     images = jax.ShapeDtypeStruct((256, size, size), jnp.uint8)
     init = lambda key: init_state(config.model, optimizer, key, config.objective.stopping)
     state = jax.eval_shape(init, jax.random.key(0))
-    lessons = example_stream.lessons(0, 0, 256, batch_size)
-    one = lambda state, images, lessons: step(state, images, lessons, jnp.arange(batch_size), axis_name)
-    return run.Form("step", one, None, (state, images, lessons))
+    stream = example_stream.make_stream(0, 0, 256, batch_size)
+    one = lambda state, images, stream: step(state, images, stream, jnp.arange(batch_size), axis_name)
+    return run.Form("step", one, None, (state, images, stream))
 
 
 def calls_of(jaxpr: Any, times: int = 1) -> int:
@@ -90,18 +90,18 @@ def step_over(devices: list[jax.Device], num_models: int = 1) -> Any:
     """A function without arguments that makes one training step over the devices and waits for it."""
     config = small(num_models)
     optimizer = make_optimizer(config.optimizer, config.training.steps)
-    step = make_step(config, optimizer, example_stream.pick_synthetic)
+    step = make_step(config, optimizer, example_stream.sample_synthetic)
     mapped = parallel.over_devices(step, devices, config.training, num_models)
-    images, lessons = ensemble.lessons(config)
+    images, stream = ensemble.example_streams(config)
     init = jax.jit(
         lambda seed: init_state(config.model, optimizer, jax.random.key(seed), config.objective.stopping)
     )
     state = mapped.place(ensemble.stack([jax.device_get(init(seed)) for seed in range(num_models)]))
-    images, lessons = mapped.share(jnp.asarray(images)), mapped.place(lessons)
+    images, stream = mapped.share(jnp.asarray(images)), mapped.place(stream)
 
     def call() -> None:
         nonlocal state
-        state, metrics = mapped.step(state, images, lessons)
+        state, metrics = mapped.step(state, images, stream)
         jax.block_until_ready(metrics)
 
     return call

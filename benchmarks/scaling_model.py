@@ -23,17 +23,17 @@ class Counted:
     traffic: float  # bytes that its operations read and write
     parameters: int
     reduced: int  # bytes that are averaged over devices: the gradient
-    picture: int  # bytes
+    image: int  # bytes
 
     @property
     def optimizer_traffic(self) -> float:
         """Bytes that do not depend on the batch."""
         return ADAM_TRAFFIC * 4.0 * self.parameters
 
-    def traffic_of(self, pictures: float) -> float:
+    def traffic_of(self, images: float) -> float:
         """Bytes that a step of one model reads and writes."""
         each = (self.traffic - self.optimizer_traffic) / self.batch_size
-        return self.optimizer_traffic + pictures * each
+        return self.optimizer_traffic + images * each
 
 
 class Links(NamedTuple):
@@ -88,11 +88,11 @@ class Assumed(NamedTuple):
     links: float = 0.50  # share of the links' bandwidth
 
 
-def chip_seconds(counted: Counted, chip: Chip, assumed: Assumed, pictures: float, models: int = 1) -> float:
-    """A step of `models` stacked models on one chip, each with its share of pictures: equation (1)."""
-    multiply_adds = counted.multiply_adds * pictures / counted.batch_size
+def chip_seconds(counted: Counted, chip: Chip, assumed: Assumed, images: float, models: int = 1) -> float:
+    """A step of `models` stacked models on one chip, each with its share of images: equation (1)."""
+    multiply_adds = counted.multiply_adds * images / counted.batch_size
     products = 2 * multiply_adds / (assumed.products * chip.peak)
-    traffic = counted.traffic_of(pictures) / (assumed.traffic * chip.bandwidth)
+    traffic = counted.traffic_of(images) / (assumed.traffic * chip.bandwidth)
     return counted.products * assumed.start + models * (products + traffic)
 
 
@@ -149,8 +149,8 @@ def _row(counted: Counted, chip: Chip, assumed: Assumed, chips: int, rate: float
     alone = counted.batch_size / chip_seconds(counted, chip, assumed, counted.batch_size)
     return {
         "chips": chips,
-        "pictures": rate,
-        "input": rate / chips * counted.picture,
+        "images": rate,
+        "input": rate / chips * counted.image,
         "efficiency": rate / chips / alone,
     }
 

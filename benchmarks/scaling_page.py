@@ -28,7 +28,7 @@ below is an estimate** from what a step asks for (counted), published peaks, and
 ## What is counted, published and assumed"""
 
 _FORMULAS = """\
-A step of m stacked models, b pictures each, on one chip, nothing overlapped:
+A step of m stacked models, b images each, on one chip, nothing overlapped:
 
 t(b, m) = products · start + m · (2 · multiply-adds(b) / share / peak + bytes(b) / share / width) (1)
 
@@ -50,7 +50,7 @@ Their number has to divide over the chips. Several on one chip share the starts 
 _SIMULATED = """\
 ## Splitting, on one machine
 Forced CPU devices, and processes that meet on the loopback, share the same cores: **these ratios show what
-splitting costs, not what it gains.** A tiny model (two strokes on 20 × 20 pixels, {batch} pictures), compiled
+splitting costs, not what it gains.** A tiny model (two strokes on 20 × 20 pixels, {batch} images), compiled
 without optimisation; medians of forms in turns within one process. A ratio above 1 is faster than the first
 column. {about}; `python benchmarks/scaling_measured.py`."""
 
@@ -87,7 +87,7 @@ def traffic(performance: str) -> float:
 def counted_table(counted: Counted) -> str:
     """What a step asks for."""
     rows = [
-        ("pictures", f"{counted.batch_size}"),
+        ("images", f"{counted.batch_size}"),
         ("multiply-adds in products", f"{counted.multiply_adds / 1e9:.2f} G"),
         ("products, one after the other", f"{counted.products:,}"),
         ("bytes read and written ([Performance](performance.md))", f"{counted.traffic / 1e9:.2f} GB"),
@@ -122,7 +122,7 @@ def scaling_table(counted: Counted, chip: Chip, assumed: Assumed) -> list[str]:
     """All chip counts: the batch split, the batch grown, and a model a chip."""
     rows = [
         "| chips | all-reduce: MB sent a chip | ms | batch of 64 split: ms | efficiency | 64 a chip: ms"
-        " | pictures/s | input MB/s a chip | efficiency | a model a chip: ms | pictures/s |",
+        " | images/s | input MB/s a chip | efficiency | a model a chip: ms | images/s |",
         "|---" * 11 + "|",
     ]
     for chips in COUNTS:
@@ -134,8 +134,8 @@ def scaling_table(counted: Counted, chip: Chip, assumed: Assumed) -> list[str]:
             split = f"{1e3 * row['seconds']:.2f} | {row['efficiency']:.0%}"
         rows.append(
             f"| {chips} | {grown['sent'] / 1e6:.1f} | {1e3 * grown['reduce']:.3f} | {split}"
-            f" | {1e3 * grown['seconds']:.2f} | {grown['pictures']:,.0f} | {grown['input'] / 1e6:.1f}"
-            f" | {grown['efficiency']:.0%} | {1e3 * models['seconds']:.2f} | {models['pictures']:,.0f} |"
+            f" | {1e3 * grown['seconds']:.2f} | {grown['images']:,.0f} | {grown['input'] / 1e6:.1f}"
+            f" | {grown['efficiency']:.0%} | {1e3 * models['seconds']:.2f} | {models['images']:,.0f} |"
         )
     return rows
 
@@ -152,9 +152,9 @@ def paying_text(counted: Counted, chip: Chip, assumed: Assumed) -> str:
     return (
         f"Splitting a batch of {counted.batch_size} keeps at least half of each chip's speed up to"
         f" {model.last_that_pays(split)} chips. It is quickest on {best['chips']}, {gain:.1f} times one chip."
-        f" With {counted.batch_size} pictures a chip half is kept up to {model.last_that_pays(grown)}, of"
-        " pictures a second; whether larger batches need fewer steps was not measured."
-        f" Pictures lie in the chip's memory from the start, so that the input crosses no link."
+        f" With {counted.batch_size} images a chip half is kept up to {model.last_that_pays(grown)}, of"
+        " images a second; whether larger batches need fewer steps was not measured."
+        f" Images lie in the chip's memory from the start, so that the input crosses no link."
     )
 
 
@@ -162,7 +162,7 @@ def cores_text(run: dict[str, Any], batch_size: int) -> str:
     """What the same step has been seen to do."""
     rate = run["step"] * batch_size / run["seconds"]
     return (
-        f"Measured beside these estimates: two shared cores made {rate:,.0f} pictures a second over the whole"
+        f"Measured beside these estimates: two shared cores made {rate:,.0f} images a second over the whole"
         " recorded MNIST run, evaluations included; there products alone would take a quarter of the step at"
         " the rate of one large product ([Performance](performance.md)): a chip is assumed to do worse."
     )
@@ -185,13 +185,13 @@ def sensitivity_table(counted: Counted, chip: Chip, assumed: Assumed) -> list[st
 def stacking_table(counted: Counted, assumed: Assumed) -> list[str]:
     """More and more models on one chip."""
     chips = model.CHIPS.values()
-    head = " | ".join(f"{chip.name}: ms | pictures/s | against one alone" for chip in chips)
+    head = " | ".join(f"{chip.name}: ms | images/s | against one alone" for chip in chips)
     rows = [f"| models on one chip | {head} |", "|---" * (1 + 3 * len(chips)) + "|"]
     for models in STACKED:
         cells = []
         for chip in chips:
             row = model.many_models(counted, chip, assumed, 1, models)
-            cells.append(f"{1e3 * row['seconds']:.1f} | {row['pictures']:,.0f} | {row['efficiency']:.1f}")
+            cells.append(f"{1e3 * row['seconds']:.1f} | {row['images']:,.0f} | {row['efficiency']:.1f}")
         rows.append(f"| {models} | " + " | ".join(cells) + " |")
     return rows
 

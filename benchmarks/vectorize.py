@@ -1,9 +1,9 @@
-"""How well ink is found, beside what other tools make of the same pictures.
+"""How well ink is found, beside what other tools make of the same images.
 
     python benchmarks/vectorize.py [--only=known,omniglot,quickdraw] [--count=16] [--json=FILE]
-        [--picture=FILE]
+        [--image=FILE]
 
-Prints tables of means, and medians of seconds; `ink_sets` says what the pictures are, `ink_measures` what is
+Prints tables of means, and medians of seconds; `ink_sets` says what the images are, `ink_measures` what is
 measured, `ink_tools` who the peers are. Needs `pip install .[benchmarks]`, and for Omniglot and Quick, Draw!
 their files in DOOD_DATA_DIR. Human pen strokes are used for measuring only.
 """
@@ -37,7 +37,7 @@ _COUNT = flags.DEFINE_integer("count", 16, "Known drawings of each source, size 
 _CHARACTERS = flags.DEFINE_integer("characters", 2720, "Characters of Omniglot.")
 _SKETCHES = flags.DEFINE_integer("sketches", 256, "Sketches of Quick, Draw!")
 _JSON = flags.DEFINE_string("json", None, "Where the means are written as JSON.")
-_PICTURE = flags.DEFINE_string("picture", None, "Where examples are written as PNG.")
+_IMAGE = flags.DEFINE_string("image", None, "Where examples are written as PNG.")
 
 COLUMNS = {  # measure -> heading
     "iou": "IoU",
@@ -94,7 +94,7 @@ def show(table: list[dict[str, Any]], by: str | None = None) -> None:
         print("| " + " | ".join([*(str(row[key]) for key in first), *cells]) + " |")
 
 
-def picture(path: Path, known: list[Known]) -> None:
+def image(path: Path, known: list[Known]) -> None:
     """Examples: what was given, and what each tool made of it, strokes in colours."""
     figure, axes = plt.subplots(len(TOOLS) + 1, len(known), squeeze=False)
     figure.set_size_inches(1.5 * len(known), 1.5 * (len(TOOLS) + 1))
@@ -130,8 +130,8 @@ def main(_: list[str]) -> None:
         for by in (None, "source", "condition", "size", "width") if name == "known" else (None,):
             tables[f"{name} by {by}" if by else name] = table = means(rows, by)
             show(table, by)
-        if _PICTURE.value and name == "known":
-            picture(Path(_PICTURE.value), known[:: max(1, len(known) // 9) + 1][:9])
+        if _IMAGE.value and name == "known":
+            image(Path(_IMAGE.value), known[:: max(1, len(known) // 9) + 1][:9])
     if _JSON.value:
         device = f"{jax.devices()[0].platform} ({os.cpu_count()} cores)"
         card = json.loads((restore.find(MODEL) / restore.CARD_FILE).read_text())

@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from dood_jax.config.resolving import default_config
 from dood_jax.errors import require_choice
 
-_AIR = {"recognition": "air", "decoder": "picture", "placement": "glimpse", "prior": "codes"}
+_AIR = {"recognition": "air", "decoder": "image", "placement": "glimpse", "prior": "codes"}
 
 VARIANTS = {  # what the model is told, beside the defaults (method.md 9)
     "dood": {},
@@ -20,7 +20,7 @@ VARIANTS = {  # what the model is told, beside the defaults (method.md 9)
     "prior": {"prior": "independent"},  # strokes do not follow from those before
     "difference_air": {**_AIR, "guidance": "residual"},
     "air": {**_AIR, "guidance": "none"},
-    "vae": {**_AIR, "guidance": "none", "recognition": "vae", "prior": "pictures", "num_strokes": 1},
+    "vae": {**_AIR, "guidance": "none", "recognition": "vae", "prior": "images", "num_strokes": 1},
 }
 
 
@@ -29,7 +29,7 @@ def get_config(what: str = "dood") -> ConfigDict:
     which, _, name = what.partition(",")
     config = default_config()
     config.data.name = name or "mnist"
-    config.model.native_size = 0  # pictures are compared as they are, as published
+    config.model.source_size = 0  # images are compared as they are, as published
     config.model.update(VARIANTS[require_choice("ablations", which, tuple(VARIANTS))])
     if which.endswith("air"):
         config.objective.beta = 5.0

@@ -19,7 +19,7 @@ def get_config(which: str = "difference_air") -> ConfigDict:
     """The published preset with AIR's recognition model, prior and decoder."""
     config = default_config()
     config.data.name = "mnist"
-    config.model.update(preset="published", recognition="air", decoder="picture", prior="codes")
+    config.model.update(preset="published", recognition="air", decoder="image", prior="codes")
     config.model.guidance = _GUIDANCE[require_choice("air", which, tuple(_GUIDANCE))]
     config.objective.beta = 5.0
     config.training.steps = 500_000

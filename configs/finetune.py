@@ -19,8 +19,8 @@ def get_config(what: str = "mnist") -> ConfigDict:
     if name == "quickdraw":
         config.data.per_category = 5000
     if name == "mnist":
-        config.data.overlaid = 0.25
-    config.model.looks = 24
+        config.data.overlay_prob = 0.25
+    config.model.iterations = 24
     config.objective.update(floor_start_step=0, floor_end_step=1)
     config.training.init_from = beginning or "synthetic"
     config.training.steps = 6000

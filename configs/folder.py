@@ -1,4 +1,4 @@
-"""Pictures of one's own, `--config.data.dir=FOLDER`, at 50 x 50."""
+"""Images of one's own, `--config.data.dir=FOLDER`, at 50 x 50."""
 
 from ml_collections import ConfigDict
 
@@ -6,7 +6,7 @@ from dood_jax.config.resolving import default_config
 
 
 def get_config() -> ConfigDict:
-    """The defaults, on a folder of pictures."""
+    """The defaults, on a folder of images."""
     config = default_config()
     config.data.name = "folder"
     return config

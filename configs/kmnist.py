@@ -1,7 +1,7 @@
 """KMNIST, old Japanese characters, at 50 x 50.
 
 The released model came of the synthetic one in 2,000 steps, 27 minutes of two CPU cores beside much other
-work, on 7,011 of the 60,000 pictures: 4,810 nats on 500 test pictures, 20 particles, ten of each set of
+work, on 7,011 of the 60,000 images: 4,810 nats on 500 test images, 20 particles, ten of each set of
 looks.
 
     python -m dood_jax.main --config=configs/finetune.py:kmnist --config.training.steps=2000

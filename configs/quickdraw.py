@@ -1,7 +1,7 @@
 """Quick, Draw!, the ten categories of the published runs, at 50 x 50.
 
 The released model came of the synthetic one in 1,000 steps, 18 minutes of two CPU cores beside much other
-work, on 18,192 drawings of nine categories: 5,698 nats on 500 test pictures, 20 particles, ten of each set of
+work, on 18,192 drawings of nine categories: 5,698 nats on 500 test images, 20 particles, ten of each set of
 looks.
 
     python -m dood_jax.main --config=configs/finetune.py:quickdraw --config.training.steps=1000

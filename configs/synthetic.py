@@ -11,16 +11,16 @@ So with seed 1, but 5,000 and 7,000 steps in 30 + 61 minutes of two shared CPU c
 unseen drawings, 20 particles (seed 1: 7,441 on 256). What is a default now was not known before the parts
 that give it no flag.
 
-    EARLIER='--config.objective.borrowed_starts=0'
-    python -m dood_jax.main --config=configs/synthetic.py --config.model.native_size=0  # stopped at 5,000
+    EARLIER='--config.objective.mismatched_start_prob=0'
+    python -m dood_jax.main --config=configs/synthetic.py --config.model.source_size=0  # stopped at 5,000
     python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic \
-        --workdir=runs/synthetic-looks --config.model.looks=6 --config.model.native_size=0 $EARLIER \
+        --workdir=runs/synthetic-looks --config.model.iterations=6 --config.model.source_size=0 $EARLIER \
         --config.training.steps=5000
     python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic-looks \
-        --workdir=runs/synthetic-twelve --config.model.looks=12 --config.model.native_size=0 $EARLIER \
+        --workdir=runs/synthetic-twelve --config.model.iterations=12 --config.model.source_size=0 $EARLIER \
         --config.training.steps=10000 --config.optimizer.learning_rate=7e-4
     python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic-twelve \
-        --workdir=runs/synthetic-native --config.model.looks=12 $EARLIER \
+        --workdir=runs/synthetic-native --config.model.iterations=12 $EARLIER \
         --config.training.steps=9000 --config.optimizer.learning_rate=7e-4
     python -m dood_jax.main --config=configs/finetune.py:synthetic,runs/synthetic-native \
         --workdir=runs/synthetic-borrowed --config.training.seed=2 --config.optimizer.learning_rate=7e-4

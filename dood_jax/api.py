@@ -33,7 +33,7 @@ _HAIR = 1e-3  # by which pixels may lie outside 0..1: resizing leaves as much
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A trained model: settings, parameters, the pen it draws with unasked, and where it comes from."""
+    """A trained model: config, parameters, the brush used where none is given, and where it comes from."""
 
     config: ModelConfig
     params: Params
@@ -46,18 +46,18 @@ class Model:
         size, config = self.config.image_size, self.config
         return (
             f"Model({self.name!r}: {networks.count(self.params):,} parameters, images of {size} x {size},"
-            f" up to {config.num_strokes} strokes, {config.looks} looks)"
+            f" up to {config.num_strokes} strokes, {config.iterations} looks)"
         )
 
     def infer(
         self, images: Array, key: Array | int = 0, num_particles: int = 1, num_strokes: int | None = None
     ) -> Sketch:
-        """Strokes of [B, H, W] pictures, 0..1, ink = 1.
+        """Strokes of [B, H, W] images, 0..1, ink = 1.
 
         Args:
           images: to be drawn.
           key: or a seed.
-          num_particles: drawings tried a picture; the one of highest ELBO is returned.
+          num_particles: drawings tried an image; the one of highest ELBO is returned.
           num_strokes: most strokes, T; as trained if None.
 
         Images that look inverted, or enlarged in another way than the model's own, are drawn with a warning;
@@ -73,12 +73,12 @@ class Model:
         return infer.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
 
     def refine(self, images: Array, sketch: Sketch, num_steps: int = 100) -> Sketch:
-        """`infer`'s drawings of [B, H, W] pictures, corrected by gradient steps on each picture alone."""
+        """`infer`'s drawings of [B, H, W] images, corrected by gradient steps on each image alone."""
         images = self._checked(images)
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):
             raise BadInput(f"{len(sketch.canvases)} drawings of {len(images)} images; give one of each")
-        return infer.refine(self.config, self.params, images, sketch, num_steps, _SMALL_BATCH_SIZE)
+        return infer.optimize(self.config, self.params, images, sketch, num_steps, _SMALL_BATCH_SIZE)
 
     def sample(
         self,
@@ -86,7 +86,7 @@ class Model:
         key: Array | int = 0,
         num_strokes: int | None = None,
         spread: Spread = LEARNED,
-        pens: BrushParams | None = None,
+        brush: BrushParams | None = None,
     ) -> Sketch:
         """Invents n drawings (method.md 10.5).
 
@@ -95,11 +95,11 @@ class Model:
           key: or a seed.
           num_strokes: most strokes, T; as trained if None.
           spread: how far they stray from what is most likely; `Spread(0.1, 0.84, 0.1)` is the published one.
-          pens: [n] or scalars: one pen a drawing; the mean one of training if None.
+          brush: [n] or scalars: one brush a drawing; the mean one of training if None.
         """
         _check_positive(n=n, num_strokes=num_strokes)
         keys = test_images.example_keys(_as_key(key), n)
-        own = BrushParams(*(_for_each("pens", value, n) for value in pens or self.brush))
+        own = BrushParams(*(_for_each("brush", value, n) for value in brush or self.brush))
         strokes = num_strokes or self.config.num_strokes
         return generate.sample(self.config, self.params, own, keys, strokes, spread)
 
@@ -143,36 +143,36 @@ class Model:
         return generate.complete(self.config, self.params, sketch, counts, keys, more, spread)
 
     def log_likelihood(
-        self, images: Array, key: Array | int = 0, num_particles: int = 200, refine_steps: int = 0
+        self, images: Array, key: Array | int = 0, num_particles: int = 200, optimize_steps: int = 0
     ) -> np.ndarray:
-        """[B] importance-weighted bound on log p(x) of [B, H, W] pictures, in nats (method.md 10.1).
+        """[B] importance-weighted bound on log p(x) of [B, H, W] images, in nats (method.md 10.1).
 
-        The brush is free, so it bounds the largest log p(x | brush). Compare it between pictures that hold as
-        much ink: a blank one has more than a digit. Of a single picture it changes by tens of nats from
-        machine to machine, since the model's looks amplify rounding; means do not. With `refine_steps` the
-        posterior of each picture is refined first by so many gradient steps.
+        The brush is free, so it bounds the largest log p(x | brush). Compare it between images that hold as
+        much ink: a blank one has more than a digit. Of a single image it changes by tens of nats from
+        machine to machine, since the model's looks amplify rounding; means do not. With `optimize_steps` the
+        posterior of each image is refined first by so many gradient steps.
         """
         images = self._checked(images)
-        _check_positive(num_particles=num_particles, refine_steps=refine_steps or None)
+        _check_positive(num_particles=num_particles, optimize_steps=optimize_steps or None)
         keys = test_images.example_keys(_as_key(key), len(images))
         settings = EvaluationConfig(
-            num_particles=num_particles, batch_size=_SMALL_BATCH_SIZE, refine_steps=refine_steps
+            num_particles=num_particles, batch_size=_SMALL_BATCH_SIZE, optimize_steps=optimize_steps
         )
         devices = jax.local_devices()
         return bounds.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
 
-    def as_recorded(self, images: Array, canvases: Array) -> np.ndarray:
-        """[B, ..., H, W] canvases, each as its one of [B, H, W] pictures was recorded (method.md 4.1).
+    def to_source_grid(self, images: Array, canvases: Array) -> np.ndarray:
+        """[B, ..., H, W] canvases, each as its one of [B, H, W] images was recorded (method.md 4.1).
 
-        What the model compares with pictures: blurred where a picture was enlarged, else as drawn.
+        What the model compares with images: blurred where an image was enlarged, else as drawn.
         """
         images, canvases = _check_images(images, self.config.image_size), np.asarray(canvases)
         if len(canvases) != len(images) or canvases.shape[-2:] != images.shape[-2:]:
             raise BadInput(f"canvases {canvases.shape} of images {images.shape}; give as many, as large")
-        return np.asarray(_as_recorded(self.config.native_size, images, canvases))
+        return np.asarray(_as_recorded(self.config.source_size, images, canvases))
 
     def render(self, strokes: Sketch, size: int | None = None) -> np.ndarray:
-        """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any picture size."""
+        """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any image size."""
         _check_positive(size=size)
         return np.asarray(_render(self.config, self.params, strokes.strokes, strokes.brush, size))
 
@@ -195,10 +195,10 @@ class Model:
         ]
 
     def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:
-        """The pen strokes of one picture of lines, of any size, in drawing order.
+        """The pen strokes of one image of lines, of any size, in drawing order.
 
         Args:
-          image: a picture file, or [H, W], [H, W, 3] or [H, W, 4] grey levels or colours: integers, or floats
+          image: an image file, or [H, W], [H, W, 3] or [H, W, 4] grey levels or colours: integers, or floats
             in 0..1 or 0..255. Ink may be darker or brighter than paper; what is transparent is paper.
           source: names the drawing in its formats; the file's name if there is one.
 
@@ -218,7 +218,7 @@ class Model:
     def _checked(self, images: Array) -> np.ndarray:
         """float32 [B, H, W], with a warning for those that look inverted or enlarged in another way."""
         images = _check_images(images, self.config.image_size)
-        preprocessing.warn_of_odd(images, self.config.native_size)
+        preprocessing.warn_of_odd(images, self.config.source_size)
         return images
 
     def _recognise(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -226,7 +226,7 @@ class Model:
 
         By the first look alone: it is asked which ways go together, not where they lie to a pixel.
         """
-        first_look = dataclasses.replace(self, config=dataclasses.replace(self.config, looks=0))
+        first_look = dataclasses.replace(self, config=dataclasses.replace(self.config, iterations=0))
         keys = test_images.example_keys(_as_key(0), len(windows))
         config = first_look.config
         sketch = infer.infer(config, self.params, windows, keys, 1, config.num_strokes, _BATCH_SIZE)
@@ -310,8 +310,8 @@ def _as_key(key: Array | int) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _as_recorded(native_size: int, images: Array, canvases: Array) -> Array:
-    return jax.vmap(functools.partial(source_grid.as_recorded, native_size))(images, canvases)
+def _as_recorded(source_size: int, images: Array, canvases: Array) -> Array:
+    return jax.vmap(functools.partial(source_grid.to_source_grid, source_size))(images, canvases)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))

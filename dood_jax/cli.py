@@ -10,7 +10,7 @@ from dood_jax.errors import BadInput
 
 _FORMATS = "svg, animated-svg, gif, inkml, stroke3, ndjson, json"
 _MODELS = "synthetic,omniglot,mnist,emnist,kmnist,quickdraw"
-_FILES = "pictures (PNG, JPEG, WebP, TIFF, BMP, GIF), arrays (npy, npz), or folders of them"
+_FILES = "images (PNG, JPEG, WebP, TIFF, BMP, GIF), arrays (npy, npz), or folders of them"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="dood", description="Pictures of lines to ordered pen strokes.")
+    parser = _Parser(prog="dood", description="Images of lines to ordered pen strokes.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_vectorize(commands)
     _add_demo(commands)
@@ -44,8 +44,8 @@ def _parser() -> argparse.ArgumentParser:
 def _add_vectorize(commands: Any) -> None:
     vectorize = commands.add_parser(
         "vectorize",
-        help="draw pictures again as pen strokes",
-        description="Draws pictures again as pen strokes, each with its width, in drawing order.",
+        help="draw images again as pen strokes",
+        description="Draws images again as pen strokes, each with its width, in drawing order.",
     )
     vectorize.add_argument("files", nargs="+", metavar="FILES", help=_FILES)
     vectorize.add_argument("--to", default="svg", help=f"formats, joined by commas: {_FORMATS} (default svg)")
@@ -60,7 +60,7 @@ def _add_demo(commands: Any) -> None:
     demo = commands.add_parser(
         "demo",
         help="a page to draw on, in the browser",
-        description="Serves a page on this machine: draw, or drop a picture, and the models draw it again.",
+        description="Serves a page on this machine: draw, or drop an image, and the models draw it again.",
     )
     demo.add_argument("--port", type=int, default=8000, help="0: any that is free (default 8000)")
     demo.add_argument(

@@ -1,4 +1,4 @@
-"""Arrays to pictures; knows no model.
+"""Arrays to images; knows no model.
 
 Ink is dark on light paper. Strokes are told apart by a palette that colour-blind readers can tell apart.
 """
@@ -19,7 +19,7 @@ _PANEL_INCHES = 0.62
 _PANELS_A_ROW = 3
 _FEW_COLOURS = 128  # a third of the size, and no eye sees it
 _STROKE_ON_MAP = 0.065  # size of a stroke's frame, in the map's unit square
-_SHEET_INCHES = 0.42  # of a picture among many
+_SHEET_INCHES = 0.42  # of an image among many
 _ROW_BEFORE = ((1, 0), (0, 0), (0, 0), (0, 0))  # for np.pad
 
 
@@ -36,7 +36,7 @@ def step_by_step(
       path: of the PNG.
       images: [N, H, W] targets, 0..1, ink = 1; one column each.
       canvases: [N, T, H, W] after each stroke.
-      title: above the picture.
+      title: above the image.
       windows: [N, T, 4, 2] corners in pixels of the window of each stroke, outlined; NaN for none.
     """
     num_strokes = canvases.shape[1]
@@ -99,16 +99,16 @@ def curve_panels(path: Path, panels: dict[str, dict[str, Line]], x_name: str, y_
 def heat_map(
     path: Path,
     values: dict[str, dict[str, float]],
-    pictures: dict[str, dict[str, np.ndarray]],
+    images: dict[str, dict[str, np.ndarray]],
     row_title: str,
     column_title: str,
 ) -> None:
-    """Writes a PNG: a cell for every row and column, shaded by its number, pictures above drawings inside.
+    """Writes a PNG: a cell for every row and column, shaded by its number, images above drawings inside.
 
     Args:
       path: of the PNG.
       values: row name -> column name -> number.
-      pictures: the same -> [2, N, H, W] pictures and drawings, 0..1, ink = 1.
+      images: the same -> [2, N, H, W] images and drawings, 0..1, ink = 1.
       row_title: what rows are.
       column_title: what columns are.
     """
@@ -130,14 +130,14 @@ def heat_map(
         axis.text(column, row + 0.38, f"{number:,.0f}", ha="center", va="center", color=colour, fontsize=9)
         left, bottom = (column + 0.06) / len(columns), 1 - (row + 0.72) / len(rows)
         inside = axis.inset_axes([left, bottom, 0.88 / len(columns), 0.66 / len(rows)])
-        above_each_other = np.concatenate(pictures[rows[row]][columns[column]], axis=1)
+        above_each_other = np.concatenate(images[rows[row]][columns[column]], axis=1)
         inside.imshow(1 - np.hstack(above_each_other), cmap="gray", vmin=0, vmax=1)
         inside.axis("off")
     _save(figure, path)
 
 
 def sheets(path: Path, blocks: dict[str, np.ndarray], upright: bool = False) -> None:
-    """Writes a PNG: blocks of pictures, each with its title, beside each other or one under the other.
+    """Writes a PNG: blocks of images, each with its title, beside each other or one under the other.
 
     Args:
       path: of the PNG.
@@ -153,8 +153,8 @@ def sheets(path: Path, blocks: dict[str, np.ndarray], upright: bool = False) -> 
         size = (sum(columns) * _SHEET_INCHES, max(rows) * _SHEET_INCHES + 0.25)
         figure, axes = plt.subplots(1, len(rows), figsize=size, width_ratios=columns, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
-    for axis, (title, picture) in zip(np.atleast_1d(axes), sheet.items(), strict=True):
-        axis.imshow(picture, interpolation="bilinear", vmin=0, vmax=1)
+    for axis, (title, image) in zip(np.atleast_1d(axes), sheet.items(), strict=True):
+        axis.imshow(image, interpolation="bilinear", vmin=0, vmax=1)
         axis.set_title(title, fontsize=8, pad=3, loc="left")
         axis.axis("off")
     _save(figure, path)
@@ -205,7 +205,7 @@ def strokes_on_map(
 
 
 def _joined(block: np.ndarray) -> np.ndarray:
-    """[rows, columns, H, W, ...] pictures -> one picture, a light line between them."""
+    """[rows, columns, H, W, ...] images -> one image, a light line between them."""
     colours = block if block.ndim == 5 else np.repeat(1 - block[..., None], 3, axis=-1)
     framed = np.pad(colours, ((0, 0), (0, 0), (1, 0), (1, 0), (0, 0)), constant_values=0.85)
     rows, columns, height, width, _ = framed.shape
@@ -218,7 +218,7 @@ def _dark(ink: np.ndarray) -> np.ndarray:
 
 
 def _coloured(ink: np.ndarray, paper: np.ndarray | None = None) -> np.ndarray:
-    """[N, T, H, W] ink -> [N, H, W, 3] picture with each stroke in its colour, on white or other paper."""
+    """[N, T, H, W] ink -> [N, H, W, 3] image with each stroke in its colour, on white or other paper."""
     colours = np.array([matplotlib.colors.to_rgb(_PALETTE[k % len(_PALETTE)]) for k in range(ink.shape[1])])
     paper = np.ones((*ink[:, 0].shape, 3)) if paper is None else paper
     for k, colour in enumerate(colours):

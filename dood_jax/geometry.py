@@ -36,7 +36,7 @@ def signed_to_unit(points: Array) -> Array:
 
 
 def signed_to_glimpse_pixel(positions: Array, size: int) -> Array:
-    """Fractional pixel index of signed-square positions in a picture of `size` pixels (method.md 3.7)."""
+    """Fractional pixel index of signed-square positions in an image of `size` pixels (method.md 3.7)."""
     return (positions + 1) / 2 * (size - 1)
 
 
@@ -93,7 +93,7 @@ def place_points(matrix: Array, points: Array) -> Array:
 def bernstein_basis(num_points: int, num_samples: int) -> np.ndarray:
     """[S, P] weight of each control point at u = j/(S-1).
 
-    Powers of u fall with the point's index, as published: point 0 is reached at u = 1. Pictures do not
+    Powers of u fall with the point's index, as published: point 0 is reached at u = 1. Images do not
     depend on the direction.
     """
     degree = num_points - 1

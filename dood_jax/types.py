@@ -30,7 +30,7 @@ class StrokeLatents(NamedTuple):
 class BrushParams(NamedTuple):
     """How the pen of a drawing marks the canvas; none of it has a prior."""
 
-    ink_width: Array  # [..., T] standard deviation of the pen, as a share of the picture
+    ink_width: Array  # [..., T] standard deviation of the pen, as a share of the image
     ink_slope: Array  # [..., T] slope of one stroke's ink squash
     canvas_slope: Array  # [...] slope of the canvas squash
 
@@ -45,18 +45,18 @@ class StrokeLogProbs(NamedTuple):
 
 
 class Drawing(NamedTuple):
-    """What the recognition model makes of a picture."""
+    """What the recognition model makes of an image."""
 
     strokes: StrokeLatents
     brush: BrushParams
     ink: Array  # [..., T, H, W] the ink of each stroke, blank where presence is 0
     posterior: StrokeLogProbs
     prior: StrokeLogProbs
-    seen: "Seen | None" = None
+    seen: "BaselineInputs | None" = None
     final_stop: Array | float = 0.0  # [...] prior log-probability that no stroke follows the last, if weighed
 
 
-class Seen(NamedTuple):
+class BaselineInputs(NamedTuple):
     """Features that a baseline may look at, before each stroke."""
 
     target: Array  # [..., T, F] of the target, where the encoder tells it from the canvas

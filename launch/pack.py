@@ -34,9 +34,9 @@ from dood_jax.errors import BadInput, first_line, require_at_least, require_choi
 
 _MIB = 2**20
 _MOST_BYTES = 2**30  # of an archive, unpacked
-_LEAST_TEST = 2000  # pictures of a test set before training sets get more
+_LEAST_TEST = 2000  # images of a test set before training sets get more
 _LEAST = 500  # of any split; an archive that holds fewer is not worth carrying
-_SAMPLE = 10_000  # pictures that tell what one costs; xz looks back about as far
+_SAMPLE = 10_000  # images that tell what one costs; xz looks back about as far
 
 
 class Split(NamedTuple):
@@ -48,13 +48,13 @@ class Split(NamedTuple):
     order: np.ndarray  # [N] rows, of which the first are kept
 
     def file(self, count: int) -> dict[str, bytes]:
-        """The first `count` pictures as an npz by its name; not compressed, for the archive is."""
+        """The first `count` images as an npz by its name; not compressed, for the archive is."""
         buffer = io.BytesIO()
         np.savez(buffer, **_arrays(self.name, take(self.dataset, np.sort(self.order[:count]))))
         return {pack.path_of(Path(), self.name, self.split).name: buffer.getvalue()}
 
     def share(self, level: int, most: int) -> int:
-        """Pictures kept at a level: it itself; of tests at first no more than due, the rest beyond `most`."""
+        """Images kept at a level: it itself; of tests at first no more than due, the rest beyond `most`."""
         given = level if self.split == "train" else min(level, _LEAST_TEST) + max(0, level - most)
         return min(given, len(self.order))
 
@@ -155,7 +155,7 @@ def _arrays(name: str, dataset: Dataset) -> dict[str, np.ndarray]:
 
 
 def _fitted(splits: Sequence[Split], limit: float) -> tuple[bytes, list[int]]:
-    """The archive that `limit` bytes allow, and how many pictures of each split it holds."""
+    """The archive that `limit` bytes allow, and how many images of each split it holds."""
     most = max(len(split.order) for split in splits)
     samples = [min(_SAMPLE, len(split.order)) for split in splits]
     costs = [len(_archive(split.file(n))) / n for split, n in zip(splits, samples, strict=True)]
@@ -170,7 +170,7 @@ def _fitted(splits: Sequence[Split], limit: float) -> tuple[bytes, list[int]]:
             return archive, counts
         room -= len(archive) - limit
     raise BadInput(
-        f"--limit_mib={limit / _MIB:g} is too small: {_LEAST} pictures of every split take about"
+        f"--limit_mib={limit / _MIB:g} is too small: {_LEAST} images of every split take about"
         f" {size(_LEAST) / _MIB:.2g}; raise it or give fewer --names"
     )
 
@@ -213,7 +213,7 @@ def _contents(folder: Path, *patterns: str) -> dict[str, bytes]:
 
 
 def _archive(files: dict[str, bytes]) -> bytes:
-    """A tar.xz of files by name; of these pictures it is 10 to 40 % smaller than deflated npz."""
+    """A tar.xz of files by name; of these images it is 10 to 40 % smaller than deflated npz."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz") as tar:
         for name, content in files.items():
@@ -283,7 +283,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             flags.add_argument("--names", required=True, help=f"joined by commas: {', '.join(CATALOG)}")
             flags.add_argument("--dir", help="data directory; default $DOOD_DATA_DIR")
             flags.add_argument("--limit_mib", type=float, default=24, help="most MiB of the archive")
-            flags.add_argument("--seed", type=int, default=0, help="of the choice among pictures")
+            flags.add_argument("--seed", type=int, default=0, help="of the choice among images")
             flags.add_argument("--categories", default=datasets.PUBLISHED_CATEGORIES, help="or all")
         elif command is results:
             flags.add_argument("--workdir", type=Path, required=True, help="of the run")

@@ -95,7 +95,7 @@ def lively(params: dict) -> dict:
 
 
 @pytest.fixture(scope="session")
-def pictures() -> np.ndarray:
+def images() -> np.ndarray:
     """float32 [8, 20, 20] straight pen lines, 0..1."""
     ends = np.random.default_rng(1).uniform(0.15, 0.85, (8, 2, 2))
     along = np.linspace(0, 1, 50)[None, :, None]
@@ -107,13 +107,13 @@ def pictures() -> np.ndarray:
 
 @pytest.fixture(scope="session")
 def keys() -> jax.Array:
-    """[8] keys, one a picture."""
+    """[8] keys, one an image."""
     return jax.random.split(jax.random.key(7), 8)
 
 
 @pytest.fixture(scope="session")
 def draw(tiny: ModelConfig):
-    """(params, [8, H, W] pictures, [8] keys, options of `dood.draw`) -> drawings; compiled once an option."""
+    """(params, [8, H, W] images, [8] keys, options of `dood.draw`) -> drawings; compiled once an option."""
 
     @functools.lru_cache
     def compiled(**options):

@@ -72,17 +72,17 @@ def matrix_of(layout):
     return (shift @ np.diag([scale, scale, 1]) @ turn)[:2]
 
 
-def warp(picture, matrix, size):
-    """Bilinear reading of a picture at the affine image of a grid over -1..1; zero outside."""
+def warp(image, matrix, size):
+    """Bilinear reading of an image at the affine image of a grid over -1..1; zero outside."""
     y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in size), indexing="ij")
     x, y = np.tensordot(np.asarray(matrix, float), np.stack([x, y, np.ones_like(x)]), axes=1)
-    height, width = picture.shape
+    height, width = image.shape
     places = [(y + 1) / 2 * (height - 1), (x + 1) / 2 * (width - 1)]
-    return ndimage.map_coordinates(np.asarray(picture, float), places, order=1, mode="grid-constant")
+    return ndimage.map_coordinates(np.asarray(image, float), places, order=1, mode="grid-constant")
 
 
 def enlarged_by_pil(native: int, size: int, seed: int = 0) -> np.ndarray:
-    """A picture of `native` pixels a side, enlarged, as the sets hold them: 0..1 in 256 levels."""
+    """An image of `native` pixels a side, enlarged, as the sets hold them: 0..1 in 256 levels."""
     small = np.random.default_rng(seed).integers(0, 256, (native, native)).astype(np.uint8)
     large = Image.fromarray(small).resize((size, size), Image.Resampling.BILINEAR)
     return np.asarray(large, np.float32) / 255

@@ -20,7 +20,7 @@ from dood_jax.model.stroke import canvas_before, draw_stroke, weigh_stroke
 from dood_jax.objectives import iwae, nvil
 from dood_jax.types import Drawing
 
-AIR = {"recognition": "air", "decoder": "picture", "prior": "codes"}
+AIR = {"recognition": "air", "decoder": "image", "prior": "codes"}
 VARIANTS = {  # golden model -> what its config changes in the preset
     "M": {},
     "MT": {"placement": "points"},
@@ -100,7 +100,7 @@ def pick(tree: dict, golden_name: str) -> np.ndarray:
 
 
 def inputs_of(golden: Golden, dtype: np.dtype) -> tuple[jax.Array, StrokeNoise]:
-    """[4, H, W] pictures and the noise of [2 particles, 4, T, ...] strokes."""
+    """[4, H, W] images and the noise of [2 particles, 4, T, ...] strokes."""
     images = jnp.asarray(golden.arrays["image"], dtype)
     presence, layout, points = (
         jnp.asarray(golden.arrays[name], dtype) for name in ("u", "eps_layout", "eps_stroke")
@@ -149,7 +149,7 @@ def objective(golden: Golden, params: dict, moments: nvil.Moments, noise: Stroke
 
 
 def terms_of(found: dict[str, jax.Array]) -> jax.Array:
-    """[10] the golden terms of one particle, means over pictures."""
+    """[10] the golden terms of one particle, means over images."""
     return jnp.stack([found["loss"], *(found[name].sum() / 4 for name in TERMS[1:])])
 
 

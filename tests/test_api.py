@@ -29,7 +29,7 @@ def images() -> np.ndarray:
     return np.random.default_rng(0).random((5, 20, 20), np.float32)
 
 
-def test_infer_gives_one_drawing_a_picture(model, images):
+def test_infer_gives_one_drawing_an_image(model, images):
     sketch = model.infer(images, key=3)
     assert sketch.strokes.layout.shape == (5, 3, 4)
     assert sketch.strokes.control_points.shape == (5, 3, 5, 2)
@@ -43,7 +43,7 @@ def test_a_seed_and_its_key_draw_alike_and_another_differs(model, images):
     assert np.abs(first.canvases - other.canvases).max() > 1e-3
 
 
-def test_a_picture_is_drawn_alike_in_any_company(model, images):
+def test_an_image_is_drawn_alike_in_any_company(model, images):
     alone = model.infer(images[:2], key=1)
     together = model.infer(images, key=1)
     np.testing.assert_allclose(alone.canvases, together.canvases[:2], atol=1e-5)
@@ -55,7 +55,7 @@ def test_more_strokes_than_trained_can_be_asked_for(model, images):
 
 def test_the_best_particle_has_the_highest_elbo(model, images):
     key = jax.random.fold_in(jax.random.key(4), 0)
-    weigh = jax.jit(functools.partial(iwae.weigh, model.config, num_strokes=3))
+    weigh = jax.jit(functools.partial(iwae.sample_particle, model.config, num_strokes=3))
     particles = [weigh(model.params, images[0], one) for one in jax.random.split(key, 6)]
     best = max(particles, key=lambda particle: float(particle.elbo))
     chosen = model.infer(images[:1], key=4, num_particles=6)
@@ -68,17 +68,17 @@ def test_log_likelihood_rises_with_particles_towards_the_evidence(model, images)
     assert many > few
 
 
-def test_canvases_are_recorded_as_pictures_were(model, images):
+def test_canvases_are_recorded_as_images_were(model, images):
     half = model.config.image_size // 2
-    knowing = dataclasses.replace(model, config=dataclasses.replace(model.config, native_size=half))
+    knowing = dataclasses.replace(model, config=dataclasses.replace(model.config, source_size=half))
     enlarged = np.stack([images[0], np.asarray(source_grid.nearest_enlarged(half, images[1])).clip(0, 1)])
     canvases = np.stack([images[2:4], images[3:5]])
-    found = knowing.as_recorded(enlarged, canvases)
+    found = knowing.to_source_grid(enlarged, canvases)
     np.testing.assert_array_equal(found[0], canvases[0])
     assert np.abs(found[1] - canvases[1]).max() > 0.01
-    np.testing.assert_array_equal(model.as_recorded(enlarged, canvases), canvases)
+    np.testing.assert_array_equal(model.to_source_grid(enlarged, canvases), canvases)
     with pytest.raises(BadInput, match=r"canvases \(1, .* of images \(2, .*; give as many, as large"):
-        model.as_recorded(enlarged, canvases[:1])
+        model.to_source_grid(enlarged, canvases[:1])
 
 
 def test_samples_are_drawings_with_the_models_pen(model):
@@ -146,12 +146,12 @@ def test_what_cannot_be_kept_is_refused(model, images, kept):
 
 
 def test_pens_are_one_or_one_a_drawing(model):
-    pens = BrushParams(*(np.float32([low, high]) for low, high in ((0.02, 0.03), (0.3, 0.5), (0.6, 0.9))))
-    sketch = model.sample(2, 0, pens=pens)
-    np.testing.assert_array_equal(sketch.brush.ink_width, np.repeat(pens.ink_width[:, None], 3, 1))
+    brush = BrushParams(*(np.float32([low, high]) for low, high in ((0.02, 0.03), (0.3, 0.5), (0.6, 0.9))))
+    sketch = model.sample(2, 0, brush=brush)
+    np.testing.assert_array_equal(sketch.brush.ink_width, np.repeat(brush.ink_width[:, None], 3, 1))
     np.testing.assert_allclose(model.render(sketch), sketch.canvases, atol=1e-4)
-    with pytest.raises(BadInput, match="pens"):
-        model.sample(3, 0, pens=pens)
+    with pytest.raises(BadInput, match="brush"):
+        model.sample(3, 0, brush=brush)
 
 
 @pytest.mark.parametrize("seed", [np.int64(3), np.uint32(3), np.array(3), jnp.int32(3)])
@@ -205,8 +205,8 @@ def test_a_model_is_named_in_a_line(model):
     assert said.startswith("Model('mine': ") and len(said) < 120 and "20 x 20" in said
 
 
-def test_few_programs_are_compiled_for_any_number_of_pictures(model, images, monkeypatch):
-    """One for one picture, which three and four are drawn by too, and one for a batch."""
+def test_few_programs_are_compiled_for_any_number_of_images(model, images, monkeypatch):
+    """One for one image, which three and four are drawn by too, and one for a batch."""
     sizes = set()
     compile_once = infer._compiled_infer
 

@@ -1,4 +1,4 @@
-"""What is wrong with flags, configs, data, checkpoints and pictures is said in one line, exit code 2."""
+"""What is wrong with flags, configs, data, checkpoints and images is said in one line, exit code 2."""
 
 import fcntl
 import gzip
@@ -100,7 +100,7 @@ CASES = [
     key("model.num_strokes=-3", "model.num_strokes=-3"),
     key("model.num_points=1", "model.num_points=1"),
     key("model.dropout=0.5", "model.encoder='conv'"),
-    key("model.looks=-1", "model.looks=-1"),
+    key("model.iterations=-1", "model.iterations=-1"),
     key("model.guidance=none_leaky", "model.encoder='conv'"),
     key("model.decoder=neural", "model.placement='glimpse'"),
     key("model.glimpse_size=7", "model.glimpse_size=7"),
@@ -113,7 +113,7 @@ CASES = [
     key("objective.stopping=sometimes", "exact, nvil"),
     key("objective.beta=0", "objective.beta=0"),
     key("objective.num_particles=3", "objective.num_particles=3"),
-    key("objective.borrowed_starts=2", "objective.borrowed_starts=2"),
+    key("objective.mismatched_start_prob=2", "objective.mismatched_start_prob=2"),
     key("evaluation.num_particles=0", "num_particles=0"),
     key("evaluation.batch_size=0", "evaluation.batch_size=0"),
     key("evaluation.member=-1", "evaluation.member=-1"),
@@ -124,7 +124,7 @@ CASES = [
     key("data.names=mnist,mnist", "data.names='mnist,mnist'"),
     key("data.transpose=True", "transpose"),
     key("data.per_category=5", "per_category"),
-    key("data.overlaid=0.5", "data.overlaid=0.5"),
+    key("data.overlay_prob=0.5", "data.overlay_prob=0.5"),
     key("data.name=quickdraw data.categories=unicorn", "unicorn", MNIST),
     key("data.name=folder", "data.dir", MNIST),
     Case("mnist_train.npz", (MNIST,), environment=(("DOOD_DATA_DIR", "data"),)),
@@ -136,7 +136,7 @@ CASES = [
     key("data.name=quickdraw data.dir=packs/nameless", "packs/nameless/quickdraw_train.npz", MNIST),
     key("data.dir=prepared", "dataset_info.json", MNIST),
     *(
-        Case(f"{name}.png", (*FOLDER, f"--config.data.dir=pictures/{name}"))
+        Case(f"{name}.png", (*FOLDER, f"--config.data.dir=images/{name}"))
         for name in ("text", "cut", "bomb", "ribbon")
     ),
     # checkpoints
@@ -157,12 +157,12 @@ CASES = [
     Case("more than once", (*EVALUATE, "--task=reconstruction", "--checkpoint=mnist,mnist")),
     # dood
     Case("COMMAND", (), "dood"),
-    Case("--shout", ("vectorize", "pictures", "--shout"), "dood"),
-    Case("pdf", ("vectorize", "pictures/text/text.png", "--to=pdf"), "dood"),
+    Case("--shout", ("vectorize", "images", "--shout"), "dood"),
+    Case("pdf", ("vectorize", "images/text/text.png", "--to=pdf"), "dood"),
     Case("none.png", ("vectorize", "none.png"), "dood"),
     Case("empty", ("vectorize", "empty"), "dood"),
-    Case("--out=broken.py/out", ("vectorize", "pictures/good", "--out=broken.py/out"), "dood"),
-    Case("'nowhere'", ("vectorize", "pictures/good", "--checkpoint=nowhere"), "dood"),
+    Case("--out=broken.py/out", ("vectorize", "images/good", "--out=broken.py/out"), "dood"),
+    Case("'nowhere'", ("vectorize", "images/good", "--checkpoint=nowhere"), "dood"),
     # launch/pack.py
     Case("required", (), "pack"),
     Case("cifar", ("data", "--names=cifar", "--out=x"), "pack"),
@@ -206,14 +206,14 @@ def png_header(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + content
 
 
-def write_pictures(folder: Path) -> None:
+def write_images(folder: Path) -> None:
     ink = np.zeros((40, 40), np.uint8)
     ink[5:35, 18:22] = 255
     buffer = io.BytesIO()
     Image.fromarray(ink).save(buffer, "PNG")
     bad = {
         "good": buffer.getvalue(),
-        "text": b"no picture",
+        "text": b"no image",
         "cut": buffer.getvalue()[:-40],
         "bomb": png_header(100_000, 100_000),
         "ribbon": png_header(1, 40_000_000),
@@ -308,7 +308,7 @@ def answers(tmp_path_factory) -> dict[Case, tuple[int, str]]:
     """What all command lines are answered, each in a folder of bad files."""
     folder = tmp_path_factory.mktemp("bad")
     write_configs(folder)
-    write_pictures(folder / "pictures")
+    write_images(folder / "images")
     write_packs(folder / "packs")
     write_checkpoints(folder)
     write_archives(folder / "archives")

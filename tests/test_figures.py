@@ -12,8 +12,8 @@ def test_a_figure_has_a_row_for_the_target_and_each_stroke_and_colours_new_ink_o
     canvases[0, 0:, :5] = 1  # the first stroke fills the upper half, and nothing is added later
     path = tmp_path / "figures" / "steps.png"
     figures.step_by_step(path, images, canvases, "title")
-    picture = np.asarray(Image.open(path).convert("RGB")).astype(int)
-    blue = (abs(picture - [0x00, 0x72, 0xB2]).sum(-1) < 12).mean()
-    orange = (abs(picture - [0xD5, 0x5E, 0x00]).sum(-1) < 12).mean()
+    image = np.asarray(Image.open(path).convert("RGB")).astype(int)
+    blue = (abs(image - [0x00, 0x72, 0xB2]).sum(-1) < 12).mean()
+    orange = (abs(image - [0xD5, 0x5E, 0x00]).sum(-1) < 12).mean()
     assert 0.05 < blue < 0.5
     assert orange == 0

@@ -67,7 +67,7 @@ def read_or_refused(read, *arguments):
         return None
 
 
-def picture(form: str) -> bytes:
+def image(form: str) -> bytes:
     random = np.random.default_rng(0)
     buffer = io.BytesIO()
     mode = {"PNG": "RGBA", "GIF": "P", "TIFF": "L", "BMP": "RGB", "JPEG": "L", "WEBP": "RGB"}[form]
@@ -76,11 +76,11 @@ def picture(form: str) -> bytes:
 
 
 @pytest.mark.parametrize("form", ["PNG", "GIF", "TIFF", "BMP", "JPEG", "WEBP"])
-def test_pictures(tmp_path, form):
+def test_images(tmp_path, form):
     path = tmp_path / f"x.{form.lower()}"
 
     @fuzz(max_examples=60)
-    @given(damaged(picture(form)))
+    @given(damaged(image(form)))
     def check(content):
         path.write_bytes(content)
         read = read_or_refused(folder.read_image, path, 20)

@@ -81,10 +81,10 @@ def test_a_released_model_is_as_good_and_another_architecture_is_refused(smoke_r
     card = json.loads((smoke_run / "release" / "card.json").read_text())
     assert abs(card["metrics"]["cost_of_16_bits"]) < 0.1
     assert card["command"].startswith("python -m dood_jax.main --config=")
-    assert card["config"]["model"]["native_size"] == 28
-    assert run(*flags, "--config.model.native_size=0", cwd=tmp_path).returncode == 0
+    assert card["config"]["model"]["source_size"] == 28
+    assert run(*flags, "--config.model.source_size=0", cwd=tmp_path).returncode == 0
     measured_so = json.loads((smoke_run / "release" / "card.json").read_text())
-    assert measured_so["config"]["model"]["native_size"] == 0
+    assert measured_so["config"]["model"]["source_size"] == 0
     flags = (SMOKE, "--mode=evaluate", f"--checkpoint={smoke_run}/release", f"--workdir={tmp_path}")
     refused = run(*flags, "--config.model.features=8", cwd=tmp_path)
     assert refused.returncode == 2 and "contradicts" in refused.stderr

@@ -34,7 +34,7 @@ _FIRST_ALONE = ocp.options.MultiprocessingOptions(
 
 
 class NewestAndBest(checkpoint_managers.PreservationPolicy):
-    """Keeps the newest steps, and the one with the best bound on held-out pictures so far."""
+    """Keeps the newest steps, and the one with the best bound on held-out images so far."""
 
     def __init__(self, workdir: Path, newest: int) -> None:
         """Bounds are those in the metrics of the run in `workdir`."""
@@ -202,7 +202,7 @@ def _meta(config: Config, state: TrainState) -> dict[str, Any]:
 
 
 def _check_same_run(meta: dict[str, Any], config: Config, directory: Path) -> None:
-    """A run goes on with the model, the pictures and the seed it began with."""
+    """A run goes on with the model, the images and the seed it began with."""
     stored, given = meta["config"], config.as_dict()
     fixed = [("model", key) for key in given["model"] if key != "unroll"]
     fixed += [("data", "name"), ("data", "names"), ("training", "seed"), ("training", "num_models")]

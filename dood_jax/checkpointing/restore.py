@@ -53,7 +53,7 @@ def read_lines(workdir: Path) -> list[dict[str, Any]]:
 
 
 def held_out_bounds(workdir: Path) -> dict[int, float]:
-    """By step the bound on held-out pictures, in nats; of several models their mean."""
+    """By step the bound on held-out images, in nats; of several models their mean."""
     lines = [line for line in read_lines(workdir) if line["kind"] == "held_out"]
     found = {line["step"]: line.get("log_likelihood") for line in lines}
     bounds = {step: one if isinstance(one, list) else [one] for step, one in found.items()}
@@ -242,7 +242,7 @@ def find(name_or_dir: str, released: Sequence[Path] = RELEASED) -> Path:
 
 
 def best_of(workdir: Path, steps: Sequence[int]) -> int | None:
-    """The step with the best bound on held-out pictures; None if none of them has one."""
+    """The step with the best bound on held-out images; None if none of them has one."""
     bounds = held_out_bounds(workdir)
     return max((step for step in steps if step in bounds), key=bounds.__getitem__, default=None)
 

@@ -33,7 +33,7 @@ knife, ladder, lantern, laptop, leaf, leg, light bulb, lighter, lighthouse, ligh
 lipstick, lobster, lollipop, mailbox, map, marker, matches, megaphone, mermaid, microphone, microwave,
 monkey, moon, mosquito, motorbike, mountain, mouse, moustache, mouth, mug, mushroom, nail, necklace, nose,
 ocean, octagon, octopus, onion, oven, owl, paint can, paintbrush, palm tree, panda, pants, paper clip,
-parachute, parrot, passport, peanut, pear, peas, pencil, penguin, piano, pickup truck, picture frame, pig,
+parachute, parrot, passport, peanut, pear, peas, pencil, penguin, piano, pickup truck, image frame, pig,
 pillow, pineapple, pizza, pliers, police car, pond, pool, popsicle, postcard, potato, power outlet, purse,
 rabbit, raccoon, radio, rain, rainbow, rake, remote control, rhinoceros, rifle, river, roller coaster,
 rollerskates, sailboat, sandwich, saw, saxophone, school bus, scissors, scorpion, screwdriver, sea turtle,
@@ -87,7 +87,7 @@ class Entry(NamedTuple):
     config: str | None  # of TensorFlow Datasets; None: the set has none, or ours choose it
     version: str
     size: int  # pixels of a side as published
-    counts: dict[str, int]  # published pictures of each split
+    counts: dict[str, int]  # published images of each split
     classes: tuple[str, ...] = ()  # () where they depend on the files
 
 

@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from dood_jax.config import datasets
 from dood_jax.config.model import ModelConfig
-from dood_jax.errors import BadInput, require_at_least, require_choice, require_seed, require_share
+from dood_jax.errors import BadInput, require_at_least, require_choice, require_fraction, require_seed
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Which pictures."""
+    """Which images."""
 
     name: str = "mnist"  # a set of `dood_jax.data`, or synthetic
     dir: str | None = None
@@ -19,13 +19,13 @@ class DataConfig:
     transpose: bool = False  # EMNIST lying on its side, as it was published
     categories: str = datasets.PUBLISHED_CATEGORIES  # of Quick, Draw!, joined by commas; or all
     per_category: int = 0  # most drawings of each over both splits, a fifth of them in test; 0: all
-    overlaid: float = 0.0  # share of training pictures over which another of the set is laid
+    overlay_prob: float = 0.0  # share of training images over which another of the set is laid
     names: str = ""  # several sets, joined by commas: a model for each, side by side in one program
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_at_least("data.per_category", self.per_category, 0)
-        require_share("data.overlaid", self.overlaid)
+        require_fraction("data.overlay_prob", self.overlaid)
         for name in self.sets:
             datasets.require_name(name, "data.names" if self.names else "data.name")
         if len(self.sets) == 1:
@@ -43,7 +43,7 @@ class DataConfig:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether pictures are drawn on the device."""
+        """Whether images are drawn on the device."""
         return self.sets == (datasets.SYNTHETIC,)
 
     def only(self, name: str) -> "DataConfig":
@@ -60,10 +60,12 @@ class ObjectiveConfig:
     stopping: str = "exact"  # sum over stopping times; nvil: sample them
     beta: float = 4.0  # (method.md 7)
     beta_weighs: str = "likelihood"  # divides it in the decision to stop; presence: multiplies the bits' KL
-    num_particles: int = 1  # drawings of a picture, for nvil
-    look_every: int = 4  # one picture of so many is looked at again, by a model that does
-    learned_looks: int = 6  # at most so many of its looks get a gradient, the last ones
-    borrowed_starts: float = 0.25  # share of them whose looks begin with the drawing of another picture
+    num_particles: int = 1  # drawings of an image, for nvil
+    iterated_fraction: float = (
+        0.25  # of the images of a batch, 1 / a whole number, go through iterative inference
+    )
+    backprop_iterations: int = 6  # at most so many of its looks get a gradient, the last ones
+    mismatched_start_prob: float = 0.25  # share of them whose looks begin with the drawing of another image
     floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
     floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
 
@@ -72,9 +74,10 @@ class ObjectiveConfig:
         require_choice("objective.stopping", self.stopping, ("exact", "nvil"))
         require_choice("objective.beta_weighs", self.beta_weighs, ("likelihood", "presence"))
         require_at_least("objective.beta", self.beta, 1e-6)
-        for key in ("num_particles", "look_every", "learned_looks"):
+        for key in ("num_particles", "backprop_iterations"):
             require_at_least(f"objective.{key}", getattr(self, key), 1)
-        require_share("objective.borrowed_starts", self.borrowed_starts)
+        self._require_unit_fraction()
+        require_fraction("objective.mismatched_start_prob", self.mismatched_start_prob)
         if self.num_particles > 1 and self.stopping != "nvil":
             raise BadInput(
                 f"objective.num_particles={self.num_particles} needs objective.stopping='nvil'; give 1"
@@ -83,6 +86,18 @@ class ObjectiveConfig:
             raise BadInput(
                 f"objective.floor_end_step={self.floor_end_step} must lie after"
                 f" floor_start_step={self.floor_start_step}"
+            )
+
+    @property
+    def iterated_every(self) -> int:
+        """One image of so many goes through iterative inference."""
+        return round(1 / self.iterated_fraction)
+
+    def _require_unit_fraction(self) -> None:
+        fraction = self.iterated_fraction
+        if not 0 < fraction <= 1 or abs(fraction * round(1 / fraction) - 1) > 1e-6:
+            raise BadInput(
+                f"objective.iterated_fraction={fraction} is not 1 / a whole number; give 1, 0.5, 0.25 or so"
             )
 
     @property
@@ -100,7 +115,7 @@ class ObjectiveConfig:
 class OptimizerConfig:
     """How it is maximised: Adam."""
 
-    trained: str = "all"  # networks; prior: the prior's own alone, what is drawn of pictures stays the same
+    trained: str = "all"  # networks; prior: the prior's own alone, what is drawn of images stays the same
     learning_rate: float = 1e-3
     schedule: str = "cosine"  # to 2 % at the last step, or constant
     warmup_steps: int = 200
@@ -140,7 +155,7 @@ class TrainingConfig:
     parallel: str = "pmap"
     precision: str = "default"  # of the networks' products on accelerators; drawing is exact anyway
     checkpoint_every: int = 500
-    keep_checkpoints: int = 3  # the newest so many; the best one on held-out pictures stays besides
+    keep_checkpoints: int = 3  # the newest so many; the best one on held-out images stays besides
     evaluate_every: int = 1000
     log_every: int = 50
     max_skipped: int = 100  # steps in a row that were not finite, before the run gives up; 0: never
@@ -192,78 +207,80 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class EvaluationConfig:
-    """What is measured on held-out pictures."""
+    """What is measured on held-out images."""
 
     num_images: int = 256  # chosen at random, always the same; 0 for all
     num_particles: int = 20
-    samples_per_look: int = 1  # of them, by a model that looks again: so many after looking at one drawing
+    samples_per_posterior: int = (
+        1  # of them, by a model that looks again: so many after looking at one drawing
+    )
     num_strokes: int = 0  # most strokes; 0 as trained
     batch_size: int = 64
     seed: int = 0
     brush_bits: int = 0  # of each number of a brush, which the bound pays for; 0: free, as published
-    refine_steps: int = 0  # gradient steps on each drawing, or on its posterior
+    optimize_steps: int = 0  # gradient steps on each drawing, or on its posterior
     member: int = 0  # of the models that were trained side by side
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_seed("evaluation.seed", self.seed)
-        for key in ("num_images", "num_strokes", "member", "refine_steps", "brush_bits"):
+        for key in ("num_images", "num_strokes", "member", "optimize_steps", "brush_bits"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 0)
-        for key in ("num_particles", "samples_per_look", "batch_size"):
+        for key in ("num_particles", "samples_per_posterior", "batch_size"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 1)
-        if self.num_particles % self.samples_per_look:
+        if self.num_particles % self.samples_per_posterior:
             raise BadInput(
-                f"evaluation.samples_per_look={self.samples_per_look} does not divide"
+                f"evaluation.samples_per_posterior={self.samples_per_posterior} does not divide"
                 f" evaluation.num_particles={self.num_particles}; give a divisor"
             )
 
 
-PENS = ("drawn", "median", "trained")
+BRUSHES = ("drawn", "median", "trained")
 FEATURES = ("classifier", "pixels")
 
 
 @dataclasses.dataclass(frozen=True)
-class InventionConfig:
+class GenerationConfig:
     """How drawings are invented, and how many (method.md 10.4 to 10.8)."""
 
-    num_samples: int = 1500  # that `fid` compares with as many real pictures
-    repeats: int = 5  # of that comparison, each with other drawings and pictures
-    features: str = "classifier"  # what pictures are compared by: the set's judge, or pixels, ten by ten
+    num_samples: int = 1500  # that `fid` compares with as many real images
+    repeats: int = 5  # of that comparison, each with other drawings and images
+    features: str = "classifier"  # what images are compared by: the set's judge, or pixels, ten by ten
     shift_spread: float = 0.9  # factors of the prior's standard deviations: of shifts (published 0.1),
     size_spread: float = 1.0  # of scales and angles (published 0.837),
     points_spread: float = 0.4  # of control points (published 0.1)
     temperature: float = 0.9  # of the weights of the prior's mixtures, of samples; 1: as learned (published),
     completion_temperature: float = 0.5  # of drawings that are taken further
-    pens: str = "drawn"  # each that of a training picture; median: of 64 (published); trained: the mean one
-    per_picture: int = 8  # exemplars or completions of a picture
-    kept_strokes: int = 1  # of a drawing that is completed, in the figure
+    brush: str = "drawn"  # each that of a training image; median: of 64 (published); trained: the mean one
+    per_image: int = 8  # exemplars or completions of an image
+    num_prefix_strokes: int = 1  # of a drawing that is completed, in the figure
     middle_noise: float = 0.1  # of exemplars: of a stroke's middle control point,
     inner_noise: float = 0.003  # of those beside it,
-    ink_width_noise: float = -1.0  # of pens; -1: as published for the set
+    ink_width_noise: float = -1.0  # of brushes; -1: as published for the set
     ink_slope_noise: float = -1.0
     canvas_slope_noise: float = -1.0
     turned: bool = False  # whether exemplars turn by their whole angle; as published by a hundredth of it
     clusters: int = 8  # of strokes
     num_clustered: int = 10000  # strokes
     num_mapped: int = 2000  # of them that t-SNE shows
-    num_learned: int = 20000  # training pictures whose strokes `probe` learns from; 0: all
+    num_learned: int = 20000  # training images whose strokes `probe` learns from; 0: all
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        require_choice("invention.features", self.features, FEATURES)
-        require_choice("invention.pens", self.pens, PENS)
+        require_choice("generation.features", self.features, FEATURES)
+        require_choice("generation.brush", self.brush, BRUSHES)
         for key in ("shift_spread", "size_spread", "points_spread", "middle_noise", "inner_noise"):
-            require_at_least(f"invention.{key}", getattr(self, key), 0)
+            require_at_least(f"generation.{key}", getattr(self, key), 0)
         for key in ("ink_width_noise", "ink_slope_noise", "canvas_slope_noise"):
-            require_at_least(f"invention.{key}", getattr(self, key), -1)
+            require_at_least(f"generation.{key}", getattr(self, key), -1)
         for key in ("temperature", "completion_temperature"):
-            require_at_least(f"invention.{key}", getattr(self, key), 0.01)
-        for key in ("num_samples", "per_picture", "clusters"):
-            require_at_least(f"invention.{key}", getattr(self, key), 2)
+            require_at_least(f"generation.{key}", getattr(self, key), 0.01)
+        for key in ("num_samples", "per_image", "clusters"):
+            require_at_least(f"generation.{key}", getattr(self, key), 2)
         for key in ("repeats", "num_clustered", "num_mapped"):
-            require_at_least(f"invention.{key}", getattr(self, key), 1)
-        for key in ("kept_strokes", "num_learned"):
-            require_at_least(f"invention.{key}", getattr(self, key), 0)
+            require_at_least(f"generation.{key}", getattr(self, key), 1)
+        for key in ("num_prefix_strokes", "num_learned"):
+            require_at_least(f"generation.{key}", getattr(self, key), 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -307,13 +324,15 @@ class Config:
     optimizer: OptimizerConfig
     training: TrainingConfig
     evaluation: EvaluationConfig
-    invention: InventionConfig = dataclasses.field(default_factory=InventionConfig)
+    generation: GenerationConfig = dataclasses.field(default_factory=GenerationConfig)
     one_shot: OneShotConfig = dataclasses.field(default_factory=OneShotConfig)
 
     def __post_init__(self) -> None:
         """Checks what groups say of each other."""
-        if self.model.looks and self.objective.stopping != "exact":
-            raise BadInput(f"model.looks={self.model.looks} needs objective.stopping='exact'; give 0")
+        if self.model.iterations and self.objective.stopping != "exact":
+            raise BadInput(
+                f"model.iterations={self.model.iterations} needs objective.stopping='exact'; give 0"
+            )
         if self.optimizer.trained == "prior" and self.model.prior != "sequential":
             raise BadInput(
                 f"optimizer.trained='prior', but model.prior={self.model.prior!r} has nothing to learn;"
@@ -332,7 +351,7 @@ class Config:
 
     def unrefined(self) -> "Config":
         """The same run without refinement."""
-        return dataclasses.replace(self, evaluation=dataclasses.replace(self.evaluation, refine_steps=0))
+        return dataclasses.replace(self, evaluation=dataclasses.replace(self.evaluation, optimize_steps=0))
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Nested plain values, as checkpoints keep them."""

@@ -9,9 +9,9 @@ CHOICES = {
     "brush": ("soft_distance", "distance", "splat"),
     "placement": ("points", "glimpse"),
     "recognition": ("dood", "air", "vae"),
-    "decoder": ("curve", "neural", "picture"),
+    "decoder": ("curve", "neural", "image"),
     "guidance": ("canvas", "none", "none_leaky", "residual"),
-    "prior": ("sequential", "independent", "codes", "pictures"),
+    "prior": ("sequential", "independent", "codes", "images"),
     "likelihood": ("laplace", "normal"),
     "likelihood_scale": ("map", "canvas"),
     "encoder": ("patch", "conv"),
@@ -27,8 +27,8 @@ _MINIMUM = {
     "unroll": 1,
 }
 _NEEDED: dict[str, dict[str, tuple]] = {  # recognition -> what goes with it
-    "air": {"decoder": ("picture",), "prior": ("codes",), "guidance": ("none", "residual")},
-    "vae": {"decoder": ("picture",), "prior": ("pictures",), "guidance": ("none",), "num_strokes": (1,)},
+    "air": {"decoder": ("image",), "prior": ("codes",), "guidance": ("none", "residual")},
+    "vae": {"decoder": ("image",), "prior": ("images",), "guidance": ("none",), "num_strokes": (1,)},
 }
 
 
@@ -40,15 +40,13 @@ class ModelConfig:
     num_strokes: int = 6  # most strokes a drawing has in training
     num_points: int = 5  # control points of a stroke
     brush: str = "soft_distance"
-    placement: str = (
-        "points"  # the layout moves the control points, or the picture of them drawn in its window
-    )
+    placement: str = "points"  # the layout moves the control points, or the image of them drawn in its window
     recognition: str = "dood"  # or that of Attend, Infer, Repeat, or of a variational autoencoder
     decoder: str = "curve"  # control points to ink by a Bézier curve and the brush, or by a network
     guidance: str = (
         "canvas"  # the networks see the canvas drawn so far; none_leaky: the prior sees the target
     )
-    prior: str = "sequential"  # or fixed: independent of points, codes and pictures of numbers
+    prior: str = "sequential"  # or fixed: independent of points, codes and images of numbers
     final_stop: bool = False  # the prior weighs the stop after the last of T strokes too: o_{T+1}
     likelihood: str = "laplace"
     likelihood_scale: str = "map"  # one learned scale a pixel, or features of the canvas
@@ -56,12 +54,12 @@ class ModelConfig:
     latents: str = "diagonal"  # Gaussians and their heads, or correlated ones with the published heads
     start: str = "mnist"  # the set whose published initial values the correlated heads begin with
     components: int = 10  # of the prior's mixtures
-    looks: int = 0  # at the whole drawing, each correcting all strokes, once it is drawn
+    iterations: int = 0  # at the whole drawing, each correcting all strokes, once it is drawn
     dropout: float = 0.0  # share of the conv encoders' units dropped in training
     unroll: int = 6  # strokes unrolled in the scan: 6 is fastest on CPU, 1 compiles fastest
     image_size: int = 50
-    native_size: int = 0  # pixels a side of pictures before they were enlarged, where they were; 0: none was
-    glimpse_size: int = 0  # pixels of a window's side; 0: half the picture's for patches, all of it for conv
+    source_size: int = 0  # pixels a side of images before they were enlarged, where they were; 0: none was
+    glimpse_size: int = 0  # pixels of a window's side; 0: half the image's for patches, all of it for conv
     curve_samples: int = 64
     features: int = 256  # width of the encoders and of the recurrent states
 
@@ -78,10 +76,12 @@ class ModelConfig:
         self._check_recognition()
         if self.start != "mnist" and self.latents != "correlated":
             raise BadInput(f"model.start={self.start!r} needs model.latents='correlated'; give 'mnist'")
-        require_at_least("model.looks", self.looks, 0)
-        require_at_least("model.native_size", self.native_size, 0)
-        if self.looks and self.placement != "points":
-            raise BadInput(f"model.looks={self.looks} needs model.placement='points', not {self.placement!r}")
+        require_at_least("model.iterations", self.iterations, 0)
+        require_at_least("model.source_size", self.source_size, 0)
+        if self.iterations and self.placement != "points":
+            raise BadInput(
+                f"model.iterations={self.iterations} needs model.placement='points', not {self.placement!r}"
+            )
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_recognition(self) -> None:
@@ -117,7 +117,7 @@ class ModelConfig:
         if self.glimpse_size != self.image_size:
             raise BadInput(
                 f"model.glimpse_size={self.glimpse_size} does not fit model.encoder='conv', whose windows are"
-                " as large as the picture; give 0"
+                " as large as the image; give 0"
             )
         if not 0 <= self.dropout < 1:
             raise BadInput(f"model.dropout={self.dropout} is no share; give 0 or more, but less than 1")

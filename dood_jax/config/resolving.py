@@ -18,7 +18,7 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.errors import BadInput, require_choice
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {"model": {"native_size": 28}},  # beside the defaults of the settings
+    "fast": {"model": {"source_size": 28}},  # beside the defaults of the settings
     "published": {
         "model": {
             "brush": "splat",
@@ -48,9 +48,9 @@ _MOST: dict[str, int] = {  # of what sizes arrays, far beyond what anyone has tr
     "model.num_strokes": 1000,
     "model.num_points": 100,
     "model.components": 10_000,
-    "model.looks": 1000,
+    "model.iterations": 1000,
     "model.image_size": 1000,
-    "model.native_size": 1000,
+    "model.source_size": 1000,
     "model.glimpse_size": 1000,
     "model.curve_samples": 10_000,
     "model.features": 16_384,

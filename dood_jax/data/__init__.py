@@ -1,4 +1,4 @@
-"""Pictures: files, synthetic drawings, and the sampler that feeds the device."""
+"""Images: files, synthetic drawings, and the sampler that feeds the device."""
 
 from dood_jax.data.dataset import Dataset
 from dood_jax.data.sources import load

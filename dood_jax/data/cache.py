@@ -1,4 +1,4 @@
-"""Pictures that were once decoded and resized, kept as memory-mapped arrays in the user's cache folder.
+"""Images that were once decoded and resized, kept as memory-mapped arrays in the user's cache folder.
 
 An entry is a folder named after what it was made from. It is written beside its place, flushed, and renamed,
 so that it is there whole or not at all, whoever else writes the same or is killed at it. Any may be deleted.
@@ -47,7 +47,7 @@ def fetch(entry: str, build: Callable[[], Dataset]) -> Dataset:
     try:
         _write(path, built)
     except OSError as error:
-        logging.warning("pictures are not kept in %s (%s): the next start decodes them again", path, error)
+        logging.warning("images are not kept in %s (%s): the next start decodes them again", path, error)
         return built
     return _read(path) or built
 

@@ -1,12 +1,12 @@
 """What every source of images returns, safe reading of npz files, and the resize that the datasets share.
 
-What every source of pictures returns.
+What every source of images returns.
 
 Arrays of an npz file: none is made before it is known to be as large as it says, and not too large.
 
 A file of kilobytes can claim arrays of terabytes, or unpack to them.
 
-Pictures to the model's size (method.md 2.2).
+Images to the model's size (method.md 2.2).
 """
 
 import math
@@ -21,7 +21,7 @@ from PIL import Image
 
 
 class Dataset(NamedTuple):
-    """Pictures in memory: white ink (255) on black, upright, row 0 at the top."""
+    """Images in memory: white ink (255) on black, upright, row 0 at the top."""
 
     images: np.ndarray  # uint8 [N, H, W]
     labels: np.ndarray  # int32 [N]
@@ -30,7 +30,7 @@ class Dataset(NamedTuple):
 
 
 def take(dataset: Dataset, rows: np.ndarray) -> Dataset:
-    """The pictures at [M] rows, in that order, with all that belongs to them."""
+    """The images at [M] rows, in that order, with all that belongs to them."""
     attributes = {name: values[rows] for name, values in dataset.attributes.items()}
     return dataset._replace(images=dataset.images[rows], labels=dataset.labels[rows], attributes=attributes)
 

@@ -6,15 +6,15 @@ Numbers are written as (left, right) in a grid of about √N × √N; each half 
 by a hash of the other half and a word (an unbalanced Feistel network). Every such move is one to one, so the
 whole is; what lands outside 0..N-1 is moved again until it lies inside.
 
-Two pictures of a set laid over each other: more lines than either has, of ink that the set knows.
+Two images of a set laid over each other: more lines than either has, of ink that the set knows.
 
-A model that has only seen digits should be ready for pictures of more strokes than digits have.
+A model that has only seen digits should be ready for images of more strokes than digits have.
 
-Which picture each training example sees, and with which noise: a function of seed, step and index alone.
+Which image each training example sees, and with which noise: a function of seed, step and index alone.
 
 An example's index is its place in the global batch, so results do not depend on how a batch is split over
 devices and hosts, and a run resumes from its step number. Examples follow one another through the set, which
-is shuffled anew for every epoch: an epoch shows each picture exactly once. Where the set does not divide into
+is shuffled anew for every epoch: an epoch shows each image exactly once. Where the set does not divide into
 batches, a batch straddles two epochs.
 """
 
@@ -29,7 +29,7 @@ from jax import lax
 
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.errors import BadInput
-from dood_jax.rendering.source_grid import recorded_anew
+from dood_jax.rendering.source_grid import onto_source_grid_of
 from dood_jax.rendering.spatial_transformer import warp
 from dood_jax.types import Array
 
@@ -83,22 +83,22 @@ def words_of(key: Array) -> Array:
 
 
 _SHRINKING = (0.9, 1.6)  # of either side
-_MAX_SHIFT = 0.43  # of half a picture, along either side
+_MAX_SHIFT = 0.43  # of half an image, along either side
 _MAX_TURN = 0.5  # radians
 
 
-def lay_over(picture: Array, other: Array, key: Array, native_size: int) -> Array:
-    """[H, H] the darker of two pictures, each turned, resized and moved; consumes the key.
+def lay_over(image: Array, other: Array, key: Array, source_size: int) -> Array:
+    """[H, H] the darker of two images, each turned, resized and moved; consumes the key.
 
     It lies on the grid that the first was recorded on (`rendering.recording`).
     """
-    key_picture, key_other = jax.random.split(key)
-    both = jnp.maximum(_moved(picture, key_picture), _moved(other, key_other))
-    return recorded_anew(native_size, picture, both)
+    key_image, key_other = jax.random.split(key)
+    both = jnp.maximum(_moved(image, key_image), _moved(other, key_other))
+    return onto_source_grid_of(source_size, image, both)
 
 
-def _moved(picture: Array, key: Array) -> Array:
-    """[H, H] a picture as seen through a random affine window; blank outside."""
+def _moved(image: Array, key: Array) -> Array:
+    """[H, H] an image as seen through a random affine window; blank outside."""
     key_size, key_turn, key_shift = jax.random.split(key, 3)
     low, high = _SHRINKING
     size = jax.random.uniform(key_size, (2,), minval=low, maxval=high)
@@ -106,7 +106,7 @@ def _moved(picture: Array, key: Array) -> Array:
     shift = jax.random.uniform(key_shift, (2, 1), minval=-_MAX_SHIFT, maxval=_MAX_SHIFT)
     cosine, sine = jnp.cos(turn), jnp.sin(turn)
     turned = jnp.stack([jnp.stack([cosine, -sine]), jnp.stack([sine, cosine])])
-    return warp(picture[None], jnp.concatenate([turned * size, shift], axis=1), picture.shape)[0]
+    return warp(image[None], jnp.concatenate([turned * size, shift], axis=1), image.shape)[0]
 
 
 class Example(NamedTuple):
@@ -116,57 +116,57 @@ class Example(NamedTuple):
     is_plain: Array | bool  # [] one of the set as it is: the prior learns from no other
 
 
-Sampler = Callable[[Array, Array, Array], Example]  # (pictures on the device, row, key)
+Sampler = Callable[[Array, Array, Array], Example]  # (images on the device, row, key)
 
 _STREAMS = ("examples", "shuffles", "parameters", "evaluation")
 
 
-class Lessons(NamedTuple):
-    """What one model learns from: its seed, and its pictures among those on the device."""
+class ExampleStream(NamedTuple):
+    """What one model learns from: its seed, and its images among those on the device."""
 
     seed: Array  # [] uint32
-    first: Array  # [] uint32 row of its first picture
-    grid: Grid  # of its pictures
+    first: Array  # [] uint32 row of its first image
+    grid: Grid  # of its images
 
 
-def lessons(seed: int, first: int, size: int, batch_size: int) -> Lessons:
-    """The lessons of a model that sees the `size` pictures from row `first` in batches of `batch_size`.
+def make_stream(seed: int, first: int, size: int, batch_size: int) -> ExampleStream:
+    """The stream of a model that sees the `size` images from row `first` in batches of `batch_size`.
 
-    Raises BadInput if there are so many pictures or examples that places in an epoch overflow.
+    Raises BadInput if there are so many images or examples that places in an epoch overflow.
     """
     if batch_size * size >= 2**32:
         raise BadInput(
-            f"training.batch_size={batch_size} times {size} pictures is not below 2^32; take fewer of either"
+            f"training.batch_size={batch_size} times {size} images is not below 2^32; take fewer of either"
         )
-    return Lessons(np.uint32(seed), np.uint32(first), grid(size))
+    return ExampleStream(np.uint32(seed), np.uint32(first), grid(size))
 
 
-def stream(seed: Array | int, purpose: str) -> Array:
+def purpose_key(seed: Array | int, purpose: str) -> Array:
     """The key of one purpose of a seed; no two purposes share any key."""
     return jax.random.fold_in(jax.random.key(seed), _STREAMS.index(purpose))
 
 
 def example_keys(seed: Array | int, step: Array, indices: Array) -> Array:
     """[B] keys of the examples with [B] global indices at a step."""
-    step_key = jax.random.fold_in(stream(seed, "examples"), step)
+    step_key = jax.random.fold_in(purpose_key(seed, "examples"), step)
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(step_key, indices)
 
 
-def rows(lessons: Lessons, step: Array, indices: Array, batch_size: int) -> Array:
-    """[B] uint32 rows of the pictures that the examples with [B] global indices see at a step.
+def rows(stream: ExampleStream, step: Array, indices: Array, batch_size: int) -> Array:
+    """[B] uint32 rows of the images that the examples with [B] global indices see at a step.
 
     Args:
-      lessons: of the model.
+      stream: of the model.
       step: [] from 0.
       indices: [B] places in the global batch.
       batch_size: of the global batch.
     """
-    key = stream(lessons.seed, "shuffles")
+    key = purpose_key(stream.seed, "shuffles")
 
     def row(index):
-        epoch, position = _place(step, index, batch_size, lessons.grid.size)
+        epoch, position = _place(step, index, batch_size, stream.grid.size)
         words = words_of(jax.random.fold_in(key, epoch))
-        return lessons.first + shuffled(position, lessons.grid, words)
+        return stream.first + shuffled(position, stream.grid, words)
 
     return jax.vmap(row)(indices)
 
@@ -182,31 +182,31 @@ def _place(step: Array, index: Array, batch_size: int, size: Array) -> tuple[Arr
     return whole * np.uint32(batch_size) + count // size, count % size
 
 
-def pick_resident(images: Array, row: Array, key: Array) -> Example:
-    """One of the uint8 [N, H, W] pictures on the device; needs no key."""
+def sample_example(images: Array, row: Array, key: Array) -> Example:
+    """One of the uint8 [N, H, W] images on the device; needs no key."""
     del key
-    return Example(_picture(images, row), True)
+    return Example(_image(images, row), True)
 
 
-def _picture(images: Array, row: Array) -> Array:
+def _image(images: Array, row: Array) -> Array:
     return images[row].astype(jnp.float32) / 255
 
 
-def picking_overlaid(share: float, native_size: int) -> Sampler:
-    """Picks pictures as they are, but a share of them with another of the set laid over (`data.overlay`)."""
+def sampling_overlays(share: float, source_size: int) -> Sampler:
+    """Picks images as they are, but a share of them with another of the set laid over (`data.overlay`)."""
 
     def pick(images: Array, row: Array, key: Array) -> Example:
         key_whether, key_other, key_overlay = jax.random.split(key, 3)
-        picture = _picture(images, row)
-        other = _picture(images, jax.random.randint(key_other, (), 0, len(images)))
-        overlaid = lay_over(picture, other, key_overlay, native_size)
+        image = _image(images, row)
+        other = _image(images, jax.random.randint(key_other, (), 0, len(images)))
+        overlaid = lay_over(image, other, key_overlay, source_size)
         is_overlaid = jax.random.bernoulli(key_whether, share)
-        return Example(jnp.where(is_overlaid, overlaid, picture), ~is_overlaid)
+        return Example(jnp.where(is_overlaid, overlaid, image), ~is_overlaid)
 
     return pick
 
 
-def pick_synthetic(blank: Array, row: Array, key: Array) -> Example:
-    """A synthetic drawing of the size of the [1, H, W] blank picture; consumes the key."""
+def sample_synthetic(blank: Array, row: Array, key: Array) -> Example:
+    """A synthetic drawing of the size of the [1, H, W] blank image; consumes the key."""
     del row
     return Example(random_drawing(key, blank.shape[-1]).image, True)

@@ -1,4 +1,4 @@
-"""Omniglot beside its pictures: names of characters, the one-shot runs, and how people drew them."""
+"""Omniglot beside its images: names of characters, the one-shot runs, and how people drew them."""
 
 import itertools
 from pathlib import Path
@@ -40,11 +40,11 @@ class OneShotRuns(NamedTuple):
 class HumanStrokes(NamedTuple):
     """Pen movements of people, for measuring only: never train on them what is called unsupervised."""
 
-    points: np.ndarray  # float32 [points, 2] x right, y down, pixels of the 105 x 105 picture
+    points: np.ndarray  # float32 [points, 2] x right, y down, pixels of the 105 x 105 image
     milliseconds: np.ndarray  # int32 [points]
     stroke_start: np.ndarray  # int32 [strokes + 1] first point of each stroke
     drawing_start: np.ndarray  # int32 [drawings + 1] first stroke of each drawing
-    train_row: np.ndarray  # int32 [drawings] the picture in the training set
+    train_row: np.ndarray  # int32 [drawings] the image in the training set
 
     def strokes_of(self, drawing: int) -> list[np.ndarray]:
         """The [points, 2] strokes of one drawing, in the order they were drawn."""
@@ -73,14 +73,14 @@ def with_class_names(dataset: Dataset) -> Dataset:
 
 
 def one_shot_runs(directory: Path, image_size: int) -> OneShotRuns:
-    """Reads `omniglot_oneshot.npz` at a picture size; raises BadInput if it is not there or damaged."""
+    """Reads `omniglot_oneshot.npz` at an image size; raises BadInput if it is not there or damaged."""
     path = directory / "omniglot_oneshot.npz"
     arrays = pack.read_arrays(path, ("support", "query", "label"))
-    pictures = []
+    images = []
     for packed in (arrays["support"], arrays["query"]):
         flat = pack.unpack_bits(path, packed.reshape(-1, packed.shape[-1]), (SIZE, SIZE))
-        pictures.append(resize(flat, image_size).reshape(*packed.shape[:2], image_size, image_size))
-    return OneShotRuns(*pictures, arrays["label"].astype(np.int32))
+        images.append(resize(flat, image_size).reshape(*packed.shape[:2], image_size, image_size))
+    return OneShotRuns(*images, arrays["label"].astype(np.int32))
 
 
 def human_strokes(directory: Path) -> HumanStrokes:

@@ -116,7 +116,7 @@ def drawings(files: Mapping[str, Path], split: str, per_category: int) -> Datase
       split: train or test.
       per_category: most drawings of a category over both splits; 0: all.
     """
-    pictures, labels = [], []
+    images, labels = [], []
     for label, (category, path) in enumerate(files.items()):
         try:
             bitmaps = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -127,10 +127,10 @@ def drawings(files: Mapping[str, Path], split: str, per_category: int) -> Datase
             ) from error
         order = np.random.default_rng(label).permutation(len(bitmaps))
         rows = np.sort(order[: per_category or len(bitmaps)])
-        pictures.append(np.asarray(bitmaps[rows]))
+        images.append(np.asarray(bitmaps[rows]))
         labels.append(np.full(len(rows), label, np.int32))
     metadata = {"name": "quickdraw", "split": split, "source": "npy bitmaps", "classes": tuple(files)}
-    both = Dataset(np.concatenate(pictures), np.concatenate(labels), metadata)
+    both = Dataset(np.concatenate(images), np.concatenate(labels), metadata)
     return take(both, np.flatnonzero(held_out(both.labels) == (split == "test")))
 
 
@@ -141,9 +141,9 @@ def characters(archive: Path, split: str) -> Dataset:
             members = sorted(name for name in opened.namelist() if name.endswith(".png"))
             images = [np.asarray(Image.open(io.BytesIO(opened.read(name))).convert("L")) for name in members]
     except (OSError, zipfile.BadZipFile, EOFError) as error:
-        raise BadInput(f"{archive} is not a whole zip of pictures ({error}); fetch it anew") from error
+        raise BadInput(f"{archive} is not a whole zip of images ({error}); fetch it anew") from error
     if not members:
-        raise BadInput(f"{archive} holds no png pictures; it should be Omniglot's {split} set")
+        raise BadInput(f"{archive} holds no png images; it should be Omniglot's {split} set")
     parts = [name.split("/")[-3:] for name in members]  # alphabet, characterNN, IIII_DD.png
     names = np.array([alphabet for alphabet, _, _ in parts])
     alphabets, alphabet = np.unique(names, return_inverse=True)

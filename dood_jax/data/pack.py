@@ -1,6 +1,6 @@
 """The npz pack: `<name>_<split>.npz` with `image` uint8 [N, h, w] and integer `label` [N].
 
-Beside them may lie `classes`, names by label, and arrays with one value a picture. Pictures of two colours
+Beside them may lie `classes`, names by label, and arrays with one value an image. Images of two colours
 may be packed to bits, [N, bytes] with their size in `shape`.
 """
 

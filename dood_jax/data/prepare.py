@@ -47,10 +47,10 @@ def prepare(
     source = Path(from_dir).expanduser()
     if not source.is_dir():
         raise BadInput(f"--from={from_dir} is not a folder; give one with the npz pack or the authors' files")
-    pictures = _from_pack(name, source)
-    if pictures:
-        options["categories"] = next(iter(pictures.values())).metadata["classes"]
-        options.update(pictures=pictures, note=_note(name, pictures))
+    images = _from_pack(name, source)
+    if images:
+        options["categories"] = next(iter(images.values())).metadata["classes"]
+        options.update(images=images, note=_note(name, images))
         return _write(name, directory, options)
     manual_dir, options["splits"] = _authors_files(name, source, options["categories"])
     if options["splits"] != SPLITS:
@@ -87,14 +87,14 @@ def _from_pack(name: str, source: Path) -> dict[str, Dataset]:
     }
 
 
-def _note(name: str, pictures: dict[str, Dataset]) -> str:
+def _note(name: str, images: dict[str, Dataset]) -> str:
     """In what the pack is unlike the published set, for whoever reads the directory; "" if in nothing."""
     if name == "quickdraw":
-        kinds = len(next(iter(pictures.values())).metadata["classes"])
+        kinds = len(next(iter(images.values())).metadata["classes"])
         return f"from the npz pack, {kinds} of {len(categories_of_quickdraw.CATEGORIES)} categories"
     published = CATALOG[name].counts
-    counts = {split: len(dataset.labels) for split, dataset in pictures.items()}
-    if counts == published and not any("source_names" in data.metadata for data in pictures.values()):
+    counts = {split: len(dataset.labels) for split, dataset in images.items()}
+    if counts == published and not any("source_names" in data.metadata for data in images.values()):
         return ""
     parts = [f"{split} {counts.get(split, 0):,}, published {number:,}" for split, number in published.items()]
     return f"a substitute for the published set, from the npz pack: {'; '.join(parts)}"

@@ -27,7 +27,7 @@ class Prepared(NamedTuple):
 
     @property
     def splits(self) -> dict[str, int]:
-        """Number of pictures by split."""
+        """Number of images by split."""
         return {
             split["name"]: sum(map(int, split.get("shardLengths", [])))
             for split in self.info.get("splits", [])
@@ -137,13 +137,13 @@ def read_records(records: Iterable[dict], features: Any, name: str, split: str, 
       source: for `metadata`.
     """
     size = CATALOG[name].size
-    pictures: list[np.ndarray] = []
+    read: list[np.ndarray] = []
     columns: dict[str, list[int]] = {"label": []}
     for record in records:
-        pictures.append(_one_channel(record["image"]))
+        read.append(_one_channel(record["image"]))
         for column in record.keys() - {"image"}:
             columns.setdefault(column, []).append(record[column])
-    images = np.array(pictures, np.uint8).reshape(-1, size, size)
+    images = np.array(read, np.uint8).reshape(-1, size, size)
     values = {column: np.array(entries) for column, entries in columns.items()}
     metadata = {"name": name, "split": split, "source": source}
     if name == "omniglot":
@@ -175,7 +175,7 @@ def _omniglot(images: np.ndarray, values: dict, features: Any, metadata: dict) -
 
 
 def _one_channel(image: Any) -> np.ndarray:
-    """uint8 [h, w] of a grey picture, decoded or not."""
+    """uint8 [h, w] of a grey image, decoded or not."""
     if isinstance(image, bytes):
         import io  # noqa: PLC0415
 
@@ -220,7 +220,7 @@ def _require_array_record(prepared: Prepared) -> None:
 
 
 def _rows_of(prepared: Prepared, name: str, split: str) -> int:
-    """How many pictures of a split there are; TFDS's own Quick, Draw! has no test split, we hold some out."""
+    """How many images of a split there are; TFDS's own Quick, Draw! has no test split, we hold some out."""
     if name == "quickdraw" and set(prepared.splits) == {SPLITS[0]}:
         split = SPLITS[0]
     return prepared.splits.get(split, 0)

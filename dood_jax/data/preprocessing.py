@@ -1,7 +1,7 @@
-"""Pictures of any kind to what a model takes, and a warning of what it should not be given (method.md 2.2).
+"""Images of any kind to what a model takes, and a warning of what it should not be given (method.md 2.2).
 
-How a picture was enlarged is worth hundreds of nats: the sets were by Pillow's bilinear resampling, and so
-are pictures here.
+How an image was enlarged is worth hundreds of nats: the sets were by Pillow's bilinear resampling, and so
+are images here.
 """
 
 import warnings
@@ -17,80 +17,80 @@ from dood_jax.rendering import source_grid
 from dood_jax.types import Array
 
 _BRIGHT = 0.6  # median of a border that is paper rather than ink
-_SHARP = 0.06  # ink that an enlarged picture cannot have, as a share of all ink, from which one was none
+_SHARP = 0.06  # ink that an enlarged image cannot have, as a share of all ink, from which one was none
 
-Picture = Array | Image.Image | str | Path
+Image = Array | Image.Image | str | Path
 
 
-def prepare(images: Picture | Sequence[Picture], size: int = 50) -> np.ndarray:
-    """Pictures as a model takes them: float32 [B, size, size], 0..1, ink = 1.
+def prepare(images: Image | Sequence[Image], size: int = 50) -> np.ndarray:
+    """Images as a model takes them: float32 [B, size, size], 0..1, ink = 1.
 
     Each is made grey, inverted if its border is bright (dark ink on light paper), padded with paper to a
     square and resized as the sets are. What is transparent is paper.
 
     Args:
-      images: one picture or several: files, Pillow images, or arrays [H, W], [B, H, W], [H, W, C] or
+      images: one image or several: files, Pillow images, or arrays [H, W], [B, H, W], [H, W, C] or
         [B, H, W, C] of bool, unsigned integers that span their type, or floats in 0..1 or 0..255; C is 1, 3
         (RGB) or 4 (RGBA).
       size: pixels of a side, that of the model.
 
     Raises:
-      BadInput: a file that cannot be read, or an array that is no picture.
+      BadInput: a file that cannot be read, or an array that is no image.
     """
     if size < 1:
         raise BadInput(f"size={size}; give at least 1")
-    found = [picture for one in _several(images) for picture in _pictures(one, size)]
+    found = [image for one in _several(images) for image in _images(one, size)]
     if not found:
-        raise BadInput("there are no pictures; give at least one")
+        raise BadInput("there are no images; give at least one")
     return np.stack(found).astype(np.float32) / 255
 
 
-def warn_of_odd(images: np.ndarray, native_size: int) -> None:
-    """Warns where most [B, H, W] pictures look inverted, or enlarged otherwise than the sets were.
+def warn_of_odd(images: np.ndarray, source_size: int) -> None:
+    """Warns where most [B, H, W] images look inverted, or enlarged otherwise than the sets were.
 
-    The second is a guess from how smooth they are: thick, soft lines look alike, and some pictures pass that
+    The second is a guess from how smooth they are: thick, soft lines look alike, and some images pass that
     were enlarged by another filter.
 
     Args:
       images: float32, 0..1.
-      native_size: pixels a side that pictures may have had, as the model knows it; 0: none was enlarged.
+      source_size: pixels a side that images may have had, as the model knows it; 0: none was enlarged.
     """
     edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
     border = np.median(np.concatenate(edges, axis=1), axis=1)
     if (border > _BRIGHT).mean() > 0.5:
         _warn("images look inverted, dark ink on bright paper; ink is 1 and paper 0")
-    elif source_grid.may_be_enlarged(native_size, images.shape[-1]) and _look_enlarged(images, native_size):
+    elif source_grid.may_be_enlarged(source_size, images.shape[-1]) and _look_enlarged(images, source_size):
         _warn(
-            f"images may be enlarged from {native_size} x {native_size}, but lie off the grid of Pillow's"
+            f"images may be enlarged from {source_size} x {source_size}, but lie off the grid of Pillow's"
             " bilinear resampling (another filter, moved, or noise); that costs hundreds of nats"
         )
 
 
-def _look_enlarged(images: np.ndarray, native_size: int) -> bool:
-    """Whether most pictures are smooth as enlarged ones are, or of doubled pixels, but off the grid."""
-    off = np.abs(images - source_grid.nearest_enlarged(native_size, images)).mean((1, 2))
+def _look_enlarged(images: np.ndarray, source_size: int) -> bool:
+    """Whether most images are smooth as enlarged ones are, or of doubled pixels, but off the grid."""
+    off = np.abs(images - source_grid.nearest_enlarged(source_size, images)).mean((1, 2))
     share = off / np.maximum(images.mean((1, 2)), 1e-6)
     size = images.shape[-1]
-    source = ((np.arange(size) + 0.5) * native_size / size).astype(int)
+    source = ((np.arange(size) + 0.5) * source_size / size).astype(int)
     first = np.searchsorted(source, source)  # the first of the pixels that the nearest one gives
     doubled = (images == images[:, first][:, :, first]).all((1, 2))
     return bool(((off >= source_grid.ROUNDING) & ((share < _SHARP) | doubled)).mean() > 0.5)
 
 
 def _warn(said: str) -> None:
-    warnings.warn(f"{said}. dood_jax.prepare makes pictures as models take them.", OddImages, stacklevel=5)
+    warnings.warn(f"{said}. dood_jax.prepare makes images as models take them.", OddImages, stacklevel=5)
 
 
-def _several(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
+def _several(images: Image | Sequence[Image]) -> Sequence[Image]:
     return images if isinstance(images, list | tuple) else [images]
 
 
-def _pictures(given: Picture, size: int) -> list[np.ndarray]:
-    """uint8 [size, size] of each picture in one file, Pillow image or array."""
+def _images(given: Image, size: int) -> list[np.ndarray]:
+    """uint8 [size, size] of each image in one file, Pillow image or array."""
     if isinstance(given, str | Path):
         return [folder.read_image(Path(given), size)]
     if isinstance(given, Image.Image):
-        return [folder.of_picture(given, size)]
+        return [folder.of_image(given, size)]
     array = np.asarray(given)
     if array.ndim == 4 or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         return [_of_array(one, size) for one in _bytes_of(array)]
@@ -102,10 +102,10 @@ def _of_array(array: np.ndarray, size: int) -> np.ndarray:
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[..., 0]
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        raise BadInput(f"an array of shape {list(array.shape)} is no picture; give [H, W] or [H, W, 3]")
+        raise BadInput(f"an array of shape {list(array.shape)} is no image; give [H, W] or [H, W, 3]")
     if 0 in array.shape:
         raise BadInput(f"an array of shape {list(array.shape)} has no pixels")
-    return folder.of_picture(Image.fromarray(array), size)
+    return folder.of_image(Image.fromarray(array), size)
 
 
 def _bytes_of(array: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
 """One way to load a split of any dataset, wherever it lies.
 
-One interface to all sets of pictures.
+One interface to all sets of images.
 
 Three sources are tried in this order, and the one taken is named in the log: a directory that TensorFlow
 Datasets prepared, the npz pack, and the authors' files, downloaded and prepared by TFDS with our builders.
 
-The pictures that the settings of a run name.
+The images that the settings of a run name.
 """
 
 import functools
@@ -58,19 +58,19 @@ def load(
     categories: str | Sequence[str] = categories_of_quickdraw.PUBLISHED_CATEGORIES,
     per_category: int = 0,
 ) -> Dataset:
-    """Loads one split at the model's picture size.
+    """Loads one split at the model's image size.
 
     Args:
-      name: mnist, emnist, kmnist, quickdraw, omniglot, or folder for pictures of one's own.
+      name: mnist, emnist, kmnist, quickdraw, omniglot, or folder for images of one's own.
       split: train or test.
       dir: the data directory; else $DOOD_DATA_DIR, else `~/tensorflow_datasets`. For `folder` the folder.
-      image_size: pixels of the square pictures returned.
+      image_size: pixels of the square images returned.
       transpose: EMNIST lying on its side, as it was published.
       categories: of Quick, Draw!: names, also joined by commas, or `all`.
       per_category: most drawings of a category over both splits, a fifth of them in test; 0: all.
 
     Returns:
-      Pictures (memory-mapped, read-only, where they could be cached), labels, and what is known about them.
+      Images (memory-mapped, read-only, where they could be cached), labels, and what is known about them.
 
     Raises:
       BadInput: a value that cannot be used, or nothing usable found, saying what was looked for where.
@@ -179,16 +179,14 @@ def _make(source: Source, wanted: Wanted) -> Dataset:
     if wanted.name == "quickdraw":
         dataset = originals.select(dataset, wanted.categories, wanted.per_category)
     if not len(dataset.labels):
-        raise BadInput(
-            f"{source.place} holds no pictures of {wanted.name} {wanted.split} that were asked for"
-        )
+        raise BadInput(f"{source.place} holds no images of {wanted.name} {wanted.split} that were asked for")
     if wanted.transpose:
         dataset = dataset._replace(images=dataset.images.transpose(0, 2, 1))
     return dataset._replace(images=resize(dataset.images, wanted.image_size))
 
 
 def _described(dataset: Dataset, wanted: Wanted, source: Source) -> Dataset:
-    """Says in the metadata and in the log how the pictures compare with the published set."""
+    """Says in the metadata and in the log how the images compare with the published set."""
     metadata = {**dataset.metadata, "name": wanted.name, "split": wanted.split, "source": str(source.place)}
     if wanted.name != FOLDER:
         entry = CATALOG[wanted.name]
@@ -202,7 +200,7 @@ def _described(dataset: Dataset, wanted: Wanted, source: Source) -> Dataset:
 
 
 def _note(wanted: Wanted, metadata: dict, count: int, published: int) -> str:
-    """In what a set is unlike the published one; "" if it has as many pictures and does not say otherwise."""
+    """In what a set is unlike the published one; "" if it has as many images and does not say otherwise."""
     if "source_names" in metadata:
         return f"a substitute for the published selection: {count:,} images, published {published:,}"
     if wanted.name == "quickdraw":

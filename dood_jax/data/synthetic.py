@@ -1,14 +1,14 @@
 """Drawings of random strokes, rendered on the device, with the flaws of hand, paper and scanner.
 
-What hand, paper and scanner do to a drawing, for pictures that no pen model can match to the last pixel.
+What hand, paper and scanner do to a drawing, for images that no pen model can match to the last pixel.
 
-Ink runs thick and thin over the page, the page is bent a little, and half of the pictures pass through
-28 x 28 pixels and back, as the pictures of most datasets have.
+Ink runs thick and thin over the page, the page is bent a little, and half of the images pass through
+28 x 28 pixels and back, as the images of most datasets have.
 
 Endless pen drawings with their truth, rendered on the device by our own brush.
 
 Strokes wander like writing: each keeps a direction that turns smoothly, hardly or all the way round; some
-begin where the last one ended; one pen and one size a drawing. The pictures are then made as imperfect as
+begin where the last one ended; one pen and one size a drawing. The images are then made as imperfect as
 real ones (`data.imperfection`): a model that could match them to the last pixel would learn to be sure of
 pixels that it cannot know.
 """
@@ -27,17 +27,17 @@ from dood_jax.types import Array
 
 _KNOTS = 6  # of a smooth field, along either side
 _MAX_UNEVENNESS = 0.5  # standard deviation of the logarithm of ink, for the worst pen
-_MAX_BEND = 0.016  # standard deviation of displacements, as a share of the picture, for the worst page
+_MAX_BEND = 0.016  # standard deviation of displacements, as a share of the image, for the worst page
 _NATIVE_SIZE = 28
 
 
 def scan_of(ink: Array, key: Array) -> Array:
-    """[H, H] ink, which may exceed 1, -> [H, H] picture in 0..1; consumes the key."""
+    """[H, H] ink, which may exceed 1, -> [H, H] image in 0..1; consumes the key."""
     key_ink, key_page, key_resample = jax.random.split(key, 3)
-    picture = _bend(_uneven(ink, key_ink), key_page)
+    image = _bend(_uneven(ink, key_ink), key_page)
     soften = _through_native_size(len(ink))
-    soft = jnp.clip(through(picture, [soften, soften]), 0, 1)
-    return jnp.where(jax.random.bernoulli(key_resample), soft, picture)
+    soft = jnp.clip(through(image, [soften, soften]), 0, 1)
+    return jnp.where(jax.random.bernoulli(key_resample), soft, image)
 
 
 def _uneven(ink: Array, key: Array) -> Array:
@@ -48,16 +48,16 @@ def _uneven(ink: Array, key: Array) -> Array:
     return jnp.clip(level * jnp.exp(unevenness * _smooth(key_field, len(ink))) * ink, 0, 1)
 
 
-def _bend(picture: Array, key: Array) -> Array:
-    """The picture on a page that is not flat; blank outside."""
+def _bend(image: Array, key: Array) -> Array:
+    """The image on a page that is not flat; blank outside."""
     key_worst, *key_fields = jax.random.split(key, 3)
-    size = len(picture)
+    size = len(image)
     reach = _MAX_BEND * size * jax.random.uniform(key_worst)
     places = [
         place + reach * _smooth(key, size)
         for place, key in zip(jnp.indices((size, size)), key_fields, strict=True)
     ]
-    return map_coordinates(picture, places, order=1, mode="constant")
+    return map_coordinates(image, places, order=1, mode="constant")
 
 
 def _smooth(key: Array, size: int) -> Array:
@@ -73,14 +73,14 @@ def _through_native_size(size: int) -> np.ndarray:
 
 MAX_STROKES = 6
 NUM_POINTS = 5
-_CURVE_SAMPLES = 64  # of a stroke's picture
+_CURVE_SAMPLES = 64  # of a stroke's image
 _FRAMED_SAMPLES = 12  # of a stroke, to find how far a drawing reaches
 _COUNT_ODDS = np.array([0.12, 0.20, 0.22, 0.18, 0.15, 0.13], np.float32)  # of 1..6 strokes
 _KIND_ODDS = np.array([0.4, 0.4, 0.2], np.float32)  # of strokes that go straight on, curve, close
 
 
 class SyntheticDrawing(NamedTuple):
-    """A picture and how it was drawn."""
+    """An image and how it was drawn."""
 
     image: Array  # [H, W] 0..1
     presence: Array  # [T] bits
@@ -92,7 +92,7 @@ class SyntheticDrawing(NamedTuple):
 def random_drawing(key: Array, image_size: int) -> SyntheticDrawing:
     """One drawing of 1 to 6 strokes; consumes the key."""
     keys = jax.random.split(key, 5)
-    key_count, key_strokes, key_frame, key_pen, key_picture = keys
+    key_count, key_strokes, key_frame, key_pen, key_image = keys
     count = jax.random.choice(key_count, jnp.arange(1, MAX_STROKES + 1), p=_COUNT_ODDS)
     presence = (jnp.arange(MAX_STROKES) < count).astype(jnp.float32)
     points = _frame(_wander(key_strokes), presence, key_frame)
@@ -100,7 +100,7 @@ def random_drawing(key: Array, image_size: int) -> SyntheticDrawing:
     ink_width = jax.random.uniform(key_width, minval=0.009, maxval=0.028)
     ink_slope = jax.random.uniform(key_slope, minval=0.12, maxval=0.6)
     drawn = ink_of(points, presence, ink_width, ink_slope, image_size)
-    image = scan_of(drawn, key_picture)
+    image = scan_of(drawn, key_image)
     return SyntheticDrawing(image, presence, points, ink_width, ink_slope)
 
 
@@ -128,7 +128,7 @@ def _wander(key: Array) -> Array:
 
 
 def _frame(points: Array, presence: Array, key: Array) -> Array:
-    """Scales a drawing to a random share of the picture, at most threefold, and puts it near the middle."""
+    """Scales a drawing to a random share of the image, at most threefold, and puts it near the middle."""
     key_extent, key_place = jax.random.split(key)
     drawn = presence[:, None, None] > 0
     curves = jax.vmap(lambda stroke: geometry.bezier_curve(stroke, _FRAMED_SAMPLES))(points)

@@ -2,7 +2,7 @@
 
 Names, versions, features and pixels are those of TFDS's own builders (EMNIST lies on its side, Omniglot is
 black on white), so that anybody's reader reads them. They read the authors' files, fetched by TFDS's download
-manager and held against TFDS's checksums, or pictures in memory. Importing this module imports TFDS.
+manager and held against TFDS's checksums, or images in memory. Importing this module imports TFDS.
 """
 
 import hashlib
@@ -26,12 +26,12 @@ NOTE = "Note: "  # begins the description of a set that is not as published
 Files = dict[str, dict[str, str]]  # split -> part -> URL
 
 
-class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """What the five sets have in common.
 
     Attributes:
       urls: where the authors' files of each split are.
-      pictures: to be written instead of what is in these files, by split.
+      images: to be written instead of what is in these files, by split.
     """
 
     urls: Files
@@ -40,12 +40,12 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self,
         *,
         splits: tuple[str, ...] = SPLITS,
-        pictures: Mapping[str, Dataset] | None = None,
+        images: Mapping[str, Dataset] | None = None,
         note: str = "",
         **options: Any,
     ) -> None:
         """Builds some splits; a note says in what they are unlike the published ones."""
-        self.pictures = pictures
+        self.images = images
         self._splits, self._note = splits, note
         super().__init__(**options)
 
@@ -62,8 +62,8 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator]:
-        if self.pictures is not None:
-            return {split: self._generate_examples(data) for split, data in self.pictures.items()}
+        if self.images is not None:
+            return {split: self._generate_examples(data) for split, data in self.images.items()}
         wanted = {split: self.urls[split] for split in self._splits}
         files = dl_manager.download(wanted)
         local = {split: {part: Path(path) for part, path in parts.items()} for split, parts in files.items()}
@@ -80,7 +80,7 @@ class PictureBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {"label": tfds.features.ClassLabel(names=CATALOG[self.set_name()].classes)}
 
     def _read(self, files: dict[str, Path], split: str) -> Dataset:
-        """The pictures in the authors' files of a split."""
+        """The images in the authors' files of a split."""
         return originals.digits(files["images"], files["labels"], self.set_name(), split)
 
     @classmethod
@@ -106,7 +106,7 @@ def _drawing_files(categories: tuple[str, ...]) -> Files:
     return {split: {name: f"{base}/{name}.npy" for name in categories} for split in SPLITS}
 
 
-class Mnist(PictureBuilder, skip_registration=True):
+class Mnist(ImageBuilder, skip_registration=True):
     """Handwritten digits."""
 
     name = "mnist"
@@ -114,7 +114,7 @@ class Mnist(PictureBuilder, skip_registration=True):
     urls = _digit_files("https://storage.googleapis.com/cvdf-datasets/mnist")
 
 
-class Kmnist(PictureBuilder, skip_registration=True):
+class Kmnist(ImageBuilder, skip_registration=True):
     """Old Japanese characters."""
 
     name = "kmnist"
@@ -122,7 +122,7 @@ class Kmnist(PictureBuilder, skip_registration=True):
     urls = _digit_files("http://codh.rois.ac.jp/kmnist/dataset/kmnist")
 
 
-class Emnist(PictureBuilder, skip_registration=True):
+class Emnist(ImageBuilder, skip_registration=True):
     """Digits and letters, the balanced selection; written lying on its side, as published."""
 
     name = "emnist"
@@ -139,7 +139,7 @@ class Emnist(PictureBuilder, skip_registration=True):
         return originals.emnist(files["archive"], split)
 
 
-class Omniglot(PictureBuilder, skip_registration=True):
+class Omniglot(ImageBuilder, skip_registration=True):
     """Characters of 50 alphabets; written black on white, as published, with who drew them."""
 
     name = "omniglot"
@@ -175,7 +175,7 @@ class Omniglot(PictureBuilder, skip_registration=True):
         return originals.characters(files["archive"], split)
 
 
-class QuickdrawBitmap(PictureBuilder, skip_registration=True):
+class QuickdrawBitmap(ImageBuilder, skip_registration=True):
     """Drawings of some categories; only their files are fetched."""
 
     name = "quickdraw_bitmap"
@@ -209,7 +209,7 @@ class QuickdrawBitmap(PictureBuilder, skip_registration=True):
         return originals.drawings(files, split, self._per_category)
 
 
-BUILDERS: dict[str, type[PictureBuilder]] = {
+BUILDERS: dict[str, type[ImageBuilder]] = {
     "mnist": Mnist,
     "emnist": Emnist,
     "kmnist": Kmnist,
@@ -225,7 +225,7 @@ def file_names(name: str, categories: tuple[str, ...]) -> dict[str, list[str]]:
 
 
 def _png(image: np.ndarray) -> io.BytesIO:
-    """A lossless file of a uint8 [h, w] picture."""
+    """A lossless file of a uint8 [h, w] image."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(file, "png", compress_level=1)
     file.seek(0)

@@ -2,9 +2,9 @@
 
 A few drawings by hand: to try the page with, and to compile for before anybody has drawn.
 
-The page's drawings as one animated picture: `python -m dood_jax.demo.animation --out=docs/drawing.svg`.
+The page's drawings as one animated image: `python -m dood_jax.demo.animation --out=docs/drawing.svg`.
 
-A model redraws the shapes that come with the page, stroke by stroke, over and over. The picture is SVG with
+A model redraws the shapes that come with the page, stroke by stroke, over and over. The image is SVG with
 SMIL; a reader that knows nothing of SMIL shows the finished drawings.
 """
 
@@ -37,14 +37,14 @@ def shapes() -> dict[str, Shape]:
 
 def drawn(shape: Shape) -> np.ndarray:
     """float32 [480, 480] ink of a shape, as the page would send it."""
-    picture = Image.new("L", (_SIDE, _SIDE))
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("L", (_SIDE, _SIDE))
+    pen = ImageDraw.Draw(image)
     for stroke in shape:
         points = [(x * _SIDE, y * _SIDE) for x, y in stroke]
         pen.line(points, fill=255, width=_PEN, joint="curve")
         for x, y in (points[0], points[-1]):
             pen.ellipse((x - _PEN / 2, y - _PEN / 2, x + _PEN / 2, y + _PEN / 2), fill=255)
-    return np.asarray(picture, np.float32) / 255
+    return np.asarray(image, np.float32) / 255
 
 
 _COLUMNS, _CELL, _MARGIN = 4, 200, 6  # pixels
@@ -137,7 +137,7 @@ def _add(parent: ElementTree.Element, name: str, **attributes: str | float) -> E
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Writes the picture; exits 2 with one line for a model or place that cannot be used."""
+    """Writes the image; exits 2 with one line for a model or place that cannot be used."""
     parser = argparse.ArgumentParser(description="Draws the shapes of the page again, as an animated SVG.")
     parser.add_argument("--out", required=True, metavar="FILE.svg")
     parser.add_argument("--checkpoint", default="synthetic", help="a released model or a folder")

@@ -1,8 +1,8 @@
 """What is drawn on the page as an image, and the example images that it offers.
 
-What somebody drew or sent, as ink on a square sheet, and as the picture that a model reads of it.
+What somebody drew or sent, as ink on a square sheet, and as the image that a model reads of it.
 
-Pictures to begin with: of the five sets where they lie on this machine, else made up by their models.
+Images to begin with: of the five sets where they lie on this machine, else made up by their models.
 """
 
 import io
@@ -22,18 +22,18 @@ from dood_jax.vectorize import page, reading
 
 MOST_BYTES = 12 * 2**20
 MOST_PIXELS = 20_000_000
-_SIDE = 480  # pixels of a sheet that a picture is put on
-_FILLED = 0.76  # of its side, by the picture's longer one
+_SIDE = 480  # pixels of a sheet that an image is put on
+_FILLED = 0.76  # of its side, by the image's longer one
 _IS_INK = 0.3
 
 
 def read(data: bytes) -> np.ndarray:
-    """float32 [H, W] ink of a picture file, 0..1; raises BadInput for what cannot be used."""
+    """float32 [H, W] ink of an image file, 0..1; raises BadInput for what cannot be used."""
     return page.to_page(reading.read_upload(data, MOST_PIXELS)).ink
 
 
 def on_sheet(ink: np.ndarray) -> np.ndarray:
-    """float32 [480, 480]: what is drawn on a [H, W] picture, made as large as fits well, in the middle."""
+    """float32 [480, 480]: what is drawn on a [H, W] image, made as large as fits well, in the middle."""
     rows, columns = (np.flatnonzero((ink > _IS_INK).any(axis)) for axis in (1, 0))
     drawn = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = _FILLED * _SIDE / max(drawn.shape)
@@ -46,7 +46,7 @@ def on_sheet(ink: np.ndarray) -> np.ndarray:
 
 
 def as_recorded_for(ink: np.ndarray, size: int, trained_on: str) -> np.ndarray:
-    """float32 [size, size]: [H, W] ink as the pictures were made that a model learned from (method.md 2.2).
+    """float32 [size, size]: [H, W] ink as the images were made that a model learned from (method.md 2.2).
 
     Those of a published set have that set's few pixels first. Lines that come out faint, being thin, are made
     as dark as the darkest.
@@ -54,8 +54,8 @@ def as_recorded_for(ink: np.ndarray, size: int, trained_on: str) -> np.ndarray:
     square = _pad_to_square(np.round(255 * ink).astype(np.uint8))[None]
     native = CATALOG[trained_on].size if trained_on in CATALOG else square.shape[1]
     coarse = resize(square, min(native, square.shape[1]))
-    picture = resize(coarse, size)[0].astype(np.float32)
-    return picture / max(picture.max(), 1)
+    image = resize(coarse, size)[0].astype(np.float32)
+    return image / max(image.max(), 1)
 
 
 def to_png(ink: np.ndarray) -> bytes:
@@ -65,11 +65,11 @@ def to_png(ink: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def _pad_to_square(picture: np.ndarray) -> np.ndarray:
-    high, wide = picture.shape
+def _pad_to_square(image: np.ndarray) -> np.ndarray:
+    high, wide = image.shape
     side = max(high, wide)
     above, left = (side - high) // 2, (side - wide) // 2
-    return np.pad(picture, ((above, side - high - above), (left, side - wide - left)))
+    return np.pad(image, ((above, side - high - above), (left, side - wide - left)))
 
 
 TITLES = {
@@ -80,22 +80,22 @@ TITLES = {
     "omniglot": "Omniglot",
 }
 _SIZE = 50
-_COUNT = 4  # pictures of a set
+_COUNT = 4  # images of a set
 
-Invent = Callable[[int, int], np.ndarray]  # count, seed -> [count, H, W] pictures
+Invent = Callable[[int, int], np.ndarray]  # count, seed -> [count, H, W] images
 
 
 class Examples(NamedTuple):
-    """Some pictures of one set."""
+    """Some images of one set."""
 
     name: str
     title: str
     are_invented: bool  # by the model, not taken from the set
-    pictures: np.ndarray  # [N, H, W] 0..1, ink = 1
+    images: np.ndarray  # [N, H, W] 0..1, ink = 1
 
 
 def of_set(name: str, seed: int, invent: Invent | None) -> Examples | None:
-    """Random test pictures of a set that lies in $DOOD_DATA_DIR, else what `invent` gives, if it is given.
+    """Random test images of a set that lies in $DOOD_DATA_DIR, else what `invent` gives, if it is given.
 
     Nothing is downloaded, and a set that cannot be read counts as one that is not there.
     """
@@ -124,6 +124,6 @@ def _test_images(name: str) -> np.ndarray | None:
 
 
 def all_sets(seed: int, invent_by: Callable[[str], Invent | None]) -> list[Examples]:
-    """Of each of the five sets; `invent_by` says who makes pictures up in place of a set."""
+    """Of each of the five sets; `invent_by` says who makes images up in place of a set."""
     found = [of_set(name, seed, invent_by(name)) for name in CATALOG]
     return [one for one in found if one]

@@ -96,19 +96,19 @@ class Server:
         return JSONResponse({"models": self._studio.names, "ahead": ahead, **self._warming.progress()})
 
     async def examples(self, request: Request) -> Response:
-        """Pictures of the five sets, other ones for every seed."""
+        """Images of the five sets, other ones for every seed."""
         seed = _seed(request)
         job = lambda: [_example_record(one) for one in images.all_sets(seed, self._studio.inventor)]
         return JSONResponse({"sets": await self._turns.run(_client(request) + "/examples", job)})
 
     async def sheet(self, request: Request) -> Response:
-        """A picture file to its drawing on a square sheet: PNG."""
+        """An image file to its drawing on a square sheet: PNG."""
         data = await _body(request)
         job = lambda: images.to_png(images.on_sheet(images.read(data)))
         return Response(await self._turns.run(_client(request), job), media_type="image/png")
 
     async def draw(self, request: Request) -> Response:
-        """What a model makes of the picture in the body; `kind`, `model` and `seed` in the address."""
+        """What a model makes of the image in the body; `kind`, `model` and `seed` in the address."""
         asked = request.query_params
         kind, name, seed = (
             asked.get("kind", "redraw"),
@@ -223,12 +223,12 @@ async def _body(request: Request) -> bytes:
     """All of it, or TooLarge as soon as it is more than is allowed."""
     size = request.headers.get("content-length", "")
     if size.isdecimal() and int(size) > images.MOST_BYTES:
-        raise TooLarge(f"{int(size) / 2**20:.1f} MB are too many; give a picture of up to {_megabytes()}")
+        raise TooLarge(f"{int(size) / 2**20:.1f} MB are too many; give an image of up to {_megabytes()}")
     parts, total = [], 0
     async for part in request.stream():
         total += len(part)
         if total > images.MOST_BYTES:
-            raise TooLarge(f"this is more than {_megabytes()}; make the picture smaller")
+            raise TooLarge(f"this is more than {_megabytes()}; make the image smaller")
         parts.append(part)
     return b"".join(parts)
 
@@ -238,8 +238,8 @@ def _megabytes() -> str:
 
 
 def _example_record(one: images.Examples) -> dict[str, Any]:
-    urls = ["data:image/png;base64," + base64.b64encode(images.to_png(p)).decode() for p in one.pictures]
-    return {"name": one.name, "title": one.title, "invented": one.are_invented, "pictures": urls}
+    urls = ["data:image/png;base64," + base64.b64encode(images.to_png(p)).decode() for p in one.images]
+    return {"name": one.name, "title": one.title, "invented": one.are_invented, "images": urls}
 
 
 def _drawing_record(shown: Shown) -> dict[str, Any]:

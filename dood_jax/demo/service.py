@@ -1,4 +1,4 @@
-"""What the page asks of a model: draw a picture again, vary it, complete it, trace every line of it."""
+"""What the page asks of a model: draw an image again, vary it, complete it, trace every line of it."""
 
 import functools
 import time
@@ -23,7 +23,7 @@ from dood_jax.types import Array, Sketch
 from dood_jax.vectorize.drawing import InkDrawing
 
 PAGE = 1000  # pixels of the side of the pages that drawings are given on
-_PARTICLES = 40  # drawings of a picture, of which the best is shown
+_PARTICLES = 40  # drawings of an image, of which the best is shown
 _MOST_STROKES = 10
 _VARIANTS = 8
 _COMPLETIONS = 16  # sampled, of which those that add something are shown
@@ -39,12 +39,12 @@ class Shown(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What came of a picture."""
+    """What came of an image."""
 
     drawings: list[Shown]
     seconds: float
-    nats: float | None = None  # bound on the log-probability of the picture, as the model read it
-    l1: float | None = None  # sum of |picture - first drawing| over the model's pixels, or over the sheet's
+    nats: float | None = None  # bound on the log-probability of the image, as the model read it
+    l1: float | None = None  # sum of |image - first drawing| over the model's pixels, or over the sheet's
 
 
 class Studio:
@@ -79,14 +79,14 @@ class Studio:
         restore.read_meta(restore.find(name))
 
     def inventor(self, name: str) -> Callable[[int, int], np.ndarray] | None:
-        """(count, seed) -> [count, H, W] pictures that a model invents (method.md 10.5), if it is offered."""
+        """(count, seed) -> [count, H, W] images that a model invents (method.md 10.5), if it is offered."""
         if name not in self.names:
             return None
         return lambda count, seed: self.model(name).sample(count, seed, spread=PUBLISHED).canvases[:, -1]
 
 
 class Particles(NamedTuple):
-    """K drawings of one picture, weighed."""
+    """K drawings of one image, weighed."""
 
     sketch: Sketch  # [K, ...]
     elbo: Array  # [K]
@@ -100,16 +100,16 @@ class Particles(NamedTuple):
 
 def _redraw(model: Model, ink: np.ndarray, seed: int) -> Answer:
     """The best of 40 drawings, and the bound that all of them give."""
-    picture, particles = _look(model, ink, seed)
+    image, particles = _look(model, ink, seed)
     best = particles.best_of(1)
     nats = float(iwae.log_mean_exp(particles.elbo))
-    recorded = model.as_recorded(picture[None], best.canvases[:, -1])
-    l1 = float(np.abs(recorded[0] - picture).sum())
+    recorded = model.to_source_grid(image[None], best.canvases[:, -1])
+    l1 = float(np.abs(recorded[0] - image).sum())
     return Answer(_shown(model, best, "redrawn", with_windows=True), 0, nats, l1)
 
 
 def _vary(model: Model, ink: np.ndarray, seed: int) -> Answer:
-    """New exemplars, each of another drawing of the picture (method.md 10.7)."""
+    """New exemplars, each of another drawing of the image (method.md 10.7)."""
     _, particles = _look(model, ink, seed)
     varied = model.vary(particles.best_of(_VARIANTS), seed)
     return Answer(_shown(model, varied, "varied"), 0, float(iwae.log_mean_exp(particles.elbo)))
@@ -146,18 +146,18 @@ KINDS: dict[str, Callable[[Model, np.ndarray, int], Answer]] = {
 
 def _look(model: Model, ink: np.ndarray, seed: int) -> tuple[np.ndarray, Particles]:
     """[H, W] ink as the model reads it, and its drawings of it; raises BadInput if it draws no stroke."""
-    picture = images.as_recorded_for(ink, model.config.image_size, model.meta["config"]["data"]["name"])
+    image = images.as_recorded_for(ink, model.config.image_size, model.meta["config"]["data"]["name"])
     keys = jax.random.split(jax.random.key(seed), _PARTICLES)
-    particles = _particles(model.config, model.params, picture, keys)
+    particles = _particles(model.config, model.params, image, keys)
     if not particles.best_of(1).strokes.presence.any():
         raise BadInput("the model draws nothing of this; draw more, or choose another model")
-    return picture, particles
+    return image, particles
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _particles(config: ModelConfig, params: Params, picture: Array, keys: Array) -> Particles:
+def _particles(config: ModelConfig, params: Params, image: Array, keys: Array) -> Particles:
     def one(key):
-        drawing, _, elbo = iwae.weigh(config, params, picture, key, _MOST_STROKES)
+        drawing, _, elbo = iwae.sample_particle(config, params, image, key, _MOST_STROKES)
         canvases = canvases_of(config, drawing.ink, drawing.brush.canvas_slope)
         return Particles(Sketch(drawing.strokes, drawing.brush, canvases), elbo)
 

@@ -21,7 +21,7 @@ def laplace_log_prob(image: Array, canvas: Array, scale: Array) -> Array:
       scale: broadcastable to the canvas, positive.
 
     Returns:
-      [...] nats per picture; a density, so good models are positive.
+      [...] nats per image; a density, so good models are positive.
     """
     scale = jnp.broadcast_to(scale, jnp.broadcast_shapes(jnp.shape(scale), image.shape))
     error = jnp.abs(image - canvas) * (1 / scale)
@@ -29,7 +29,7 @@ def laplace_log_prob(image: Array, canvas: Array, scale: Array) -> Array:
 
 
 def most_likely_laplace_scale(images: Array, canvases: Array) -> Array:
-    """[H, W] the mean absolute error of each pixel over [N, H, W] pictures and their canvases."""
+    """[H, W] the mean absolute error of each pixel over [N, H, W] images and their canvases."""
     return jnp.abs(images - canvases).mean(0)
 
 
@@ -42,7 +42,7 @@ def normal_log_prob(image: Array, canvas: Array, scale: Array) -> Array:
       scale: broadcastable to the canvas, positive.
 
     Returns:
-      [...] nats per picture.
+      [...] nats per image.
     """
     scale = jnp.broadcast_to(scale, jnp.broadcast_shapes(jnp.shape(scale), image.shape))
     error = (image - canvas) / scale
@@ -51,5 +51,5 @@ def normal_log_prob(image: Array, canvas: Array, scale: Array) -> Array:
 
 
 def most_likely_normal_scale(images: Array, canvases: Array) -> Array:
-    """[H, W] the root mean square error of each pixel over [N, H, W] pictures and their canvases."""
+    """[H, W] the root mean square error of each pixel over [N, H, W] images and their canvases."""
     return jnp.sqrt(((images - canvases) ** 2).mean(0))

@@ -1,11 +1,11 @@
 """The task `fid`: how far generated drawings lie from training images (Fréchet distance).
 
-How far two sets of pictures are apart, by their features (method.md 10.6).
+How far two sets of images are apart, by their features (method.md 10.6).
 
-How far invented drawings are from real pictures, and whether they are memorised (method.md 10.6).
+How far invented drawings are from real images, and whether they are memorised (method.md 10.6).
 
 The published distances are between ImageNet class probabilities; ours are between features of the set's own
-judge. What compares is the ratio to the floor: the distance of real pictures from other real pictures.
+judge. What compares is the ratio to the floor: the distance of real images from other real images.
 """
 
 import functools
@@ -26,9 +26,9 @@ from dood_jax.evaluation.metrics import prepare
 from dood_jax.evaluation.metrics.labelled_images import Labelled, load_labelled
 from dood_jax.types import BrushParams
 
-_NEIGHBOURS = 3  # of a picture, within whose distance its surroundings lie
+_NEIGHBOURS = 3  # of an image, within whose distance its surroundings lie
 _CHUNK = 4096
-_MOST = 5000  # pictures of a set, where all are compared with all
+_MOST = 5000  # images of a set, where all are compared with all
 
 
 def frechet(one: np.ndarray, other: np.ndarray) -> float:
@@ -74,12 +74,12 @@ def _reach(features: np.ndarray) -> np.ndarray:
     return np.partition(cdist(features, features), which, axis=1)[:, which]
 
 
-def nearest(pictures: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The closest of uint8 [M, H, W] pictures to each of [N, H, W] in 0..1: [N] rows, and distances.
+def nearest(images: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The closest of uint8 [M, H, W] images to each of [N, H, W] in 0..1: [N] rows, and distances.
 
     The distance is the root of the summed squares of pixels.
     """
-    flat = pictures.reshape(len(pictures), -1).astype(np.float32)
+    flat = images.reshape(len(images), -1).astype(np.float32)
     rows, least = np.zeros(len(flat), int), np.full(len(flat), np.inf, np.float32)
     for start in range(0, len(gallery), _CHUNK):
         part = gallery[start : start + _CHUNK].reshape(-1, flat.shape[1]).astype(np.float32) / 255
@@ -92,36 +92,34 @@ def nearest(pictures: np.ndarray, gallery: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 _SIDE = 10  # pixels of a side of the smallest description
-_SHOWN = 16  # invented drawings beside their nearest training pictures
+_SHOWN = 16  # invented drawings beside their nearest training images
 _JUDGED_NEAREST = 256
 _REDRAWN_SEED = 2**32  # apart from those of repeats
-_CERTAIN = 0.9  # probability of its class with which a picture is recognised
-Features = Callable[[np.ndarray], np.ndarray]  # [N, H, W] pictures, 0..1 -> [N, D] features
+_CERTAIN = 0.9  # probability of its class with which an image is recognised
+Features = Callable[[np.ndarray], np.ndarray]  # [N, H, W] images, 0..1 -> [N, D] features
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Compares `invention.num_samples` drawings with real pictures; writes `fid-<dataset>.json` and `.png`.
+    """Compares `generation.num_samples` drawings with real images; writes `fid-<dataset>.json` and `.png`.
 
-    `ratio` is of the distance to the floor. `redrawn` has what the model's drawings of real pictures come to:
-    what is left is due to curves and pens, the rest to the prior. `certain` is the share that the judge
-    recognises, `nearest` the median distance from the nearest training picture, each beside that of real
-    held-out pictures. The figure shows drawings above their nearest training pictures. Of a set with fewer
-    than twice as many training pictures, halves of what there is are compared.
+    `ratio` is of the distance to the floor. `redrawn` has what the model's drawings of real images come to:
+    what is left is due to curves and brushes, the rest to the prior. `certain` is the share that the judge
+    recognises, `nearest` the median distance from the nearest training image, each beside that of real
+    held-out images. The figure shows drawings above their nearest training images. Of a set with fewer
+    than twice as many training images, halves of what there is are compared.
     """
     (model,) = models
     config = config.unrefined()
     measurement = results.Measurement("fid", config, models)
     learned = load_labelled(config.data, "train")
-    count = min(config.invention.num_samples, len(learned.labels) // 2)
+    count = min(config.generation.num_samples, len(learned.labels) // 2)
     if count < 2:
-        raise BadInput(
-            f"{config.data.name} has {len(learned.labels)} training pictures; fid needs at least 4"
-        )
+        raise BadInput(f"{config.data.name} has {len(learned.labels)} training images; fid needs at least 4")
     judge = prepare.judge_of(config.data, workdir / "results")
-    features = {"classifier": judge.features, "pixels": small_pictures}[config.invention.features]
-    repeats = range(config.evaluation.seed, config.evaluation.seed + config.invention.repeats)
-    pens = generation.pens_of(model, config)
-    draw = functools.partial(_invented, model, config, pens, learned)
+    features = {"classifier": judge.features, "pixels": small_images}[config.generation.features]
+    repeats = range(config.evaluation.seed, config.evaluation.seed + config.generation.repeats)
+    brushes = generation.brushes_of(model, config)
+    draw = functools.partial(_invented, model, config, brushes, learned)
     runs = [_compare(learned, features(draw(count, seed)), features, seed) for seed in repeats]
     redrawn = _compare(learned, features(_redrawn(model, learned, count)), features, repeats[0])
     found = draw(min(count, _JUDGED_NEAREST), repeats[0])
@@ -130,7 +128,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     values = {
         **summary(runs),
         "redrawn": {name: redrawn[name] for name in ("fid", "kernel_distance", "precision", "recall")},
-        "pictures": count,
+        "images": count,
         "certain": _certain(judge.probabilities(found)),
         "real_certain": _certain(judge.probabilities(held_out)),
         "nearest": float(np.median(apart)),
@@ -138,16 +136,16 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
         "published": published_results.numbers()["fid"],
         "judge": judge.card,
     }
-    record = measurement.write(workdir, values, count, pictures=f"{config.data.name}, training")
+    record = measurement.write(workdir, values, count, images=f"{config.data.name}, training")
     neighbours = learned.take(rows[:_SHOWN]).inks
-    rows_of = {"invented": found[:_SHOWN], "the nearest training picture of each": neighbours}
+    rows_of = {"invented": found[:_SHOWN], "the nearest training image of each": neighbours}
     blocks = {title: block[None] for title, block in rows_of.items()}
     figures.sheets(record.with_suffix(".png"), blocks, upright=True)
     return values
 
 
-def small_pictures(images: np.ndarray) -> np.ndarray:
-    """[N, 100] of [N, H, W] pictures: their pixels, ten by ten."""
+def small_images(images: np.ndarray) -> np.ndarray:
+    """[N, 100] of [N, H, W] images: their pixels, ten by ten."""
     return resize((255 * images + 0.5).astype(np.uint8), _SIDE).reshape(len(images), -1) / 255
 
 
@@ -160,7 +158,7 @@ def summary(runs: list[dict[str, float]]) -> dict[str, Any]:
 
 
 def _compare(learned: Labelled, drawn: np.ndarray, features: Features, seed: int) -> dict[str, float]:
-    """[N, D] features of drawings, and of other real pictures, against those of the same real pictures."""
+    """[N, D] features of drawings, and of other real images, against those of the same real images."""
     count = len(drawn)
     rows = np.random.default_rng(seed).permutation(len(learned.labels))
     real, other = (features(learned.take(one).inks) for one in (rows[:count], rows[count : 2 * count]))
@@ -174,19 +172,19 @@ def _compare(learned: Labelled, drawn: np.ndarray, features: Features, seed: int
 
 
 def _invented(
-    model: Model, config: Config, pens: BrushParams, learned: Labelled, count: int, seed: int
+    model: Model, config: Config, brushes: BrushParams, learned: Labelled, count: int, seed: int
 ) -> np.ndarray:
-    """[count, H, W] invented drawings, each as some training picture was recorded."""
-    drawn = generation.samples(model, config, pens, count, seed).canvases[:, -1]
+    """[count, H, W] invented drawings, each as some training image was recorded."""
+    drawn = generation.samples(model, config, brushes, count, seed).canvases[:, -1]
     rows = np.random.default_rng(seed).integers(len(learned.labels), size=count)
-    return model.as_recorded(learned.take(rows).inks, drawn)
+    return model.to_source_grid(learned.take(rows).inks, drawn)
 
 
 def _redrawn(model: Model, learned: Labelled, count: int) -> np.ndarray:
-    """[count, H, W] drawings by the first look of training pictures that are compared with no other."""
+    """[count, H, W] drawings by the first look of training images that are compared with no other."""
     rows = np.random.default_rng(_REDRAWN_SEED).permutation(len(learned.labels))[:count]
     inks = learned.take(rows).inks
-    return model.as_recorded(inks, generation.first_look(model).infer(inks).canvases[:, -1])
+    return model.to_source_grid(inks, generation.first_look(model).infer(inks).canvases[:, -1])
 
 
 def _certain(probabilities: np.ndarray) -> float:

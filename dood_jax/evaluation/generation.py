@@ -1,8 +1,8 @@
 """What all tasks of generated drawings share, and the task `samples`.
 
-What tasks that invent drawings share: how far samples stray, and with what pens (method.md 10.5).
+What tasks that invent drawings share: how far samples stray, and with what brushes (method.md 10.5).
 
-Invented drawings beside real pictures (method.md 10.5, the paper's Fig. 6).
+Invented drawings beside real images (method.md 10.5, the paper's Fig. 6).
 """
 
 import dataclasses
@@ -22,70 +22,72 @@ from dood_jax.model.exemplar import TypeNoise
 from dood_jax.model.spread import Spread
 from dood_jax.types import BrushParams, Sketch
 
-_PUBLISHED_BATCH = 64  # pictures whose median pen is taken
-_PUBLISHED_PENS = {"quickdraw": (0.001, 0.01, 0.01)}  # noise of exemplars' pens; none elsewhere
-_MOST_PENS = 512  # that are told apart
+_PUBLISHED_BATCH = 64  # images whose median brush is taken
+_PUBLISHED_BRUSH_NOISE = {"quickdraw": (0.001, 0.01, 0.01)}  # noise of exemplars' brushes; none elsewhere
+_MOST_BRUSHES = 512  # that are told apart
 
 
 def first_look(model: Model) -> Model:
     """The same model, which draws with its first look alone: several times faster (method.md 5.1)."""
-    return dataclasses.replace(model, config=dataclasses.replace(model.config, looks=0))
+    return dataclasses.replace(model, config=dataclasses.replace(model.config, iterations=0))
 
 
 def spread_of(config: Config) -> Spread:
     """How far samples stray."""
-    settings = config.invention
+    settings = config.generation
     return Spread(settings.shift_spread, settings.size_spread, settings.points_spread, settings.temperature)
 
 
 def noise_of(config: Config) -> TypeNoise:
     """The noise of exemplars; what the settings leave open is as published for the set (method.md 10.7)."""
-    settings = config.invention
-    published = _PUBLISHED_PENS.get(config.data.name, (0.0, 0.0, 0.0))
+    settings = config.generation
+    published = _PUBLISHED_BRUSH_NOISE.get(config.data.name, (0.0, 0.0, 0.0))
     given = (settings.ink_width_noise, settings.ink_slope_noise, settings.canvas_slope_noise)
-    pens = (known if value < 0 else value for value, known in zip(given, published, strict=True))
-    return TypeNoise(settings.middle_noise, settings.inner_noise, *pens)
+    brushes = (known if value < 0 else value for value, known in zip(given, published, strict=True))
+    return TypeNoise(settings.middle_noise, settings.inner_noise, *brushes)
 
 
-def samples(model: Model, config: Config, pens: BrushParams, count: int, seed: int) -> Sketch:
-    """Invented drawings with the spread of the settings, each with one of [M] pens."""
-    rows = np.random.default_rng([config.evaluation.seed, seed]).integers(len(pens.canvas_slope), size=count)
-    own = BrushParams(*(value[rows] for value in pens))
+def samples(model: Model, config: Config, brushes: BrushParams, count: int, seed: int) -> Sketch:
+    """Invented drawings with the spread of the settings, each with one of [M] brushes."""
+    rows = np.random.default_rng([config.evaluation.seed, seed]).integers(
+        len(brushes.canvas_slope), size=count
+    )
+    own = BrushParams(*(value[rows] for value in brushes))
     return model.sample(count, seed, config.evaluation.num_strokes or None, spread_of(config), own)
 
 
-def pens_of(model: Model, config: Config) -> BrushParams:
-    """[M] pens to draw with: many, or one.
+def brushes_of(model: Model, config: Config) -> BrushParams:
+    """[M] brushes to draw with: many, or one.
 
-    Those of the first strokes that the model's first look draws training pictures with, their median, or the
+    Those of the first strokes that the model's first look draws training images with, their median, or the
     mean one of training.
     """
-    which = config.invention.pens
+    which = config.generation.brush
     if which == "trained":
         return BrushParams(*(np.reshape(value, 1) for value in model.brush))
-    known = load_labelled(config.data, "train", _PUBLISHED_BATCH if which == "median" else _MOST_PENS)
+    known = load_labelled(config.data, "train", _PUBLISHED_BATCH if which == "median" else _MOST_BRUSHES)
     found = first_look(model).infer(known.inks, config.evaluation.seed).brush
-    pens = BrushParams(found.ink_width[:, 0], found.ink_slope[:, 0], found.canvas_slope)
+    brushes = BrushParams(found.ink_width[:, 0], found.ink_slope[:, 0], found.canvas_slope)
     if which == "median":
-        return BrushParams(*(np.median(value, keepdims=True) for value in pens))
-    return pens
+        return BrushParams(*(np.median(value, keepdims=True) for value in brushes))
+    return brushes
 
 
-_SIDE = 8  # pictures of a side of each grid
+_SIDE = 8  # images of a side of each grid
 
 
 def run_samples(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Invents 64 drawings; writes `samples-<dataset>.json` and `.png`, real pictures beside them.
+    """Invents 64 drawings; writes `samples-<dataset>.json` and `.png`, real images beside them.
 
-    The values are means over invented drawings and over held-out pictures: what they have in ink, and how
+    The values are means over invented drawings and over held-out images: what they have in ink, and how
     many strokes were drawn.
     """
     (model,) = models
     config = config.unrefined()
     measurement = results.Measurement("samples", config, models)
     real = test_images.images(config.data, config.evaluation)
-    pens = pens_of(model, config)
-    sketch = samples(model, config, pens, _SIDE**2, config.evaluation.seed)
+    brushes = brushes_of(model, config)
+    sketch = samples(model, config, brushes, _SIDE**2, config.evaluation.seed)
     found = sketch.canvases[:, -1]
     values = {
         "strokes": float(sketch.strokes.presence.sum(1).mean()),

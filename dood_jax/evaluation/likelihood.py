@@ -1,7 +1,7 @@
-"""The importance-weighted bound on held-out pictures, under both observation scales (method.md 4, 10.1).
+"""The importance-weighted bound on held-out images, under both observation scales (method.md 4, 10.1).
 
 The scale that a model was not trained with comes with a released model; for any other it is fitted first. An
-interrupted measurement goes on where it was. With `evaluation.refine_steps` the posterior of every picture is
+interrupted measurement goes on where it was. With `evaluation.optimize_steps` the posterior of every image is
 refined first (method.md 10.11), and the result's name ends in `-refined`.
 """
 
@@ -49,7 +49,7 @@ def measure(
     """
     blank = test_images.blank_canvas_log_likelihood(config.data, images)
     params = params or with_both_scales(model, config)
-    bounds = _refined_bounds if config.evaluation.refine_steps else _bounds
+    bounds = _refined_bounds if config.evaluation.optimize_steps else _bounds
     measured, kept = bounds(model, config, params, images, workdir / "results")
     summaries = {scale: bound.summary() for scale, bound in measured.items()}
     own = summaries[model.config.likelihood_scale]
@@ -97,7 +97,7 @@ def _refined_bounds(
 def with_both_scales(model: Model, config: Config) -> Params:
     """The model's parameters with the scales that it lacks fitted, on the set that it was trained on.
 
-    A released model has both. One that is asked to compare pictures on another grid than in training has
+    A released model has both. One that is asked to compare images on another grid than in training has
     neither: errors are others there.
     """
     if has_both_scales(model):
@@ -109,11 +109,11 @@ def with_both_scales(model: Model, config: Config) -> Params:
 
 
 def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | None:
-    """The prior of brushes, fitted to drawings of the pictures that the model was trained on, where asked."""
+    """The prior of brushes, fitted to drawings of the images that the model was trained on, where asked."""
     bits = config.evaluation.brush_bits
     if not bits:
         return None
-    if not model.config.looks:
+    if not model.config.iterations:
         raise BadInput(f"evaluation.brush_bits={bits} needs a model that looks again; give 0")
     _, sketch = scales.training_drawings(model.config, params, _data_of_training(model, config))
     return brush_code.fit(model.config, sketch.brush, sketch.strokes.presence, bits)

@@ -1,10 +1,10 @@
 """Test images redrawn: the tasks `reconstruction`, `stroke_counts` and `vectorize`.
 
-Held-out pictures drawn again, stroke by stroke (method.md 10.2).
+Held-out images drawn again, stroke by stroke (method.md 10.2).
 
 How many strokes a model draws when it may draw more than in training (method.md 10.3, Fig. 3b-d).
 
-Pictures of any kind to ink, through the evaluation command: `--task=vectorize --input=FILES`.
+Images of any kind to ink, through the evaluation command: `--task=vectorize --input=FILES`.
 """
 
 import dataclasses
@@ -31,7 +31,7 @@ def run_reconstruction(models: Sequence[Model], config: Config, workdir: Path) -
     """Draws the best of `evaluation.num_particles`; writes `reconstruction-<dataset>.json` and `.png`.
 
     Of several models the figure shows the finished drawings side by side, else those of one after every
-    stroke, with the window that it looked through. With `evaluation.refine_steps` the drawings are refined,
+    stroke, with the window that it looked through. With `evaluation.optimize_steps` the drawings are refined,
     and the names end in `-refined`.
     """
     measurement = results.Measurement("reconstruction", config, models)
@@ -42,25 +42,25 @@ def run_reconstruction(models: Sequence[Model], config: Config, workdir: Path) -
         values = values[models[0].name]
     record = measurement.write(workdir, values, len(images))
     shown = slice(0, _COLUMNS)
-    picture = record.with_suffix(".png")
+    image = record.with_suffix(".png")
     if len(models) == 1:
         (sketch,) = sketches.values()
         size = images.shape[-1]
         marks = windows(sketch, size)[shown]
-        figures.step_by_step(picture, images[shown], sketch.canvases[shown], windows=marks)
+        figures.step_by_step(image, images[shown], sketch.canvases[shown], windows=marks)
     else:
         figures.side_by_side(
-            picture, images[shown], {name: one.canvases[shown] for name, one in sketches.items()}
+            image, images[shown], {name: one.canvases[shown] for name, one in sketches.items()}
         )
     return values
 
 
 def best_drawings(model: Model, images: np.ndarray, config: Config) -> Sketch:
-    """The best of `evaluation.num_particles` drawings of every picture, refined if settings say so."""
+    """The best of `evaluation.num_particles` drawings of every image, refined if settings say so."""
     settings = config.evaluation
     sketch = model.infer(images, settings.seed, settings.num_particles, settings.num_strokes or None)
-    if settings.refine_steps:
-        sketch = model.refine(images, sketch, settings.refine_steps)
+    if settings.optimize_steps:
+        sketch = model.refine(images, sketch, settings.optimize_steps)
     return sketch
 
 
@@ -73,7 +73,7 @@ def windows(sketch: Sketch, size: int) -> np.ndarray:
 
 
 def _figures(model: Model, images: np.ndarray, sketch: Sketch) -> dict[str, float]:
-    recorded = model.as_recorded(images, sketch.canvases[:, -1])
+    recorded = model.to_source_grid(images, sketch.canvases[:, -1])
     return {
         "l1": float(np.abs(images - recorded).sum((1, 2)).mean()),
         "strokes": float(sketch.strokes.presence.sum(1).mean()),
@@ -84,7 +84,7 @@ _MOST = 10  # strokes, as published, unless evaluation.num_strokes says another
 
 
 def run_stroke_counts(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Draws every held-out picture of all sets once; writes `stroke_counts-<dataset>.json` and a figure."""
+    """Draws every held-out image of all sets once; writes `stroke_counts-<dataset>.json` and a figure."""
     (model,) = models
     settings = config.evaluation
     settings = dataclasses.replace(settings, num_strokes=settings.num_strokes or _MOST)
@@ -123,7 +123,7 @@ _FORMATS = ("svg", "json")
 def run_vectorize(
     models: Sequence[Model], config: Config, workdir: Path, names: str | None
 ) -> dict[str, Any]:
-    """Writes an SVG and a JSON of every picture into `workdir/vectorize`, and `vectorize.json`.
+    """Writes an SVG and a JSON of every image into `workdir/vectorize`, and `vectorize.json`.
 
     Args:
       models: the one that draws.
@@ -132,7 +132,7 @@ def run_vectorize(
       names: files, folders or patterns, joined by commas.
 
     Raises:
-      BadInput: no input, or one or more of the pictures could not be read or hold no drawing; the others
+      BadInput: no input, or one or more of the images could not be read or hold no drawing; the others
         are written.
     """
     if not names:
@@ -142,7 +142,7 @@ def run_vectorize(
     inputs = [path for name in names.split(",") for path in sorted(glob.glob(name)) or [name]]
     outcome = batch.export(model.vectorize, inputs, _FORMATS, workdir / "vectorize")
     if outcome.failures:
-        raise BadInput(f"{len(outcome.failures)} of the pictures were not drawn")
+        raise BadInput(f"{len(outcome.failures)} of the images were not drawn")
     seconds = measurement.seconds
     values = {
         "l1": float(np.mean(outcome.errors)),
@@ -150,6 +150,6 @@ def run_vectorize(
         "seconds": round(seconds / len(outcome.counts), 4),
         "seconds_per_megapixel": round(seconds / sum(outcome.pixels) * 1e6, 4),
     }
-    kept = {"path": "vectorize.json", "pictures": names}
+    kept = {"path": "vectorize.json", "images": names}
     measurement.write(workdir, values, len(outcome.counts), **kept)
     return values

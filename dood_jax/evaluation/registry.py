@@ -31,7 +31,7 @@ from dood_jax.evaluation.one_shot import task
 from dood_jax.evaluation.resume_cache import identity
 from dood_jax.training.metrics import show_log
 
-_ASKED = ("looks", "native_size")  # settings of a model that may be others than in training
+_ASKED = ("iterations", "source_size")  # settings of a model that may be others than in training
 _FREE = ("model.unroll", *(f"model.{key}" for key in _ASKED))
 
 
@@ -69,7 +69,7 @@ def evaluate(
     Args:
       settings: nested config values; what shapes a model is taken from its checkpoint instead.
       overrides: dotted keys given on the command line; BadInput if one contradicts a checkpoint, but a model
-        that looks again may be given another number of looks, and any another native size of pictures.
+        that looks again may be given another number of looks, and any another native size of images.
       names: of tasks, joined by commas.
       checkpoints: folders or released names, joined by commas.
       workdir: where `results` go.
@@ -105,20 +105,20 @@ def _load(name: str, member: int) -> Model:
 
 
 def _as_asked(model: Model, overrides: dict) -> Model:
-    """The model with another number of further looks, and on pictures of another native size, where given."""
+    """The model with another number of further looks, and on images of another native size, where given."""
     asked = {key: overrides[f"model.{key}"] for key in _ASKED if f"model.{key}" in overrides}
-    if asked.get("looks") and not model.config.looks:
+    if asked.get("iterations") and not model.config.iterations:
         raise BadInput(
-            f"--config.model.looks={asked['looks']}, but {model.name} has not learned to look again; give 0"
+            f"--config.model.iterations={asked['iterations']}, but {model.name} never learned it; give 0"
         )
     return dataclasses.replace(model, config=dataclasses.replace(model.config, **asked))
 
 
 def _require_alike(models: Sequence[Model]) -> None:
-    """Models that stand side by side look at pictures of one size, and are different."""
+    """Models that stand side by side look at images of one size, and are different."""
     sizes = {model.name: model.config.image_size for model in models}
     if len(set(sizes.values())) > 1:
-        raise BadInput(f"--checkpoint names models of different picture sizes ({sizes}); give those of one")
+        raise BadInput(f"--checkpoint names models of different image sizes ({sizes}); give those of one")
     known = [identity(model) for model in models]
     twice = [model.name for which, model in enumerate(models) if known.index(known[which]) < which]
     if twice:
@@ -126,7 +126,7 @@ def _require_alike(models: Sequence[Model]) -> None:
 
 
 def _with_model_of(model: Model, settings: dict, overrides: dict) -> Config:
-    """The settings with the checkpoint's model and picture size."""
+    """The settings with the checkpoint's model and image size."""
     stored = {f"model.{key}": value for key, value in model.meta["config"]["model"].items()}
     stored["data.image_size"] = stored.pop("model.image_size")
     for key, value in overrides.items():

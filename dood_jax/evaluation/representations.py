@@ -4,7 +4,7 @@ What is taken from scikit-learn: clusters, maps and classifiers of vectors.
 
 Which strokes a model draws with: clusters of them, and a map (method.md 10.4, the paper's Fig. 5).
 
-Do strokes tell what a picture shows? A classifier of latent variables (method.md 10.10).
+Do strokes tell what an image shows? A classifier of latent variables (method.md 10.10).
 """
 
 import importlib.util
@@ -106,13 +106,13 @@ _OTHER_COUNTS = (5, 10, 15)  # of clusters, as published beside 8
 _CURVE_SAMPLES = 24
 _PLACED_SAMPLES = 9
 _APART = 0.06  # of strokes that are drawn on the map, in its unit square
-_CHUNK = 1024  # pictures that are drawn before strokes are counted
+_CHUNK = 1024  # images that are drawn before strokes are counted
 
 
 def run_clusters(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Clusters strokes of training pictures; writes `clusters-<dataset>.json` and a map of them.
+    """Clusters strokes of training images; writes `clusters-<dataset>.json` and a map of them.
 
-    Strokes are the control points in their own frames, from one drawing a picture by the first look;
+    Strokes are the control points in their own frames, from one drawing an image by the first look;
     silhouettes are of k-means with Euclidean distances. `canonical_silhouette` is of strokes that all run in
     one direction, since a curve looks the same from either end; `placed_silhouette` of points along these
     curves where they lie on the canvas.
@@ -120,12 +120,12 @@ def run_clusters(models: Sequence[Model], config: Config, workdir: Path) -> dict
     require_scikit_learn("clusters")
     (model,) = models
     config = config.unrefined()
-    settings = config.invention
+    settings = config.generation
     measurement = results.Measurement("clusters", config, models)
     layouts, strokes = strokes_of(model, config, settings.num_clustered)
     if len(strokes) <= settings.clusters:
         raise BadInput(
-            f"{len(strokes)} strokes were drawn, too few for invention.clusters={settings.clusters};"
+            f"{len(strokes)} strokes were drawn, too few for generation.clusters={settings.clusters};"
             " give fewer clusters"
         )
     raw = strokes.reshape(len(strokes), -1)
@@ -150,7 +150,7 @@ def run_clusters(models: Sequence[Model], config: Config, workdir: Path) -> dict
         workdir,
         values,
         len(strokes),
-        pictures=f"{config.data.name}, training",
+        images=f"{config.data.name}, training",
     )
     shown = slice(0, settings.num_mapped)
     _show(record.with_suffix(".png"), strokes[shown], kinds[shown], config, silhouette)
@@ -158,7 +158,7 @@ def run_clusters(models: Sequence[Model], config: Config, workdir: Path) -> dict
 
 
 def strokes_of(model: Model, config: Config, most: int) -> tuple[np.ndarray, np.ndarray]:
-    """[N, 4] layouts and [N, P, 2] control points of at most so many strokes of training pictures."""
+    """[N, 4] layouts and [N, P, 2] control points of at most so many strokes of training images."""
     known = load_labelled(config.data, "train")
     order = np.random.default_rng(config.evaluation.seed).permutation(len(known.labels))
     layouts: list[np.ndarray] = []
@@ -204,30 +204,28 @@ def _show(path: Path, strokes: np.ndarray, kinds: np.ndarray, config: Config, si
     basis = np.asarray(geometry.bernstein_basis(strokes.shape[1], _CURVE_SAMPLES))
     curves = np.einsum("cp,npd->ncd", basis, strokes[shown])
     title = (
-        f"{config.data.name}: strokes in {config.invention.clusters} clusters, silhouette {silhouette:.2f}"
+        f"{config.data.name}: strokes in {config.generation.clusters} clusters, silhouette {silhouette:.2f}"
     )
     figures.strokes_on_map(path, places, kinds, shown, curves, title)
 
 
 def run_probe(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Learns classes from one drawing a training picture; writes `probe-<dataset>.json`.
+    """Learns classes from one drawing a training image; writes `probe-<dataset>.json`.
 
-    `accuracy` is of a small network on held-out pictures, `linear` of the published linear classifier.
+    `accuracy` is of a small network on held-out images, `linear` of the published linear classifier.
     """
     require_scikit_learn("probe")
     (model,) = models
     config = config.unrefined()
     measurement = results.Measurement("probe", config, models)
-    known = load_labelled(config.data, "train", config.invention.num_learned)
+    known = load_labelled(config.data, "train", config.generation.num_learned)
     asked = prepare.labelled(config.data, config.evaluation)
     if known.classes != asked.classes:
         raise BadInput(
-            f"{config.data.name} has other classes in its test pictures; probe a set that has the same"
+            f"{config.data.name} has other classes in its test images; probe a set that has the same"
         )
     if len(np.unique(known.labels)) < 2:
-        raise BadInput(
-            f"{config.data.name} has pictures of one class; a probe needs at least 2 to tell apart"
-        )
+        raise BadInput(f"{config.data.name} has images of one class; a probe needs at least 2 to tell apart")
     seed = config.evaluation.seed
     learned, tested = (
         vectors(generation.first_look(model).infer(part.inks, seed + which).strokes)

@@ -38,14 +38,14 @@ class Measurement:
         values: dict[str, Any],
         count: int,
         path: str | None = None,
-        pictures: str | None = None,
+        images: str | None = None,
         seconds_before: float = 0.0,
     ) -> Path:
-        """Writes what was found on `count` pictures, whole or not at all; returns the file.
+        """Writes what was found on `count` images, whole or not at all; returns the file.
 
-        The file is named after task and set unless `path` names it; with `evaluation.refine_steps` the name
+        The file is named after task and set unless `path` names it; with `evaluation.optimize_steps` the name
         ends in `-refined`, with `evaluation.brush_bits` in `-charged`, on another grid than in training in
-        `-without-grid`. `pictures` says what was drawn where
+        `-without-grid`. `images` says what was drawn where
         that is not a set's test split; `seconds_before` were spent on what a killed measurement had kept.
         """
         record = {
@@ -55,8 +55,8 @@ class Measurement:
             "checkpoint": _only([model.name for model in self.models]),
             "checkpoint_sha256": _only([checksum(model.meta) for model in self.models]),
             "step": _only([model.meta["step"] for model in self.models]),
-            "dataset": pictures or _only(list(self.config.data.sets)),
-            "split": None if pictures else "test",
+            "dataset": images or _only(list(self.config.data.sets)),
+            "split": None if images else "test",
             "n": count,
             "seed": self.config.evaluation.seed,
             "commit": commit(),
@@ -80,14 +80,14 @@ def _only(entries: list) -> Any:
 def suffix(config: Config, models: Sequence[Model] = ()) -> str:
     """What names of results tell of settings; `-without-grid` where models are asked for another."""
     transposed = "-transposed" if config.data.transpose else ""
-    refined = "-refined" if config.evaluation.refine_steps else ""
+    refined = "-refined" if config.evaluation.optimize_steps else ""
     charged = "-charged" if config.evaluation.brush_bits else ""
     return transposed + ("-without-grid" if any(map(is_on_another_grid, models)) else "") + refined + charged
 
 
 def is_on_another_grid(model: Model) -> bool:
-    """Whether a model compares pictures on another grid than in training."""
-    return model.config.native_size != model.meta["config"]["model"].get("native_size", 0)
+    """Whether a model compares images on another grid than in training."""
+    return model.config.source_size != model.meta["config"]["model"].get("source_size", 0)
 
 
 def read(path: Path) -> dict[str, Any]:

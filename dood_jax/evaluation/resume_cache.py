@@ -18,7 +18,7 @@ from dood_jax.checkpointing.restore import commit
 from dood_jax.config.groups import Config
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
-from dood_jax.objectives.iwae import Weights
+from dood_jax.objectives.iwae import LogWeights
 from dood_jax.version import VERSION
 
 _SECONDS = "seconds_of_part"
@@ -36,7 +36,7 @@ def identity(model: Model) -> list[Any]:
 
 
 def origin_of(model: Model, config: Config, images: np.ndarray) -> list[Any]:
-    """What a measurement depends on: parameters, settings, pictures and code."""
+    """What a measurement depends on: parameters, settings, images and code."""
     return [
         identity(model),
         dataclasses.asdict(model.config),
@@ -89,7 +89,7 @@ class KeptArrays:
 
 
 class KeptWeights:
-    """The weights of the batches of one measurement, by the picture that each begins at."""
+    """The weights of the batches of one measurement, by the image that each begins at."""
 
     def __init__(
         self,
@@ -113,18 +113,18 @@ class KeptWeights:
         """That batches took which were read."""
         return self._arrays.seconds_before
 
-    def get(self, start: int) -> Weights | None:
-        """The weights of the batch that begins at picture `start`; None if none can be read."""
+    def get(self, start: int) -> LogWeights | None:
+        """The weights of the batch that begins at image `start`; None if none can be read."""
         arrays = self._arrays.get(f"{start:07d}")
         if arrays is None:
             return None
         try:
             likelihoods = {scale: arrays[f"log_likelihood_{scale}"] for scale in SCALES}
-            return Weights(arrays["log_ratio"], likelihoods, arrays["strokes"], arrays["l1"])
+            return LogWeights(arrays["log_ratio"], likelihoods, arrays["strokes"], arrays["l1"])
         except KeyError:
             return None
 
-    def put(self, start: int, weights: Weights) -> None:
+    def put(self, start: int, weights: LogWeights) -> None:
         """Writes the weights of one batch, whole or not at all."""
         likelihoods = {f"log_likelihood_{scale}": nats for scale, nats in weights.log_likelihood.items()}
         arrays = {"log_ratio": weights.log_ratio, "strokes": weights.strokes, "l1": weights.l1}

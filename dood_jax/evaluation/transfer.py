@@ -34,8 +34,8 @@ from dood_jax.rendering.source_grid import may_be_enlarged
 from dood_jax.runtime import processes
 
 _PUBLISHED_SIZE = 50  # pixels of a side
-_DRAWN = 4  # pictures in a cell of the heat map
-_REDUCED = "†"  # marks a source of which fewer training pictures were at hand than are published
+_DRAWN = 4  # images in a cell of the heat map
+_REDUCED = "†"  # marks a source of which fewer training images were at hand than are published
 Cells = dict[str, dict[str, list[dict[str, Any]]]]  # source, target -> what every seed gave
 
 
@@ -49,7 +49,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     config = dataclasses.replace(config, data=dataclasses.replace(config.data, names=",".join(targets)))
     sources = _rows(models)
     cells: Cells = defaultdict(lambda: defaultdict(list))
-    pictures: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    images: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     seconds_before = 0.0
     for model, source in zip(models, sources, strict=True):
         fitted = functools.cache(functools.partial(likelihood.with_both_scales, model, config))
@@ -58,7 +58,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
             cell, seconds = _cell(model, on_target, workdir, fitted)
             cells[source][target].append(cell)
             seconds_before += seconds
-            pictures[source].setdefault(target, _drawn(model, on_target))
+            images[source].setdefault(target, _drawn(model, on_target))
     table = {scale: _table(cells, f"log_likelihood_{scale}") for scale in SCALES}
     values = {
         "table": table,
@@ -72,7 +72,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     (folder / f"{name}.md").write_text(markdown(values, config, models[0].config.image_size))
     for scale in SCALES:
         means = {source: {t: cell["mean"] for t, cell in row.items()} for source, row in table[scale].items()}
-        figures.heat_map(folder / f"{name}-{scale}.png", means, pictures, "trained on", "tested on")
+        figures.heat_map(folder / f"{name}-{scale}.png", means, images, "trained on", "tested on")
     return values
 
 
@@ -95,17 +95,17 @@ def _rows(models: Sequence[Model]) -> list[str]:
 
 
 def markdown(values: dict[str, Any], config: Config, size: int) -> str:
-    """The table under both scales, beside the paper's, AIR's (of one picture size) and blank canvases."""
+    """The table under both scales, beside the paper's, AIR's (of one image size) and blank canvases."""
     targets = list(values["blank_canvas"])
     settings = config.evaluation
     refined = (
-        f", posteriors refined by {settings.refine_steps} steps a picture" if settings.refine_steps else ""
+        f", posteriors refined by {settings.optimize_steps} steps an image" if settings.optimize_steps else ""
     )
     charged = f", brushes charged at {settings.brush_bits} bits a number" if settings.brush_bits else ""
-    native = config.model.native_size if may_be_enlarged(config.model.native_size, size) else 0
+    native = config.model.source_size if may_be_enlarged(config.model.source_size, size) else 0
     lines = [
-        f"Nats a picture of {size} × {size}, {settings.num_images or 'all'} pictures a set,"
-        f" {settings.num_particles} particles{refined}{charged}; pictures compared"
+        f"Nats an image of {size} × {size}, {settings.num_images or 'all'} images a set,"
+        f" {settings.num_particles} particles{refined}{charged}; images compared"
         f" {f'on their own grid where it has {native} × {native} pixels' if native else 'as they are'}.",
         "± is the standard deviation over seeds, or the standard error of one. EMNIST is"
         f" {'on its side, as published' if config.data.transpose else 'upright; on its side as published'}.",
@@ -129,7 +129,7 @@ def markdown(values: dict[str, Any], config: Config, size: int) -> str:
         _row("blank canvas", "map", [f"{values['blank_canvas'][target]:,.0f}" for target in targets])
     )
     if values["reduced"]:
-        lines += ["", f"{_REDUCED} trained on fewer pictures than are published"]
+        lines += ["", f"{_REDUCED} trained on fewer images than are published"]
     return "\n".join(lines) + "\n"
 
 
@@ -151,7 +151,7 @@ def _cell(
     """
     images = test_images.images(config.data, config.evaluation)
     about = origin_of(model, config, images)
-    if config.evaluation.brush_bits or not likelihood.has_both_scales(model):  # fitted to training pictures
+    if config.evaluation.brush_bits or not likelihood.has_both_scales(model):  # fitted to training images
         about += [str(config.data.dir), os.environ.get("DOOD_DATA_DIR")]
     name = f"{source_of(model)}-on-{config.data.name}{results.suffix(config, [model])}-{digest(about)}.json"
     path = workdir / "results" / "cells" / name
@@ -170,7 +170,7 @@ def _cell(
 
 
 def _drawn(model: Model, config: Config) -> np.ndarray:
-    """[2, N, H, W] a few pictures of a set and a model's drawings of them."""
+    """[2, N, H, W] a few images of a set and a model's drawings of them."""
     images = test_images.images(config.data, config.evaluation)[:_DRAWN]
     return np.stack([images, best_drawings(model, images, config).canvases[:, -1]])
 
@@ -191,7 +191,7 @@ def _over_seeds(found: list[Any]) -> dict[str, float]:
 
 
 def _count(cells: Cells) -> int:
-    """Most pictures of a set that were measured."""
+    """Most images of a set that were measured."""
     return max(cell["n"] for row in cells.values() for seeds in row.values() for cell in seeds)
 
 

@@ -1,6 +1,6 @@
 """The tasks `exemplars` and `completion`: drawings varied, and taken further.
 
-New exemplars of given pictures: are they still the same, and are they new? (method.md 10.7, Fig. 7).
+New exemplars of given images: are they still the same, and are they new? (method.md 10.7, Fig. 7).
 
 Partial drawings taken further (method.md 10.8, the paper's Fig. 8).
 """
@@ -26,16 +26,16 @@ from dood_jax.evaluation.reconstruction import best_drawings
 from dood_jax.types import BrushParams, Sketch
 
 _FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # of the noise, along the curve
-_SHOWN_EXEMPLARS = 10  # pictures in the figure
-_COMPARED = 1000  # pictures between which distances are taken, at most
+_SHOWN_EXEMPLARS = 10  # images in the figure
+_COMPARED = 1000  # images between which distances are taken, at most
 
 
 def run_exemplars(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Draws held-out pictures and varies each drawing; writes `exemplars-<dataset>.json` and two figures.
+    """Draws held-out images and varies each drawing; writes `exemplars-<dataset>.json` and two figures.
 
     `class_agreement` is the share of exemplars to which the set's judge gives the class that it gives the
-    picture they were made from, `accuracy` the share given that picture's true class; `originality` is how
-    far they are from it in the judge's features, where two real pictures of one class are 1 apart. `curve`
+    image they were made from, `accuracy` the share given that image's true class; `originality` is how
+    far they are from it in the judge's features, where two real images of one class are 1 apart. `curve`
     has all this for more and less noise.
     """
     (model,) = models
@@ -48,7 +48,7 @@ def run_exemplars(models: Sequence[Model], config: Config, workdir: Path) -> dic
         str(factor): _judged_exemplars(
             judge,
             given,
-            model.as_recorded(given.inks, several_exemplars(model, sketch, config, factor)),
+            model.to_source_grid(given.inks, several_exemplars(model, sketch, config, factor)),
             apart,
         )
         for factor in _FACTORS
@@ -69,13 +69,13 @@ def run_exemplars(models: Sequence[Model], config: Config, workdir: Path) -> dic
 def several_exemplars(model: Model, sketch: Sketch, config: Config, factor: float) -> np.ndarray:
     """[N, K, H, W] exemplars of N drawings, with the noise of the settings times a factor."""
     noise = generation.noise_of(config).times(factor)
-    seeds = range(config.evaluation.seed, config.evaluation.seed + config.invention.per_picture)
-    turned = config.invention.turned
+    seeds = range(config.evaluation.seed, config.evaluation.seed + config.generation.per_image)
+    turned = config.generation.turned
     return np.stack([model.vary(sketch, seed, noise, turned).canvases[:, -1] for seed in seeds], 1)
 
 
 def same_class_distance(features: np.ndarray, labels: np.ndarray) -> float:
-    """Mean distance of [N, D] features of two pictures of one class; of any two where no class has two."""
+    """Mean distance of [N, D] features of two images of one class; of any two where no class has two."""
     between = cdist(features, features)
     other = ~np.eye(len(labels), dtype=bool)
     alike = (labels[:, None] == labels[None]) & other
@@ -110,7 +110,7 @@ def _accuracy(judge: Judge, given: Labelled) -> float | None:
 
 
 def _show_exemplars(path: Path, model: Model, config: Config, given: Labelled, sketch: Sketch) -> None:
-    """The first picture of every class in turn, beside its exemplars."""
+    """The first image of every class in turn, beside its exemplars."""
     seen = [np.sum(given.labels[:row] == label) for row, label in enumerate(given.labels)]
     order = np.argsort(seen, kind="stable")
     rows = np.sort(order[:_SHOWN_EXEMPLARS])
@@ -125,7 +125,7 @@ def _show_curve(path: Path, curve: dict[str, dict[str, float | None]]) -> None:
         return
     name = f"exemplars, {' '.join(f'{factor:g}' for factor in _FACTORS)} times the noise"
     line = [one["originality"] for one in points], [one["class_agreement"] for one in points]
-    far = "distance from the picture (1: two real pictures of one class)"
+    far = "distance from the image (1: two real images of one class)"
     figures.curves(path, {name: line}, far, "class agreement")
 
 
@@ -139,21 +139,22 @@ def run_completion(models: Sequence[Model], config: Config, workdir: Path) -> di
 
     `by_kept` has an entry for every number of strokes kept, of the drawings that had more: `diversity`, how
     unlike the completions of one start are, where unconditional samples are 1 apart; `classes`, how many the
-    judge finds among them; `class_consistency`, the share that is of the class of the picture the start was
+    judge finds among them; `class_consistency`, the share that is of the class of the image the start was
     taken from. `invented` is of starts of one stroke that the model invented itself, as published.
     """
     (model,) = models
     most = config.evaluation.num_strokes or model.config.num_strokes
-    if config.invention.kept_strokes >= most:
+    if config.generation.num_prefix_strokes >= most:
         raise BadInput(
-            f"invention.kept_strokes={config.invention.kept_strokes} leaves none of {most} to add; give fewer"
+            f"generation.num_prefix_strokes={config.generation.num_prefix_strokes} leaves none of {most};"
+            " give fewer"
         )
     measurement = results.Measurement("completion", config, models)
     judge = prepare.judge_of(config.data, workdir / "results")
     given = prepare.labelled(config.data, config.evaluation)
     sketch = best_drawings(model, given.inks, config)
-    pens = generation.pens_of(model, config)
-    samples = generation.samples(model, config, pens, _UNRELATED, config.evaluation.seed)
+    brushes = generation.brushes_of(model, config)
+    samples = generation.samples(model, config, brushes, _UNRELATED, config.evaluation.seed)
     apart = mean_distance(samples.canvases[None, :, -1])
     by_kept = {}
     for kept in range(sketch.strokes.presence.shape[1]):
@@ -162,7 +163,7 @@ def run_completion(models: Sequence[Model], config: Config, workdir: Path) -> di
             starts = jax.tree_util.tree_map(lambda leaf: leaf[going_on], sketch)  # noqa: B023
             drawn = several_completions(model, starts, config, kept)
             by_kept[str(kept)] = _judged_completions(judge, given.take(going_on), drawn, apart)
-    starts, new = _invented_starts(model, config, pens)
+    starts, new = _invented_starts(model, config, brushes)
     values = {
         "diversity": by_kept.get("1", {}).get("diversity"),
         "class_consistency": by_kept.get("1", {}).get("class_consistency"),
@@ -177,23 +178,23 @@ def run_completion(models: Sequence[Model], config: Config, workdir: Path) -> di
 
 def several_completions(model: Model, sketch: Sketch, config: Config, kept: int) -> np.ndarray:
     """[N, K, H, W] completions of the first `kept` strokes of N drawings."""
-    seeds = range(config.evaluation.seed, config.evaluation.seed + config.invention.per_picture)
-    spread = generation.spread_of(config)._replace(temperature=config.invention.completion_temperature)
+    seeds = range(config.evaluation.seed, config.evaluation.seed + config.generation.per_image)
+    spread = generation.spread_of(config)._replace(temperature=config.generation.completion_temperature)
     return np.stack([model.complete(sketch, kept, seed, spread=spread).canvases[:, -1] for seed in seeds], 1)
 
 
 def mean_distance(drawn: np.ndarray) -> float:
-    """Mean L1 distance between two of the [N, K, H, W] pictures of one row, K > 1."""
+    """Mean L1 distance between two of the [N, K, H, W] images of one row, K > 1."""
     pairs = itertools.combinations(range(drawn.shape[1]), 2)
     return float(
         np.mean([np.abs(drawn[:, one] - drawn[:, other]).sum((1, 2)).mean() for one, other in pairs])
     )
 
 
-def _invented_starts(model: Model, config: Config, pens: BrushParams) -> tuple[np.ndarray, np.ndarray]:
+def _invented_starts(model: Model, config: Config, brushes: BrushParams) -> tuple[np.ndarray, np.ndarray]:
     """[N, H, W] single strokes that the model invents and then draws itself, and [N, K, H, W] completions."""
     seed = config.evaluation.seed
-    strokes = generation.samples(model, config, pens, _INVENTED_STARTS, seed).canvases[:, 0]
+    strokes = generation.samples(model, config, brushes, _INVENTED_STARTS, seed).canvases[:, 0]
     drawn = model.infer(strokes, seed)
     return strokes, several_completions(model, drawn, config, drawn.strokes.presence.shape[1])
 
@@ -223,15 +224,15 @@ def _show_completions(
     sketch: Sketch,
     invented_too: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Starts of held-out pictures, then invented ones; what was added is coloured."""
-    kept = config.invention.kept_strokes
+    """Starts of held-out images, then invented ones; what was added is coloured."""
+    kept = config.generation.num_prefix_strokes
     rows = np.flatnonzero(sketch.strokes.presence.sum(1) > kept)[:_SHOWN_COMPLETIONS]
     chosen = jax.tree_util.tree_map(lambda leaf: leaf[rows], sketch)
     starts = chosen.canvases[:, kept - 1] if kept else np.zeros_like(chosen.canvases[:, 0])
     new_starts, new = invented_too
     whole = np.concatenate([several_completions(model, chosen, config, kept), new]) if len(rows) else new
-    pictures_of = np.concatenate([given.inks[rows], np.zeros_like(new_starts)])
+    images_of = np.concatenate([given.inks[rows], np.zeros_like(new_starts)])
     starts = np.concatenate([starts, new_starts])
     further = [figures.taken_further(starts, whole[:, which]) for which in range(whole.shape[1])]
-    blocks = {"real": pictures_of[:, None], "start": starts[:, None], "taken further": np.stack(further, 1)}
+    blocks = {"real": images_of[:, None], "start": starts[:, None], "taken further": np.stack(further, 1)}
     figures.sheets(path, blocks)

@@ -1,4 +1,4 @@
-"""Pictures in batches of one size, and batches kept so that an interrupted measurement goes on."""
+"""Images in batches of one size, and batches kept so that an interrupted measurement goes on."""
 
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -8,17 +8,17 @@ import numpy as np
 
 from dood_jax.model.networks import Params
 
-_FEW = 4  # pictures a device that are faster one by one than in a batch of dozens
+_FEW = 4  # images a device that are faster one by one than in a batch of dozens
 
 
 class Kept(Protocol):
     """Keeps the weights of finished batches, so that an interrupted measurement goes on where it was."""
 
     def get(self, start: int) -> Any | None:
-        """The weights of the batch that begins at a picture, if they were kept."""
+        """The weights of the batch that begins at an image, if they were kept."""
 
     def put(self, start: int, weights: Any) -> None:
-        """Keeps the weights of the batch that begins at a picture."""
+        """Keeps the weights of the batch that begins at an image."""
 
 
 def in_batches(
@@ -30,9 +30,9 @@ def in_batches(
     num_devices: int = 1,
     kept: Kept | None = None,
 ) -> Any:
-    """Applies (params, [B, H, W], [B] keys or other) -> [B, ...] to N pictures; all batches have one size.
+    """Applies (params, [B, H, W], [B] keys or other) -> [B, ...] to N images; all batches have one size.
 
-    Two programs do for any number of pictures: few go one by one, more in whole batches, padded. Batches
+    Two programs do for any number of images: few go one by one, more in whole batches, padded. Batches
     whose results were kept are not computed again, unless several processes compute them together.
     """
     kept = kept if jax.process_count() == 1 else None

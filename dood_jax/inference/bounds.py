@@ -1,4 +1,4 @@
-"""Bounds of held-out pictures, the same in the training loop, the Python interface and every task."""
+"""Bounds of held-out images, the same in the training loop, the Python interface and every task."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -19,20 +19,20 @@ from dood_jax.runtime import parallel
 from dood_jax.test_time import svi
 from dood_jax.types import Array
 
-_TRIED = 20  # drawings of a picture, of which the best is refined
+_TRIED = 20  # drawings of an image, of which the best is refined
 
 
 class Bound(NamedTuple):
-    """The importance-weighted bound of N pictures and what was drawn for it."""
+    """The importance-weighted bound of N images and what was drawn for it."""
 
-    log_likelihood: np.ndarray  # [N] nats a picture
+    log_likelihood: np.ndarray  # [N] nats an image
     elbo: np.ndarray  # [N] mean over particles
     strokes: np.ndarray  # [N] mean over particles
     l1: np.ndarray  # [N] mean over particles
     effective_samples: np.ndarray  # [N]
 
     def summary(self) -> dict[str, float]:
-        """Means over pictures, and the standard error of the bound."""
+        """Means over images, and the standard error of the bound."""
         count = len(self.log_likelihood)
         means = {name: float(values.mean()) for name, values in self._asdict().items()}
         return {**means, "stderr": float(self.log_likelihood.std() / np.sqrt(max(count - 1, 1)))}
@@ -48,9 +48,9 @@ def bound(
     kept: Kept | None = None,
     code: BrushCode | None = None,
 ) -> Bound:
-    """The bound of [N, H, W] pictures under the model's own observation scale (method.md 10.1).
+    """The bound of [N, H, W] images under the model's own observation scale (method.md 10.1).
 
-    With `evaluation.refine_steps` the posterior of each picture is refined first, under that scale (10.11).
+    With `evaluation.optimize_steps` the posterior of each image is refined first, under that scale (10.11).
     """
     return bounds(model, params, images, keys, evaluation, devices, kept, code)[model.likelihood_scale]
 
@@ -65,21 +65,21 @@ def bounds(
     kept: Kept | None = None,
     code: BrushCode | None = None,
 ) -> dict[str, Bound]:
-    """Bounds of [N, H, W] pictures under both observation scales, from the same drawings.
+    """Bounds of [N, H, W] images under both observation scales, from the same drawings.
 
-    `evaluation.num_particles` a picture (method.md 10.1); refined ones climbed the model's own scale alone. A
+    `evaluation.num_particles` an image (method.md 10.1); refined ones climbed the model's own scale alone. A
     `code` rounds and charges the brush.
     """
     asked = (evaluation.num_particles, evaluation.num_strokes)
-    if evaluation.refine_steps:
-        weigh = _compiled_refined_weights(model, *asked, evaluation.refine_steps, tuple(devices))
+    if evaluation.optimize_steps:
+        weigh = _compiled_refined_weights(model, *asked, evaluation.optimize_steps, tuple(devices))
     else:
-        weigh = _compiled_weights(model, *asked, evaluation.samples_per_look, tuple(devices))
+        weigh = _compiled_weights(model, *asked, evaluation.samples_per_posterior, tuple(devices))
     weights = in_batches(weigh, (params, code), images, keys, evaluation.batch_size, len(devices), kept)
     return {scale: _bound(weights, scale) for scale in SCALES}
 
 
-def _bound(weights: iwae.Weights, scale: str) -> Bound:
+def _bound(weights: iwae.LogWeights, scale: str) -> Bound:
     elbo = weights.elbo(scale)
     return Bound(
         log_likelihood=np.asarray(iwae.log_mean_exp(elbo.T)),
@@ -95,13 +95,13 @@ def _compiled_weights(
     model: ModelConfig,
     num_particles: int,
     num_strokes: int,
-    samples_per_look: int,
+    samples_per_posterior: int,
     devices: tuple[jax.Device, ...],
-) -> Callable[[tuple[Params, BrushCode | None], Array, Array], iwae.Weights]:
+) -> Callable[[tuple[Params, BrushCode | None], Array, Array], iwae.LogWeights]:
     def one(params_and_code, image, key):
         params, code = params_and_code
-        return iwae.weights(
-            model, params, image, key, num_particles, num_strokes or None, samples_per_look, code
+        return iwae.log_weights(
+            model, params, image, key, num_particles, num_strokes or None, samples_per_posterior, code
         )
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
@@ -114,14 +114,14 @@ def _compiled_refined_weights(
     num_strokes: int,
     num_steps: int,
     devices: tuple[jax.Device, ...],
-) -> Callable[[tuple[Params, BrushCode | None], Array, Array], iwae.Weights]:
+) -> Callable[[tuple[Params, BrushCode | None], Array, Array], iwae.LogWeights]:
     def one(params_and_code, image, key):
         params, code = params_and_code
         key_draw, key_refine, key_weigh = jax.random.split(key, 3)
-        weigh = functools.partial(iwae.weigh, model, params, image, num_strokes=num_strokes or None)
+        weigh = functools.partial(iwae.sample_particle, model, params, image, num_strokes=num_strokes or None)
         found = best_particle(weigh, jax.random.split(key_draw, _TRIED)).drawing
         drawn = (found.strokes, found.brush)
-        posterior = svi.refine_posterior(model, params, image, *drawn, key_refine, num_steps)
-        return svi.refined_weights(model, params, image, posterior, key_weigh, num_particles, code)
+        posterior = svi.optimize_posterior(model, params, image, *drawn, key_refine, num_steps)
+        return svi.optimized_log_weights(model, params, image, posterior, key_weigh, num_particles, code)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)

@@ -21,12 +21,12 @@ _BATCH_SIZE = 64
 
 
 def sample(
-    model: ModelConfig, params: Params, pens: BrushParams, keys: Array, num_strokes: int, spread: Spread
+    model: ModelConfig, params: Params, brushes: BrushParams, keys: Array, num_strokes: int, spread: Spread
 ) -> Sketch:
-    """Drawings from the prior, one for each of [N] keys and pens ([N] of every part) (method.md 10.5)."""
+    """Drawings from the prior, one for each of [N] keys and brushes ([N] of every part) (method.md 10.5)."""
     devices = tuple(jax.local_devices())
     one = _compiled_sample(model, num_strokes, devices)
-    given = (pens, _for_each(spread, len(keys)))
+    given = (brushes, _for_each(spread, len(keys)))
     return in_batches(one, params, keys, given, _BATCH_SIZE, len(devices))
 
 
@@ -70,10 +70,10 @@ def _compiled_sample(
     model: ModelConfig, num_strokes: int, devices: tuple[jax.Device, ...]
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
-        pen, spread = given
-        strokes = dood.sample(model, params, pen, key, num_strokes, spread)
-        own = (jnp.broadcast_to(value, (num_strokes,)) for value in pen[:2])
-        return _sketch(model, params, strokes, BrushParams(*own, pen.canvas_slope))
+        brush, spread = given
+        strokes = dood.sample(model, params, brush, key, num_strokes, spread)
+        own = (jnp.broadcast_to(value, (num_strokes,)) for value in brush[:2])
+        return _sketch(model, params, strokes, BrushParams(*own, brush.canvas_slope))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
 

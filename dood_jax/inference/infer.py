@@ -1,4 +1,4 @@
-"""Drawings of pictures, and their correction by gradient steps, in batches."""
+"""Drawings of images, and their correction by gradient steps, in batches."""
 
 import functools
 from collections.abc import Callable
@@ -26,18 +26,18 @@ def infer(
     num_strokes: int,
     batch_size: int,
 ) -> Sketch:
-    """Drawings of [N, H, W] pictures: of each picture's particles, the one of highest ELBO."""
+    """Drawings of [N, H, W] images: of each image's particles, the one of highest ELBO."""
     devices = tuple(jax.local_devices())
     best = _compiled_infer(model, num_particles, num_strokes, devices)
     return in_batches(best, params, images, keys, batch_size, len(devices))
 
 
-def refine(
+def optimize(
     model: ModelConfig, params: Params, images: np.ndarray, sketch: Sketch, num_steps: int, batch_size: int
 ) -> Sketch:
-    """Drawings of [N, H, W] pictures, corrected by gradient steps on each (`model.refinement`).
+    """Drawings of [N, H, W] images, corrected by gradient steps on each (`model.refinement`).
 
-    Pictures with as many strokes go together, so that strokes that are not drawn cost nothing.
+    Images with as many strokes go together, so that strokes that are not drawn cost nothing.
     """
     counts = sketch.strokes.presence.sum(1).astype(int)
     devices = tuple(jax.local_devices())
@@ -45,11 +45,11 @@ def refine(
     for count in np.unique(counts[counts > 0]):
         rows = np.flatnonzero(counts == count)
         strokes = jax.tree_util.tree_map(lambda leaf: leaf[rows, :count], sketch.strokes)  # noqa: B023
-        pens = BrushParams(
+        brushes = BrushParams(
             *(value[rows, :count] for value in sketch.brush[:2]), sketch.brush.canvas_slope[rows]
         )
         correct = _compiled_refine(model, num_steps, devices)
-        found = in_batches(correct, params, images[rows], (strokes, pens), batch_size, len(devices))
+        found = in_batches(correct, params, images[rows], (strokes, brushes), batch_size, len(devices))
         better.strokes.control_points[rows, :count] = found.strokes.control_points
         better.brush.ink_width[rows, :count] = found.brush.ink_width
         better.brush.ink_slope[rows, :count] = found.brush.ink_slope
@@ -78,7 +78,7 @@ def _compiled_infer(
     model: ModelConfig, num_particles: int, num_strokes: int, devices: tuple[jax.Device, ...]
 ) -> Callable[[Params, Array, Array], Sketch]:
     def one(params, image, key):
-        weigh = functools.partial(iwae.weigh, model, params, image, num_strokes=num_strokes or None)
+        weigh = functools.partial(iwae.sample_particle, model, params, image, num_strokes=num_strokes or None)
         drawing = best_particle(weigh, jax.random.split(key, num_particles)).drawing
         return Sketch(
             drawing.strokes, drawing.brush, dood.render(model, params, drawing.strokes, drawing.brush)

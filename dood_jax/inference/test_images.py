@@ -1,4 +1,4 @@
-"""Held-out pictures, their keys, and the floor under every number that is measured on them."""
+"""Held-out images, their keys, and the floor under every number that is measured on them."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 
 from dood_jax.config.groups import DataConfig, EvaluationConfig
 from dood_jax.data import sources
-from dood_jax.data.example_stream import stream
+from dood_jax.data.example_stream import purpose_key
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.types import Array
@@ -16,23 +16,23 @@ _SYNTHETIC_SIZE = 10_000
 
 
 def images(data: DataConfig, evaluation: EvaluationConfig) -> np.ndarray:
-    """float32 [N, H, W] in 0..1: the same random test pictures every time; all of them for `num_images=0`."""
+    """float32 [N, H, W] in 0..1: the same random test images every time; all of them for `num_images=0`."""
     if data.is_synthetic:
         return synthetic_images(data, SYNTHETIC_TEST_SEED, evaluation.num_images or _SYNTHETIC_SIZE)
-    pictures = sources.load_configured(data, "test").images
-    return pictures[rows(len(pictures), evaluation)].astype(np.float32) / 255
+    images = sources.load_configured(data, "test").images
+    return images[rows(len(images), evaluation)].astype(np.float32) / 255
 
 
 def rows(count: int, evaluation: EvaluationConfig) -> np.ndarray:
-    """Which of so many test pictures are measured, in order."""
+    """Which of so many test images are measured, in order."""
     chosen = np.random.default_rng(evaluation.seed).permutation(count)
     return np.sort(chosen[: evaluation.num_images or count])
 
 
 def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:
-    """Mean nats of [N, H, W] pictures if nothing is drawn: the floor under every model's number.
+    """Mean nats of [N, H, W] images if nothing is drawn: the floor under every model's number.
 
-    The scale of each pixel is the mean distance of the training pictures from blank, its best value, within
+    The scale of each pixel is the mean distance of the training images from blank, its best value, within
     the range that models have.
     """
     if data.is_synthetic:
@@ -51,10 +51,10 @@ def synthetic_images(data: DataConfig, seed: int, count: int) -> np.ndarray:
 
 
 def keys(evaluation: EvaluationConfig, count: int) -> Array:
-    """[N] keys of the held-out pictures."""
-    return example_keys(stream(evaluation.seed, "evaluation"), count)
+    """[N] keys of the held-out images."""
+    return example_keys(purpose_key(evaluation.seed, "evaluation"), count)
 
 
 def example_keys(key: Array, count: int) -> Array:
-    """[N] keys of the pictures of a set, by their place in it."""
+    """[N] keys of the images of a set, by their place in it."""
     return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(count))

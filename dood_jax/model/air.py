@@ -1,7 +1,7 @@
 """The recognition model of Attend, Infer, Repeat: where a piece is, then what it is (method.md 9.5).
 
 Ten numbers, which stand as control points, say what it is. With `model.guidance=residual` the networks see
-what is still to be drawn (Difference-AIR), with `none` the picture (AIR). There is no pen.
+what is still to be drawn (Difference-AIR), with `none` the image (AIR). There is no pen.
 """
 
 import jax.numpy as jnp
@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from dood_jax.distributions import gaussian, presence
 from dood_jax.model.guidance import Guidance
 from dood_jax.model.networks import Networks
-from dood_jax.model.recognition import PosteriorStep, Turn
+from dood_jax.model.recognition import PosteriorStep, StepInputs
 from dood_jax.model.state import StrokeState
 from dood_jax.networks import air_heads
 from dood_jax.networks.heads import Family
@@ -23,7 +23,7 @@ def advance(nets: Networks, state: StrokeState, seen: tuple[Array, ...]) -> Stro
 
 
 def decide(
-    guidance: Guidance, family: Family, nets: Networks, turn: Turn
+    guidance: Guidance, family: Family, nets: Networks, turn: StepInputs
 ) -> tuple[StrokeState, PosteriorStep]:
     """Samples one piece, moving the recurrent states on the way (`Recognition.decide`)."""
     del guidance, family

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from jax import lax
 
-from dood_jax.model.guidance import CanvasView, Glimpse, Observation, Situation
+from dood_jax.model.guidance import CanvasView, Glimpse, Observation, PriorContext
 from dood_jax.model.networks import Networks
 from dood_jax.rendering import spatial_transformer
 from dood_jax.types import Array
@@ -17,14 +17,14 @@ SLOPE_IS_OF_FIRST_STROKE = False
 
 
 class Target(NamedTuple):
-    """A picture to be drawn."""
+    """An image to be drawn."""
 
     image: Array  # [H, W]
     features: Array  # [F]
 
 
 def prepare(nets: Networks, image: Array) -> Target:
-    """Encodes a [H, W] picture."""
+    """Encodes a [H, W] image."""
     return Target(image, nets.target_encoder(image))
 
 
@@ -51,10 +51,10 @@ def look(nets: Networks, target: Target, canvas: Array, layout: Array) -> Glimps
     return Glimpse((nets.window_encoder(window(nets, target.image, layout)),), ())
 
 
-def window(nets: Networks, picture: Array, layout: Array) -> Array:
+def window(nets: Networks, image: Array, layout: Array) -> Array:
     """[h, w] what is in the window of a [4] layout, with gradient to it."""
     size = nets.config.glimpse_size
-    return spatial_transformer.glimpse(picture[None], layout, (size, size))[0]
+    return spatial_transformer.glimpse(image[None], layout, (size, size))[0]
 
 
 def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> tuple:
@@ -63,13 +63,13 @@ def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> tuple:
     return ()
 
 
-def for_prior_presence(nets: Networks, situation: Situation) -> tuple[Array, ...]:
+def for_prior_presence(nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
     """The layout's recurrent state."""
     del nets
     return (situation.layout_hidden,)
 
 
-def for_prior_stroke(nets: Networks, situation: Situation) -> tuple[Array, ...]:
+def for_prior_stroke(nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
     """Nothing beside recurrent state and layout."""
     del nets, situation
     return ()

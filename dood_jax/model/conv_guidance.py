@@ -1,6 +1,6 @@
 """Sight as published: one encoder for target and canvas, one for the residual, and for windows of each.
 
-Every look draws its own dropout mask, but the target's, whose features are computed once a picture; the prior
+Every look draws its own dropout mask, but the target's, whose features are computed once an image; the prior
 looks at the canvas with a mask of its own (method.md 3.3, 4, 5).
 """
 
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from dood_jax.model.guidance import CanvasView, Glimpse, Observation, Situation
+from dood_jax.model.guidance import CanvasView, Glimpse, Observation, PriorContext
 from dood_jax.model.networks import Networks
 from dood_jax.rendering import spatial_transformer
 from dood_jax.types import Array
@@ -18,7 +18,7 @@ SLOPE_IS_OF_FIRST_STROKE = True
 
 
 class Target(NamedTuple):
-    """A picture to be drawn, with all that does not change between strokes."""
+    """An image to be drawn, with all that does not change between strokes."""
 
     image: Array  # [H, W]
     features: Array  # [F]
@@ -26,7 +26,7 @@ class Target(NamedTuple):
 
 
 def prepare(nets: Networks, image: Array) -> Target:
-    """Encodes a [H, W] picture."""
+    """Encodes a [H, W] image."""
     return Target(image, nets.target_encoder(image), image.sum())
 
 
@@ -60,8 +60,8 @@ def for_canvas_slope(observation: Observation, layout_hidden: Array) -> tuple[Ar
 
 def look(nets: Networks, target: Target, canvas: Array, layout: Array) -> Glimpse:
     """Features of target, residual and canvas in the window of a [4] layout."""
-    pictures = jnp.stack([target.image, target.image - canvas, canvas])
-    windows = _windows(nets, pictures, layout)
+    images = jnp.stack([target.image, target.image - canvas, canvas])
+    windows = _windows(nets, images, layout)
     target, canvas_features = nets.target_encoder(windows[::2])
     return Glimpse((target, nets.residual_encoder(windows[1])), canvas_features)
 
@@ -71,18 +71,18 @@ def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> Array:
     return nets.target_encoder(_windows(nets, canvas[None], layout)[0])
 
 
-def _windows(nets: Networks, pictures: Array, layout: Array) -> Array:
+def _windows(nets: Networks, images: Array, layout: Array) -> Array:
     size = nets.config.glimpse_size
-    return spatial_transformer.glimpse(pictures, layout, (size, size))
+    return spatial_transformer.glimpse(images, layout, (size, size))
 
 
-def for_prior_presence(nets: Networks, situation: Situation) -> tuple[Array, ...]:
+def for_prior_presence(nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
     """Features of the canvas."""
     del nets
     return (situation.canvas,)
 
 
-def for_prior_stroke(nets: Networks, situation: Situation) -> tuple[Array, ...]:
+def for_prior_stroke(nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
     """Features of the canvas in the stroke's window."""
     del nets
     return (situation.glimpse,)

@@ -1,4 +1,4 @@
-"""DooD: the scan over strokes, for one picture; callers vmap it over pictures and particles.
+"""DooD: the scan over strokes, for one image; callers vmap it over images and particles.
 
 A model is a pair (config, params); nothing else holds state.
 """
@@ -10,7 +10,7 @@ from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model import second_look
-from dood_jax.model.guidance import Situation
+from dood_jax.model.guidance import PriorContext
 from dood_jax.model.networks import Networks, Params, bind, where_prior_learns
 from dood_jax.model.parts import parts_of
 from dood_jax.model.recognition import StrokeNoise, stroke_noise
@@ -42,7 +42,7 @@ def init(config: ModelConfig, key: Array) -> Params:
         state = initial_state(config)
         _, (step, _, situation, _) = draw_stroke(parts, nets, target, state, jnp.ones((), bool), noise, True)
         weigh_stroke(parts, nets, situation, step.stroke)
-        if config.looks:
+        if config.iterations:
             stroke, brush = jax.tree_util.tree_map(lambda leaf: leaf[None], (step.stroke, step.brush))
             guess = second_look.first_guess(config, stroke, brush._replace(canvas_slope=jnp.ones(())))
             second_look.look(parts, nets, blank, stroke, guess)
@@ -62,7 +62,7 @@ def draw(
     dropout_key: Array | None = None,
     prior_learns: Array | bool = True,
 ) -> Drawing:
-    """Infers the strokes of one picture by sampling the posterior (method.md 5).
+    """Infers the strokes of one image by sampling the posterior (method.md 5).
 
     Args:
       config: the model.
@@ -78,7 +78,7 @@ def draw(
     Returns:
       A drawing of T strokes; those after the stop have presence 0 and no ink.
     """
-    looks_again = config.looks and not hold_presence
+    looks_again = config.iterations and not hold_presence
     key, key_again = jax.random.split(key) if looks_again else (key, None)
     keys = jax.random.split(key, num_strokes or config.num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
@@ -226,7 +226,7 @@ def extend(
         canvas = canvas_before(config, state)
         view = parts.guidance.observe_canvas(nets, canvas)
         state = parts.recognition.advance(nets, state, view.features)
-        situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
+        situation = PriorContext(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
         stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, canvas, spread, key)
         stroke = stroke._replace(presence=stroke.presence * state.presence)
         return ink_stroke(nets, state, jnp.zeros((), bool), stroke, brush)[0], stroke
@@ -271,7 +271,7 @@ def render(
     brush: BrushParams,
     image_size: int | None = None,
 ) -> Array:
-    """[T, H, W] canvas after each stroke of one drawing, at any picture size.
+    """[T, H, W] canvas after each stroke of one drawing, at any image size.
 
     A `brush` of scalars is one pen for all strokes.
     """

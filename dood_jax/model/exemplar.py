@@ -8,7 +8,7 @@ import numpy as np
 
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
-from dood_jax.model.renderer import pen_limits
+from dood_jax.model.renderer import brush_limits
 from dood_jax.model.token import EXEMPLAR, TokenRanges, token_matrix, token_params
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
@@ -77,6 +77,6 @@ def _other_pen(config: ModelConfig, brush: BrushParams, key: Array, noise: TypeN
     changes = jax.random.normal(key, (3,)) * jnp.array(noise[2:5])
     moved = (
         jnp.clip(pen + change, *limits)
-        for pen, change, limits in zip(brush, changes, pen_limits(config), strict=True)
+        for pen, change, limits in zip(brush, changes, brush_limits(config), strict=True)
     )
     return BrushParams(*moved)

@@ -8,7 +8,7 @@ import numpy as np
 
 from dood_jax.distributions import gaussian, presence
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.model.guidance import Guidance, Situation
+from dood_jax.model.guidance import Guidance, PriorContext
 from dood_jax.model.networks import Networks
 from dood_jax.model.spread import Spread
 from dood_jax.model.vae import CERTAIN, WHOLE_CANVAS
@@ -27,7 +27,7 @@ class FixedPrior(NamedTuple):
     is_placed: bool = True  # else every layout is the whole canvas, and weighs nothing
 
     def presence_log_probs(
-        self, guidance: Guidance, family: Family, nets: Networks, situation: Situation
+        self, guidance: Guidance, family: Family, nets: Networks, situation: PriorContext
     ) -> tuple[Array, Array]:
         """[] log-probabilities that there is a next stroke, and that there is none."""
         del guidance, family, nets
@@ -38,7 +38,7 @@ class FixedPrior(NamedTuple):
         guidance: Guidance,
         family: Family,
         nets: Networks,
-        situation: Situation,
+        situation: PriorContext,
         stroke: StrokeLatents,
     ) -> StrokeLogProbs:
         """Log-probabilities of one given stroke."""
@@ -52,7 +52,7 @@ class FixedPrior(NamedTuple):
         guidance: Guidance,
         family: Family,
         nets: Networks,
-        situation: Situation,
+        situation: PriorContext,
         canvas: Array,
         spread: Spread,
         key: Array,
@@ -76,4 +76,4 @@ class FixedPrior(NamedTuple):
 
 OVER_POINTS = FixedPrior(mean=0.5, scale=0.2)  # control points in their frame (method.md 9.4)
 OVER_CODES = FixedPrior(mean=0.0, scale=1.0)  # AIR's numbers (method.md 9.5)
-OVER_PICTURES = OVER_CODES._replace(log_odds=CERTAIN, is_placed=False)  # a VAE's (method.md 9.7)
+OVER_IMAGES = OVER_CODES._replace(log_odds=CERTAIN, is_placed=False)  # a VAE's (method.md 9.7)

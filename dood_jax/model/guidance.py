@@ -33,7 +33,7 @@ class Glimpse(NamedTuple):
     for_prior: Any  # of the canvas alone, kept for the prior
 
 
-class Situation(NamedTuple):
+class PriorContext(NamedTuple):
     """What the prior knows before a stroke, and of the canvas where the stroke is to be."""
 
     layout_hidden: Array  # [F] recurrent states, advanced to this stroke
@@ -48,7 +48,7 @@ class Guidance(Protocol):
     SLOPE_IS_OF_FIRST_STROKE: bool  # whether the canvas has its slope from the first stroke, or the last
 
     def prepare(self, nets: Networks, image: Array) -> Any:
-        """Encodes what does not depend on the canvas of a [H, W] picture: the target."""
+        """Encodes what does not depend on the canvas of a [H, W] image: the target."""
 
     def observe(self, nets: Networks, target: Any, canvas: Array) -> Observation:
         """Sees a target and the [H, W] canvas."""
@@ -65,8 +65,8 @@ class Guidance(Protocol):
     def look_at_canvas(self, nets: Networks, canvas: Array, layout: Array) -> Any:
         """`Glimpse.for_prior` without a target."""
 
-    def for_prior_presence(self, nets: Networks, situation: Situation) -> tuple[Array, ...]:
+    def for_prior_presence(self, nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
         """What the prior's presence head takes."""
 
-    def for_prior_stroke(self, nets: Networks, situation: Situation) -> tuple[Array, ...]:
+    def for_prior_stroke(self, nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
         """What the prior's stroke head takes beside recurrent state and layout."""

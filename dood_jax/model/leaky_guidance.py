@@ -6,7 +6,7 @@ Such a prior cannot invent drawings.
 from dood_jax.errors import BadInput
 from dood_jax.model import blind_guidance
 from dood_jax.model.blind_guidance import Target, for_canvas_slope, for_prior_stroke, look, prepare
-from dood_jax.model.guidance import CanvasView, Observation, Situation
+from dood_jax.model.guidance import CanvasView, Observation, PriorContext
 from dood_jax.model.networks import Networks
 from dood_jax.types import Array
 
@@ -31,7 +31,7 @@ def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> tuple:
     return blind_guidance.look_at_canvas(nets, canvas, layout)
 
 
-def for_prior_presence(nets: Networks, situation: Situation) -> tuple[Array, ...]:
+def for_prior_presence(nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
     """Features of the target."""
     del nets
     return (situation.canvas,)

@@ -46,7 +46,7 @@ class ObservationScale(nn.Module):
         return _scale(self.canvas, canvas)
 
     def log_prob(self, kind: str, image: Array, canvas: Array) -> Array:
-        """[...] nats of a [H, W] picture given [..., H, W] canvases, under the scale of either kind.
+        """[...] nats of a [H, W] image given [..., H, W] canvases, under the scale of either kind.
 
         A canvas may be [1, 1], one pixel for all: a blank one.
         """
@@ -59,7 +59,7 @@ _DENSITIES = {"laplace": pixels.laplace_log_prob, "normal": pixels.normal_log_pr
 
 
 def _plain_log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> Array:
-    """[...] nats of a [H, W] picture given [..., H, W] canvases, under the scale from the canvas."""
+    """[...] nats of a [H, W] image given [..., H, W] canvases, under the scale from the canvas."""
     return _DENSITIES[likelihood](image, canvas, _scale(weights, canvas))
 
 
@@ -67,7 +67,7 @@ def _plain_log_prob(likelihood: str, weights: Array, image: Array, canvas: Array
 def _log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> Array:
     """The same, whose gradient is taken on the way forward, one canvas at a time.
 
-    A canvas has one log-probability, so the way back only multiplies. The dozens of pictures in between are
+    A canvas has one log-probability, so the way back only multiplies. The dozens of images in between are
     not kept, and those of one canvas, even of a batch, stay in the cache.
     """
     return _plain_log_prob(likelihood, weights, image, canvas)
@@ -109,9 +109,9 @@ def _polynomial(weights: Array, canvas: Array, fine: Array, middle: Array, wide:
 
 
 def _blurs(canvas: Array) -> tuple[Array, Array, Array]:
-    """Gaussian blurs of [..., H, W] canvases, fine to wide, zero outside the picture.
+    """Gaussian blurs of [..., H, W] canvases, fine to wide, zero outside the image.
 
-    The wide one goes through the few smooth pictures that it lets pass.
+    The wide one goes through the few smooth images that it lets pass.
     """
     height, width = canvas.shape[-2:]
     fine, middle = ([_blur_matrix(size, one) for size in (height, width)] for one in (_FINE, _MIDDLE))

@@ -47,7 +47,7 @@ class Networks(nn.Module):
             self._declare(heads_of(config.features, config.num_points, config.components, config.start))
         self.layout_rnn = cell(config.features)
         self.stroke_rnn = cell(config.features)
-        if config.looks:
+        if config.iterations:
             self.corrector = Corrector(config.num_points)
         self.likelihood = ObservationScale(config.image_size, config.likelihood)
 
@@ -60,12 +60,12 @@ def _patch_encoders(config: ModelConfig) -> Modules:
     features = config.features
     if config.guidance != "canvas":
         names = ("target_encoder", "window_encoder", "residual_encoder", "residual_window_encoder")
-        return {name: PatchEncoder(num_pictures=1, features=features) for name in names}
+        return {name: PatchEncoder(num_images=1, features=features) for name in names}
     return {
-        "image_encoder": PatchEncoder(num_pictures=2, features=features),
-        "canvas_encoder": PatchEncoder(num_pictures=1, features=features),
-        "glimpse_encoder": PatchEncoder(num_pictures=2, features=features),
-        "canvas_glimpse_encoder": PatchEncoder(num_pictures=1, features=max(features // 2, 1)),
+        "image_encoder": PatchEncoder(num_images=2, features=features),
+        "canvas_encoder": PatchEncoder(num_images=1, features=features),
+        "glimpse_encoder": PatchEncoder(num_images=2, features=features),
+        "canvas_glimpse_encoder": PatchEncoder(num_images=1, features=max(features // 2, 1)),
     }
 
 
@@ -87,7 +87,7 @@ _ENCODERS: dict[str, Callable[[ModelConfig], Modules]] = {"patch": _patch_encode
 _DECODERS: dict[str, Callable[[ModelConfig], Modules]] = {
     "curve": lambda _: {},
     "neural": _stroke_decoder,
-    "picture": _stroke_decoder,
+    "image": _stroke_decoder,
 }
 _FAMILIES: dict[str, tuple[Callable[..., Modules], Callable[..., Modules], Callable[[int], GRUCell]]] = {
     "diagonal": (heads.make_heads, air_heads.make_heads, GRUCell),

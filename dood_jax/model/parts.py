@@ -34,7 +34,7 @@ _PRIORS: dict[str, Any] = {
     "sequential": prior,
     "independent": fixed_prior.OVER_POINTS,
     "codes": fixed_prior.OVER_CODES,
-    "pictures": fixed_prior.OVER_PICTURES,
+    "images": fixed_prior.OVER_IMAGES,
 }
 _RECOGNITIONS: dict[str, Any] = {"dood": posterior, "air": air, "vae": vae}
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jax import lax
 
-from dood_jax.model.guidance import CanvasView, Glimpse, Observation, Situation
+from dood_jax.model.guidance import CanvasView, Glimpse, Observation, PriorContext
 from dood_jax.model.networks import Networks
 from dood_jax.networks.encoders import patches
 from dood_jax.rendering import spatial_transformer
@@ -15,7 +15,7 @@ SLOPE_IS_OF_FIRST_STROKE = True
 
 
 class Target(NamedTuple):
-    """A picture to be drawn, with all that does not change between strokes."""
+    """An image to be drawn, with all that does not change between strokes."""
 
     image: Array  # [H, W]
     embedding: Array  # [h, w, 24] its patches in the image encoder
@@ -23,7 +23,7 @@ class Target(NamedTuple):
 
 
 def prepare(nets: Networks, image: Array) -> Target:
-    """Embeds the patches of a [H, W] picture."""
+    """Embeds the patches of a [H, W] image."""
     return Target(image, nets.image_encoder.embed(0, patches(image)), image.sum())
 
 
@@ -49,7 +49,7 @@ def for_canvas_slope(observation: Observation, layout_hidden: Array) -> tuple[Ar
 
 
 def look(nets: Networks, target: Target, canvas: Array, layout: Array) -> Glimpse:
-    """Features of both pictures in the window of a [4] layout, with gradient to the layout."""
+    """Features of both images in the window of a [4] layout, with gradient to the layout."""
     size = nets.config.glimpse_size
     windows = spatial_transformer.glimpse(jnp.stack([target.image, canvas]), layout, (size, size))
     target_patches, canvas_patches = patches(windows[0]), patches(windows[1])
@@ -65,13 +65,13 @@ def look_at_canvas(nets: Networks, canvas: Array, layout: Array) -> Array:
     return patches(window)
 
 
-def for_prior_presence(nets: Networks, situation: Situation) -> tuple[Array, ...]:
+def for_prior_presence(nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
     """Features of the canvas."""
     del nets
     return (situation.canvas,)
 
 
-def for_prior_stroke(nets: Networks, situation: Situation) -> tuple[Array, ...]:
+def for_prior_stroke(nets: Networks, situation: PriorContext) -> tuple[Array, ...]:
     """Features of the canvas in the stroke's window."""
     encoder = nets.canvas_glimpse_encoder
     return (encoder.encode(encoder.embed(0, situation.glimpse)),)

@@ -4,7 +4,7 @@ import jax.numpy as jnp
 
 from dood_jax.model.guidance import Guidance
 from dood_jax.model.networks import Networks
-from dood_jax.model.recognition import PosteriorStep, Turn
+from dood_jax.model.recognition import PosteriorStep, StepInputs
 from dood_jax.model.renderer import ink_width_limits
 from dood_jax.model.state import StrokeState
 from dood_jax.networks import heads
@@ -24,7 +24,7 @@ def advance(nets: Networks, state: StrokeState, seen: tuple[Array, ...]) -> Stro
 
 
 def decide(
-    guidance: Guidance, family: Family, nets: Networks, turn: Turn
+    guidance: Guidance, family: Family, nets: Networks, turn: StepInputs
 ) -> tuple[StrokeState, PosteriorStep]:
     """Samples one stroke given target, canvas and the recurrent states, which stay (`Recognition.decide`)."""
     state, observation = turn.state, turn.observation

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from dood_jax.model.guidance import Guidance, Situation
+from dood_jax.model.guidance import Guidance, PriorContext
 from dood_jax.model.networks import Networks
 from dood_jax.model.spread import Spread
 from dood_jax.networks.heads import Family
@@ -13,14 +13,14 @@ from dood_jax.types import Array, StrokeLatents, StrokeLogProbs
 
 
 def presence_log_probs(
-    guidance: Guidance, family: Family, nets: Networks, situation: Situation
+    guidance: Guidance, family: Family, nets: Networks, situation: PriorContext
 ) -> tuple[Array, Array]:
     """[] log-probabilities that there is a next stroke, and that there is none."""
     return family.presence(nets.prior_presence(guidance.for_prior_presence(nets, situation))[0])
 
 
 def log_probs(
-    guidance: Guidance, family: Family, nets: Networks, situation: Situation, stroke: StrokeLatents
+    guidance: Guidance, family: Family, nets: Networks, situation: PriorContext, stroke: StrokeLatents
 ) -> StrokeLogProbs:
     """Log-probabilities of one given stroke.
 
@@ -37,7 +37,7 @@ def sample(
     guidance: Guidance,
     family: Family,
     nets: Networks,
-    situation: Situation,
+    situation: PriorContext,
     canvas: Array,
     spread: Spread,
     key: Array,
@@ -59,7 +59,7 @@ def sample(
 
 
 def _stroke_mixture(
-    guidance: Guidance, family: Family, nets: Networks, situation: Situation, layout: Array
+    guidance: Guidance, family: Family, nets: Networks, situation: PriorContext, layout: Array
 ) -> Array:
     inputs = [situation.stroke_hidden, layout, *guidance.for_prior_stroke(nets, situation)]
     return family.stroke_prior(nets.prior_stroke(inputs), nets.config.num_points)

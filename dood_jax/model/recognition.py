@@ -42,7 +42,7 @@ class PosteriorStep(NamedTuple):
     glimpse: Any  # of the canvas in the window, for the prior
 
 
-class Turn(NamedTuple):
+class StepInputs(NamedTuple):
     """What one stroke is decided from."""
 
     observation: Observation  # of target and canvas
@@ -59,6 +59,6 @@ class Recognition(Protocol):
         """Moves the recurrent states that the prior shares to the next stroke, by what the canvas shows."""
 
     def decide(
-        self, guidance: Guidance, family: Family, nets: Networks, turn: Turn
+        self, guidance: Guidance, family: Family, nets: Networks, turn: StepInputs
     ) -> tuple[StrokeState, PosteriorStep]:
         """Samples one stroke: whether there is one, where, which, and with what pen."""

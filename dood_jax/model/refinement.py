@@ -1,4 +1,4 @@
-"""Refinement at test time: gradient steps on the strokes inferred for one picture (method.md 10.11).
+"""Refinement at test time: gradient steps on the strokes inferred for one image (method.md 10.11).
 
 Nothing is learned. The recognition network places strokes in one look; a hundred small corrections take much
 of the error away.
@@ -12,13 +12,13 @@ import optax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model.networks import Params, bind
-from dood_jax.model.renderer import finished_canvas, pen_limits
-from dood_jax.rendering.source_grid import as_recorded
+from dood_jax.model.renderer import brush_limits, finished_canvas
+from dood_jax.rendering.source_grid import to_source_grid
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 POINT_RATE = 4e-3  # of Adam on the canvas, at the first step
 _LEAST_SCALE = 0.25  # of a layout, for the rate of its points
-PEN_RATES = BrushParams(ink_width=8e-4, ink_slope=4e-3, canvas_slope=4e-3)
+BRUSH_RATES = BrushParams(ink_width=8e-4, ink_slope=4e-3, canvas_slope=4e-3)
 _LAST_SHARE = 0.1  # of the cosine
 _SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
 
@@ -38,7 +38,7 @@ def refine(
     brush: BrushParams,
     num_steps: int,
 ) -> tuple[StrokeLatents, BrushParams]:
-    """Moves control points and pens so that the canvas comes closer to a [H, W] picture.
+    """Moves control points and pens so that the canvas comes closer to a [H, W] image.
 
     Minimises Σ |error| + 2 Σ error² by Adam, with a cosine to a tenth of its rate. Layouts and presence stay.
 
@@ -54,7 +54,7 @@ def refine(
       Strokes and pens of the same shapes.
     """
     marks = Marks(strokes.control_points, brush)
-    rates = Marks(point_rates(strokes.layout), PEN_RATES)
+    rates = Marks(point_rates(strokes.layout), BRUSH_RATES)
     adam = optax.adam(optax.cosine_decay_schedule(1.0, num_steps, _LAST_SHARE))
 
     def error(marks):
@@ -79,13 +79,13 @@ def point_rates(layout: Array) -> Array:
 
 
 def error_of(config: ModelConfig, image: Array, canvas: Array) -> Array:
-    """[] Σ |error| + 2 Σ error² of a [H, W] canvas, as the picture was recorded."""
-    error = jnp.abs(image - as_recorded(config.native_size, image, canvas))
+    """[] Σ |error| + 2 Σ error² of a [H, W] canvas, as the image was recorded."""
+    error = jnp.abs(image - to_source_grid(config.source_size, image, canvas))
     return (error + _SQUARE_WEIGHT * error**2).sum()
 
 
 def within_range(config: ModelConfig, brush: BrushParams) -> BrushParams:
     """Pens within the ranges that the heads of a model give."""
     return BrushParams(
-        *(jnp.clip(pen, *limits) for pen, limits in zip(brush, pen_limits(config), strict=True))
+        *(jnp.clip(pen, *limits) for pen, limits in zip(brush, brush_limits(config), strict=True))
     )

@@ -26,18 +26,18 @@ class Renderer(Protocol):
 
 
 def make_renderer(nets: Networks, image_size: int | None = None) -> Renderer:
-    """The renderer of a model, at its own or at another picture size."""
+    """The renderer of a model, at its own or at another image size."""
     config, size = nets.config, image_size or nets.config.image_size
     mark, finish = _DECODERS[config.decoder](nets)
     return functools.partial(_PLACEMENTS[config.placement], mark, finish, (size, size))
 
 
 def ink_width_limits(config: ModelConfig) -> tuple[float, float]:
-    """Range of pens, which where a picture is placed shrink with its window (method.md 5, 9.1)."""
+    """Range of pens, which where an image is placed shrink with its window (method.md 5, 9.1)."""
     return heads.INK_WIDTH_IN_WINDOW if config.placement == "glimpse" else heads.INK_WIDTH
 
 
-def pen_limits(config: ModelConfig) -> BrushParams:
+def brush_limits(config: ModelConfig) -> BrushParams:
     """(low, high) of every part of a pen."""
     return BrushParams(ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
 
@@ -60,7 +60,7 @@ def finished_canvas(nets: Networks, strokes: StrokeLatents, brush: BrushParams) 
 
 def canvas_of(config: ModelConfig, ink_sum: Array, canvas_slope: Array) -> Array:
     """The canvas [..., H, W] of summed ink: squashed (method.md 3.11), or of AIR the sum itself (9.5)."""
-    return ink_sum if config.decoder == "picture" else compositing.composite(ink_sum, canvas_slope)
+    return ink_sum if config.decoder == "image" else compositing.composite(ink_sum, canvas_slope)
 
 
 def canvases_of(config: ModelConfig, ink: Array, canvas_slope: Array) -> Array:
@@ -79,12 +79,12 @@ def _curve_decoder(nets: Networks) -> tuple[Mark, Finish]:
 
 
 def _neural_decoder(nets: Networks) -> tuple[Mark, Finish]:
-    """Control points to marks by a network, always as large as the model's pictures (method.md 9.3)."""
-    return _picture_decoder(nets)[0], _finish_splat
+    """Control points to marks by a network, always as large as the model's images (method.md 9.3)."""
+    return _image_decoder(nets)[0], _finish_splat
 
 
-def _picture_decoder(nets: Networks) -> tuple[Mark, Finish]:
-    """Ten numbers to a piece of a picture, which is neither normalised nor squashed (method.md 9.5)."""
+def _image_decoder(nets: Networks) -> tuple[Mark, Finish]:
+    """Ten numbers to a piece of an image, which is neither normalised nor squashed (method.md 9.5)."""
     own = (nets.config.image_size, nets.config.image_size)
 
     def mark(control_points, ink_width, size):
@@ -102,8 +102,8 @@ def _place_points(mark, finish, size, layout, control_points, ink_width, ink_slo
 
 
 @jax.named_scope("ink")
-def _place_picture(mark, finish, size, layout, control_points, ink_width, ink_slope) -> Array:
-    """Control points drawn in the stroke's own frame, the picture moved by the layout (method.md 3.10)."""
+def _place_image(mark, finish, size, layout, control_points, ink_width, ink_slope) -> Array:
+    """Control points drawn in the stroke's own frame, the image moved by the layout (method.md 3.10)."""
     marks = mark(control_points, ink_width, size)
     placing = geometry.invert(geometry.layout_to_matrix(layout))
     return finish(spatial_transformer.warp(marks[None], placing, size)[0], ink_slope)
@@ -118,5 +118,5 @@ _BRUSHES = {
     "soft_distance": (brushes.soft_distance, compositing.squash_to_one),
     "distance": (brushes.distance, compositing.squash_to_one),
 }
-_DECODERS = {"curve": _curve_decoder, "neural": _neural_decoder, "picture": _picture_decoder}
-_PLACEMENTS = {"points": _place_points, "glimpse": _place_picture}
+_DECODERS = {"curve": _curve_decoder, "neural": _neural_decoder, "image": _image_decoder}
+_PLACEMENTS = {"points": _place_points, "glimpse": _place_image}

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model.guidance import Situation
+from dood_jax.model.guidance import PriorContext
 from dood_jax.model.networks import Params, bind, where_prior_learns
 from dood_jax.model.parts import parts_of
 from dood_jax.model.stroke import canvas_before, ink_stroke, scan_from_blank, weigh_final_stop, weigh_stroke
@@ -18,7 +18,7 @@ class Retraced(NamedTuple):
     """Given strokes, drawn one after the other: what weighing them under the prior needs."""
 
     ink: Array  # [T, H, W] of each stroke, blank where presence is 0
-    situations: Situation  # before each stroke, [T, ...]
+    situations: PriorContext  # before each stroke, [T, ...]
     final_stop: Array  # [] prior log-probability that no stroke follows, if weighed
 
 
@@ -47,7 +47,7 @@ def retrace(
         view = parts.guidance.observe_canvas(nets, canvas)
         state = parts.recognition.advance(nets, state, view.features)
         glimpse = parts.guidance.look_at_canvas(nets, canvas, stroke.layout)
-        situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, glimpse)
+        situation = PriorContext(state.layout_hidden, state.stroke_hidden, view.for_prior, glimpse)
         pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
         state, ink = ink_stroke(nets, state, is_first, stroke, pen)
         return state, (ink, situation)
@@ -64,7 +64,7 @@ def retrace(
 def weigh_under_prior(
     config: ModelConfig,
     params: Params,
-    situations: Situation,
+    situations: PriorContext,
     strokes: StrokeLatents,
     learns: Array | bool = True,
 ) -> StrokeLogProbs:

@@ -1,7 +1,7 @@
-"""Further looks at a whole drawing: where it misses the picture, all strokes are corrected (method.md 5.1).
+"""Further looks at a whole drawing: where it misses the image, all strokes are corrected (method.md 5.1).
 
 Each look takes the gradient of the drawing's error in the points and pens of every stroke, and what can be
-seen in its window, to a correction: inference that goes on, learned once for all pictures. What the first
+seen in its window, to a correction: inference that goes on, learned once for all images. What the first
 look drew by chance is no latent variable here but something the posterior starts from, so any of it gives a
 bound.
 """
@@ -22,7 +22,7 @@ from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.model import refinement
 from dood_jax.model.networks import Networks, Params, bind
 from dood_jax.model.parts import Parts, parts_of
-from dood_jax.model.renderer import finished_canvas, pen_limits
+from dood_jax.model.renderer import brush_limits, finished_canvas
 from dood_jax.networks.corrector import MEMORY, Change
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
@@ -74,7 +74,7 @@ def correct(
     guess = lax.fori_loop(
         0, before, lambda _, guess: step(guess, fixed)[0], first_guess(config, strokes, brush)
     )
-    guess, changes = lax.scan(lambda guess, _: step(guess, params), guess, length=config.looks)
+    guess, changes = lax.scan(lambda guess, _: step(guess, params), guess, length=config.iterations)
     change = jax.tree_util.tree_map(lambda values: values[-1], changes)
     layout = strokes.layout + _LAYOUT_STEP * change.layout
     return Correction(
@@ -99,7 +99,7 @@ def place(strokes: StrokeLatents) -> Array:
 def look(
     parts: Parts, nets: Networks, image: Array, strokes: StrokeLatents, guess: Guess
 ) -> tuple[Guess, Change]:
-    """One look at a [H, W] picture and what is drawn of it; says how it changes the guess."""
+    """One look at a [H, W] image and what is drawn of it; says how it changes the guess."""
     seen = lax.stop_gradient(_see(parts, nets, image, strokes, guess))
     memory, change = nets.corrector(guess.memory, seen)
     points = guess.points + _POINT_STEP * change.points
@@ -174,5 +174,5 @@ def _change_pens(raw_pens: BrushParams, change: BrushParams, presence: Array) ->
 def _with_limits(range_map: Callable, config: ModelConfig, pens: BrushParams) -> BrushParams:
     """Applies a range map or its inverse to pens."""
     return BrushParams(
-        *(range_map(pen, *limits) for pen, limits in zip(pens, pen_limits(config), strict=True))
+        *(range_map(pen, *limits) for pen, limits in zip(pens, brush_limits(config), strict=True))
     )

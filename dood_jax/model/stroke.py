@@ -9,20 +9,20 @@ import jax.numpy as jnp
 from jax import lax
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model.guidance import CanvasView, Observation, Situation
+from dood_jax.model.guidance import CanvasView, Observation, PriorContext
 from dood_jax.model.networks import Networks
 from dood_jax.model.parts import Parts
-from dood_jax.model.recognition import PosteriorStep, StrokeNoise, Turn
+from dood_jax.model.recognition import PosteriorStep, StepInputs, StrokeNoise
 from dood_jax.model.renderer import canvas_of, make_renderer
 from dood_jax.model.state import StrokeState, initial_state
-from dood_jax.types import Array, BrushParams, Seen, StrokeLatents, StrokeLogProbs
+from dood_jax.types import Array, BaselineInputs, BrushParams, StrokeLatents, StrokeLogProbs
 
 
 def scan_from_blank(config: ModelConfig, step: Callable, inputs: Any) -> tuple[StrokeState, Any]:
     """`lax.scan` of a step over strokes from the initial state, with the first stroke apart.
 
     The blank canvas and all that is computed from it alone then have no batch axis: under `vmap` it is
-    computed once for all pictures.
+    computed once for all images.
     """
     first, later = (
         jax.tree_util.tree_map(lambda one, part=part: one[part], inputs) for part in (0, slice(1, None))
@@ -46,7 +46,7 @@ def draw_stroke(
     is_first: Array,
     noise: StrokeNoise,
     hold_presence: bool,
-) -> tuple[StrokeState, tuple[PosteriorStep, Array, Situation, Seen]]:
+) -> tuple[StrokeState, tuple[PosteriorStep, Array, PriorContext, BaselineInputs]]:
     """One stroke: look at the canvas, decide, draw.
 
     Returns:
@@ -56,9 +56,9 @@ def draw_stroke(
     observation = parts.guidance.observe(nets, target, canvas)
     state = parts.recognition.advance(nets, state, observation.canvas.features)
     look = functools.partial(parts.guidance.look, nets, target, canvas)
-    turn = Turn(observation, look, state, noise, hold_presence)
+    turn = StepInputs(observation, look, state, noise, hold_presence)
     state, step = parts.recognition.decide(parts.guidance, parts.family, nets, turn)
-    situation = Situation(
+    situation = PriorContext(
         state.layout_hidden, state.stroke_hidden, observation.canvas.for_prior, step.glimpse
     )
     takes_slope = is_first if parts.guidance.SLOPE_IS_OF_FIRST_STROKE else jnp.ones((), bool)
@@ -66,14 +66,16 @@ def draw_stroke(
     return state, (step, ink, situation, _seen(observation))
 
 
-def _seen(observation: Observation) -> Seen:
+def _seen(observation: Observation) -> BaselineInputs:
     """Without gradient."""
     target = observation.target_features
     canvas = jnp.concatenate([target[:0], *observation.canvas.features])
-    return lax.stop_gradient(Seen(target, canvas))
+    return lax.stop_gradient(BaselineInputs(target, canvas))
 
 
-def weigh_stroke(parts: Parts, nets: Networks, situation: Situation, stroke: StrokeLatents) -> StrokeLogProbs:
+def weigh_stroke(
+    parts: Parts, nets: Networks, situation: PriorContext, stroke: StrokeLatents
+) -> StrokeLogProbs:
     """Log-probabilities of one stroke under the prior."""
     return parts.prior.log_probs(parts.guidance, parts.family, nets, situation, stroke)
 
@@ -102,5 +104,5 @@ def weigh_final_stop(
         return jnp.zeros(())
     view = observe(nets, canvas_before(nets.config, state))
     state = parts.recognition.advance(nets, state, view.features)
-    situation = Situation(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
+    situation = PriorContext(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
     return parts.prior.presence_log_probs(parts.guidance, parts.family, nets, situation)[1]

@@ -10,7 +10,7 @@ from dood_jax.distributions import gaussian, presence
 from dood_jax.model.air import advance
 from dood_jax.model.guidance import Guidance
 from dood_jax.model.networks import Networks
-from dood_jax.model.recognition import PosteriorStep, Turn
+from dood_jax.model.recognition import PosteriorStep, StepInputs
 from dood_jax.model.state import StrokeState
 from dood_jax.networks import air_heads
 from dood_jax.networks.heads import Family
@@ -23,9 +23,9 @@ WHOLE_CANVAS = np.array([0, 0, 1, 0], np.float32)  # the layout
 
 
 def decide(
-    guidance: Guidance, family: Family, nets: Networks, turn: Turn
+    guidance: Guidance, family: Family, nets: Networks, turn: StepInputs
 ) -> tuple[StrokeState, PosteriorStep]:
-    """Samples the numbers that describe the picture (`Recognition.decide`)."""
+    """Samples the numbers that describe the image (`Recognition.decide`)."""
     del guidance, family
     codes = air_heads.code_gaussian(nets.posterior_stroke([*turn.observation.layout]))
     code, log_q_code = gaussian.sample_and_log_prob(codes, turn.noise.control_points)

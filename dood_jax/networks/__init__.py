@@ -1,1 +1,1 @@
-"""The learned parts: pictures to features, features to parameters."""
+"""The learned parts: images to features, features to parameters."""

@@ -1,4 +1,4 @@
-"""Pictures to features by convolutions, as published (method.md 3.3)."""
+"""Images to features by convolutions, as published (method.md 3.3)."""
 
 import math
 
@@ -23,23 +23,23 @@ class ConvEncoder(nn.Module):
     features: int
     dropout: float  # share of the second convolution's units that is dropped
 
-    def __call__(self, picture: Array) -> Array:
-        """[..., H, W] pictures -> [..., D] features."""
-        return self._encode(picture, 1)[0]
+    def __call__(self, image: Array) -> Array:
+        """[..., H, W] images -> [..., D] features."""
+        return self._encode(image, 1)[0]
 
-    def twice(self, picture: Array) -> Array:
-        """[..., H, W] pictures -> [2, ..., D] features under two masks; the convolutions are run once."""
-        return self._encode(picture, 2)
+    def twice(self, image: Array) -> Array:
+        """[..., H, W] images -> [2, ..., D] features under two masks; the convolutions are run once."""
+        return self._encode(image, 2)
 
     @nn.compact
-    def _encode(self, picture: Array, num_masks: int) -> Array:
-        units = picture[..., None]
+    def _encode(self, image: Array, num_masks: int) -> Array:
+        units = image[..., None]
         for i, channels in enumerate(_CHANNELS):
             init = uniform(_KERNEL**2 * units.shape[-1])
             window, name = (_KERNEL, _KERNEL), f"conv{i + 1}"
             layer = nn.Conv(channels, window, padding="VALID", kernel_init=init, bias_init=init, name=name)
             units = nn.relu(layer(units))
-        units = units.reshape(1, *picture.shape[:-2], -1)
+        units = units.reshape(1, *image.shape[:-2], -1)
         if self.dropout and self.has_rng("dropout"):
             shape = (num_masks, *units.shape[1:])
             units = _drop(jnp.broadcast_to(units, shape), self.dropout, self.make_rng("dropout"))

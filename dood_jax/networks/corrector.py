@@ -1,4 +1,4 @@
-"""The network that corrects strokes: from where one misses the picture to how it should change."""
+"""The network that corrects strokes: from where one misses the image to how it should change."""
 
 from typing import NamedTuple
 

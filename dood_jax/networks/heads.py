@@ -98,7 +98,7 @@ def _mixture(raw: Array, size: int, low: Array | float, high: Array | float) -> 
 
 
 def ink_width(raw: Array, limits: tuple[float, float] = INK_WIDTH) -> Array:
-    """Raw number -> standard deviation of the pen, as a share of the picture (method.md 5, 9.1)."""
+    """Raw number -> standard deviation of the pen, as a share of the image (method.md 5, 9.1)."""
     return bounded(raw, *limits)
 
 

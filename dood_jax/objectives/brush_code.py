@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model.renderer import pen_limits
+from dood_jax.model.renderer import brush_limits
 from dood_jax.types import Array, BrushParams
 
 _SMOOTHING = 0.02  # standard deviation of the kernel that counts are spread by, as a share of the range
@@ -55,7 +55,7 @@ def rounded(config: ModelConfig, code: BrushCode, brush: BrushParams) -> BrushPa
     count = len(code.canvas_slope)
     levels = _levels(config, brush, count)
     middle = lambda level, limits: limits[0] + (level + 0.5) / count * (limits[1] - limits[0])
-    return BrushParams(*(middle(*pair) for pair in zip(levels, pen_limits(config), strict=True)))
+    return BrushParams(*(middle(*pair) for pair in zip(levels, brush_limits(config), strict=True)))
 
 
 def log_prob(config: ModelConfig, code: BrushCode, brush: BrushParams, presence: Array) -> Array:
@@ -77,7 +77,7 @@ def _levels(config: ModelConfig, brush: BrushParams, count: int) -> BrushParams:
         low, high = limits
         return jnp.clip(jnp.floor((value - low) / (high - low) * count), 0, count - 1).astype(jnp.int32)
 
-    return BrushParams(*(level(*pair) for pair in zip(brush, pen_limits(config), strict=True)))
+    return BrushParams(*(level(*pair) for pair in zip(brush, brush_limits(config), strict=True)))
 
 
 def _counts(levels: np.ndarray, presence: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

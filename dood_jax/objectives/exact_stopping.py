@@ -4,7 +4,7 @@ All T strokes are drawn. For each k = 0..T the canvas after k strokes has a log-
 strokes a KL divergence; weighing them by q(k) gives the expected bound and its gradient in the presence
 networks without sampling a bit.
 
-A floor on the weights makes every prefix of the drawing explain the picture early in training: early strokes
+A floor on the weights makes every prefix of the drawing explain the image early in training: early strokes
 then carry the most, and none starves.
 """
 
@@ -22,7 +22,7 @@ from dood_jax.types import Array, Drawing
 
 
 class PrefixTerms(NamedTuple):
-    """The parts of the bound for a drawing that stops after k = 0..T strokes, for one picture."""
+    """The parts of the bound for a drawing that stops after k = 0..T strokes, for one image."""
 
     log_likelihood: Array  # [T + 1] log p(x | canvas after k strokes)
     kl: Array  # [T + 1] Σ over the first k strokes of log q - log p, layouts and control points
@@ -58,7 +58,7 @@ def surrogate(terms: PrefixTerms, floor: Array | float, beta: float, presence_we
     Σ_k q(k) (log p_k / beta - KL_k + log p(k) - log q(k)).
 
     Args:
-      terms: of one picture.
+      terms: of one image.
       floor: share of the uniform weight, 1 early in training, 0 later.
       beta: divides the likelihood in the decision to stop (method.md 7).
       presence_weight: of log p(k) and log q(k).

@@ -17,17 +17,17 @@ from dood_jax.model.second_look import Correction
 from dood_jax.objectives import brush_code
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.objectives.elbo import elbo, log_likelihood
-from dood_jax.rendering.source_grid import as_recorded
+from dood_jax.rendering.source_grid import to_source_grid
 from dood_jax.types import Array, Drawing
 
 
-class Weights(NamedTuple):
-    """What bounds and their summaries need of K drawings of one picture."""
+class LogWeights(NamedTuple):
+    """What bounds and their summaries need of K drawings of one image."""
 
     log_ratio: Array  # [K] log p(z) - log q(z | x)
     log_likelihood: dict[str, Array]  # [K] log p(x | canvas) under either kind of observation scale
     strokes: Array  # [K] strokes drawn
-    l1: Array  # [K] Σ over pixels of |image - canvas|, as the picture was recorded
+    l1: Array  # [K] Σ over pixels of |image - canvas|, as the image was recorded
 
     def elbo(self, scale: str) -> Array:
         """[K] log p(x, z) - log q(z | x) under one kind of scale."""
@@ -35,33 +35,33 @@ class Weights(NamedTuple):
 
 
 class Particle(NamedTuple):
-    """One sampled drawing of a picture, weighed."""
+    """One sampled drawing of an image, weighed."""
 
     drawing: Drawing
     canvas: Array  # [H, W] when finished
     elbo: Array  # [] log p(x, z) - log q(z | x)
 
 
-def weigh(
+def sample_particle(
     config: ModelConfig, params: Params, image: Array, key: Array, num_strokes: int | None = None
 ) -> Particle:
-    """Samples one drawing of a [H, W] picture, its stopping time included; consumes the key."""
+    """Samples one drawing of a [H, W] image, its stopping time included; consumes the key."""
     drawing = draw(config, params, image, key, num_strokes=num_strokes)
     canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
     return Particle(drawing, canvas, elbo(drawing, log_likelihood(config, params, image, canvas)))
 
 
-def weights(
+def log_weights(
     config: ModelConfig,
     params: Params,
     image: Array,
     key: Array,
     num_particles: int,
     num_strokes: int | None = None,
-    samples_per_look: int = 1,
+    samples_per_posterior: int = 1,
     code: BrushCode | None = None,
-) -> Weights:
-    """Weighs K drawings of a [H, W] picture, one after the other: memory does not grow with K.
+) -> LogWeights:
+    """Weighs K drawings of a [H, W] image, one after the other: memory does not grow with K.
 
     Args:
       config: the model.
@@ -70,16 +70,16 @@ def weights(
       key: consumed.
       num_particles: K.
       num_strokes: most strokes; as trained if None.
-      samples_per_look: so many of the K, a divisor of it, are of the posterior that further looks at one
+      samples_per_posterior: so many of the K, a divisor of it, are of the posterior that further looks at one
         first drawing gave. Of a model that does not look again every drawing is a new one.
       code: rounds and charges the brush of a model that looks again; None leaves it free.
     """
-    if not config.looks or (samples_per_look == 1 and code is None):
-        one = lambda key: _weights(
+    if not config.iterations or (samples_per_posterior == 1 and code is None):
+        one = lambda key: _log_weights(
             config, params, image, draw(config, params, image, key, num_strokes=num_strokes)
         )
         return lax.map(one, jax.random.split(key, num_particles))
-    first_look = dataclasses.replace(config, looks=0)
+    first_look = dataclasses.replace(config, iterations=0)
 
     def several(key):
         key_first, key_again = jax.random.split(key)
@@ -89,12 +89,12 @@ def weights(
 
         def one(key):
             drawing = sample_corrected(config, params, first, correction, key)
-            found = _weights(config, params, image, drawing)
+            found = _log_weights(config, params, image, drawing)
             return found._replace(log_ratio=found.log_ratio + price)
 
-        return lax.map(one, jax.random.split(key_again, samples_per_look))
+        return lax.map(one, jax.random.split(key_again, samples_per_posterior))
 
-    nested = lax.map(several, jax.random.split(key, num_particles // samples_per_look))
+    nested = lax.map(several, jax.random.split(key, num_particles // samples_per_posterior))
     return jax.tree_util.tree_map(lambda leaf: leaf.reshape(num_particles), nested)
 
 
@@ -108,20 +108,20 @@ def charged(
     return correction._replace(brush=brush), brush_code.log_prob(config, code, brush, presence)
 
 
-def _weights(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> Weights:
-    """The weights of one drawing of a [H, W] picture."""
+def _log_weights(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> LogWeights:
+    """The weights of one drawing of a [H, W] image."""
     canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
-    return weights_of(config, params, image, canvas, elbo(drawing, 0.0), drawing.strokes.presence.sum())
+    return log_weights_of(config, params, image, canvas, elbo(drawing, 0.0), drawing.strokes.presence.sum())
 
 
-def weights_of(
+def log_weights_of(
     config: ModelConfig, params: Params, image: Array, canvas: Array, log_ratio: Array, strokes: Array
-) -> Weights:
+) -> LogWeights:
     """The weights of one drawing, given its canvas and its log p(z) - log q(z | x)."""
     under = lambda scale: dataclasses.replace(config, likelihood_scale=scale)
     likelihoods = {scale: log_likelihood(under(scale), params, image, canvas) for scale in SCALES}
-    error = jnp.abs(image - as_recorded(config.native_size, image, canvas))
-    return Weights(log_ratio, likelihoods, strokes, error.sum())
+    error = jnp.abs(image - to_source_grid(config.source_size, image, canvas))
+    return LogWeights(log_ratio, likelihoods, strokes, error.sum())
 
 
 def log_mean_exp(log_weights: Array) -> Array:

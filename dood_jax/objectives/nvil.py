@@ -94,7 +94,7 @@ def terms(
     beta: float,
     presence_weight: float = 1.0,
 ) -> Terms:
-    """The terms of one drawing of a [H, W] picture, its stops sampled (method.md 6, 7).
+    """The terms of one drawing of a [H, W] image, its stops sampled (method.md 6, 7).
 
     Args:
       config: the model.
@@ -162,9 +162,9 @@ def losses(terms: Terms, signals: Array) -> Losses:
 def batch_loss(
     terms: Terms, moments: Moments, axis_name: str | None = None
 ) -> tuple[Array, tuple[Losses, Moments]]:
-    """[] loss of K drawings of each of B pictures, terms [K, B, ...]; their [K, B] losses, new moments.
+    """[] loss of K drawings of each of B images, terms [K, B, ...]; their [K, B] losses, new moments.
 
-    The loss of a picture is the logarithm of the mean exponential over its particles, as published; training
+    The loss of an image is the logarithm of the mean exponential over its particles, as published; training
     takes one.
     """
     signals, moments = normalise(moments, signal(terms), terms.mask, axis_name)

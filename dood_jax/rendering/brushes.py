@@ -1,7 +1,7 @@
 """Brushes: from the samples of one curve to how near the pen came to every pixel.
 
 `splat` is the published sum of Gaussians over curve samples (method.md 3.9). The sum separates: with
-X[s, j] = exp(-(x_s - j/W)^2 / 2 w^2) and Y likewise over rows, the picture is Y^T X, one matrix product.
+X[s, j] = exp(-(x_s - j/W)^2 / 2 w^2) and Y likewise over rows, the image is Y^T X, one matrix product.
 `soft_distance` is exp(-d^2 / 2 w^2) of a soft distance d to the curve: the logarithm of a splat is a soft
 minimum of squared distances, so a narrow splat raised to a power costs no more than the splat itself.
 `distance` is the same of the true distance to the polyline through the samples.
@@ -32,7 +32,7 @@ def splat(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
 
     Args:
       curve: [S, 2] points of the unit square.
-      ink_width: [] standard deviation of the pen, as a share of the picture.
+      ink_width: [] standard deviation of the pen, as a share of the image.
       size: (H, W) pixels.
 
     Returns:
@@ -78,13 +78,13 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
 
     Args:
       curve: [S, 2] points of the unit square.
-      ink_width: [] standard deviation of the pen, as a share of the picture.
+      ink_width: [] standard deviation of the pen, as a share of the image.
       size: (H, W) pixels.
 
     Returns:
       [H, W], near 1 on the curve and 0 away from it; up to S^(1/4) where all samples fall together.
     """
-    fourth_root = lambda picture: jnp.sqrt(jnp.sqrt(picture + _TINY))
+    fourth_root = lambda image: jnp.sqrt(jnp.sqrt(image + _TINY))
     narrow = splat(curve, ink_width / 2, size)
     return fourth_root(narrow) - fourth_root(jnp.zeros_like(ink_width))
 
@@ -98,7 +98,7 @@ def distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
 
     Args:
       curve: [S, 2] corners of the polyline in the unit square, at least 2; they may coincide.
-      ink_width: [] standard deviation of the pen, as a share of the picture.
+      ink_width: [] standard deviation of the pen, as a share of the image.
       size: (H, W) pixels.
 
     Returns:

@@ -8,18 +8,18 @@ from jax import lax
 
 from dood_jax.types import Array
 
-_FAINTEST = 1e-4  # a picture with no pixel above this is left as it is
+_FAINTEST = 1e-4  # an image with no pixel above this is left as it is
 
 
-def max_normalise(picture: Array) -> Array:
-    """Divides a [H, W] picture by its largest pixel, which carries no gradient (method.md 3.10, step 4)."""
-    peak = lax.stop_gradient(picture.max())
-    return picture / jnp.where(peak >= _FAINTEST, peak, 1)
+def max_normalise(image: Array) -> Array:
+    """Divides a [H, W] image by its largest pixel, which carries no gradient (method.md 3.10, step 4)."""
+    peak = lax.stop_gradient(image.max())
+    return image / jnp.where(peak >= _FAINTEST, peak, 1)
 
 
-def squash(picture: Array, ink_slope: Array) -> Array:
-    """tanh(picture / slope), the ink of a normalised splat (method.md 3.10, step 5)."""
-    return jnp.tanh(picture / ink_slope)
+def squash(image: Array, ink_slope: Array) -> Array:
+    """tanh(image / slope), the ink of a normalised splat (method.md 3.10, step 5)."""
+    return jnp.tanh(image / ink_slope)
 
 
 def squash_to_one(nearness: Array, ink_slope: Array) -> Array:
@@ -33,17 +33,17 @@ def composite(ink_sum: Array, canvas_slope: Array) -> Array:
 
 
 @jax.custom_vjp
-def running_sum(pictures: Array) -> Array:
-    """[T, H, W] -> [T, H, W] sums of the first 1..T pictures.
+def running_sum(images: Array) -> Array:
+    """[T, H, W] -> [T, H, W] sums of the first 1..T images.
 
     A few adds, and as few for the gradient: compilers make slow code of a cumulative sum's, and of that of
     taking an array apart.
     """
-    return jnp.stack(list(itertools.accumulate(pictures)))
+    return jnp.stack(list(itertools.accumulate(images)))
 
 
 def _running_sum_backward(_: None, cotangent: Array) -> tuple[Array]:
     return (running_sum(cotangent[::-1])[::-1],)
 
 
-running_sum.defvjp(lambda pictures: (running_sum(pictures), None), _running_sum_backward)
+running_sum.defvjp(lambda images: (running_sum(images), None), _running_sum_backward)

@@ -4,8 +4,8 @@ Compiled programs are kept on disk, so that only the first run of a model waits 
 
 The one module that knows devices, of one process or of several.
 
-With one model, state and pictures are replicated and carry no device axis; only the batch is split: every
-process makes its own share of it, from its own copy of the pictures. Several models, stacked, are themselves
+With one model, state and images are replicated and carry no device axis; only the batch is split: every
+process makes its own share of it, from its own copy of the images. Several models, stacked, are themselves
 split. One device is plain jit.
 """
 
@@ -37,9 +37,9 @@ _AXIS = "data"
 class Mapped(NamedTuple):
     """A step over devices, and what brings trees of arrays on the host to where it wants them."""
 
-    step: Callable  # (state, pictures, lessons) -> (state, metrics)
-    place: Callable[[Any], Any]  # a state, or lessons
-    share: Callable[[Any], Any]  # pictures
+    step: Callable  # (state, images, stream) -> (state, metrics)
+    place: Callable[[Any], Any]  # a state, or stream
+    share: Callable[[Any], Any]  # images
 
 
 def over_devices(
@@ -99,14 +99,14 @@ def data_parallel(step: Callable, devices: Sequence[jax.Device], batch_size: int
     """Maps a step over devices.
 
     Args:
-      step: (state, pictures, lessons, [b] global example indices, axis_name) -> (state, metrics), averaging
+      step: (state, images, stream, [b] global example indices, axis_name) -> (state, metrics), averaging
         itself.
       devices: to split the batch over.
       batch_size: over all devices.
       mode: `pmap`, or `shard_map` for the same by a mesh.
 
     Returns:
-      (state, pictures, lessons) -> (state, metrics), all replicated; the state passed in is given up.
+      (state, images, stream) -> (state, metrics), all replicated; the state passed in is given up.
     """
     if batch_size % len(devices):
         raise BadInput(f"training.batch_size={batch_size} does not divide over {len(devices)} devices")
@@ -116,13 +116,13 @@ def data_parallel(step: Callable, devices: Sequence[jax.Device], batch_size: int
     else:
         spread = {"pmap": _pmap, "shard_map": _shard_map}[mode]
         mapped, indices = spread(functools.partial(step, axis_name=_AXIS), devices, indices)
-    return _awaited(lambda state, pictures, lessons: mapped(state, pictures, lessons, indices), devices)
+    return _awaited(lambda state, images, stream: mapped(state, images, stream, indices), devices)
 
 
 def model_parallel(
     step: Callable, devices: Sequence[jax.Device], batch_size: int, num_models: int
 ) -> Callable:
-    """Maps a step over models, each with its own state and lessons, and the models over devices.
+    """Maps a step over models, each with its own state and stream, and the models over devices.
 
     Args:
       step: as for `data_parallel`; it need not average anything.
@@ -131,14 +131,14 @@ def model_parallel(
       num_models: that are trained side by side.
 
     Returns:
-      (states, pictures, lessons) -> (states, metrics), stacked over models but for the pictures, which all
+      (states, images, stream) -> (states, metrics), stacked over models but for the images, which all
       share; the states passed in are given up.
     """
     _require_whole_share(num_models, devices)
     indices = np.arange(batch_size, dtype=np.int32)
 
-    def together(states, pictures, lessons):
-        return jax.vmap(step, in_axes=(0, None, 0, None))(states, pictures, lessons, indices)
+    def together(states, images, stream):
+        return jax.vmap(step, in_axes=(0, None, 0, None))(states, images, stream, indices)
 
     if len(devices) > 1:
         shared, own = PartitionSpec(), PartitionSpec(_AXIS)

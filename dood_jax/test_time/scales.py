@@ -20,10 +20,10 @@ from dood_jax.inference import infer, test_images
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
 from dood_jax.objectives.elbo import log_likelihood
-from dood_jax.rendering.source_grid import as_recorded
+from dood_jax.rendering.source_grid import to_source_grid
 from dood_jax.types import Array, Sketch
 
-_PICTURES, _STEPS, _BATCH = 1024, 400, 128
+_IMAGES, _STEPS, _BATCH = 1024, 400, 128
 _RATES = (0.1, 0.005)  # of Adam, first and last
 _SEED = 0
 _OBSERVED = {"laplace": pixels, "normal": pixels}
@@ -36,7 +36,7 @@ def other_scale(model: ModelConfig) -> str:
 
 
 def fit_scales(model: ModelConfig, params: Params, data: DataConfig, kinds: Sequence[str]) -> Params:
-    """The parameters with scales fitted to drawings of up to 1,024 training pictures.
+    """The parameters with scales fitted to drawings of up to 1,024 training images.
 
     Args:
       model: whose drawings they are.
@@ -48,7 +48,7 @@ def fit_scales(model: ModelConfig, params: Params, data: DataConfig, kinds: Sequ
     canvases = sketch.canvases[:, -1]
     fitted = {}
     if "map" in kinds:
-        recorded = jax.vmap(functools.partial(as_recorded, model.native_size))(images, canvases)
+        recorded = jax.vmap(functools.partial(to_source_grid, model.source_size))(images, canvases)
         fitted["map"] = _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, recorded))
     if "canvas" in kinds:
         fitted["canvas"] = _fitted_weights(model, params, images, canvases)
@@ -56,18 +56,18 @@ def fit_scales(model: ModelConfig, params: Params, data: DataConfig, kinds: Sequ
 
 
 def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> tuple[np.ndarray, Sketch]:
-    """Up to 1,024 training pictures, float32 [N, H, W], always the same, and what a model draws of them."""
-    images = _training_pictures(data)
-    keys = test_images.example_keys(example_stream.stream(_SEED, "evaluation"), len(images))
+    """Up to 1,024 training images, float32 [N, H, W], always the same, and what a model draws of them."""
+    images = _training_images(data)
+    keys = test_images.example_keys(example_stream.purpose_key(_SEED, "evaluation"), len(images))
     return images, infer.infer(model, params, images, keys, 1, model.num_strokes, 64)
 
 
-def _training_pictures(data: DataConfig) -> np.ndarray:
+def _training_images(data: DataConfig) -> np.ndarray:
     """float32 [N, H, W], always the same."""
     if data.is_synthetic:
-        return test_images.synthetic_images(data, _SEED, _PICTURES)
+        return test_images.synthetic_images(data, _SEED, _IMAGES)
     images = sources.load_configured(data, "train").images
-    chosen = np.random.default_rng(_SEED).permutation(len(images))[:_PICTURES]
+    chosen = np.random.default_rng(_SEED).permutation(len(images))[:_IMAGES]
     return images[np.sort(chosen)].astype(np.float32) / 255
 
 
@@ -93,11 +93,11 @@ def _fitted_weights(model: ModelConfig, params: Params, images: np.ndarray, canv
     def step(carry, key):
         weights, state = carry
         rows = jax.random.randint(key, (_BATCH,), 0, len(images))
-        gradient = jax.grad(loss)(weights, pictures[rows], drawn[rows])
+        gradient = jax.grad(loss)(weights, all_images[rows], all_canvases[rows])
         updates, state = adam.update(gradient, state)
         return (optax.apply_updates(weights, updates), state), None
 
-    pictures, drawn = jnp.asarray(images), jnp.asarray(canvases)
+    all_images, all_canvases = jnp.asarray(images), jnp.asarray(canvases)
     start = jnp.zeros_like(params["likelihood"]["canvas"])
     keys = jax.random.split(jax.random.key(_SEED), _STEPS)
     (weights, _), _ = jax.jit(lambda start: jax.lax.scan(step, (start, adam.init(start)), keys))(start)

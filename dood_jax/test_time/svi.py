@@ -1,7 +1,7 @@
-"""A posterior fitted to one picture: the inferred drawing, corrected by gradient steps (method.md 10.11).
+"""A posterior fitted to one image: the inferred drawing, corrected by gradient steps (method.md 10.11).
 
 Nothing is learned. The strokes that the recognition network found become the means of Gaussians, of the kind
-that further looks give, whose means, widths and pens climb the bound of that picture alone. The number of
+that further looks give, whose means, widths and brushes climb the bound of that image alone. The number of
 strokes stays: a posterior that is sure of it is as valid a proposal as any, so the K-particle bound with it
 lies below log p(x) as well.
 """
@@ -16,14 +16,14 @@ from jax import lax
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.model import refinement, second_look
-from dood_jax.model.guidance import Situation
+from dood_jax.model.guidance import PriorContext
 from dood_jax.model.networks import Params, bind
 from dood_jax.model.renderer import canvas_of, finished_canvas
 from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.model.second_look import Correction
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.objectives.elbo import log_likelihood, masked_log_prob
-from dood_jax.objectives.iwae import Weights, charged, weights_of
+from dood_jax.objectives.iwae import LogWeights, charged, log_weights_of
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
@@ -31,7 +31,7 @@ _POINT_WIDTH, _LAYOUT_WIDTH = 0.002, 0.05  # of the Gaussians at first
 _LAST_SHARE = 0.1  # of the cosine
 
 
-class RefinedPosterior(NamedTuple):
+class OptimizedPosterior(NamedTuple):
     """Certain bits, and Gaussians for all else of a drawing."""
 
     presence: Array  # [T] bits
@@ -39,7 +39,7 @@ class RefinedPosterior(NamedTuple):
 
 
 class _Climber(NamedTuple):
-    """What the gradient moves: means, logarithms of widths, and pens within their ranges."""
+    """What the gradient moves: means, logarithms of widths, and brushes within their ranges."""
 
     layout: Array
     points: Array
@@ -48,10 +48,12 @@ class _Climber(NamedTuple):
     brush: BrushParams
 
 
-_RATES = _Climber(_LAYOUT_RATE, refinement.POINT_RATE, _LOG_WIDTH_RATE, _LOG_WIDTH_RATE, refinement.PEN_RATES)
+_RATES = _Climber(
+    _LAYOUT_RATE, refinement.POINT_RATE, _LOG_WIDTH_RATE, _LOG_WIDTH_RATE, refinement.BRUSH_RATES
+)
 
 
-def refine_posterior(
+def optimize_posterior(
     config: ModelConfig,
     params: Params,
     image: Array,
@@ -59,8 +61,8 @@ def refine_posterior(
     brush: BrushParams,
     key: Array,
     num_steps: int,
-) -> RefinedPosterior:
-    """Climbs the one-sample bound of a [H, W] picture from an inferred drawing, by Adam with a cosine.
+) -> OptimizedPosterior:
+    """Climbs the one-sample bound of a [H, W] image from an inferred drawing, by Adam with a cosine.
 
     On the way the prior's view of the canvas is that of the drawing at the start; bounds are taken with the
     true one.
@@ -70,7 +72,7 @@ def refine_posterior(
       params: its parameters.
       image: to be drawn.
       strokes: inferred for it, T of them.
-      brush: their pens.
+      brush: their brushes.
       key: consumed.
       num_steps: gradient steps.
     """
@@ -100,16 +102,16 @@ def refine_posterior(
     return _posterior(strokes.presence, climber)
 
 
-def refined_weights(
+def optimized_log_weights(
     config: ModelConfig,
     params: Params,
     image: Array,
-    posterior: RefinedPosterior,
+    posterior: OptimizedPosterior,
     key: Array,
     num_particles: int,
     code: BrushCode | None = None,
-) -> Weights:
-    """Weighs K drawings of a [H, W] picture from its refined posterior, in turn; consumes the key.
+) -> LogWeights:
+    """Weighs K drawings of a [H, W] image from its refined posterior, in turn; consumes the key.
 
     A `code` rounds and charges the brush.
     """
@@ -124,7 +126,7 @@ def refined_weights(
         canvas = canvas_of(config, retraced.ink.sum(0), brush.canvas_slope)
         log_prior = masked_log_prob(prior, strokes.presence, retraced.final_stop)
         log_ratio = log_prior - log_posterior + price
-        return weights_of(config, params, image, canvas, log_ratio, strokes.presence.sum())
+        return log_weights_of(config, params, image, canvas, log_ratio, strokes.presence.sum())
 
     return lax.map(one, jax.random.split(key, num_particles))
 
@@ -133,8 +135,8 @@ def _bound(
     config: ModelConfig,
     params: Params,
     image: Array,
-    situations: Situation,
-    posterior: RefinedPosterior,
+    situations: PriorContext,
+    posterior: OptimizedPosterior,
     key: Array,
 ) -> Array:
     """[] one-sample bound but for a constant, with the prior's situations held."""
@@ -145,16 +147,16 @@ def _bound(
     return log_likelihood(config, params, image, canvas) + log_prior - log_posterior
 
 
-def _sample(posterior: RefinedPosterior, key: Array) -> tuple[StrokeLatents, Array]:
+def _sample(posterior: OptimizedPosterior, key: Array) -> tuple[StrokeLatents, Array]:
     """One drawing and its [] log-density; the bits are certain."""
     strokes, log_layout, log_points = second_look.sample(posterior.correction, posterior.presence, key)
     return strokes, ((log_layout + log_points) * posterior.presence).sum()
 
 
-def _posterior(presence: Array, climber: _Climber) -> RefinedPosterior:
+def _posterior(presence: Array, climber: _Climber) -> OptimizedPosterior:
     correction = Correction(
         Gaussian(climber.layout, jnp.exp(climber.log_layout_width)),
         Gaussian(climber.points, jnp.exp(climber.log_point_width)),
         climber.brush,
     )
-    return RefinedPosterior(presence, correction)
+    return OptimizedPosterior(presence, correction)

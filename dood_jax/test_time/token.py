@@ -1,7 +1,7 @@
-"""One-shot classification as published: a token of a type fitted to a picture by gradient (method.md 10.9).
+"""One-shot classification as published: a token of a type fitted to an image by gradient (method.md 10.9).
 
 A token is the type's control points on the canvas, each moved a little, under one map of the whole drawing.
-Its score is log p(token | type) a stroke plus log p(picture | token); the map has no prior.
+Its score is log p(token | type) a stroke plus log p(image | token); the map has no prior.
 """
 
 from typing import NamedTuple
@@ -41,14 +41,14 @@ def token_score(
     num_steps: int,
     turned: bool,
 ) -> Array:
-    """[] score of the best token of a parse for a [H, W] picture; -inf for a parse without strokes.
+    """[] score of the best token of a parse for a [H, W] image; -inf for a parse without strokes.
 
     Args:
       config: of the model that drew.
       params: its parameters.
       image: to be explained.
-      strokes: the type: one parse of another picture.
-      brush: its pens, which stay.
+      strokes: the type: one parse of another image.
+      brush: its brushes, which stay.
       num_steps: of Adam.
       turned: the map's angle counts in radians; as published it is taken for degrees.
     """
@@ -80,7 +80,7 @@ def token_score(
 def log_joint(
     config: ModelConfig, params: Params, image: Array, strokes: StrokeLatents, brush: BrushParams
 ) -> Array:
-    """[] log p(picture, drawing) of a [H, W] picture and one drawing of it."""
+    """[] log p(image, drawing) of a [H, W] image and one drawing of it."""
     retraced = dood.retrace(config, params, strokes, brush)
     prior = dood.weigh_under_prior(config, params, retraced.situations, strokes)
     canvas = compositing.composite(retraced.ink.sum(0), brush.canvas_slope)

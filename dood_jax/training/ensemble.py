@@ -1,6 +1,6 @@
 """Models trained side by side in one program, and the state that they begin with.
 
-Models trained side by side in one program: every set of pictures with every seed, each a member.
+Models trained side by side in one program: every set of images with every seed, each a member.
 
 With one member alone nothing is stacked. With more, the arrays of a state have a leading axis of members.
 
@@ -17,7 +17,7 @@ import optax
 from dood_jax.checkpointing import restore
 from dood_jax.config.groups import Config, Member
 from dood_jax.data import example_stream, sources
-from dood_jax.data.example_stream import Lessons
+from dood_jax.data.example_stream import ExampleStream
 from dood_jax.errors import BadInput
 from dood_jax.model.networks import Params
 from dood_jax.training.state import TrainState, init_state
@@ -30,8 +30,8 @@ def title(members: list[Member], which: int) -> str:
     return f"{members[which].name}-seed{members[which].seed}"
 
 
-def lessons(config: Config) -> tuple[np.ndarray, Lessons]:
-    """uint8 [N, H, W] pictures of all sets, one after the other, and the lessons of the members."""
+def example_streams(config: Config) -> tuple[np.ndarray, ExampleStream]:
+    """uint8 [N, H, W] images of all sets, one after the other, and the stream of the members."""
     size = config.data.image_size
     if config.data.is_synthetic:
         images = {config.data.name: np.zeros((1, size, size), np.uint8)}
@@ -40,11 +40,11 @@ def lessons(config: Config) -> tuple[np.ndarray, Lessons]:
             name: sources.load_configured(config.data.only(name), "train").images for name in config.data.sets
         }
     first, rows = {}, 0
-    for name, pictures in images.items():
-        first[name], rows = rows, rows + len(pictures)
+    for name, of_set in images.items():
+        first[name], rows = rows, rows + len(of_set)
     batch_size = config.training.batch_size
     each = [
-        example_stream.lessons(member.seed, first[member.name], len(images[member.name]), batch_size)
+        example_stream.make_stream(member.seed, first[member.name], len(images[member.name]), batch_size)
         for member in config.members
     ]
     together = next(iter(images.values())) if len(images) == 1 else np.concatenate(list(images.values()))
@@ -64,7 +64,7 @@ def pick(tree: Any, count: int, which: int) -> Any:
 def first_state(config: Config, optimizer: optax.GradientTransformation) -> TrainState:
     """The state before the first step, of all members."""
     init = lambda key: init_state(config.model, optimizer, key, config.objective.stopping)
-    keys = [example_stream.stream(member.seed, "parameters") for member in config.members]
+    keys = [example_stream.purpose_key(member.seed, "parameters") for member in config.members]
     state = jax.jit(init)(keys[0]) if len(keys) == 1 else jax.jit(jax.vmap(init))(jnp.stack(keys))
     if not config.training.init_from:
         return state

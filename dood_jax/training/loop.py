@@ -34,13 +34,13 @@ def train(config: Config, workdir: Path) -> int | None:
     devices = jax.devices()
     logging.info("training on %d x %s into %s", len(devices), devices[0].device_kind, workdir)
     training = config.training
-    images, lessons = ensemble.lessons(config)
+    images, stream = ensemble.example_streams(config)
     optimizer = make_optimizer(config.optimizer, training.steps)
     step_once, place, share = parallel.over_devices(
         make_step(config, optimizer, _sampler(config)), devices, training, len(config.members)
     )
     evaluate = _evaluator(config, workdir, devices)
-    pictures, lessons = share(images), place(lessons)
+    images, stream = share(images), place(stream)
     with RunLock(workdir), Checkpoints(workdir, training.keep_checkpoints) as checkpoints:
         first = ensemble.first_state(config, optimizer)
         state = place(checkpoints.restore_latest(config, first) or first)
@@ -57,7 +57,7 @@ def train(config: Config, workdir: Path) -> int | None:
                     writer.held_out(step, evaluate(state))
                 if step >= training.steps or signals.stop_now(call):
                     break
-                state, metrics = step_once(state, pictures, lessons)
+                state, metrics = step_once(state, images, stream)
                 writer.note_first_call()
                 step += training.steps_per_call
                 writer.add(metrics)
@@ -70,17 +70,17 @@ def train(config: Config, workdir: Path) -> int | None:
 
 
 def _sampler(config: Config) -> example_stream.Sampler:
-    """How an example gets its picture; BadInput if others shall be laid over it that are not there."""
+    """How an example gets its image; BadInput if others shall be laid over it that are not there."""
     data = config.data
-    if data.overlaid and (data.is_synthetic or len(data.sets) > 1):
+    if data.overlay_prob and (data.is_synthetic or len(data.sets) > 1):
         raise BadInput(
-            f"data.overlaid={data.overlaid} is for one set of pictures, not {', '.join(data.sets)}; give 0"
+            f"data.overlay_prob={data.overlay_prob} is for one set, not {', '.join(data.sets)}; give 0"
         )
     if data.is_synthetic:
-        return example_stream.pick_synthetic
-    if data.overlaid:
-        return example_stream.picking_overlaid(data.overlaid, config.model.native_size)
-    return example_stream.pick_resident
+        return example_stream.sample_synthetic
+    if data.overlay_prob:
+        return example_stream.sampling_overlays(data.overlay_prob, config.model.source_size)
+    return example_stream.sample_example
 
 
 def _evaluation_due(training: TrainingConfig, step: int) -> bool:

@@ -146,7 +146,7 @@ class MetricWriter:
         return [(steps_a_call, one) for one in added]
 
     def held_out(self, step: int, metrics: dict[str, Metric]) -> None:
-        """Metrics on held-out pictures."""
+        """Metrics on held-out images."""
         self._write("held_out", step, metrics)
         self.last_held_out = step
         self._last_time = time.monotonic()

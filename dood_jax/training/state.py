@@ -30,7 +30,7 @@ class TrainState(NamedTuple):
     step: Array  # [] int32
     params: Params
     optimizer_state: optax.OptState
-    brush: BrushParams  # running mean of first strokes' pens, scalars: what `sample` draws with
+    brush: BrushParams  # running mean of first strokes' brushes, scalars: what `sample` draws with
     skipped: Array  # [] int32 steps whose loss or gradient was not finite; they changed nothing else
     learner: NvilLearner | tuple[()] = ()  # what NVIL carries beside the model; the exact form nothing
 

@@ -17,7 +17,7 @@ from dood_jax.config.groups import Config, OptimizerConfig
 from dood_jax.data import example_stream as sampling
 from dood_jax.data.example_stream import Sampler
 from dood_jax.model.networks import PRIOR_NETWORKS, Params
-from dood_jax.training.losses import LOSSES, Aside, Batch, Metrics
+from dood_jax.training.losses import LOSSES, Batch, LossAux, Metrics
 from dood_jax.training.state import NvilLearner, TrainState
 from dood_jax.types import BrushParams
 
@@ -65,35 +65,35 @@ def _schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
 
 Step = Callable[..., tuple[TrainState, Metrics]]
 
-_BRUSH_MEMORY = 0.99  # of the running mean of pens
+_BRUSH_MEMORY = 0.99  # of the running mean of brushes
 
 
 def make_step(config: Config, optimizer: optax.GradientTransformation, sampler: Sampler) -> Step:
-    """A function (state, pictures, lessons, [B] global example indices, axis_name) -> (state, metrics).
+    """A function (state, images, stream, [B] global example indices, axis_name) -> (state, metrics).
 
     It makes `training.steps_per_call` steps; metrics are their means.
     """
     one_step = functools.partial(_train_step, config, optimizer, sampler)
     precision = None if config.training.precision == "default" else config.training.precision
 
-    def steps(state, pictures, lessons, indices, axis_name=None):
+    def steps(state, images, stream, indices, axis_name=None):
         with jax.default_matmul_precision(precision):
             if config.training.steps_per_call == 1:
-                return one_step(state, pictures, lessons, indices, axis_name)
-            body = lambda state, _: one_step(state, pictures, lessons, indices, axis_name)
+                return one_step(state, images, stream, indices, axis_name)
+            body = lambda state, _: one_step(state, images, stream, indices, axis_name)
             state, metrics = lax.scan(body, state, length=config.training.steps_per_call)
             return state, jax.tree_util.tree_map(jnp.mean, metrics)
 
     return steps
 
 
-def _train_step(config, optimizer, sampler, state, pictures, lessons, indices, axis_name):
+def _train_step(config, optimizer, sampler, state, images, stream, indices, axis_name):
     average = functools.partial(lax.pmean, axis_name=axis_name) if axis_name else lambda values: values
-    keys = sampling.example_keys(lessons.seed, state.step, indices)
-    rows = sampling.rows(lessons, state.step, indices, config.training.batch_size)
-    batch = Batch(pictures, rows, keys, state.step)
+    keys = sampling.example_keys(stream.seed, state.step, indices)
+    rows = sampling.rows(stream, state.step, indices, config.training.batch_size)
+    batch = Batch(images, rows, keys, state.step)
     gradient, aside = _gradient(config, sampler, state, batch, axis_name)
-    gradient, (metrics, brush) = average((gradient, (aside.metrics, aside.pen)))
+    gradient, (metrics, brush) = average((gradient, (aside.metrics, aside.brush)))
     metrics["gradient_norm"] = optax.tree.norm(gradient)
     finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
     metrics["skipped"] = jnp.where(finite, 0.0, 1.0)
@@ -104,7 +104,7 @@ def _train_step(config, optimizer, sampler, state, pictures, lessons, indices, a
 
 def _gradient(
     config: Config, sampler: Sampler, state: TrainState, batch: Batch, axis_name: str | None
-) -> tuple[Params, Aside]:
+) -> tuple[Params, LossAux]:
     """Of the loss in all parameters; zero in those that do not learn, through which nothing is computed."""
     loss, trained = LOSSES[config.objective.stopping], state.trained
     learns = trained if config.optimizer.trained == "all" else PRIOR_NETWORKS
@@ -126,7 +126,7 @@ def _take_step(
     learner: NvilLearner | tuple[()],
     state: TrainState,
 ) -> TrainState:
-    """Moves the parameters and the running mean of pens; takes what the objective carries on."""
+    """Moves the parameters and the running mean of brushes; takes what the objective carries on."""
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.trained)
     memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
     remembered = jax.tree_util.tree_map(

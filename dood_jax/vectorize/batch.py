@@ -25,7 +25,7 @@ _LONGEST_NAME = 120
 
 
 def gather(names: Iterable[str]) -> list[tuple[Path, Path]]:
-    """(file, its folder below the one given) of every file and every picture in every folder.
+    """(file, its folder below the one given) of every file and every image in every folder.
 
     Files in folders come sorted; hidden ones are left out. Raises BadInput for a name that is nothing.
     """
@@ -33,9 +33,9 @@ def gather(names: Iterable[str]) -> list[tuple[Path, Path]]:
     for name in names:
         path = Path(name)
         if path.is_dir():
-            inside = list(_pictures_in(path))
+            inside = list(_images_in(path))
             if not inside:
-                raise BadInput(f"{name} holds no pictures ({', '.join(reading.SUFFIXES)})")
+                raise BadInput(f"{name} holds no images ({', '.join(reading.SUFFIXES)})")
             found += [(one, one.parent.relative_to(path)) for one in inside]
         elif path.exists():
             found.append((path, Path()))
@@ -44,7 +44,7 @@ def gather(names: Iterable[str]) -> list[tuple[Path, Path]]:
     return found
 
 
-def _pictures_in(folder: Path) -> Iterator[Path]:
+def _images_in(folder: Path) -> Iterator[Path]:
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
@@ -54,7 +54,7 @@ def _pictures_in(folder: Path) -> Iterator[Path]:
 
 
 class Namer:
-    """Gives each drawing a file of its own inside one folder, whatever its picture is called."""
+    """Gives each drawing a file of its own inside one folder, whatever its image is called."""
 
     def __init__(self, out: Path):
         """`out` is the folder."""
@@ -81,11 +81,11 @@ def safe_name(name: str) -> str:
 
 
 class Outcome(NamedTuple):
-    """What became of the pictures."""
+    """What became of the images."""
 
     counts: list[int]  # strokes of each that was drawn
     errors: list[float]  # L1, of each
-    pixels: list[int]  # of each picture
+    pixels: list[int]  # of each image
     failures: list[str]  # one line each
 
 
@@ -106,7 +106,7 @@ def export(
     formats: tuple[str, ...],
     out: Path,
 ) -> Outcome:
-    """Writes every picture of the files and folders in every format into `out`.
+    """Writes every image of the files and folders in every format into `out`.
 
     Args:
       vectorize: [H, W] grey values and their name -> a drawing; raises BadInput where nothing is drawn.
@@ -114,10 +114,10 @@ def export(
       formats: keys of `formats.WRITERS`.
       out: made if it is not there; nothing is written outside it.
     """
-    pictures = gather(names)
+    images = gather(names)
     namer = Namer(out)
     outcome = Outcome([], [], [], [])
-    for path, folder in tqdm(pictures, unit="file", disable=len(pictures) < 2 or not sys.stderr.isatty()):
+    for path, folder in tqdm(images, unit="file", disable=len(images) < 2 or not sys.stderr.isatty()):
         try:
             scans = reading.read(path)
         except BadInput as error:

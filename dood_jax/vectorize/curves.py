@@ -2,7 +2,7 @@
 
 Polylines to chains of cubic Bézier curves, by least squares with continuous tangents (Schneider, 1990).
 
-Strokes of the pen in a picture, in drawing order.
+Strokes of the pen in an image, in drawing order.
 """
 
 import bisect
@@ -166,7 +166,7 @@ class InkStroke(NamedTuple):
     control_points: np.ndarray  # float [3 m + 1, 2] a chain of cubic Béziers, in pixels; all equal for a dot
     width: float  # full width of the pen, in pixels
     is_closed: bool
-    confidence: float  # agreement of the stroke's ink with the picture's, 0..1
+    confidence: float  # agreement of the stroke's ink with the image's, 0..1
 
     @property
     def is_dot(self) -> bool:
@@ -183,10 +183,10 @@ class InkStroke(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class Strokes:
-    """The strokes of one picture. Points are (x, y), x right, y down, pixel i spanning i .. i + 1."""
+    """The strokes of one image. Points are (x, y), x right, y down, pixel i spanning i .. i + 1."""
 
     strokes: tuple[InkStroke, ...]  # in drawing order
-    width: int  # of the picture, in pixels
+    width: int  # of the image, in pixels
     height: int
     source: str = ""  # what it was made from
-    l1: float = float("nan")  # sum of |picture - drawing| over pixels, ink being 1
+    l1: float = float("nan")  # sum of |image - drawing| over pixels, ink being 1

@@ -1,6 +1,6 @@
 """A vectorised image with its formats, and one made of a model's strokes.
 
-A vectorised picture, and the formats that it can be had in.
+A vectorised image, and the formats that it can be had in.
 
 What a model drew, as pen strokes of any size: its curves as chains of cubics, its pens as widths.
 """
@@ -18,7 +18,7 @@ from dood_jax.vectorize.curves import InkStroke, Strokes
 
 @dataclasses.dataclass(frozen=True)
 class InkDrawing(Strokes):
-    """The strokes of one picture, with their formats."""
+    """The strokes of one image, with their formats."""
 
     def to_svg(self, animated: bool = False) -> str:
         """An SVG with a path a stroke; animated, the strokes appear as they are drawn."""

@@ -38,7 +38,7 @@ class Curves(NamedTuple):
 
 
 def draw(ink: np.ndarray, pen_width: float, recognise: Recognise, size: int) -> Curves:
-    """The curves that the model draws in the windows of a [H, W] page; `size` is of its pictures."""
+    """The curves that the model draws in the windows of a [H, W] page; `size` is of its images."""
     corners, factor = _windows(ink, pen_width, size)
     side = size / factor
     crops = _crops(ink, corners, side, size)

@@ -12,14 +12,14 @@ from scipy import ndimage
 
 from dood_jax.errors import BadInput
 
-_COARSE_SIDE = 96  # the paper is looked for in a picture of this size
-_NEIGHBOURHOOD = 0.3  # of the coarse picture's longer side, over which the paper is a median
+_COARSE_SIDE = 96  # the paper is looked for in an image of this size
+_NEIGHBOURHOOD = 0.3  # of the coarse image's longer side, over which the paper is a median
 _LEAST_CONTRAST = 0.04  # of ink against paper
 _LEAST_SIGNAL = 4.0  # contrast against noise
 
 
 class Page(NamedTuple):
-    """The ink of a picture."""
+    """The ink of an image."""
 
     ink: np.ndarray  # float32 [H, W], 0..1
     noise: float  # standard deviation of the paper's ink

@@ -14,48 +14,48 @@ from dood_jax.data.folder import MOST_PIXELS
 from dood_jax.errors import BadInput, first_line
 
 ARRAYS = (".npy", ".npz")
-PICTURES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-SUFFIXES = PICTURES + ARRAYS
+IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+SUFFIXES = IMAGES + ARRAYS
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # as Pillow names them
 _LEAST_SIDE = 3
 
 
 class Scan(NamedTuple):
-    """A picture as it was found."""
+    """An image as it was found."""
 
     grey: np.ndarray  # float32 [H, W], 0 black .. 1 white; NaN where nothing was painted
     ident: str  # names it in outputs: the file's name, with the place in it if it holds several
 
 
 def read(path: Path) -> list[Scan]:
-    """The pictures of a file: one, or as many as an array file holds; of a film or book, the first.
+    """The images of a file: one, or as many as an array file holds; of a film or book, the first.
 
     Raises BadInput, in one line that names the file, for what cannot be read and what is too large.
     """
     try:
         if path.suffix.lower() in ARRAYS:
             return [scan for name, array in _arrays(path) for scan in _scans_of(name, array)]
-        return [Scan(_picture(path), path.stem)]
+        return [Scan(_image(path), path.stem)]
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
     except Exception as error:  # Pillow and NumPy raise kinds of their own for each format
-        raise BadInput(f"{path} cannot be read as a picture ({first_line(error)})") from error
+        raise BadInput(f"{path} cannot be read as an image ({first_line(error)})") from error
 
 
 def read_upload(data: bytes, most_pixels: int) -> np.ndarray:
-    """Grey as in `Scan` of a picture file that somebody sent.
+    """Grey as in `Scan` of an image file that somebody sent.
 
     Raises BadInput for what is no PNG, JPEG, WebP, TIFF, BMP or GIF and, before it is decoded, for what is
     too large.
     """
     try:
-        return _picture(io.BytesIO(data), most_pixels, _FORMATS)
+        return _image(io.BytesIO(data), most_pixels, _FORMATS)
     except BadInput:
         raise
     except UnidentifiedImageError as error:
-        raise BadInput("this is no picture; give a PNG, JPEG, WebP, TIFF, BMP or GIF") from error
+        raise BadInput("this is no image; give a PNG, JPEG, WebP, TIFF, BMP or GIF") from error
     except Exception as error:  # Pillow raises kinds of its own for each format
-        raise BadInput(f"this picture cannot be read ({first_line(error)})") from error
+        raise BadInput(f"this image cannot be read ({first_line(error)})") from error
 
 
 def grey_of(array: np.ndarray) -> np.ndarray:
@@ -67,7 +67,7 @@ def grey_of(array: np.ndarray) -> np.ndarray:
     if array.ndim == 2:
         array = array[..., None]
     if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
-        raise BadInput(f"an array of shape {list(array.shape)} is no picture; give [H, W] or [H, W, 3]")
+        raise BadInput(f"an array of shape {list(array.shape)} is no image; give [H, W] or [H, W, 3]")
     require_size(*array.shape[1::-1])
     values = _to_unit(array)
     colours = values if values.shape[2] in (1, 3) else values[..., :-1]
@@ -76,14 +76,14 @@ def grey_of(array: np.ndarray) -> np.ndarray:
 
 
 def require_size(width: int, height: int, most_pixels: int = MOST_PIXELS) -> None:
-    """Raises BadInput for a picture that is too small to hold a line or too large to be decoded."""
+    """Raises BadInput for an image that is too small to hold a line or too large to be decoded."""
     if min(width, height) < _LEAST_SIDE:
-        raise BadInput(f"a picture of {width} x {height} pixels holds no drawing")
+        raise BadInput(f"an image of {width} x {height} pixels holds no drawing")
     if width * height > most_pixels:
         raise BadInput(f"{width} x {height} pixels are more than {most_pixels:,}; make it smaller")
 
 
-def _picture(
+def _image(
     file: Path | IO[bytes], most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] | None = None
 ) -> np.ndarray:
     with warnings.catch_warnings():
@@ -91,19 +91,19 @@ def _picture(
         with Image.open(file, formats=formats) as opened:
             require_size(*opened.size, most_pixels)
             opened.draft("L", None)
-            picture = ImageOps.exif_transpose(opened)
-            return _grey_of_picture(picture)
+            image = ImageOps.exif_transpose(opened)
+            return _grey_of_image(image)
 
 
-def _grey_of_picture(picture: Image.Image) -> np.ndarray:
-    if picture.mode.startswith("I"):
-        return np.clip(np.asarray(picture, np.float32) / 65535, 0, 1)
-    if picture.mode == "F":
-        return _to_unit(np.asarray(picture))
-    if picture.has_transparency_data:
-        grey, alpha = (np.asarray(band, np.float32) / 255 for band in picture.convert("LA").split())
+def _grey_of_image(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):
+        return np.clip(np.asarray(image, np.float32) / 65535, 0, 1)
+    if image.mode == "F":
+        return _to_unit(np.asarray(image))
+    if image.has_transparency_data:
+        grey, alpha = (np.asarray(band, np.float32) / 255 for band in image.convert("LA").split())
         return _see_through(grey, alpha)
-    return np.asarray(picture.convert("L"), np.float32) / 255
+    return np.asarray(image.convert("L"), np.float32) / 255
 
 
 def _see_through(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
@@ -117,14 +117,14 @@ def _see_through(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
 
 
 def _arrays(path: Path) -> list[tuple[str, np.ndarray]]:
-    """The arrays of a file, without unpickling; of an npz those that can be pictures."""
+    """The arrays of a file, without unpickling; of an npz those that can be images."""
     if not zipfile.is_zipfile(path):
         return [(path.stem, np.load(path, allow_pickle=False))]
     named = dataset.read(path).items()
-    pictures = [(f"{path.stem}-{name}", array) for name, array in named if array.ndim in (2, 3, 4)]
-    if not pictures:
-        raise BadInput("no array of it is a picture; give [H, W] or [N, H, W]")
-    return pictures
+    images = [(f"{path.stem}-{name}", array) for name, array in named if array.ndim in (2, 3, 4)]
+    if not images:
+        raise BadInput("no array of it is an image; give [H, W] or [N, H, W]")
+    return images
 
 
 def _scans_of(name: str, array: np.ndarray) -> list[Scan]:

@@ -23,7 +23,7 @@ _POINT_RATE, _WIDTH_RATE, _SOFT_RATE = 0.15, 0.03, 0.02  # of Adam at the first 
 _LAST_SHARE = 0.1  # of the cosine
 _SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
 _BEND_WEIGHT = 0.6
-_LARGEST_PEN = 6.0  # pixels; a wider pen is refined in a smaller picture
+_LARGEST_PEN = 6.0  # pixels; a wider pen is refined in a smaller image
 _LEAST_PEN, _MOST_PIXELS = 3.0, 200_000  # more ink than this is refined at a smaller scale, down to this pen
 _SPACING = 0.7  # of the straight pieces that a curve is drawn as, in pen widths
 _BLOCK = 32768  # pixels that are looked at together, which bounds memory
@@ -98,7 +98,7 @@ def refine(ink: np.ndarray, lines: list[Line]) -> Refined:
 
 
 def _factor(ink: np.ndarray, pen: float) -> float:
-    """Pixels of the refined picture for one of the page: fewer on a page that is full of ink."""
+    """Pixels of the refined image for one of the page: fewer on a page that is full of ink."""
     factor = min(1.0, _LARGEST_PEN / pen)
     busy = np.count_nonzero(ink > 0.3) * factor**2
     return min(factor, max((_MOST_PIXELS / max(busy, 1)) ** 0.5 * factor, _LEAST_PEN / pen))

@@ -138,7 +138,7 @@ def strokes_of(
     Args:
       page: its ink.
       recognise: draws windows of [size, size] pixels; without it, lines alone decide.
-      size: of the model's pictures.
+      size: of the model's images.
 
     Raises:
       BadInput: nothing but specks was found.

@@ -36,7 +36,7 @@ GROUPS = {  # golden name -> ours, of arrays that share a tolerance
         "logp_on": "log_prior_presence",
     },
     "states": {f"h_{name}": f"{name}_state" for name in ("layout", "stroke", "baseline")},
-    "pictures": {"ink": "ink", "canvas": "canvas"},
+    "images": {"ink": "ink", "canvas": "canvas"},
     "objective": {
         "loglik": "log_likelihood",
         "R": "cost",
@@ -55,7 +55,7 @@ TOLERANCES = {  # of differences over the largest entry, in gradients of a tenso
         "parameters": 3e-4,
         "logarithms": 1e-4,
         "states": 5e-4,
-        "pictures": 2e-3,
+        "images": 2e-3,
         "objective": 5e-5,
         "norms": 2e-2,
         "median norm": 3e-4,
@@ -183,7 +183,7 @@ def test_golden_forward_pass(parity, group):
             elif together is not None:
                 assert_close_to_largest(call[ours], together[particle], parity.tolerance(group))
             compared += alone is not None or together is not None
-    if parity.precision == "float64" and group in ("states", "pictures"):
+    if parity.precision == "float64" and group in ("states", "images"):
         pytest.skip("the golden vectors hold these in float32 alone")
     assert compared == 2 * len(GROUPS[group])
 

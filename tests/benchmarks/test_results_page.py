@@ -31,7 +31,7 @@ def test_a_model_on_its_own_set_stands_beside_the_paper(tmp_path):
     assert "| known | 500 | 200 | 1,234 ± 5 | 4,780 | " in results_page.page(tmp_path, tmp_path)
 
 
-def test_curves_are_of_held_out_pictures(tmp_path):
+def test_curves_are_of_held_out_images(tmp_path):
     lines = [
         {"kind": "train", "seconds": 1, "log_likelihood": 5},
         {"kind": "held_out", "seconds": 120, "log_likelihood": 7},

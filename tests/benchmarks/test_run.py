@@ -7,12 +7,12 @@ import run
 
 @pytest.fixture
 def small(monkeypatch):
-    """Pictures of the size of the tiny model, few particles."""
+    """Images of the size of the tiny model, few particles."""
     monkeypatch.setattr(run, "SIZE", (20, 20))
     monkeypatch.setattr(run, "PARTICLES", 2)
-    run.pictures.cache_clear()
+    run.images.cache_clear()
     yield run
-    run.pictures.cache_clear()
+    run.images.cache_clear()
 
 
 @pytest.mark.slow

@@ -19,9 +19,9 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture
 def counted():
-    """Round numbers: 28 of 92 bytes are the optimiser's, so that each of 16 pictures has 4."""
+    """Round numbers: 28 of 92 bytes are the optimiser's, so that each of 16 images has 4."""
     return model.Counted(
-        batch_size=16, multiply_adds=800, products=10, traffic=92, parameters=1, reduced=4000, picture=100
+        batch_size=16, multiply_adds=800, products=10, traffic=92, parameters=1, reduced=4000, image=100
     )
 
 
@@ -69,7 +69,7 @@ def test_a_split_batch(counted, chip, assumed):
     """6.04 s alone; a quarter of the batch takes 2.68 s, the reduction 7 s."""
     row = model.data_parallel(counted, chip, assumed, 4, 16)
     assert row["seconds"] == pytest.approx(9.68)
-    assert row["pictures"] == pytest.approx(16 / 9.68)
+    assert row["images"] == pytest.approx(16 / 9.68)
     assert row["input"] == pytest.approx(100 * 4 / 9.68)
     assert row["efficiency"] == pytest.approx(6.04 / (4 * 9.68))
 
@@ -83,7 +83,7 @@ def test_a_grown_batch(counted, chip, assumed):
 def test_models_side_by_side_need_no_link(counted, chip, assumed):
     rows = [model.many_models(counted, chip, assumed, chips, 1) for chips in (1, 64)]
     assert [row["efficiency"] for row in rows] == [1, 1]
-    assert rows[1]["pictures"] == pytest.approx(64 * rows[0]["pictures"])
+    assert rows[1]["images"] == pytest.approx(64 * rows[0]["images"])
     assert model.many_models(counted, chip, assumed, 2, 3)["efficiency"] == pytest.approx(3 * 6.04 / 16.12)
 
 

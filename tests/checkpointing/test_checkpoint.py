@@ -183,11 +183,11 @@ def test_of_a_run_begun_before_a_setting_there_was_its_default_is_asked_for(run,
     for step in ("1", "2"):
         path = run / "checkpoints" / step / "meta" / "metadata"
         meta = json.loads(path.read_text())
-        del meta["config"]["model"]["native_size"]
+        del meta["config"]["model"]["source_size"]
         path.write_text(json.dumps(meta))
     assert int(restored_state(run, config, state).step) == 2
-    other = dataclasses.replace(config, model=dataclasses.replace(config.model, native_size=10))
-    with pytest.raises(BadInput, match=r"model\.native_size=0, not 10"):
+    other = dataclasses.replace(config, model=dataclasses.replace(config.model, source_size=10))
+    with pytest.raises(BadInput, match=r"model\.source_size=0, not 10"):
         restored_state(run, other, state)
 
 

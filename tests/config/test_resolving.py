@@ -55,7 +55,7 @@ def test_other_groups_show_their_values(group):
     assert all(value is not None for value in shown.values())
 
 
-def test_picture_size_of_the_model_follows_the_data():
+def test_image_size_of_the_model_follows_the_data():
     assert resolve_with("data.image_size", 30).model.image_size == 30
 
 
@@ -146,9 +146,9 @@ def test_a_choice_that_is_not_available_is_refused_with_the_choices(key, value):
         ("objective.num_particles", 2),
         ("objective.beta", float("nan")),
         ("objective.floor_end_step", 500),
-        ("objective.borrowed_starts", 1.5),
-        ("objective.borrowed_starts", float("nan")),
-        ("data.overlaid", -0.1),
+        ("objective.mismatched_start_prob", 1.5),
+        ("objective.mismatched_start_prob", float("nan")),
+        ("data.overlay_prob", -0.1),
         ("optimizer.learning_rate", -1e-3),
         ("optimizer.learning_rate", float("nan")),
         ("optimizer.warmup_steps", -1),
@@ -164,7 +164,7 @@ def test_a_choice_that_is_not_available_is_refused_with_the_choices(key, value):
         ("training.log_every", 0),
         ("evaluation.num_images", -1),
         ("evaluation.num_particles", 0),
-        ("evaluation.samples_per_look", 3),
+        ("evaluation.samples_per_posterior", 3),
         ("evaluation.num_strokes", -1),
         ("evaluation.batch_size", 0),
     ],
@@ -253,20 +253,20 @@ def test_published_runs_begin_with_the_initial_values_of_their_set(data, model, 
             {"encoder": "patch", "dropout": 0.0, "guidance": "none_leaky"},
             r"model\.guidance='none_leaky' needs model\.enc",
         ),
-        ({"recognition": "air"}, r"model\.recognition='air' needs model\.decoder='picture', not 'curve'"),
-        ({"decoder": "picture"}, r"model\.decoder='picture' needs model\.recognition='air'"),
+        ({"recognition": "air"}, r"model\.recognition='air' needs model\.decoder='image', not 'curve'"),
+        ({"decoder": "image"}, r"model\.decoder='image' needs model\.recognition='air'"),
         (
-            {"recognition": "vae", "decoder": "picture", "prior": "pictures", "guidance": "none"},
+            {"recognition": "vae", "decoder": "image", "prior": "images", "guidance": "none"},
             r"model\.recognition='vae' needs model\.num_strokes=1, not 6",
         ),
         ({"prior": "codes"}, r"model\.prior='codes' needs model\.recognition='air'"),
         (
-            {"recognition": "air", "decoder": "picture", "prior": "codes"},
+            {"recognition": "air", "decoder": "image", "prior": "codes"},
             r"model\.recognition='air' needs model\.guidance='none', not 'canvas'",
         ),
         (
-            {"decoder": "neural", "placement": "glimpse", "latents": "diagonal", "looks": 1},
-            r"model\.looks=1 needs model\.placement='points', not 'glimpse'",
+            {"decoder": "neural", "placement": "glimpse", "latents": "diagonal", "iterations": 1},
+            r"model\.iterations=1 needs model\.placement='points', not 'glimpse'",
         ),
     ],
 )
@@ -278,7 +278,7 @@ def test_parts_that_do_not_fit_together_are_refused(keys, message):
 
 
 @pytest.mark.parametrize(("size", "window"), [(50, 25), (20, 10), (10, 10)])
-def test_windows_of_patches_are_half_the_picture_unless_given(size, window):
+def test_windows_of_patches_are_half_the_image_unless_given(size, window):
     settings = default_config()
     settings.data.image_size = size
     assert resolve(settings).model.glimpse_size == window

@@ -20,7 +20,7 @@ def cache_home(tmp_path_factory, monkeypatch) -> Path:
 
 
 def toy_arrays(name: str, split: str, per_class: int = 5) -> dict[str, np.ndarray]:
-    """Arrays of a pack with a few random pictures of some classes of a set."""
+    """Arrays of a pack with a few random images of some classes of a set."""
     random = np.random.default_rng([len(name), split == "test"])
     if name == "omniglot":
         return _toy_characters(random, split)

@@ -1,4 +1,4 @@
-"""Kept pictures: the same again, made anew where damaged, one copy whoever writes, nothing half-written."""
+"""Kept images: the same again, made anew where damaged, one copy whoever writes, nothing half-written."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ from dood_jax.data import cache, load, sources
 from dood_jax.data.dataset import Dataset
 
 ROOT = Path(__file__).parent.parent.parent
-PICTURES = Dataset(
+IMAGES = Dataset(
     np.random.default_rng(0).integers(0, 256, (50, 20, 20)).astype(np.uint8),
     np.arange(50, dtype=np.int32),
     {"name": "toy", "classes": ("a", "b")},
@@ -26,14 +26,14 @@ def refuse_to_build() -> Dataset:
 
 
 def assert_same(found: Dataset) -> None:
-    np.testing.assert_array_equal(found.images, PICTURES.images)
-    np.testing.assert_array_equal(found.labels, PICTURES.labels)
-    np.testing.assert_array_equal(found.attributes["drawer"], PICTURES.attributes["drawer"])
-    assert found.metadata == PICTURES.metadata
+    np.testing.assert_array_equal(found.images, IMAGES.images)
+    np.testing.assert_array_equal(found.labels, IMAGES.labels)
+    np.testing.assert_array_equal(found.attributes["drawer"], IMAGES.attributes["drawer"])
+    assert found.metadata == IMAGES.metadata
 
 
 def test_what_is_kept_comes_back_memory_mapped_and_read_only():
-    for build in (lambda: PICTURES, refuse_to_build):
+    for build in (lambda: IMAGES, refuse_to_build):
         found = cache.fetch("entry", build)
         assert_same(found)
         assert isinstance(found.images, np.memmap) and not found.images.flags.writeable
@@ -49,13 +49,13 @@ def test_every_part_of_the_key_matters():
 @pytest.mark.parametrize("file", ["images.npy", "labels.npy", "attribute-drawer.npy", "metadata.json"])
 @pytest.mark.parametrize("share", [None, 0, 0.5, 0.99])
 def test_a_damaged_entry_is_made_anew(file, share):
-    cache.fetch("entry", lambda: PICTURES)
+    cache.fetch("entry", lambda: IMAGES)
     path = cache.folder() / "entry" / file
     whole = path.read_bytes()
     path.unlink()
     if share is not None:
         path.write_bytes(whole[: int(share * len(whole))])
-    assert_same(cache.fetch("entry", lambda: PICTURES))
+    assert_same(cache.fetch("entry", lambda: IMAGES))
     assert_same(cache.fetch("entry", refuse_to_build))
 
 
@@ -64,14 +64,14 @@ def test_a_writer_that_fails_leaves_nothing(monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(cache, "_flush", full)
-    assert_same(cache.fetch("entry", lambda: PICTURES))
+    assert_same(cache.fetch("entry", lambda: IMAGES))
     assert not list(cache.folder().iterdir())
 
 
-def test_without_a_folder_to_write_pictures_come_all_the_same(monkeypatch, tmp_path):
+def test_without_a_folder_to_write_images_come_all_the_same(monkeypatch, tmp_path):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
-    assert_same(cache.fetch("entry", lambda: PICTURES))
+    assert_same(cache.fetch("entry", lambda: IMAGES))
 
 
 def test_what_a_killed_writer_left_is_not_read_and_is_swept_after_a_day():
@@ -81,7 +81,7 @@ def test_what_a_killed_writer_left_is_not_read_and_is_swept_after_a_day():
         left.mkdir()
         (left / "images.npy").write_bytes(b"half")
     os.utime(old, (time.time() - 2 * 86400,) * 2)
-    assert_same(cache.fetch("entry", lambda: PICTURES))
+    assert_same(cache.fetch("entry", lambda: IMAGES))
     assert fresh.exists() and not old.exists()
 
 

@@ -108,7 +108,7 @@ def test_omniglot_knows_who_drew_what(data_dir):
     assert len(np.unique(dataset.attributes["alphabet"])) == 20
 
 
-def test_one_shot_runs_show_test_pictures_with_the_right_answers(data_dir):
+def test_one_shot_runs_show_test_images_with_the_right_answers(data_dir):
     runs = omniglot.one_shot_runs(data_dir, 105)
     assert runs.supports.shape == runs.queries.shape == (20, 20, 105, 105)
     assert runs.answers.shape == (20, 20)
@@ -123,7 +123,7 @@ def test_one_shot_runs_show_test_pictures_with_the_right_answers(data_dir):
     np.testing.assert_array_equal(small[3, 4], resize(runs.queries[3, 4][None], 50)[0])
 
 
-def test_human_strokes_lie_on_the_ink_of_their_pictures(data_dir):
+def test_human_strokes_lie_on_the_ink_of_their_images(data_dir):
     strokes = omniglot.human_strokes(data_dir)
     assert len(strokes.train_row) == 2720 and len(strokes.stroke_start) == 6171
     train = load("omniglot", "train", str(data_dir), 105)

@@ -1,4 +1,4 @@
-"""Pictures of one's own: whatever file, the same drawing; splits and classes from the folders."""
+"""Images of one's own: whatever file, the same drawing; splits and classes from the folders."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_what_is_transparent_is_paper(tmp_path, level):
     np.testing.assert_array_equal(folder.read_image(tmp_path / "x.png", 40), INK)
 
 
-def test_a_wide_picture_is_padded_with_paper_and_a_turned_one_turned_back(tmp_path):
+def test_a_wide_image_is_padded_with_paper_and_a_turned_one_turned_back(tmp_path):
     save(tmp_path / "wide.png", 255 - INK[10:30])
     np.testing.assert_array_equal(folder.read_image(tmp_path / "wide.png", 40), INK)
     exif = Image.Exif()
@@ -44,18 +44,18 @@ def test_a_wide_picture_is_padded_with_paper_and_a_turned_one_turned_back(tmp_pa
     np.testing.assert_array_equal(folder.read_image(tmp_path / "turned.png", 40), INK)
 
 
-@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n"])
-def test_a_damaged_picture_is_refused_by_name(tmp_path, content):
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n"])
+def test_a_damaged_image_is_refused_by_name(tmp_path, content):
     for number in range(3):
         save(tmp_path / f"{number}.png")
     (tmp_path / "bad.png").write_bytes(content)
-    with pytest.raises(BadInput, match=r"bad\.png cannot be read as a picture") as refused:
+    with pytest.raises(BadInput, match=r"bad\.png cannot be read as an image") as refused:
         for split in ("train", "test"):
             load("folder", split, str(tmp_path), 20)
     assert "\n" not in str(refused.value)
 
 
-def test_a_truncated_picture_is_refused(tmp_path):
+def test_a_truncated_image_is_refused(tmp_path):
     whole = save(tmp_path / "x.png").read_bytes()
     (tmp_path / "x.png").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BadInput, match=r"x\.png cannot be read"):
@@ -75,14 +75,14 @@ def test_a_heap_is_split_and_nothing_is_in_both(tmp_path):
 def test_classes_are_folders_and_mean_the_same_in_both_splits(tmp_path):
     for place in ("train/b/1.png", "train/a/2.png", "train/a/3.JPG", "test/c/4.png", "train/a/.hidden.png"):
         save(tmp_path / place)
-    (tmp_path / "train" / "notes.txt").write_text("no picture")
+    (tmp_path / "train" / "notes.txt").write_text("no image")
     train, test = (load("folder", split, str(tmp_path), 20) for split in ("train", "test"))
     assert train.metadata["classes"] == test.metadata["classes"] == ("a", "b", "c")
     assert (train.labels.tolist(), test.labels.tolist()) == ([0, 0, 1], [2])
     assert train.images.shape == (3, 20, 20)
 
 
-def test_a_changed_picture_is_read_anew(tmp_path):
+def test_a_changed_image_is_read_anew(tmp_path):
     for number in range(2):
         save(tmp_path / f"{number}.png")
     before = load("folder", "train", str(tmp_path), 20).images.copy()
@@ -94,7 +94,7 @@ def test_a_changed_picture_is_read_anew(tmp_path):
 @pytest.mark.parametrize(
     ("made", "said"),
     [
-        ((), "no pictures in "),
+        ((), "no images in "),
         (("1.png",), "give at least 2"),
         (("train/1.png", "test/x.txt"), "test: looked there for .png"),
     ],

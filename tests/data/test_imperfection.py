@@ -1,4 +1,4 @@
-"""What scans do to pictures: pictures whose imperfection can be read off, and Pillow's resize."""
+"""What scans do to images: images whose imperfection can be read off, and Pillow's resize."""
 
 import jax
 import numpy as np
@@ -25,16 +25,16 @@ def even_pen(monkeypatch):
     monkeypatch.setattr(synthetic, "_MAX_UNEVENNESS", 0.0)
 
 
-def test_half_of_the_pictures_pass_through_28_pixels(flat_page, even_pen):
+def test_half_of_the_images_pass_through_28_pixels(flat_page, even_pen):
     """The others are the ink at some level, at most black."""
     ink = np.random.default_rng(0).uniform(0, 0.5, (SIZE, SIZE)).astype(np.float32)
     small = Image.fromarray(ink).resize((28, 28), Image.Resampling.BILINEAR)
     soft = np.asarray(small.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
     softened = []
     for scan in scans_of(ink):
-        ratios = [(scan * picture).sum() / (picture**2).sum() for picture in (ink, soft)]
+        ratios = [(scan * image).sum() / (image**2).sum() for image in (ink, soft)]
         errors = [
-            np.abs(scan - ratio * picture).max() for ratio, picture in zip(ratios, (ink, soft), strict=True)
+            np.abs(scan - ratio * image).max() for ratio, image in zip(ratios, (ink, soft), strict=True)
         ]
         assert min(errors) < 1e-3 < max(errors)
         assert 0.9 - 1e-3 < ratios[int(np.argmin(errors))] < 1.4 + 1e-3
@@ -64,5 +64,5 @@ def test_pages_are_bent_by_about_a_pixel(even_pen):
     assert np.abs(moved).max() < 4 * synthetic._MAX_BEND * SIZE
 
 
-def test_blank_ink_is_a_blank_picture():
+def test_blank_ink_is_a_blank_image():
     assert scans_of(np.zeros((SIZE, SIZE), np.float32)).max() == 0

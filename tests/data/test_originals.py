@@ -189,7 +189,7 @@ def test_nothing_is_downloaded_into_a_directory_that_is_not_there(tmp_path, monk
 
 @pytest.mark.parametrize("name", ["mnist", "kmnist"])
 def test_the_real_original_files_give_the_sets_of_the_pack(data_dir, tmp_path, name):
-    """Checksums as TFDS records them; KMNIST's training pictures are not among the files."""
+    """Checksums as TFDS records them; KMNIST's training images are not among the files."""
     if not (data_dir / "raw" / name).is_dir():
         pytest.skip(f"no original files in {data_dir / 'raw' / name}")
     files = tfds_builders.file_names(name, ())["test"]

@@ -1,4 +1,4 @@
-"""Overlaid pictures against SciPy's affine resampling and the darker of two pictures."""
+"""Overlaid images against SciPy's affine resampling and the darker of two images."""
 
 import jax
 import jax.numpy as jnp
@@ -19,8 +19,8 @@ def blot(row: float, column: float, width: float = 3.0) -> np.ndarray:
     return np.exp(-((rows - row) ** 2 + (columns - column) ** 2) / (2 * width**2)).astype(np.float32)
 
 
-def moved(picture: np.ndarray, seed: int) -> np.ndarray:
-    return np.asarray(example_stream._moved(jnp.asarray(picture), jax.random.key(seed)))
+def moved(image: np.ndarray, seed: int) -> np.ndarray:
+    return np.asarray(example_stream._moved(jnp.asarray(image), jax.random.key(seed)))
 
 
 @pytest.fixture
@@ -30,20 +30,20 @@ def unmoved(monkeypatch):
     monkeypatch.setattr(example_stream, "_MAX_TURN", 0.0)
 
 
-def test_pictures_that_are_not_moved_give_the_darker_of_both(unmoved):
+def test_images_that_are_not_moved_give_the_darker_of_both(unmoved):
     first, second = blot(15, 20), blot(30, 32)
     found = example_stream.lay_over(jnp.asarray(first), jnp.asarray(second), jax.random.key(0), 0)
     np.testing.assert_allclose(found, np.maximum(first, second), atol=1e-5)
 
 
-def centre(picture: np.ndarray) -> np.ndarray:
-    """(row, column) of the ink, from the middle of the picture."""
-    return np.array(ndimage.center_of_mass(picture)) - (SIZE - 1) / 2
+def centre(image: np.ndarray) -> np.ndarray:
+    """(row, column) of the ink, from the middle of the image."""
+    return np.array(ndimage.center_of_mass(image)) - (SIZE - 1) / 2
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_moving_is_one_affine_map_of_the_picture(seed):
-    """The map is read off three spots; SciPy takes a picture of lines through it."""
+def test_moving_is_one_affine_map_of_the_image(seed):
+    """The map is read off three spots; SciPy takes an image of lines through it."""
     middle, reach = (SIZE - 1) / 2, 5.0
     places = np.array([[0.0, 0.0], [reach, 0.0], [0.0, reach]])
     onto = np.array([centre(moved(blot(*(middle + place), 1.5), seed)) for place in places])
@@ -58,14 +58,14 @@ def test_moving_is_one_affine_map_of_the_picture(seed):
     assert np.abs(moved(lines, seed) - lines).max() > 0.3
 
 
-def test_overlaid_enlarged_pictures_look_enlarged_and_others_do_not():
-    lay_over = lambda picture, other: example_stream.lay_over(picture, other, jax.random.key(2), 28)
+def test_overlaid_enlarged_images_look_enlarged_and_others_do_not():
+    lay_over = lambda image, other: example_stream.lay_over(image, other, jax.random.key(2), 28)
     first, second = jnp.asarray(enlarged_by_pil(28, SIZE)), jnp.asarray(enlarged_by_pil(28, SIZE, 1))
     assert was_enlarged(28, lay_over(first, second))
     assert not was_enlarged(28, lay_over(jnp.asarray(enlarged_by_pil(105, SIZE)), second))
 
 
-def test_keys_move_pictures_differently_and_each_of_both():
+def test_keys_move_images_differently_and_each_of_both():
     spot = jnp.asarray(blot(24, 24, 2))
     lay_over = lambda seed: np.asarray(example_stream.lay_over(spot, spot, jax.random.key(seed), 0))
     assert np.abs(lay_over(0) - lay_over(1)).max() > 0.5

@@ -1,4 +1,4 @@
-"""Pictures of any kind become what models take; what should not be given is warned of."""
+"""Images of any kind become what models take; what should not be given is warned of."""
 
 import warnings
 
@@ -15,10 +15,10 @@ from dood_jax.errors import BadInput
 @pytest.fixture(scope="module")
 def digit() -> np.ndarray:
     """uint8 [28, 28]: a bright bar with soft edges on black."""
-    picture = np.zeros((28, 28), np.uint8)
-    picture[6:22, 11:15] = 200
-    picture[6:22, 15] = 90
-    return picture
+    image = np.zeros((28, 28), np.uint8)
+    image[6:22, 11:15] = 200
+    image[6:22, 15] = 90
+    return image
 
 
 @pytest.fixture(scope="module")
@@ -51,20 +51,20 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_pictures_of_any_kind_are_made_alike(digit, wanted, kind):
+def test_images_of_any_kind_are_made_alike(digit, wanted, kind):
     prepared = dood_jax.prepare(KINDS[kind](digit))
     assert prepared.dtype == np.float32
     np.testing.assert_allclose(prepared, wanted, atol=1.5 / 255)
 
 
-def test_files_are_pictures_too_and_several_make_a_batch(digit, wanted, tmp_path):
+def test_files_are_images_too_and_several_make_a_batch(digit, wanted, tmp_path):
     Image.fromarray(255 - digit).save(tmp_path / "digit.png")
     prepared = dood_jax.prepare([tmp_path / "digit.png", str(tmp_path / "digit.png"), digit])
     np.testing.assert_array_equal(prepared, np.repeat(wanted, 3, 0))
     assert dood_jax.prepare(digit, size=20).shape == (1, 20, 20)
 
 
-def test_pictures_are_padded_to_squares(digit):
+def test_images_are_padded_to_squares(digit):
     prepared = dood_jax.prepare(digit[:, 8:20])
     assert prepared.shape == (1, 50, 50)
     assert np.abs(prepared.sum() - dood_jax.prepare(digit).sum()) < 3
@@ -73,8 +73,8 @@ def test_pictures_are_padded_to_squares(digit):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ([], "no pictures"),
-        (np.zeros(4), r"shape \[4\] is no picture"),
+        ([], "no images"),
+        (np.zeros(4), r"shape \[4\] is no image"),
         (np.zeros((0, 4)), "no pixels"),
         (np.full((4, 4), -1.0), r"-1\.\.-1; scale"),
         (np.full((4, 4), np.nan), r"nan\.\.nan; scale"),
@@ -82,7 +82,7 @@ def test_pictures_are_padded_to_squares(digit):
         ("nowhere.png", "nowhere.png cannot be read"),
     ],
 )
-def test_what_is_no_picture_is_refused(given, said):
+def test_what_is_no_image_is_refused(given, said):
     with pytest.raises(BadInput, match=said):
         dood_jax.prepare(given)
 
@@ -92,7 +92,7 @@ def resized(digit, way) -> np.ndarray:
 
 
 @pytest.mark.parametrize("way", ["BICUBIC", "LANCZOS", "NEAREST"])
-def test_pictures_enlarged_otherwise_are_warned_of(digit, way):
+def test_images_enlarged_otherwise_are_warned_of(digit, way):
     """Of thin lines: of thick ones all filters make nearly the same."""
     digit = digit.copy()
     digit[4:24:3, 18] = digit[14, 3:25] = 255
@@ -100,7 +100,7 @@ def test_pictures_enlarged_otherwise_are_warned_of(digit, way):
         preprocessing.warn_of_odd(resized(digit, Image.Resampling[way]), 28)
 
 
-def test_pictures_as_sets_have_them_and_sharp_ones_are_not_warned_of(digit, wanted):
+def test_images_as_sets_have_them_and_sharp_ones_are_not_warned_of(digit, wanted):
     sharp = np.zeros((1, 50, 50), np.float32)
     sharp[:, 10:40, 20:23] = 1
     sharp[:, 12:15, 8:30] = 1

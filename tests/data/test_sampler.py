@@ -29,29 +29,29 @@ def test_seed_step_and_index_each_give_new_keys():
     assert len(np.unique(np.concatenate(keys), axis=0)) == 3 * 4 * 6
 
 
-def test_a_resident_picture_is_the_one_of_its_row_scaled():
+def test_a_resident_image_is_the_one_of_its_row_scaled():
     images = np.random.default_rng(0).integers(0, 256, (5, 4, 4)).astype(np.uint8)
     key = jax.random.key(0)
-    picked = jax.vmap(example_stream.pick_resident, in_axes=(None, 0, None))(
+    picked = jax.vmap(example_stream.sample_example, in_axes=(None, 0, None))(
         jnp.asarray(images), jnp.array([3, 0, 3]), key
     ).image
     assert picked.dtype == np.float32
     np.testing.assert_allclose(picked, images[[3, 0, 3]] / 255, rtol=1e-6)
 
 
-def test_synthetic_pictures_are_random_drawings_of_the_blank_size():
+def test_synthetic_images_are_random_drawings_of_the_blank_size():
     blank = np.zeros((1, 20, 20), np.uint8)
     both = jax.jit(
-        lambda key: (example_stream.pick_synthetic(blank, 0, key).image, random_drawing(key, 20).image)
+        lambda key: (example_stream.sample_synthetic(blank, 0, key).image, random_drawing(key, 20).image)
     )
     picked, drawn = both(jax.random.key(4))
     np.testing.assert_allclose(picked, drawn, atol=1e-6)
     assert drawn.max() > 0.5
 
 
-def test_a_share_of_pictures_is_overlaid_and_the_others_stay_plain():
+def test_a_share_of_images_is_overlaid_and_the_others_stay_plain():
     images = np.random.default_rng(0).integers(0, 256, (7, 8, 8)).astype(np.uint8)
-    pick = jax.jit(jax.vmap(example_stream.picking_overlaid(0.25, 0), in_axes=(None, 0, 0)))
+    pick = jax.jit(jax.vmap(example_stream.sampling_overlays(0.25, 0), in_axes=(None, 0, 0)))
     rows = jnp.arange(2000) % len(images)
     picked = pick(images, rows, jax.random.split(jax.random.key(3), 2000))
     stays = (np.abs(picked.image - images[rows] / 255) < 1e-6).all((1, 2))

@@ -43,12 +43,12 @@ def test_neighbours_do_not_stay_together():
 
 def rows_of_steps(seed: int, steps: range, batch_size: int, size: int) -> np.ndarray:
     """[S * B] rows in the order in which they are seen."""
-    lessons = example_stream.lessons(seed, 0, size, batch_size)
-    at_step = jax.jit(lambda step: example_stream.rows(lessons, step, jnp.arange(batch_size), batch_size))
+    stream = example_stream.make_stream(seed, 0, size, batch_size)
+    at_step = jax.jit(lambda step: example_stream.rows(stream, step, jnp.arange(batch_size), batch_size))
     return np.concatenate([np.asarray(at_step(np.int32(step))) for step in steps])
 
 
-def test_each_epoch_sees_each_picture_once_in_an_order_of_its_own():
+def test_each_epoch_sees_each_image_once_in_an_order_of_its_own():
     """100 does not divide into batches of 8: every second epoch begins inside a batch."""
     seen = rows_of_steps(0, range(50), 8, 100).reshape(4, 100)
     for epoch in seen:
@@ -67,9 +67,9 @@ def test_a_batch_may_be_larger_than_the_set():
 def test_rows_follow_from_the_step_alone_and_not_from_the_split_of_the_batch():
     whole = rows_of_steps(3, range(17, 20), 12, 100)
     np.testing.assert_array_equal(rows_of_steps(3, range(18, 20), 12, 100), whole[12:])
-    lessons = example_stream.lessons(3, 0, 100, 12)
+    stream = example_stream.make_stream(3, 0, 100, 12)
     for part in (np.arange(4), np.arange(4, 12), np.array([11, 0, 5])):
-        np.testing.assert_array_equal(example_stream.rows(lessons, 17, jnp.asarray(part), 12), whole[part])
+        np.testing.assert_array_equal(example_stream.rows(stream, 17, jnp.asarray(part), 12), whole[part])
 
 
 def test_places_are_right_after_more_examples_than_32_bits_hold():
@@ -82,15 +82,15 @@ def test_places_are_right_after_more_examples_than_32_bits_hold():
             assert divmod(step * batch_size + index, size) == (int(epoch), int(position))
 
 
-def test_more_pictures_and_examples_than_places_are_refused():
-    with pytest.raises(BadInput, match=r"training\.batch_size=65536 times 65536 pictures"):
-        example_stream.lessons(0, 0, 65536, 65536)
+def test_more_images_and_examples_than_places_are_refused():
+    with pytest.raises(BadInput, match=r"training\.batch_size=65536 times 65536 images"):
+        example_stream.make_stream(0, 0, 65536, 65536)
 
 
 def test_no_two_purposes_of_a_seed_share_a_key():
     bits = lambda key: tuple(np.asarray(jax.random.key_data(key)).tolist())
     purposes = ("shuffles", "parameters", "evaluation")
-    others = [example_stream.stream(3, purpose) for purpose in purposes]
+    others = [example_stream.purpose_key(3, purpose) for purpose in purposes]
     folded = [jax.random.fold_in(key, i) for key in others for i in range(20)]
     examples = [key for step in range(20) for key in example_stream.example_keys(3, step, jnp.arange(4))]
     everything = [bits(key) for key in [*others, *folded, *examples]]

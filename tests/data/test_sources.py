@@ -19,7 +19,7 @@ COUNTS = {
 
 @pytest.fixture
 def toy_dir(tmp_path):
-    """A folder with three 28 x 28 pictures under MNIST's name."""
+    """A folder with three 28 x 28 images under MNIST's name."""
     images = np.random.default_rng(0).integers(0, 256, (3, 28, 28)).astype(np.uint8)
     np.savez(pack.path_of(tmp_path, "mnist", "train"), image=images, label=np.arange(3))
     return tmp_path
@@ -48,7 +48,7 @@ def test_resize_is_antialiased_and_bilinear(native, size):
         np.testing.assert_allclose(found, bilinear_by_loop(image, size), atol=1)
 
 
-def test_resize_leaves_pictures_of_the_size_alone():
+def test_resize_leaves_images_of_the_size_alone():
     images = np.random.default_rng(2).integers(0, 256, (2, 50, 50)).astype(np.uint8)
     np.testing.assert_array_equal(resize(images, 50), images)
 

@@ -1,4 +1,4 @@
-"""Synthetic drawings: their pictures drawn again from their truth, and what they are like as a set."""
+"""Synthetic drawings: their images drawn again from their truth, and what they are like as a set."""
 
 import functools
 import math
@@ -52,8 +52,8 @@ def test_ink_is_the_truth_drawn_again(drawings):
         np.testing.assert_allclose(synthetic.ink_of(*truth, SIZE), ink_by_loop(drawing), atol=1e-3)
 
 
-def test_pictures_are_near_their_truth(drawings):
-    """As far as an imperfect picture can be: what was drawn is dark, and little else."""
+def test_images_are_near_their_truth(drawings):
+    """As far as an imperfect image can be: what was drawn is dark, and little else."""
     for i in range(len(drawings.image)):
         drawing = SyntheticDrawing(*(leaf[i] for leaf in drawings))
         ink = np.clip(ink_by_loop(drawing), 0, 1)
@@ -98,7 +98,7 @@ def curves_of(drawings: SyntheticDrawing) -> np.ndarray:
     return np.einsum("ps,btpx->btsx", weights, np.float64(drawings.control_points))
 
 
-def test_drawings_fill_a_random_share_of_the_picture(many):
+def test_drawings_fill_a_random_share_of_the_image(many):
     drawn, curves = many.presence[:, :, None, None] > 0, curves_of(many)
     low = np.where(drawn, curves, np.inf).min((1, 2))
     high = np.where(drawn, curves, -np.inf).max((1, 2))
@@ -109,7 +109,7 @@ def test_drawings_fill_a_random_share_of_the_picture(many):
 
 
 def test_some_strokes_are_long_and_some_close(many):
-    """Of drawn strokes, in shares of the picture."""
+    """Of drawn strokes, in shares of the image."""
     curves = curves_of(many)[many.presence > 0]
     length = np.linalg.norm(np.diff(curves, axis=1), axis=-1).sum(1)
     gap = np.linalg.norm(curves[:, -1] - curves[:, 0], axis=-1)

@@ -47,7 +47,7 @@ def train(name: str, directory: Path, workdir: Path) -> dict:
     return last
 
 
-def folder_of_pictures(directory: Path) -> Path:
+def folder_of_images(directory: Path) -> Path:
     directory.mkdir()
     for number in range(12):
         pixels = np.full((40, 30), 255, np.uint8)
@@ -59,7 +59,7 @@ def folder_of_pictures(directory: Path) -> Path:
 @pytest.mark.parametrize("name", [*CATALOG, "folder"])
 def test_a_config_names_its_set(name):
     config = config_of(name)
-    config.data.dir = "pictures"
+    config.data.dir = "images"
     data = resolve(config).data
     assert data.name == name
     assert data.per_category == (5000 if name == "quickdraw" else 0)
@@ -67,7 +67,7 @@ def test_a_config_names_its_set(name):
 
 @pytest.mark.slow
 def test_a_folder_trains(tmp_path):
-    train("folder", folder_of_pictures(tmp_path / "pictures"), tmp_path / "run")
+    train("folder", folder_of_images(tmp_path / "images"), tmp_path / "run")
 
 
 @pytest.mark.slow
@@ -103,7 +103,7 @@ def test_settings_reach_the_files(toy_pack):
     )
 
 
-def test_held_out_pictures_are_those_of_the_test_split(toy_pack, tmp_path):
+def test_held_out_images_are_those_of_the_test_split(toy_pack, tmp_path):
     for split in ("train", "test"):
         shutil.copy(toy_pack / f"kmnist_{split}.npz", tmp_path)
     data = DataConfig("kmnist", str(tmp_path), 20)

@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def png(grey: np.ndarray, kind: str = "PNG") -> bytes:
-    """A picture file of [H, W] grey values, 0..1."""
+    """An image file of [H, W] grey values, 0..1."""
     file = io.BytesIO()
     Image.fromarray(np.round(255 * grey).astype(np.uint8)).save(file, kind)
     return file.getvalue()

@@ -54,6 +54,6 @@ def line() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def picture(line) -> bytes:
+def image(line) -> bytes:
     """The line as a PNG, dark on white."""
     return png(1 - line)

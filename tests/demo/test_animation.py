@@ -1,4 +1,4 @@
-"""The animated picture of the page's drawings."""
+"""The animated image of the page's drawings."""
 
 from xml.etree import ElementTree
 

@@ -204,7 +204,7 @@ def test_another_model_draws_what_is_there(page):
     assert fact(page, "nats") != before
 
 
-def test_a_picture_is_dropped_and_drawn(page):
+def test_an_image_is_dropped_and_drawn(page):
     y, x = np.mgrid[:300, :200]
     ring = np.abs(np.hypot(x - 100, y - 150) - 60) < 6
     drop(page, "ring.png", "image/png", png(1.0 - ring))
@@ -216,16 +216,16 @@ def test_a_picture_is_dropped_and_drawn(page):
     expect(page.locator("#sheet")).to_have_class("drawn")
 
 
-def test_what_is_no_picture_or_too_large_is_refused_in_words(page):
+def test_what_is_no_image_or_too_large_is_refused_in_words(page):
     drop(page, "notes.txt", "text/plain", b"Dear model,\n")
-    assert "notes.txt: This is no picture" in message(page)
+    assert "notes.txt: This is no image" in message(page)
     file = io.BytesIO()
     Image.new("1", (8000, 6250), 1).save(file, "PNG")
     drop(page, "poster.png", "image/png", file.getvalue())
     said = "poster.png: 8000 x 6250 pixels are more than 20,000,000; make it smaller."
     expect(page.locator("#message")).to_have_text(said, timeout=60_000)
     drop(page, "film.bin", "image/png", b"\0" * (12 * 2**20 + 1))
-    expect(page.locator("#message")).to_contain_text("give a picture of up to 12 MB")
+    expect(page.locator("#message")).to_contain_text("give an image of up to 12 MB")
     page.click("#clear")
     page.keyboard.press("r")
     assert message(page) == "Draw something first."

@@ -42,9 +42,9 @@ def refused(response, status: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def redrawn(app, picture) -> dict:
+def redrawn(app, image) -> dict:
     return drawn(
-        testclient.TestClient(app, "http://localhost", headers={"x-dood-client": "m"}), "redraw", picture
+        testclient.TestClient(app, "http://localhost", headers={"x-dood-client": "m"}), "redraw", image
     )
 
 
@@ -90,21 +90,21 @@ def test_no_other_file_can_be_read(app, path):
     assert status == 404 and b"message" in body and len(body) < 200
 
 
-def test_pages_of_other_servers_are_turned_away(client, picture):
+def test_pages_of_other_servers_are_turned_away(client, image):
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
-    response = client.post("/api/drawings", content=picture, headers={"x-dood-client": ""})
+    response = client.post("/api/drawings", content=image, headers={"x-dood-client": ""})
     assert "x-dood-client" in refused(response, 400)
 
 
-def test_a_drawing_is_numbered_as_the_model_and_numpy_count(redrawn, model, picture):
-    picture = images.as_recorded_for(images.read(picture), model.config.image_size, "mnist")
+def test_a_drawing_is_numbered_as_the_model_and_numpy_count(redrawn, model, image):
+    image = images.as_recorded_for(images.read(image), model.config.image_size, "mnist")
     keys = jax.random.split(jax.random.key(0), service._PARTICLES)
-    weigh = lambda key: iwae.weigh(model.config, model.params, picture, key, service._MOST_STROKES)
+    weigh = lambda key: iwae.sample_particle(model.config, model.params, image, key, service._MOST_STROKES)
     found = jax.jit(jax.vmap(weigh))(keys)
     elbo = np.asarray(found.elbo, np.float64)
     assert redrawn["nats"] == pytest.approx(special.logsumexp(elbo) - np.log(len(elbo)), rel=1e-4)
     best = elbo.argmax()
-    assert redrawn["l1"] == pytest.approx(np.abs(picture - found.canvas[best]).sum(), rel=1e-3)
+    assert redrawn["l1"] == pytest.approx(np.abs(image - found.canvas[best]).sum(), rel=1e-3)
     (drawing,) = redrawn["drawings"]
     assert len(drawing["strokes"]) == found.drawing.strokes.presence[best].sum()
 
@@ -119,10 +119,10 @@ def test_windows_are_where_the_layouts_are(redrawn):
         assert np.linalg.norm(middle - corners.mean(0)) < 1.5 * sides[0]
 
 
-def test_the_answer_depends_on_the_seed_alone(client, picture, redrawn):
-    again = drawn(client, "redraw", picture)
+def test_the_answer_depends_on_the_seed_alone(client, image, redrawn):
+    again = drawn(client, "redraw", image)
     assert again["drawings"][0]["strokes"] == redrawn["drawings"][0]["strokes"]
-    other = drawn(client, "redraw", picture, seed=1)
+    other = drawn(client, "redraw", image, seed=1)
     assert other["drawings"][0]["strokes"] != redrawn["drawings"][0]["strokes"]
 
 
@@ -152,8 +152,8 @@ def test_exports_hold_the_strokes_that_were_shown(client, redrawn):
     assert ElementTree.fromstring(get("animated-svg").text).findall(".//{*}animate")
 
 
-def test_tracing_follows_the_line(client, picture):
-    answer = drawn(client, "trace", picture)
+def test_tracing_follows_the_line(client, image):
+    answer = drawn(client, "trace", image)
     (stroke,) = answer["drawings"][0]["strokes"]
     points = np.array(stroke["points"])
     assert answer["nats"] is None and stroke["window"] is None
@@ -162,15 +162,15 @@ def test_tracing_follows_the_line(client, picture):
     assert stroke["width"] == pytest.approx(60, abs=6)
 
 
-def test_varying_gives_eight_that_are_alike_and_not_the_same(client, picture):
-    drawings = drawn(client, "vary", picture)["drawings"]
+def test_varying_gives_eight_that_are_alike_and_not_the_same(client, image):
+    drawings = drawn(client, "vary", image)["drawings"]
     assert len(drawings) == 8
     assert len({json.dumps(drawing["strokes"]) for drawing in drawings}) == 8
     assert len({drawing["id"] for drawing in drawings}) == 8
 
 
-def test_completions_keep_what_was_drawn_and_add_to_it(client, picture, redrawn):
-    drawings = drawn(client, "complete", picture)["drawings"]
+def test_completions_keep_what_was_drawn_and_add_to_it(client, image, redrawn):
+    drawings = drawn(client, "complete", image)["drawings"]
     before = redrawn["drawings"][0]["strokes"]
     assert 1 < len(drawings) <= 8
     for drawing in drawings:
@@ -183,7 +183,7 @@ def test_completions_keep_what_was_drawn_and_add_to_it(client, picture, redrawn)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "WEBP", "BMP", "TIFF", "GIF"])
-def test_a_dropped_picture_fills_the_sheet(client, line, kind):
+def test_a_dropped_image_fills_the_sheet(client, line, kind):
     small = np.pad(1 - line, ((0, 300), (0, 500)), constant_values=1)
     response = client.post("/api/sheet", content=png(small, kind))
     assert response.status_code == 200 and response.headers["content-type"] == "image/png"
@@ -206,16 +206,16 @@ def fifty_megapixels() -> bytes:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"Dear model,\n", "no picture"),
-        (b"", "no picture"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no picture"),
-        (b"\x93NUMPY\x01\x00", "no picture"),
-        (lambda picture: picture[: len(picture) // 2], "cannot be read"),
+        (b"Dear model,\n", "no image"),
+        (b"", "no image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "no image"),
+        (b"\x93NUMPY\x01\x00", "no image"),
+        (lambda image: image[: len(image) // 2], "cannot be read"),
         (lambda _: fifty_megapixels(), "8000 x 6250 pixels are more than 20,000,000"),
     ],
 )
-def test_what_is_no_picture_is_refused_in_a_line(client, picture, address, data, said):
-    message = refused(client.post(address, content=data(picture) if callable(data) else data), 400)
+def test_what_is_no_image_is_refused_in_a_line(client, image, address, data, said):
+    message = refused(client.post(address, content=data(image) if callable(data) else data), 400)
     assert said in message and "\n" not in message
 
 
@@ -241,13 +241,13 @@ def test_too_many_bytes_are_refused_whether_announced_or_not(client):
         {"seed": "zero"},
     ],
 )
-def test_what_is_not_offered_is_refused(client, picture, query):
+def test_what_is_not_offered_is_refused(client, image, query):
     (value,) = query.values()
-    assert value in refused(client.post("/api/drawings", params=query, content=picture), 400)
+    assert value in refused(client.post("/api/drawings", params=query, content=image), 400)
 
 
 def test_a_client_waits_for_its_answer_and_others_are_told_how_many_are_before_them(
-    app, atelier, picture, monkeypatch
+    app, atelier, image, monkeypatch
 ):
     may_go = threading.Event()
     answer = lambda *_: may_go.wait(30) and service.Answer([], 0)
@@ -256,7 +256,7 @@ def test_a_client_waits_for_its_answer_and_others_are_told_how_many_are_before_t
     async def two_clients():
         browser = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1")
         async with browser:
-            ask = lambda name: browser.post("/api/drawings", content=picture, headers={"x-dood-client": name})
+            ask = lambda name: browser.post("/api/drawings", content=image, headers={"x-dood-client": name})
             state = lambda name: browser.get("/api/status", headers={"x-dood-client": name})
             first = asyncio.create_task(ask("one"))
             while not (await state("nobody")).json()["ahead"]:
@@ -274,10 +274,10 @@ def test_a_client_waits_for_its_answer_and_others_are_told_how_many_are_before_t
     assert "still being worked on" in refused(refusal, 429)
 
 
-def test_a_drawing_that_is_gone_cannot_be_downloaded(app, atelier, client, picture, monkeypatch):
+def test_a_drawing_that_is_gone_cannot_be_downloaded(app, atelier, client, image, monkeypatch):
     assert "gone" in refused(client.get("/api/drawings/abc.svg"), 404)
     monkeypatch.setattr(server, "_MOST_KEPT", 2)
-    idents = [drawn(client, "redraw", picture)["drawings"][0]["id"] for _ in range(3)]
+    idents = [drawn(client, "redraw", image)["drawings"][0]["id"] for _ in range(3)]
     answers = [client.get(f"/api/drawings/{ident}.svg").status_code for ident in idents]
     assert answers == [404, 200, 200]
     assert client.get(f"/api/drawings/{idents[2]}.exe").status_code == 404
@@ -289,7 +289,7 @@ def test_examples_are_made_up_where_no_data_lie(client, monkeypatch, tmp_path, a
     monkeypatch.setattr(atelier, "names", ("mnist",))
     monkeypatch.setitem(atelier._models, "mnist", model)
     (found,) = client.get("/api/examples").json()["sets"]
-    assert found["title"] == "MNIST" and found["invented"] and len(found["pictures"]) == 4
+    assert found["title"] == "MNIST" and found["invented"] and len(found["images"]) == 4
 
 
 def test_examples_come_from_the_users_data(client, monkeypatch, tmp_path):
@@ -299,7 +299,7 @@ def test_examples_come_from_the_users_data(client, monkeypatch, tmp_path):
     (tmp_path / "kmnist_test.npz").write_bytes(b"damaged")
     (found,) = client.get("/api/examples").json()["sets"]
     assert not found["invented"]
-    shown = [base64.b64decode(url.partition(",")[2]) for url in found["pictures"]]
+    shown = [base64.b64decode(url.partition(",")[2]) for url in found["images"]]
     shown = [255 - np.asarray(Image.open(io.BytesIO(data))) for data in shown]
     assert np.array_equal(np.array(shown), images)
 

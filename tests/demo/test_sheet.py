@@ -8,7 +8,7 @@ from dood_jax.demo import images, service
 from dood_jax.demo.animation import drawn, shapes
 
 
-def test_a_model_reads_pictures_made_as_its_own_set_was(line):
+def test_a_model_reads_images_made_as_its_own_set_was(line):
     """Those of MNIST had 28 pixels before they had 50."""
     as_set = Image.fromarray(np.round(255 * line).astype(np.uint8))
     for size in (28, 50):

@@ -18,13 +18,13 @@ from dood_jax.types import BrushParams
 
 @pytest.fixture(scope="session")
 def small_pack(tmp_path_factory) -> Path:
-    """A folder with MNIST and KMNIST, 40 pen lines each; MNIST's come first."""
+    """A folder with MNIST and KMNIST, 40 brush lines each; MNIST's come first."""
     directory = tmp_path_factory.mktemp("small_pack")
     for which, name in enumerate(("mnist", "kmnist")):
         for split in ("train", "test"):
             image = np.zeros((40, 28, 28), np.uint8)
-            for row, picture in enumerate(image):
-                picture[4 + row % 20, 5:23] = 200 + which
+            for row, one in enumerate(image):
+                one[4 + row % 20, 5:23] = 200 + which
             arrays = {"image": image, "label": np.arange(40) % 10, "classes": np.array(CATALOG[name].classes)}
             np.savez(directory / f"{name}_{split}.npz", **arrays)
     return directory
@@ -32,7 +32,7 @@ def small_pack(tmp_path_factory) -> Path:
 
 @pytest.fixture
 def config(tiny, small_pack, monkeypatch, tmp_path) -> Config:
-    """Five pictures of two sets, two particles, batches of two."""
+    """Five images of two sets, two particles, batches of two."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return resolve(
         {
@@ -61,4 +61,4 @@ def models(tiny) -> list[Model]:
         }
         return Model(tiny, jax.device_get(init(jax.random.key(seed))), brush, meta, name)
 
-    return [model("one", "mnist", 0), model("other", "mnist", 1), model("pens", "synthetic", 2)]
+    return [model("one", "mnist", 0), model("other", "mnist", 1), model("brushes", "synthetic", 2)]

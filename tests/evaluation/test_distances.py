@@ -1,4 +1,4 @@
-"""Distances between sets of pictures against SciPy, double loops and cases that are known."""
+"""Distances between sets of images against SciPy, double loops and cases that are known."""
 
 import numpy as np
 import pytest
@@ -54,7 +54,7 @@ def test_precision_and_recall_of_known_cases(sets):
     assert fid.precision_and_recall(real, half_wild)[0] == 0.5
 
 
-def test_the_nearest_picture_is_the_nearest(monkeypatch):
+def test_the_nearest_image_is_the_nearest(monkeypatch):
     monkeypatch.setattr(fid, "_CHUNK", 7)
     random = np.random.default_rng(0)
     gallery = random.integers(0, 256, (40, 6, 6)).astype(np.uint8)

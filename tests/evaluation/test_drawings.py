@@ -25,8 +25,8 @@ def test_stroke_counts_are_of_up_to_ten_strokes(models, config, tmp_path):
     assert (tmp_path / "results" / "stroke_counts.png").stat().st_size > 1000
 
 
-def test_windows_are_the_squares_that_layouts_describe(models, pictures):
-    sketch = models[0].infer(pictures, 0)
+def test_windows_are_the_squares_that_layouts_describe(models, images):
+    sketch = models[0].infer(images, 0)
     found = reconstruction.windows(sketch, 20)
     drawn = sketch.strokes.presence > 0
     x, y, scale, angle = np.moveaxis(sketch.strokes.layout[drawn], -1, 0)
@@ -40,7 +40,7 @@ def test_windows_are_the_squares_that_layouts_describe(models, pictures):
 
 def test_several_models_stand_side_by_side(models, config, tmp_path):
     values = reconstruction.run_reconstruction(models, config.on("mnist"), tmp_path)
-    assert set(values) == {"one", "other", "pens"}
+    assert set(values) == {"one", "other", "brushes"}
     images = test_images.images(config.on("mnist").data, config.evaluation)
     canvases = models[1].infer(images, 0, 2).canvases[:, -1]
     assert values["other"]["l1"] == pytest.approx(np.abs(images - canvases).sum((1, 2)).mean(), rel=1e-5)

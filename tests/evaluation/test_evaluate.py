@@ -15,8 +15,10 @@ from dood_jax.evaluation.registry import Task
 def seen(models, monkeypatch, tmp_path):
     """(looks of the checkpoint, overrides, key) -> key of the model and of the settings a task gets."""
 
-    def evaluate(learned: int, overrides: dict, key: str = "looks") -> tuple[int, int]:
-        model = dataclasses.replace(models[0], config=dataclasses.replace(models[0].config, looks=learned))
+    def evaluate(learned: int, overrides: dict, key: str = "iterations") -> tuple[int, int]:
+        model = dataclasses.replace(
+            models[0], config=dataclasses.replace(models[0].config, iterations=learned)
+        )
         stored = {**model.meta, "config": {**model.meta["config"], "model": dataclasses.asdict(model.config)}}
         monkeypatch.setattr(api, "load", lambda name, member: dataclasses.replace(model, meta=stored))
         found = []
@@ -32,19 +34,21 @@ def seen(models, monkeypatch, tmp_path):
     return evaluate
 
 
-@pytest.mark.parametrize(("overrides", "looks"), [({}, 2), ({"model.looks": 5}, 5), ({"model.looks": 0}, 0)])
+@pytest.mark.parametrize(
+    ("overrides", "iterations"), [({}, 2), ({"model.iterations": 5}, 5), ({"model.iterations": 0}, 0)]
+)
 def test_a_model_that_looks_again_may_look_as_often_as_one_likes(seen, overrides, looks):
     assert seen(2, overrides) == (looks, looks)
 
 
 def test_one_that_never_learned_to_is_not_asked_to(seen):
-    assert seen(0, {"model.looks": 0}) == (0, 0)
-    with pytest.raises(BadInput, match=r"model\.looks=3, but one has not learned to look again; give 0"):
-        seen(0, {"model.looks": 3})
+    assert seen(0, {"model.iterations": 0}) == (0, 0)
+    with pytest.raises(BadInput, match=r"model\.iterations=3, but one never learned it; give 0"):
+        seen(0, {"model.iterations": 3})
 
 
-def test_pictures_may_be_taken_to_have_been_enlarged(seen):
-    assert seen(0, {"model.native_size": 10}, "native_size") == (10, 10)
+def test_images_may_be_taken_to_have_been_enlarged(seen):
+    assert seen(0, {"model.source_size": 10}, "source_size") == (10, 10)
 
 
 def test_what_parameters_fix_stays(seen):

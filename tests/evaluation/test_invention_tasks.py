@@ -16,10 +16,10 @@ from dood_jax.evaluation.metrics.labelled_images import load_labelled
 
 @pytest.fixture
 def on_mnist(config, monkeypatch):
-    """Few drawings of few pictures, and a judge of four steps."""
+    """Few drawings of few images, and a judge of four steps."""
     monkeypatch.setattr(prepare, "STEPS", 4)
-    few = {"num_samples": 6, "repeats": 2, "per_picture": 2}
-    return dataclasses.replace(config, invention=dataclasses.replace(config.invention, **few)).on("mnist")
+    few = {"num_samples": 6, "repeats": 2, "per_image": 2}
+    return dataclasses.replace(config, generation=dataclasses.replace(config.generation, **few)).on("mnist")
 
 
 @pytest.fixture
@@ -40,35 +40,35 @@ def result_of(workdir, task: str) -> dict:
     return json.loads(text, parse_constant=refuse)
 
 
-def test_samples_stand_beside_real_pictures(models, on_mnist, tmp_path):
+def test_samples_stand_beside_real_images(models, on_mnist, tmp_path):
     values = generation.run_samples(models[:1], on_mnist, tmp_path)
     assert result_of(tmp_path, "samples")["values"] == values
-    pens = generation.pens_of(models[0], on_mnist)
-    drawn = generation.samples(models[0], on_mnist, pens, 64, 0)
+    brushes = generation.brushes_of(models[0], on_mnist)
+    drawn = generation.samples(models[0], on_mnist, brushes, 64, 0)
     assert values["ink"] == pytest.approx(drawn.canvases[:, -1].sum((1, 2)).mean())
-    assert set(drawn.brush.canvas_slope) <= set(pens.canvas_slope)
+    assert set(drawn.brush.canvas_slope) <= set(brushes.canvas_slope)
 
 
-@pytest.mark.parametrize("pens", ["median", "trained"])
-def test_one_pen_for_all(models, on_mnist, pens):
-    settings = dataclasses.replace(on_mnist.invention, pens=pens)
-    found = generation.pens_of(models[0], dataclasses.replace(on_mnist, invention=settings))
+@pytest.mark.parametrize("brushes", ["median", "trained"])
+def test_one_pen_for_all(models, on_mnist, brushes):
+    settings = dataclasses.replace(on_mnist.invention, brushes=brushes)
+    found = generation.brushes_of(models[0], dataclasses.replace(on_mnist, generation=settings))
     assert found.ink_width.shape == (1,)
-    many = generation.pens_of(models[0], on_mnist)
-    wanted = np.median(many.ink_width) if pens == "median" else models[0].brush.ink_width
+    many = generation.brushes_of(models[0], on_mnist)
+    wanted = np.median(many.ink_width) if brushes == "median" else models[0].brush.ink_width
     assert found.ink_width[0] == pytest.approx(wanted)
 
 
-def test_distances_are_of_samples_and_of_other_real_pictures(models, on_mnist, tmp_path):
+def test_distances_are_of_samples_and_of_other_real_images(models, on_mnist, tmp_path):
     values = fid.run(models[:1], on_mnist, tmp_path)
     assert result_of(tmp_path, "fid")["values"] == json.loads(json.dumps(values))
     judge = prepare.judge_of(on_mnist.data, tmp_path / "results")
-    pens = generation.pens_of(models[0], on_mnist)
+    brushes = generation.brushes_of(models[0], on_mnist)
     learned = load_labelled(on_mnist.data, "train")
     found = []
     for seed in (0, 1):
         rows = np.random.default_rng(seed).permutation(40)
-        drawn = generation.samples(models[0], on_mnist, pens, 6, seed).canvases[:, -1]
+        drawn = generation.samples(models[0], on_mnist, brushes, 6, seed).canvases[:, -1]
         real = judge.features(learned.take(rows[:6]).inks)
         other = judge.features(learned.take(rows[6:12]).inks)
         found.append([fid.frechet(real, judge.features(drawn)), fid.frechet(real, other)])
@@ -76,17 +76,17 @@ def test_distances_are_of_samples_and_of_other_real_pictures(models, on_mnist, t
     assert values["fid"]["mean"] == pytest.approx(ours, rel=1e-4)
     assert values["real_fid"]["mean"] == pytest.approx(floor, rel=1e-3, abs=1e-6)
     assert values["ratio"] == pytest.approx(ours / floor, rel=1e-2)
-    assert values["repeats"] == 2 and values["pictures"] == 6
+    assert values["repeats"] == 2 and values["images"] == 6
 
 
-def test_pictures_are_compared_by_pixels_too():
+def test_images_are_compared_by_pixels_too():
     images = np.zeros((2, 20, 20), np.float32)
     images[0, :2, :2] = 1
-    found = fid.small_pictures(images).reshape(2, 10, 10)
+    found = fid.small_images(images).reshape(2, 10, 10)
     assert found[0, 0, 0] > 0.5 and found[0, 3:, 3:].max() == 0 and found[1].max() == 0
 
 
-def test_exemplars_are_judged_against_their_pictures(models, on_mnist, tmp_path):
+def test_exemplars_are_judged_against_their_images(models, on_mnist, tmp_path):
     values = variations.run_exemplars(models[:1], on_mnist, tmp_path)
     assert result_of(tmp_path, "exemplars")["values"] == json.loads(json.dumps(values))
     curve = list(values["curve"].values())
@@ -100,7 +100,7 @@ def test_exemplars_are_judged_against_their_pictures(models, on_mnist, tmp_path)
     assert new.shape == (5, 2, 20, 20) and np.abs(new[:, 0] - new[:, 1]).max() > 0.1
 
 
-def test_pictures_of_one_class_are_one_apart_on_average():
+def test_images_of_one_class_are_one_apart_on_average():
     features = np.array([[0.0, 0], [3, 4], [100, 0], [100, 1]])
     assert variations.same_class_distance(features, np.array([0, 0, 1, 1])) == 3
     every = variations.same_class_distance(features[:2], np.array([0, 1]))
@@ -108,7 +108,7 @@ def test_pictures_of_one_class_are_one_apart_on_average():
 
 
 def test_pens_vary_in_quickdraw_alone_unless_told_otherwise():
-    settings = lambda name, **given: resolve({"data": {"name": name}, "invention": given})
+    settings = lambda name, **given: resolve({"data": {"name": name}, "generation": given})
     assert generation.noise_of(settings("mnist"))[2:5] == (0, 0, 0)
     assert generation.noise_of(settings("quickdraw"))[2:5] == (0.001, 0.01, 0.01)
     told = generation.noise_of(settings("quickdraw", ink_slope_noise=0.0))
@@ -145,13 +145,13 @@ def test_a_model_that_draws_nothing_gives_numbers_all_the_same(silent, on_mnist,
 
 
 def test_all_strokes_cannot_be_kept(models, on_mnist, tmp_path):
-    settings = dataclasses.replace(on_mnist.invention, kept_strokes=3)
-    with pytest.raises(BadInput, match="kept_strokes=3"):
-        variations.run_completion(models[:1], dataclasses.replace(on_mnist, invention=settings), tmp_path)
+    settings = dataclasses.replace(on_mnist.invention, num_prefix_strokes=3)
+    with pytest.raises(BadInput, match="num_prefix_strokes=3"):
+        variations.run_completion(models[:1], dataclasses.replace(on_mnist, generation=settings), tmp_path)
 
 
-def test_a_set_with_too_few_pictures_is_refused(models, on_mnist, tmp_path, monkeypatch):
+def test_a_set_with_too_few_images_is_refused(models, on_mnist, tmp_path, monkeypatch):
     load = load_labelled
     monkeypatch.setattr(prepare, "load", lambda data, split, most=0: load(data, split).take(np.arange(3)))
-    with pytest.raises(BadInput, match="3 training pictures"):
+    with pytest.raises(BadInput, match="3 training images"):
         fid.run(models[:1], on_mnist, tmp_path)

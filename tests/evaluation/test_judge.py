@@ -29,7 +29,7 @@ def judge():
     return classifier.train(lines(300, 0), 30)
 
 
-def test_a_judge_tells_unseen_pictures_apart(judge):
+def test_a_judge_tells_unseen_images_apart(judge):
     unseen = lines(100, 1)
     assert classifier.accuracy(judge, unseen) > 0.95
     assert classifier.accuracy(judge, unseen._replace(labels=1 - unseen.labels)) < 0.05
@@ -38,7 +38,7 @@ def test_a_judge_tells_unseen_pictures_apart(judge):
     assert judge.features(unseen.inks).shape == (100, classifier.NUM_FEATURES)
 
 
-def test_every_picture_is_seen_once_an_epoch():
+def test_every_image_is_seen_once_an_epoch():
     rows = classifier._rows_in_epochs(100, 25, 0).reshape(-1)[:3200].reshape(32, 100)
     assert all(len(set(epoch)) == 100 for epoch in rows)
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_judged_is_refused(broken, said):
 
 @pytest.fixture
 def data(monkeypatch):
-    """Settings whose pictures are the lines."""
+    """Settings whose images are the lines."""
     monkeypatch.setattr(prepare, "load", lambda data, split: lines(300, split == "test"))
     monkeypatch.setattr(prepare, "STEPS", 30)
     return resolve({"data": {"name": "kmnist", "image_size": 20}}).data

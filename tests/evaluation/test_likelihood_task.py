@@ -15,7 +15,7 @@ from dood_jax.evaluation import likelihood, results
 from dood_jax.evaluation.resume_cache import KeptWeights, origin_of
 from dood_jax.inference import bounds, test_images
 from dood_jax.objectives import iwae
-from dood_jax.rendering.source_grid import as_recorded
+from dood_jax.rendering.source_grid import to_source_grid
 from dood_jax.test_time import scales
 
 
@@ -44,12 +44,12 @@ def batches_run(monkeypatch, dies_after: int | None = None) -> list[int]:
     return computed
 
 
-def test_values_are_means_over_pictures_of_the_log_mean_weight(models, on_mnist, tmp_path):
+def test_values_are_means_over_images_of_the_log_mean_weight(models, on_mnist, tmp_path):
     values = likelihood.run(models[:1], on_mnist, tmp_path)
     images = test_images.images(on_mnist.data, on_mnist.evaluation)
     keys = test_images.keys(on_mnist.evaluation, len(images))
     model = models[0]
-    weigh = lambda image, key: iwae.weights(model.config, model.params, image, key, 2)
+    weigh = lambda image, key: iwae.log_weights(model.config, model.params, image, key, 2)
     weights = jax.device_get(jax.vmap(weigh)(images, keys))
     for scale in ("map", "canvas"):
         nats = np.log(np.exp(np.float64(weights.elbo(scale))).mean(1))
@@ -107,11 +107,11 @@ def test_a_charged_brush_stands_apart_and_needs_looks(models, on_mnist, tmp_path
 def test_on_another_grid_both_scales_are_fitted_anew(models, on_mnist):
     """The map is then the mean error of each pixel of training drawings (closed form)."""
     model = models[0]
-    other = dataclasses.replace(model, config=dataclasses.replace(model.config, native_size=10))
+    other = dataclasses.replace(model, config=dataclasses.replace(model.config, source_size=10))
     assert likelihood.with_both_scales(model, on_mnist) is model.params
     fitted = likelihood.with_both_scales(other, on_mnist)["likelihood"]
     images, sketch = scales.training_drawings(other.config, model.params, on_mnist.data)
-    recorded = jax.vmap(functools.partial(as_recorded, 10))(images, sketch.canvases[:, -1])
+    recorded = jax.vmap(functools.partial(to_source_grid, 10))(images, sketch.canvases[:, -1])
     wanted = np.clip(np.abs(images - recorded).mean(0), 0.0101, 0.999)
     found = 0.01 + 0.99 / (1 + np.exp(-np.float64(fitted["map"])))
     np.testing.assert_allclose(found, wanted, atol=2e-4)
@@ -119,7 +119,7 @@ def test_on_another_grid_both_scales_are_fitted_anew(models, on_mnist):
 
 
 def test_nothing_is_taken_from_a_measurement_with_other_settings(models, on_mnist, tmp_path):
-    weights = iwae.Weights(
+    weights = iwae.LogWeights(
         np.ones((2, 2)), {"map": np.ones((2, 2)), "canvas": np.ones((2, 2))}, np.ones((2, 2)), np.ones((2, 2))
     )
     settings = dataclasses.replace(on_mnist.evaluation, num_particles=3)
@@ -146,13 +146,13 @@ def test_nothing_is_taken_from_a_measurement_with_other_settings(models, on_mnis
 def test_what_was_kept_is_of_the_models_own_settings(models, on_mnist):
     """Beside another model, whose settings the configuration has."""
     images = test_images.images(on_mnist.data, on_mnist.evaluation)
-    asked = dataclasses.replace(models[1].config, native_size=10)
+    asked = dataclasses.replace(models[1].config, source_size=10)
     asked = dataclasses.replace(models[1], config=asked)
     assert origin_of(models[1], on_mnist, images) != origin_of(asked, on_mnist, images)
 
 
 def test_refined_numbers_stand_apart_and_are_higher(models, on_mnist, tmp_path):
-    settings = dataclasses.replace(on_mnist.evaluation, refine_steps=40)
+    settings = dataclasses.replace(on_mnist.evaluation, optimize_steps=40)
     plain = likelihood.run(models[:1], on_mnist, tmp_path)
     refined = likelihood.run(models[:1], dataclasses.replace(on_mnist, evaluation=settings), tmp_path)
     files = {path.name for path in (tmp_path / "results").iterdir()}

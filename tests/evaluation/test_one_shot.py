@@ -42,7 +42,7 @@ def pack(tmp_path_factory):
         support[:, way, 20 + 25 * way : 24 + 25 * way, 20:80] = 1
     query = support[:, [1, 2, 0]]
     support[1, 0] = 0
-    bits = lambda pictures: np.packbits(pictures.reshape(2, 3, -1), axis=-1)
+    bits = lambda images: np.packbits(images.reshape(2, 3, -1), axis=-1)
     label = np.array([[1, 2, 0]] * 2)
     np.savez(directory / "omniglot_oneshot.npz", support=bits(support), query=bits(query), label=label)
     return directory
@@ -121,12 +121,12 @@ def test_misses_are_named_as_the_files_are():
 
 
 def test_lines_are_traced_where_the_ink_is():
-    picture = np.zeros((105, 105), np.uint8)
-    picture[50:53, 20:80] = 255
-    (line,) = parsing.trace(picture)
+    image = np.zeros((105, 105), np.uint8)
+    image[50:53, 20:80] = 255
+    (line,) = parsing.trace(image)
     np.testing.assert_allclose(line[:, 1], 51.5 / 105, atol=0.01)
     assert sorted(line[[0, -1], 0] * 105) == pytest.approx([20, 80], abs=3)
-    assert parsing.trace(0 * picture) == []
+    assert parsing.trace(0 * image) == []
 
 
 def test_a_missing_set_is_one_line(models, on_pack, tmp_path):
@@ -144,15 +144,15 @@ def test_settings_are_checked(wrong):
 
 
 def test_a_window_is_filled_by_the_character():
-    picture = np.zeros((105, 105), np.uint8)
-    picture[10:20, 30:90] = 255
-    frame = parsing.window(picture)
-    shown = parsing.crop(picture, frame, 50)
+    image = np.zeros((105, 105), np.uint8)
+    image[10:20, 30:90] = 255
+    frame = parsing.window(image)
+    shown = parsing.crop(image, frame, 50)
     rows, columns = np.nonzero(shown > 0.5)
     assert np.ptp(columns) + 1 == pytest.approx(40, abs=1)
     assert (rows.mean(), columns.mean()) == pytest.approx((24.5, 24.5), abs=0.6)
     assert shown.sum() / 50**2 * frame[2] ** 2 == pytest.approx(600 / 105**2, rel=0.05)
-    np.testing.assert_array_equal(parsing.window(0 * picture), [0, 0, 1])
+    np.testing.assert_array_equal(parsing.window(0 * image), [0, 0, 1])
 
 
 def test_episodes_show_characters_of_one_alphabet_by_two_drawers():

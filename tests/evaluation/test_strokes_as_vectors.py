@@ -19,10 +19,10 @@ from dood_jax.types import StrokeLatents
 @pytest.fixture
 def on_mnist(config):
     few = {"clusters": 3, "num_clustered": 40, "num_mapped": 20, "num_learned": 30}
-    return dataclasses.replace(config, invention=dataclasses.replace(config.invention, **few)).on("mnist")
+    return dataclasses.replace(config, generation=dataclasses.replace(config.generation, **few)).on("mnist")
 
 
-def test_clusters_of_strokes_drawn_of_training_pictures(models, on_mnist, tmp_path):
+def test_clusters_of_strokes_drawn_of_training_images(models, on_mnist, tmp_path):
     values = representations.run_clusters(models[:1], on_mnist, tmp_path)
     record = json.loads((tmp_path / "results" / "clusters-mnist.json").read_text())
     assert record["values"] == values and values["strokes"] == 40
@@ -56,8 +56,8 @@ def test_degenerate_strokes_have_a_defined_result(vectors):
 
 def test_fewer_strokes_than_clusters_are_refused(models, on_mnist, tmp_path):
     settings = dataclasses.replace(on_mnist.invention, num_clustered=3)
-    with pytest.raises(BadInput, match=r"3 strokes .* invention\.clusters=3"):
-        representations.run_clusters(models[:1], dataclasses.replace(on_mnist, invention=settings), tmp_path)
+    with pytest.raises(BadInput, match=r"3 strokes .* generation\.clusters=3"):
+        representations.run_clusters(models[:1], dataclasses.replace(on_mnist, generation=settings), tmp_path)
 
 
 def test_without_scikit_learn_its_extra_is_named(models, on_mnist, tmp_path, monkeypatch):
@@ -110,22 +110,22 @@ def test_the_probe_reads_what_vectors_tell(models, on_mnist, tmp_path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(representations, "vectors", told)
         patch.setattr(
-            representations.pictures,
+            representations.images,
             "labelled",
-            lambda data, settings: representations.pictures.load(data, "test"),
+            lambda data, settings: representations.images.load(data, "test"),
         )
         known = dataclasses.replace(on_mnist.invention, num_learned=0)
         values = representations.run_probe(
-            models[:1], dataclasses.replace(on_mnist, invention=known), tmp_path
+            models[:1], dataclasses.replace(on_mnist, generation=known), tmp_path
         )
     assert values["linear"] == 1 and values["chance"] == 0.1
     assert json.loads((tmp_path / "results" / "probe-mnist.json").read_text())["values"] == values
 
 
 def test_a_set_of_one_class_is_not_probed(models, on_mnist, tmp_path, monkeypatch):
-    one = lambda data, *rest: pictures_of_one_class
-    pictures_of_one_class = representations.pictures.load(on_mnist.data, "test")
-    pictures_of_one_class = pictures_of_one_class._replace(labels=np.zeros(40, int))
-    monkeypatch.setattr(representations.pictures, "load", one)
+    one = lambda data, *rest: images_of_one_class
+    images_of_one_class = representations.images.load(on_mnist.data, "test")
+    images_of_one_class = images_of_one_class._replace(labels=np.zeros(40, int))
+    monkeypatch.setattr(representations.images, "load", one)
     with pytest.raises(BadInput, match="one class"):
         representations.run_probe(models[:1], on_mnist, tmp_path)

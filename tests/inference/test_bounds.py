@@ -20,10 +20,10 @@ def set_keys():
 
 
 @pytest.fixture(scope="module")
-def weights(tiny, lively, pictures, set_keys):
+def weights(tiny, lively, images, set_keys):
     """[7, 3] of every quantity, weighed without batches."""
-    one = functools.partial(iwae.weights, tiny, lively, num_particles=3, num_strokes=2)
-    return jax.device_get(jax.jit(jax.vmap(one))(pictures[:7], set_keys))
+    one = functools.partial(iwae.log_weights, tiny, lively, num_particles=3, num_strokes=2)
+    return jax.device_get(jax.jit(jax.vmap(one))(images[:7], set_keys))
 
 
 def echo(params, images, keys):
@@ -63,9 +63,9 @@ def test_keys_go_by_place_in_the_set():
     assert len(np.unique(np.concatenate([numbers(9), numbers(9, seed=1)]), axis=0)) == 18
 
 
-def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, pictures, set_keys, weights):
-    """Seven pictures in batches of four against all at once."""
-    found = bounds.bound(tiny, lively, pictures[:7], set_keys, SETTINGS, jax.local_devices()[:1])
+def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, images, set_keys, weights):
+    """Seven images in batches of four against all at once."""
+    found = bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, jax.local_devices()[:1])
     elbo = weights.elbo("map")
     wanted = np.log(np.mean(np.exp(np.float64(elbo)), axis=1))
     np.testing.assert_allclose(found.log_likelihood, wanted, rtol=1e-4)
@@ -78,16 +78,16 @@ def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, pictures, set_ke
     assert np.all(found.log_likelihood >= found.elbo)
 
 
-def test_two_devices_give_the_bound_of_one(tiny, lively, pictures, set_keys):
+def test_two_devices_give_the_bound_of_one(tiny, lively, images, set_keys):
     one, two = (
-        bounds.bound(tiny, lively, pictures[:7], set_keys, SETTINGS, jax.local_devices()[:count])
+        bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, jax.local_devices()[:count])
         for count in (1, 2)
     )
     for name in bounds.Bound._fields:
         np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-4, err_msg=name)
 
 
-def test_summary_has_means_and_the_standard_error_over_pictures():
+def test_summary_has_means_and_the_standard_error_over_images():
     values = np.random.default_rng(1).normal(size=(5, 9))
     summary = bounds.Bound(*values).summary()
     assert set(summary) == {*bounds.Bound._fields, "stderr"}
@@ -96,20 +96,20 @@ def test_summary_has_means_and_the_standard_error_over_pictures():
     assert summary["stderr"] == pytest.approx(values[0].std(ddof=1) / 3)
 
 
-def test_inference_returns_the_particle_of_highest_elbo(tiny, lively, pictures, set_keys, weights):
-    sketch = infer.infer(tiny, lively, pictures[:7], set_keys, 3, 2, batch_size=7)
+def test_inference_returns_the_particle_of_highest_elbo(tiny, lively, images, set_keys, weights):
+    sketch = infer.infer(tiny, lively, images[:7], set_keys, 3, 2, batch_size=7)
     assert sketch.canvases.shape == (7, 2, 20, 20)
     best = weights.elbo("map").argmax(1)
     assert len(set(best.tolist())) > 1
     rows = np.arange(7)
     np.testing.assert_array_equal(sketch.strokes.presence.sum(1), weights.strokes[rows, best])
-    error = np.abs(pictures[:7] - sketch.canvases[:, -1]).sum((1, 2))
+    error = np.abs(images[:7] - sketch.canvases[:, -1]).sum((1, 2))
     np.testing.assert_allclose(error, weights.l1[rows, best], rtol=1e-4)
 
 
 @pytest.fixture
 def toy_dir(tmp_path):
-    """A folder with thirty 20 x 20 test pictures, each of one grey."""
+    """A folder with thirty 20 x 20 test images, each of one grey."""
     images = np.broadcast_to(np.arange(30, dtype=np.uint8)[:, None, None], (30, 20, 20))
     np.savez(pack.path_of(tmp_path, "mnist", "test"), image=images, label=np.zeros(30, np.uint8))
     return tmp_path
@@ -123,7 +123,7 @@ def greys_of(toy_dir, **settings) -> list[int]:
     return np.round(images[:, 0, 0] * 255).astype(int).tolist()
 
 
-def test_held_out_pictures_are_a_fixed_choice_in_order(toy_dir):
+def test_held_out_images_are_a_fixed_choice_in_order(toy_dir):
     chosen = greys_of(toy_dir, num_images=8)
     assert chosen == greys_of(toy_dir, num_images=8) == sorted(set(chosen))
     assert len(chosen) == 8
@@ -131,11 +131,11 @@ def test_held_out_pictures_are_a_fixed_choice_in_order(toy_dir):
     assert set(chosen) < set(greys_of(toy_dir, num_images=12))
 
 
-def test_all_held_out_pictures_are_taken_for_zero_or_more_than_there_are(toy_dir):
+def test_all_held_out_images_are_taken_for_zero_or_more_than_there_are(toy_dir):
     assert greys_of(toy_dir, num_images=0) == greys_of(toy_dir, num_images=99) == list(range(30))
 
 
-def test_held_out_synthetic_pictures_are_fixed_and_their_first_do_not_depend_on_their_number():
+def test_held_out_synthetic_images_are_fixed_and_their_first_do_not_depend_on_their_number():
     data = DataConfig("synthetic", image_size=10)
     few, more = (test_images.images(data, EvaluationConfig(num_images=count, seed=count)) for count in (5, 9))
     assert (few.shape, more.shape) == ((5, 10, 10), (9, 10, 10))

@@ -190,7 +190,7 @@ def test_a_directory_that_tfds_prepared_is_packed_too(made, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--names=mnist", "--limit_mib=0.01"], "--limit_mib=0.01 is too small: 500 pictures"),
+        (["--names=mnist", "--limit_mib=0.01"], "--limit_mib=0.01 is too small: 500 images"),
         (["--names=mnist", "--limit_mib=0"], "--limit_mib=0 is too small"),
         (["--names=mnist", "--limit_mib=nan"], "--limit_mib=nan"),
         (["--names=mnist", "--limit_mib=much"], "--limit_mib"),
@@ -330,7 +330,7 @@ def test_a_run_without_a_checkpoint_is_one_line(tmp_path, capsys):
 
 
 @pytest.mark.slow
-def test_real_pictures_come_back(data_dir, tmp_path):
+def test_real_images_come_back(data_dir, tmp_path):
     unpacked = packed(data_dir, tmp_path, "kmnist", limit_mib=2)
     assert (tmp_path / "pack.tar.xz").stat().st_size <= 2 * MIB
     test = native("kmnist", "test", unpacked)

@@ -41,7 +41,10 @@ def printed(capsys, *words: str) -> list[list[str]]:
 
 def test_every_set_seed_and_variant_is_a_run(capsys):
     *runs, table = printed(
-        capsys, "--configs=mnist,omniglot", "--seeds=2", "--variant=plain:model.looks=0,model.final_stop=True"
+        capsys,
+        "--configs=mnist,omniglot",
+        "--seeds=2",
+        "--variant=plain:model.iterations=0,model.final_stop=True",
     )
     assert len(runs) == 8
     assert len({run[1] for run in runs}) == 8  # a folder each
@@ -50,9 +53,11 @@ def test_every_set_seed_and_variant_is_a_run(capsys):
         "--workdir=runs/sweep/mnist-0",
         "--config.training.seed=0",
     ]
-    assert {"--config.model.looks=0", "--config.model.final_stop=True", "--config.training.seed=1"} <= set(
-        runs[3]
-    )
+    assert {
+        "--config.model.iterations=0",
+        "--config.model.final_stop=True",
+        "--config.training.seed=1",
+    } <= set(runs[3])
     names = next(word for word in table if word.startswith("--checkpoint=")).partition("=")[2].split(",")
     assert names == [run[1].partition("=")[2] for run in runs]
     assert "--task=transfer" in table
@@ -91,7 +96,7 @@ def test_a_run_that_fails_is_named_the_others_go_on_and_there_is_no_table(called
         (["--configs=nowhere"], "configs/nowhere.py is not there"),
         (["--seeds=0"], "--seeds=0"),
         (["--seeds=few"], "few"),
-        (["--variant=model.looks=0"], "NAME:KEY=VALUE"),
+        (["--variant=model.iterations=0"], "NAME:KEY=VALUE"),
         (["--sets=mnist"], "--sets"),
     ],
 )

@@ -13,18 +13,18 @@ SIZE = 9
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     return np.random.default_rng(0).uniform(0, 1, (SIZE, SIZE)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
-def params(picture) -> dict:
-    return ConvEncoder(6, 0.5).init(jax.random.key(0), picture)["params"]
+def params(image) -> dict:
+    return ConvEncoder(6, 0.5).init(jax.random.key(0), image)["params"]
 
 
-def encode(params, picture, key=None, rate=0.5):
+def encode(params, image, key=None, rate=0.5):
     rngs = {} if key is None else {"dropout": key}
-    return ConvEncoder(6, rate).apply({"params": params}, picture, rngs=rngs)
+    return ConvEncoder(6, rate).apply({"params": params}, image, rngs=rngs)
 
 
 def convolve(units, layer):
@@ -37,8 +37,8 @@ def convolve(units, layer):
     return np.maximum(out, 0)
 
 
-def features_by_loop(params, picture, keep=lambda units: units):
-    units = convolve(convolve(np.float64(picture)[..., None], params["conv1"]), params["conv2"])
+def features_by_loop(params, image, keep=lambda units: units):
+    units = convolve(convolve(np.float64(image)[..., None], params["conv1"]), params["conv2"])
     hidden = np.tanh(keep(units).reshape(-1) @ params["dense0"]["kernel"] + params["dense0"]["bias"])
     return hidden @ params["out"]["kernel"] + params["out"]["bias"]
 
@@ -54,24 +54,20 @@ def test_golden_features(golden, golden_dir):
     assert_close_to_largest(found, golden["encoder/out"], 5e-6)
 
 
-def test_features_are_those_of_the_loops(params, picture):
-    np.testing.assert_allclose(
-        encode(params, picture), features_by_loop(params, picture), rtol=1e-4, atol=1e-5
-    )
+def test_features_are_those_of_the_loops(params, image):
+    np.testing.assert_allclose(encode(params, image), features_by_loop(params, image), rtol=1e-4, atol=1e-5)
 
 
-def test_pictures_may_have_leading_axes(params, picture):
-    together = encode(params, np.stack([picture, 1 - picture]))
-    np.testing.assert_allclose(together[1], encode(params, 1 - picture), rtol=1e-5, atol=1e-6)
+def test_images_may_have_leading_axes(params, image):
+    together = encode(params, np.stack([image, 1 - image]))
+    np.testing.assert_allclose(together[1], encode(params, 1 - image), rtol=1e-5, atol=1e-6)
 
 
-def test_dropout_needs_a_key_and_differs_by_it(params, picture):
-    one, again, other = (encode(params, picture, jax.random.key(seed)) for seed in (0, 0, 1))
+def test_dropout_needs_a_key_and_differs_by_it(params, image):
+    one, again, other = (encode(params, image, jax.random.key(seed)) for seed in (0, 0, 1))
     np.testing.assert_array_equal(one, again)
     assert np.abs(one - other).min() > 0
-    np.testing.assert_array_equal(
-        encode(params, picture, jax.random.key(0), rate=0.0), encode(params, picture)
-    )
+    np.testing.assert_array_equal(encode(params, image, jax.random.key(0), rate=0.0), encode(params, image))
 
 
 @pytest.mark.parametrize("rate", [0.25, 0.5])

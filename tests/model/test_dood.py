@@ -23,9 +23,9 @@ PEN = BrushParams(jnp.float32(0.03), jnp.float32(0.4), jnp.float32(0.6))
 
 
 @pytest.fixture(scope="module")
-def drawings(draw, lively, pictures, keys):
+def drawings(draw, lively, images, keys):
     """Eight drawings, their stops sampled."""
-    return draw(lively, pictures, keys)
+    return draw(lively, images, keys)
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +51,10 @@ def test_parameter_tree_has_the_documented_keys_and_size():
     assert {leaf.dtype for leaf in jax.tree_util.tree_leaves(shapes)} == {np.dtype("float32")}
 
 
-def test_drawing_is_a_function_of_its_key(draw, lively, pictures, keys, drawings):
-    again = draw(lively, pictures, keys)
+def test_drawing_is_a_function_of_its_key(draw, lively, images, keys, drawings):
+    again = draw(lively, images, keys)
     assert_same(drawings, again, rtol=0, atol=0)
-    other = draw(lively, pictures, keys[::-1])
+    other = draw(lively, images, keys[::-1])
     assert np.abs(other.strokes.layout - drawings.strokes.layout).min() > 0
 
 
@@ -69,9 +69,9 @@ def test_presence_never_returns_and_stopped_strokes_leave_no_ink(drawings):
 
 
 def test_hold_presence_keeps_every_bit_and_changes_no_stroke_before_the_stop(
-    draw, lively, pictures, keys, drawings
+    draw, lively, images, keys, drawings
 ):
-    held = draw(lively, pictures, keys, hold_presence=True)
+    held = draw(lively, images, keys, hold_presence=True)
     assert np.all(held.strokes.presence == 1)
     assert np.all(held.ink.max((2, 3)) > 0.1)
     drawn = drawings.strokes.presence > 0
@@ -79,38 +79,38 @@ def test_hold_presence_keeps_every_bit_and_changes_no_stroke_before_the_stop(
     np.testing.assert_allclose(held.ink[drawn], drawings.ink[drawn], atol=1e-4)
 
 
-def test_unrolled_scan_draws_the_same(tiny, lively, pictures, keys, drawings):
+def test_unrolled_scan_draws_the_same(tiny, lively, images, keys, drawings):
     unrolled = dataclasses.replace(tiny, unroll=3)
     draw = jax.jit(jax.vmap(functools.partial(dood.draw, unrolled, lively)))
-    assert_same(draw(pictures, keys), drawings)
+    assert_same(draw(images, keys), drawings)
 
 
-def test_more_strokes_at_test_time_begin_with_those_of_training(draw, lively, pictures, keys, drawings):
+def test_more_strokes_at_test_time_begin_with_those_of_training(draw, lively, images, keys, drawings):
     """A stroke's key depends on the drawing's key and the stroke's place alone."""
-    longer = draw(lively, pictures, keys, num_strokes=5)
+    longer = draw(lively, images, keys, num_strokes=5)
     assert longer.ink.shape == (8, 5, 20, 20)
     assert longer.strokes.presence[:, 3:].sum() > 0
     first = jax.tree_util.tree_map(lambda leaf: leaf if leaf.ndim == 1 else leaf[:, :3], longer)
     assert_same(first, drawings)
 
 
-def test_canvas_slope_is_decided_on_the_blank_canvas(tiny, lively, draw, pictures, keys):
-    drawing = draw(lively, pictures, keys, hold_presence=True)
+def test_canvas_slope_is_decided_on_the_blank_canvas(tiny, lively, draw, images, keys):
+    drawing = draw(lively, images, keys, hold_presence=True)
     nets = networks.bind(tiny, lively)
 
     def slope_on(canvas):
-        target = patch_guidance.prepare(nets, pictures[0])
+        target = patch_guidance.prepare(nets, images[0])
         observation = patch_guidance.observe(nets, target, canvas)
         seen = patch_guidance.for_canvas_slope(observation, jnp.zeros(16))
         return float(heads.canvas_slope(nets.canvas_slope(seen)[0]))
 
     found = drawing.brush.canvas_slope[0]
     np.testing.assert_allclose(found, slope_on(np.zeros((20, 20), np.float32)), rtol=1e-5)
-    assert abs(found - slope_on(pictures[1])) > 1e-3
+    assert abs(found - slope_on(images[1])) > 1e-3
 
 
-def test_an_example_does_not_depend_on_its_batch_mates(draw, lively, pictures, keys, drawings):
-    mates = np.concatenate([pictures[:2], 1 - pictures[:6]])
+def test_an_example_does_not_depend_on_its_batch_mates(draw, lively, images, keys, drawings):
+    mates = np.concatenate([images[:2], 1 - images[:6]])
     other = draw(lively, mates, jnp.concatenate([keys[:2], keys[:6]]))
     first = functools.partial(jax.tree_util.tree_map, lambda leaf: leaf[:2])
     assert_same(first(other), first(drawings), rtol=1e-6, atol=1e-6)
@@ -124,8 +124,8 @@ def test_rendering_a_drawing_composites_its_ink(tiny, drawings):
     np.testing.assert_allclose(canvases, wanted, atol=1e-5)
 
 
-def test_rendering_at_twice_the_size_is_the_same_picture(tiny, drawings):
-    """Every pen pixel of the small picture, i/20, is one of the large, 2i/40."""
+def test_rendering_at_twice_the_size_is_the_same_image(tiny, drawings):
+    """Every pen pixel of the small image, i/20, is one of the large, 2i/40."""
     render = functools.partial(dood.render, tiny, {})
     small = jax.jit(jax.vmap(render))(drawings.strokes, drawings.brush)
     large = jax.jit(jax.vmap(functools.partial(render, image_size=40)))(drawings.strokes, drawings.brush)
@@ -135,12 +135,12 @@ def test_rendering_at_twice_the_size_is_the_same_picture(tiny, drawings):
     assert np.abs(averaged - small).mean() < 0.05 * small.max()
 
 
-def test_networks_see_earlier_ink_without_gradient(tiny, lively, pictures, keys, draw):
+def test_networks_see_earlier_ink_without_gradient(tiny, lively, images, keys, draw):
     """Pen and canvas slope reach later strokes only by what is on the canvas."""
     pens = {name: lively[name] for name in ("brush", "canvas_slope")}
 
     def draw_with(pens):
-        return dood.draw(tiny, {**lively, **pens}, pictures[0], keys[0], hold_presence=True)
+        return dood.draw(tiny, {**lively, **pens}, images[0], keys[0], hold_presence=True)
 
     def seen(pens):
         drawing = draw_with(pens)
@@ -157,7 +157,7 @@ def test_networks_see_earlier_ink_without_gradient(tiny, lively, pictures, keys,
     for name in pens:
         moved = jax.tree_util.tree_map(lambda leaf: leaf + 0.1, lively[name])
         before, after = (
-            draw({**lively, **change}, pictures, keys, hold_presence=True) for change in ({}, {name: moved})
+            draw({**lively, **change}, images, keys, hold_presence=True) for change in ({}, {name: moved})
         )
         assert np.abs(after.posterior.layout - before.posterior.layout)[:, 0].max() < 1e-5
         assert np.abs(after.posterior.layout - before.posterior.layout)[:, 1:].max() > 1e-3

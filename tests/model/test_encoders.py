@@ -13,31 +13,29 @@ from dood_jax.networks.encoders import PatchEncoder, patches
 FEATURES = 7
 
 
-def random_pictures(count, size):
+def random_images(count, size):
     return np.random.default_rng(size).uniform(0, 1, (count, size, size)).astype(np.float32)
 
 
-def features_of(encoder, pictures):
-    """Features of [n, H, W] pictures, each with its own embedding."""
-    return encoder.encode(sum(encoder.embed(i, patches(picture)) for i, picture in enumerate(pictures)))
+def features_of(encoder, images):
+    """Features of [n, H, W] images, each with its own embedding."""
+    return encoder.encode(sum(encoder.embed(i, patches(image)) for i, image in enumerate(images)))
 
 
 @functools.cache
-def encoder_and_params(num_pictures, size):
-    encoder = PatchEncoder(num_pictures, FEATURES)
+def encoder_and_params(num_images, size):
+    encoder = PatchEncoder(num_images, FEATURES)
     init = jax.jit(functools.partial(encoder.init, method=features_of))
-    variables = init(jax.random.key(size), random_pictures(num_pictures, size))
+    variables = init(jax.random.key(size), random_images(num_images, size))
     spread = np.random.default_rng(0)  # so that no bias is zero
     return encoder, jax.tree.map(
         lambda leaf: leaf + 0.1 * spread.normal(size=leaf.shape), variables["params"]
     )
 
 
-def numpy_patches(picture):
-    rows, columns = (n // 5 for n in picture.shape)
-    cut = [
-        [picture[5 * i : 5 * i + 5, 5 * j : 5 * j + 5].ravel() for j in range(columns)] for i in range(rows)
-    ]
+def numpy_patches(image):
+    rows, columns = (n // 5 for n in image.shape)
+    cut = [[image[5 * i : 5 * i + 5, 5 * j : 5 * j + 5].ravel() for j in range(columns)] for i in range(rows)]
     return np.array(cut)
 
 
@@ -52,34 +50,34 @@ def silu(x):
     return x * expit(x)
 
 
-def numpy_features(params, pictures):
+def numpy_features(params, images):
     def dense(name, x):
         return x @ np.asarray(params[name]["kernel"], float) + np.asarray(params[name]["bias"])
 
-    embedded = sum(dense(f"embeddings_{i}", numpy_patches(picture)) for i, picture in enumerate(pictures))
+    embedded = sum(dense(f"embeddings_{i}", numpy_patches(image)) for i, image in enumerate(images))
     merged = dense("merge", numpy_windows(silu(embedded)))
     return silu(dense("out", silu(merged).ravel()))
 
 
 @pytest.mark.parametrize("shape", [(10, 10), (25, 40), (50, 50)])
 def test_patches_are_cut_row_by_row(shape):
-    picture = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
-    np.testing.assert_array_equal(patches(jnp.asarray(picture)), numpy_patches(picture))
+    image = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
+    np.testing.assert_array_equal(patches(jnp.asarray(image)), numpy_patches(image))
 
 
 @pytest.mark.parametrize("size", [20, 25])
-@pytest.mark.parametrize("num_pictures", [1, 2])
-def test_encoder_is_its_loop_on_even_and_odd_grids(num_pictures, size):
-    encoder, params = encoder_and_params(num_pictures, size)
-    pictures = random_pictures(num_pictures, size)
-    actual = jax.jit(functools.partial(encoder.apply, method=features_of))({"params": params}, pictures)
+@pytest.mark.parametrize("num_images", [1, 2])
+def test_encoder_is_its_loop_on_even_and_odd_grids(num_images, size):
+    encoder, params = encoder_and_params(num_images, size)
+    images = random_images(num_images, size)
+    actual = jax.jit(functools.partial(encoder.apply, method=features_of))({"params": params}, images)
     assert actual.shape == (FEATURES,)
-    np.testing.assert_allclose(actual, numpy_features(params, pictures), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(actual, numpy_features(params, images), rtol=1e-4, atol=1e-5)
 
 
-def test_two_pictures_are_one_embedding_of_both_patches_side_by_side():
+def test_two_images_are_one_embedding_of_both_patches_side_by_side():
     encoder, params = encoder_and_params(2, 10)
-    both = np.stack([numpy_patches(picture) for picture in random_pictures(2, 10)])
+    both = np.stack([numpy_patches(image) for image in random_images(2, 10)])
     kernels = np.concatenate([params[f"embeddings_{i}"]["kernel"] for i in range(2)])
     bias = params["embeddings_0"]["bias"] + params["embeddings_1"]["bias"]
     embedded = sum(encoder.apply({"params": params}, i, both[i], method="embed") for i in range(2))
@@ -88,11 +86,11 @@ def test_two_pictures_are_one_embedding_of_both_patches_side_by_side():
 
 
 @pytest.mark.parametrize("size", [20, 25])
-def test_every_pixel_of_every_picture_reaches_the_features(size):
+def test_every_pixel_of_every_image_reaches_the_features(size):
     encoder, params = encoder_and_params(2, size)
 
-    def total(pictures):
-        return encoder.apply({"params": params}, pictures, method=features_of).sum()
+    def total(images):
+        return encoder.apply({"params": params}, images, method=features_of).sum()
 
-    gradient = jax.jit(jax.grad(total))(jnp.asarray(random_pictures(2, size)))
+    gradient = jax.jit(jax.grad(total))(jnp.asarray(random_images(2, size)))
     assert (gradient != 0).all()

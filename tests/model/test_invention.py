@@ -11,7 +11,7 @@ import pytest
 from dood_jax import geometry
 from dood_jax.model import completion, dood
 from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise, exemplar
-from dood_jax.model.renderer import pen_limits
+from dood_jax.model.renderer import brush_limits
 from dood_jax.model.spread import PUBLISHED, Spread
 from dood_jax.model.token import TokenRanges
 from dood_jax.types import BrushParams, StrokeLatents
@@ -135,5 +135,5 @@ def test_pens_move_together_and_stay_in_their_range(tiny, drawn):
     assert pens.ink_width[:, 1].std() == pytest.approx(0.001, rel=0.05)
     change = pens.ink_width - drawn[1].ink_width
     np.testing.assert_allclose(change[:, 0], change[:, 1], atol=1e-6)
-    low, high = pen_limits(tiny).canvas_slope
+    low, high = brush_limits(tiny).canvas_slope
     assert pens.canvas_slope.min() == pytest.approx(low) and pens.canvas_slope.max() == pytest.approx(high)

@@ -63,7 +63,7 @@ def test_map_is_bounded_and_does_not_see_the_canvas():
 
 @pytest.mark.parametrize("shape", [(SIZE, SIZE), (50, 50), (15, 30), (2, 3, SIZE, SIZE)])
 @pytest.mark.parametrize(("feature", "deviation"), [(2, 1), (3, 2.5), (4, 6)])
-def test_blurs_are_gaussian_with_zeros_outside_the_picture(feature, deviation, shape):
+def test_blurs_are_gaussian_with_zeros_outside_the_image(feature, deviation, shape):
     canvas = random_canvas(*shape)
     scale = scale_of(params_with(jnp.zeros(NUM_FEATURES).at[feature].set(1)), "canvas", canvas)
     np.testing.assert_allclose(scale, 0.01 + 0.99 * expit(blur(canvas, deviation)), atol=2e-6)
@@ -178,7 +178,7 @@ def test_log_prob_and_its_gradients_are_those_of_the_plain_form(kind, leading):
 
 
 @pytest.mark.parametrize("kind", ["map", "canvas"])
-def test_log_prob_under_vmap_sums_gradients_over_pictures(kind):
+def test_log_prob_under_vmap_sums_gradients_over_images(kind):
     params, image, canvas = random_params(), random_image(3, SIZE, SIZE), random_canvas(3, 4, SIZE, SIZE)
 
     def gradients(log_prob):

@@ -20,7 +20,7 @@ FEATURES += " feat_residual_glimpse feat_canvas_glimpse"
 GROUPS = {  # of arrays that share a tolerance
     "parameters": PARAMETERS.split(),
     "features": FEATURES.split(),
-    "pictures": ["ink", "canvas", "reconstruction"],
+    "images": ["ink", "canvas", "reconstruction"],
 }
 LOGARITHMS = ["baseline", *published.TERMS[4:]]
 OBJECTIVE = ["loss", "loglik", "R", "S", "elbo", "reinforce", "baseline_loss", "loss_particle"]
@@ -28,7 +28,7 @@ OBJECTIVE += ["loss_image", "elbo_image", "signal_mean", "signal_var"]
 WIDE = {  # of differences over the largest entry; in gradients of a tensor at a time
     "parameters": 3e-4,
     "features": 5e-4,
-    "pictures": 2e-3,
+    "images": 2e-3,
     "logarithms": 1e-4,
     "objective": 5e-5,
     "norms": 2e-2,
@@ -39,14 +39,14 @@ DECODED = {
     **WIDE,
     "parameters": 5e-4,
     "features": 1e-3,
-    "pictures": 1e-2,
+    "images": 1e-2,
     "logarithms": 3e-4,
     "objective": 2e-4,
 }
 NARROW = {  # without guidance errors do not feed back
     "parameters": 2e-5,
     "features": 4e-5,
-    "pictures": 3e-4,
+    "images": 3e-4,
     "logarithms": 1e-5,
     "objective": 2e-5,
     "norms": 5e-4,

@@ -1,4 +1,4 @@
-"""Refinement moves strokes towards a picture whose strokes are known, and nothing else."""
+"""Refinement moves strokes towards an image whose strokes are known, and nothing else."""
 
 import dataclasses
 import functools
@@ -10,7 +10,7 @@ import pytest
 
 from dood_jax.inference import infer
 from dood_jax.model import dood, refinement
-from dood_jax.rendering.source_grid import as_recorded, bilinear, through
+from dood_jax.rendering.source_grid import bilinear, through, to_source_grid
 from dood_jax.types import BrushParams, Sketch, StrokeLatents
 
 COUNTS = np.array([1, 3, 0, 2, 3])  # strokes of each drawing
@@ -52,7 +52,7 @@ def images(true_sketch):
 
 @pytest.fixture(scope="module")
 def refined(tiny, images, shaken) -> Sketch:
-    return infer.refine(tiny, {}, images, shaken, 100, 4)
+    return infer.optimize(tiny, {}, images, shaken, 100, 4)
 
 
 def errors(images, sketch) -> np.ndarray:
@@ -68,7 +68,7 @@ def test_shaken_strokes_find_their_way_back(images, shaken, refined):
 
 
 @pytest.mark.parametrize("decoder", ["curve", pytest.param("neural", marks=pytest.mark.slow)])
-def test_strokes_whose_pictures_are_placed_find_their_way_back_in_their_own_frames(
+def test_strokes_whose_images_are_placed_find_their_way_back_in_their_own_frames(
     tiny, keys, true_sketch, shaken, decoder
 ):
     placing = dataclasses.replace(tiny, placement="glimpse", brush="splat", decoder=decoder)
@@ -77,7 +77,7 @@ def test_strokes_whose_pictures_are_placed_find_their_way_back_in_their_own_fram
         with_canvases(placing, sketch.strokes, sketch.brush, params) for sketch in (true_sketch, shaken)
     )
     images = true.canvases[:, -1]
-    refined = infer.refine(placing, params, images, off, 100, 4)
+    refined = infer.optimize(placing, params, images, off, 100, 4)
     before, after = errors(images, off), errors(images, refined)
     assert (after[COUNTS > 0] < 0.5 * before[COUNTS > 0]).all()
     np.testing.assert_array_equal(refined.strokes.layout, off.strokes.layout)
@@ -99,7 +99,7 @@ def test_layouts_presence_and_absent_strokes_stay(shaken, refined):
 
 def test_a_drawing_is_refined_by_itself(tiny, images, shaken, refined):
     one = jax.tree_util.tree_map(lambda leaf: leaf[3:4], shaken)
-    alone = infer.refine(tiny, {}, images[3:4], one, 100, 4)
+    alone = infer.optimize(tiny, {}, images[3:4], one, 100, 4)
     np.testing.assert_allclose(alone.canvases[0], refined.canvases[3], atol=2e-3)
 
 
@@ -136,15 +136,15 @@ def test_pens_stay_within_what_the_heads_can_give(tiny, images, shaken):
     assert (pens.ink_width <= 0.04).all() and (pens.ink_slope <= 0.9).all() and pens.canvas_slope <= 1.5
 
 
-def test_of_enlarged_pictures_the_grid_is_known_and_strokes_come_closer(tiny, images, shaken):
+def test_of_enlarged_images_the_grid_is_known_and_strokes_come_closer(tiny, images, shaken):
     half = tiny.image_size // 2
     resize = [bilinear(tiny.image_size, half)] * 2 + [bilinear(half, tiny.image_size)] * 2
     enlarged = np.asarray(through(jnp.asarray(images), resize))
-    knowing = dataclasses.replace(tiny, native_size=half)
-    hold = jax.vmap(functools.partial(as_recorded, half))
+    knowing = dataclasses.replace(tiny, source_size=half)
+    hold = jax.vmap(functools.partial(to_source_grid, half))
 
     error = lambda canvases: np.abs(enlarged - canvases)[COUNTS > 0].sum((1, 2))
-    known, unknown = (infer.refine(model, {}, enlarged, shaken, 100, 4) for model in (knowing, tiny))
+    known, unknown = (infer.optimize(model, {}, enlarged, shaken, 100, 4) for model in (knowing, tiny))
     held = error(hold(enlarged, known.canvases[:, -1]))
     assert (held < 0.7 * error(unknown.canvases[:, -1])).all()
     assert (held < error(hold(enlarged, unknown.canvases[:, -1]))).all()

@@ -33,7 +33,7 @@ def test_a_distance_brush_marks_the_same_place_with_ink_one_at_its_centre(distan
 
 
 def test_a_network_draws_in_the_window_whatever_the_pen_and_in_any_size():
-    """Its picture of 50 x 50 fills the canvas through the unmoved layout (method.md 9.3)."""
+    """Its image of 50 x 50 fills the canvas through the unmoved layout (method.md 9.3)."""
     config = ModelConfig(brush="splat", placement="glimpse", decoder="neural", features=8)
     decoder = DenseStack((8, 8), 2500).init(jax.random.key(0), [POINTS.reshape(-1)])["params"]
     unmoved, slope = np.float32([0, 0, 1, 0]), jnp.float32(0.5)

@@ -52,17 +52,17 @@ def draw(name: str, images, keys, **options):
 
 
 @pytest.fixture(scope="module")
-def drawings(pictures, keys) -> dict:
-    return {name: draw(name, pictures, keys, hold_presence=True) for name in QUICK}
+def drawings(images, keys) -> dict:
+    return {name: draw(name, images, keys, hold_presence=True) for name in QUICK}
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in RIVALS[:3])])
-def test_every_network_of_a_rival_learns(name, pictures, keys):
+def test_every_network_of_a_rival_learns(name, images, keys):
     """Those that a baseline alone looks at get nothing from the sum over stops."""
 
     def value(params):
-        drawing = dood.draw(config_of(name), params, pictures[0], keys[0], hold_presence=True)
-        terms = exact_stopping.prefix_terms(config_of(name), params, pictures[0], drawing)
+        drawing = dood.draw(config_of(name), params, images[0], keys[0], hold_presence=True)
+        terms = exact_stopping.prefix_terms(config_of(name), params, images[0], drawing)
         return exact_stopping.surrogate(terms, 0.5, 5.0)
 
     gradient = jax.jit(jax.grad(value))(lively(name))
@@ -95,7 +95,7 @@ def test_the_canvas_of_air_is_the_sum_of_its_placed_pieces(name, drawings):
     np.testing.assert_allclose(np.cumsum(one.ink, 0), sums, atol=2e-3)
 
 
-def test_air_sees_the_picture_and_difference_air_what_is_left_of_it(pictures, keys):
+def test_air_sees_the_image_and_difference_air_what_is_left_of_it(images, keys):
     """A first piece that changes changes what Difference-AIR decides next, and nothing of what AIR sees."""
 
     def second_layout(name, decoder_bias):
@@ -104,7 +104,7 @@ def test_air_sees_the_picture_and_difference_air_what_is_left_of_it(pictures, ke
         params = {**params, "stroke_decoder": {**params["stroke_decoder"]}}
         params["stroke_decoder"]["out"] = {**out, "bias": out["bias"] + decoder_bias}
         one = functools.partial(dood.draw, config_of(name), params, hold_presence=True)
-        return np.asarray(jax.jit(one)(pictures[0], keys[0]).strokes.layout[:2])
+        return np.asarray(jax.jit(one)(images[0], keys[0]).strokes.layout[:2])
 
     faint, strong = (second_layout("air", bias) for bias in (0.0, 3.0))
     np.testing.assert_array_equal(faint, strong)
@@ -145,7 +145,7 @@ def test_rivals_invent(name):
     assert np.all(np.isfinite(canvas))
 
 
-def test_a_vae_is_a_code_for_the_whole_picture(drawings):
+def test_a_vae_is_a_code_for_the_whole_image(drawings):
     """Its bound is that of Kingma and Welling: nothing but the code weighs."""
     drawing = drawings["vae"]
     np.testing.assert_array_equal(drawing.strokes.presence, 1)
@@ -155,9 +155,9 @@ def test_a_vae_is_a_code_for_the_whole_picture(drawings):
     np.testing.assert_allclose(found, log_prior - drawing.posterior.control_points[:, 0], rtol=1e-4)
 
 
-def test_published_air_draws_and_weighs(pictures, keys):
+def test_published_air_draws_and_weighs(images, keys):
     config = config_of("difference_air", "published")
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
-    drawing = jax.jit(functools.partial(dood.draw, config))(params, pictures[0], keys[0])
+    drawing = jax.jit(functools.partial(dood.draw, config))(params, images[0], keys[0])
     assert np.isfinite(elbo(drawing, 0.0))
     assert "residual_window_encoder" not in bind(config, params).variables["params"]

@@ -28,7 +28,7 @@ LOOKS = 2
 
 @pytest.fixture(scope="module")
 def config(tiny) -> ModelConfig:
-    return dataclasses.replace(tiny, looks=LOOKS)
+    return dataclasses.replace(tiny, iterations=LOOKS)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +47,8 @@ def lively_looks(looking) -> dict:
 
 
 @pytest.fixture(scope="module")
-def first(draw, lively, pictures, keys):
-    return draw(lively, pictures, keys)
+def first(draw, lively, images, keys):
+    return draw(lively, images, keys)
 
 
 @pytest.fixture(scope="module")
@@ -66,14 +66,14 @@ def canvases_of(drawing) -> np.ndarray:
 
 
 def test_before_it_has_learned_a_look_leaves_points_and_pens_where_they_are(
-    config, looking, pictures, first, again, keys
+    config, looking, images, first, again, keys
 ):
     correct = jax.jit(jax.vmap(functools.partial(second_look.correct, config, looking)))
-    correction = correct(pictures, first.strokes, first.brush)
+    correction = correct(images, first.strokes, first.brush)
     np.testing.assert_allclose(correction.layout.mean, first.strokes.layout, atol=1e-6)
     for found, wanted in zip(correction.brush, first.brush, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-2)
-    second = again(looking, pictures, first, keys)
+    second = again(looking, images, first, keys)
     np.testing.assert_array_equal(second.strokes.presence, first.strokes.presence)
     assert 0 < first.strokes.presence.mean() < 1
     drawn = first.strokes.presence > 0
@@ -82,12 +82,12 @@ def test_before_it_has_learned_a_look_leaves_points_and_pens_where_they_are(
     assert np.abs(canvases_of(second) - canvases_of(first)).mean() < 0.01
 
 
-def test_draw_looks_again_but_not_where_bits_are_held(config, looking, pictures, keys):
+def test_draw_looks_again_but_not_where_bits_are_held(config, looking, images, keys):
     """The first look has its own key."""
     params = jax.tree_util.tree_map(jnp.asarray, looking)
-    image, key = pictures[0], keys[0]
+    image, key = images[0], keys[0]
     key_first, key_again = jax.random.split(key)
-    without = dataclasses.replace(config, looks=0)
+    without = dataclasses.replace(config, iterations=0)
     first = jax.jit(functools.partial(dood.draw, without))(params, image, key_first)
     wanted = jax.jit(functools.partial(dood.look_again, config))(params, image, first, key_again)
     found = jax.jit(functools.partial(dood.draw, config))(params, image, key)
@@ -98,15 +98,15 @@ def test_draw_looks_again_but_not_where_bits_are_held(config, looking, pictures,
     np.testing.assert_array_equal(held.strokes.control_points, same.strokes.control_points)
 
 
-def test_looks_learn_to_draw_better(config, looking, pictures, first, keys):
+def test_looks_learn_to_draw_better(config, looking, images, first, keys):
     """Their bound rises over a few steps of Adam that move nothing but the corrector."""
 
     def bound(corrector, key):
         params = {**looking, "corrector": corrector}
-        keys = jax.random.split(key, len(pictures))
-        drawing = jax.vmap(functools.partial(dood.look_again, config, params))(pictures, first, keys)
+        keys = jax.random.split(key, len(images))
+        drawing = jax.vmap(functools.partial(dood.look_again, config, params))(images, first, keys)
         canvas = compositing.composite(drawing.ink.sum(1), drawing.brush.canvas_slope[:, None, None])
-        likelihood = jax.vmap(functools.partial(log_likelihood, config, params))(pictures, canvas)
+        likelihood = jax.vmap(functools.partial(log_likelihood, config, params))(images, canvas)
         return jax.vmap(elbo)(drawing, likelihood).mean()
 
     adam = optax.adam(1e-3)
@@ -124,12 +124,12 @@ def test_looks_learn_to_draw_better(config, looking, pictures, first, keys):
     assert np.mean(bounds[-5:]) > np.mean(bounds[:5]) + 20
 
 
-def test_nothing_teaches_the_first_look(config, looking, pictures, keys):
+def test_nothing_teaches_the_first_look(config, looking, images, keys):
     """Gradient goes to the corrector and the prior, not to what the drawing began with."""
 
     def value(params):
-        first = dood.draw(config, params, pictures[0], keys[0], hold_presence=True)
-        drawing = dood.look_again(config, params, pictures[0], first, keys[1])
+        first = dood.draw(config, params, images[0], keys[0], hold_presence=True)
+        drawing = dood.look_again(config, params, images[0], first, keys[1])
         return drawing.ink.sum() + elbo(drawing, 0.0)
 
     gradient = jax.jit(jax.grad(value))(looking)
@@ -144,12 +144,10 @@ def test_nothing_teaches_the_first_look(config, looking, pictures, keys):
 
 
 @pytest.mark.slow
-def test_looks_before_draw_on_but_teach_nothing(config, lively_looks, pictures, first):
+def test_looks_before_draw_on_but_teach_nothing(config, lively_looks, images, first):
     """So many looks in a row end in one place; the gradient is that of the last from where they began."""
-    image, strokes, brush = jax.tree_util.tree_map(
-        lambda leaf: leaf[0], (pictures, first.strokes, first.brush)
-    )
-    in_all = dataclasses.replace(config, looks=LOOKS + 3)
+    image, strokes, brush = jax.tree_util.tree_map(lambda leaf: leaf[0], (images, first.strokes, first.brush))
+    in_all = dataclasses.replace(config, iterations=LOOKS + 3)
     wanted = jax.jit(functools.partial(second_look.correct, in_all))(lively_looks, image, strokes, brush)
     found = jax.jit(functools.partial(second_look.correct, config))(
         lively_looks, image, strokes, brush, jnp.asarray(3)
@@ -174,21 +172,23 @@ def test_looks_before_draw_on_but_teach_nothing(config, lively_looks, pictures, 
     assert max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(slopes[0])) > 0.01
 
 
-def test_several_samples_of_one_correction_weigh_as_one_by_one(config, lively_looks, pictures, keys):
-    weigh = functools.partial(iwae.weights, config, lively_looks, num_particles=6, samples_per_look=3)
-    found = jax.device_get(jax.jit(weigh)(pictures[0], keys[0]))
-    without = dataclasses.replace(config, looks=0)
+def test_several_samples_of_one_correction_weigh_as_one_by_one(config, lively_looks, images, keys):
+    weigh = functools.partial(
+        iwae.log_weights, config, lively_looks, num_particles=6, samples_per_posterior=3
+    )
+    found = jax.device_get(jax.jit(weigh)(images[0], keys[0]))
+    without = dataclasses.replace(config, iterations=0)
     draw = jax.jit(functools.partial(dood.draw, without, lively_looks))
     again = jax.jit(functools.partial(dood.look_again, config, lively_looks))
     wanted = []
     for key in jax.random.split(keys[0], 2):
         key_first, key_again = jax.random.split(key)
-        first = draw(pictures[0], key_first)
-        wanted += [again(pictures[0], first, key) for key in jax.random.split(key_again, 3)]
+        first = draw(images[0], key_first)
+        wanted += [again(images[0], first, key) for key in jax.random.split(key_again, 3)]
     strokes = [drawing.strokes.presence.sum() for drawing in wanted]
     np.testing.assert_array_equal(found.strokes, strokes)
     np.testing.assert_allclose(found.log_ratio, [elbo(one, 0.0) for one in wanted], rtol=1e-3)
-    errors = [np.abs(pictures[0] - canvas).sum() for canvas in map(canvas_of, wanted)]
+    errors = [np.abs(images[0] - canvas).sum() for canvas in map(canvas_of, wanted)]
     np.testing.assert_allclose(found.l1, errors, rtol=1e-3)
     assert len(np.unique(found.log_ratio)) == 6
 
@@ -228,15 +228,15 @@ def test_samples_and_their_densities():
     assert np.abs(deviation.mean(0)).max() < 5 / np.sqrt(len(keys))
 
 
-def test_pens_stay_in_range_however_far_they_are_pushed(config, looking, pictures, first):
+def test_pens_stay_in_range_however_far_they_are_pushed(config, looking, images, first):
     pushed = jax.tree_util.tree_map(np.array, looking)
     pushed["corrector"]["out"]["bias"] += 50
     correct = jax.jit(jax.vmap(functools.partial(second_look.correct, config, pushed)))
-    brush = correct(pictures, first.strokes, first.brush).brush
+    brush = correct(images, first.strokes, first.brush).brush
     for pen, (low, high) in zip(brush, (heads.INK_WIDTH, heads.INK_SLOPE, heads.CANVAS_SLOPE), strict=True):
         assert np.all((pen >= low - 1e-6) & (pen <= high + 1e-6))
 
 
-def test_models_that_place_pictures_do_not_look_again():
-    with pytest.raises(BadInput, match=r"model\.looks=1 needs model\.placement='points'"):
-        ModelConfig(looks=1, placement="glimpse")
+def test_models_that_place_images_do_not_look_again():
+    with pytest.raises(BadInput, match=r"model\.iterations=1 needs model\.placement='points'"):
+        ModelConfig(iterations=1, placement="glimpse")

@@ -10,7 +10,7 @@ import pytest
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model import dood
-from dood_jax.model.renderer import pen_limits
+from dood_jax.model.renderer import brush_limits
 from dood_jax.objectives import brush_code, iwae
 from dood_jax.types import BrushParams
 
@@ -20,7 +20,7 @@ CONFIG = ModelConfig(image_size=20, num_strokes=2)
 def in_range(shares: BrushParams) -> BrushParams:
     """Shares of the ranges -> numbers of a brush."""
     return BrushParams(
-        *(low + share * (high - low) for share, (low, high) in zip(shares, pen_limits(CONFIG), strict=True))
+        *(low + share * (high - low) for share, (low, high) in zip(shares, brush_limits(CONFIG), strict=True))
     )
 
 
@@ -55,7 +55,7 @@ def test_a_rounded_brush_is_the_middle_of_its_level_and_stays_there(presence):
     round_all = jax.vmap(lambda brush: brush_code.rounded(CONFIG, code, brush))
     once = round_all(brushes)
     for before, after, again, (low, high) in zip(
-        brushes, once, round_all(once), pen_limits(CONFIG), strict=True
+        brushes, once, round_all(once), brush_limits(CONFIG), strict=True
     ):
         assert np.abs(after - before).max() <= (high - low) / 32 * 1.001
         np.testing.assert_allclose(again, after, rtol=1e-6)
@@ -74,15 +74,15 @@ def test_a_fitted_chain_finds_the_one_that_brushes_came_from():
     np.testing.assert_allclose(np.exp(code.canvas_slope), np.full(4, 0.25), atol=0.02)
 
 
-def test_a_charged_bound_pays_the_code_of_a_brush_that_needs_no_rounding(pictures, presence):
+def test_a_charged_bound_pays_the_code_of_a_brush_that_needs_no_rounding(images, presence):
     """With 2^11 levels hardly anything is moved, so weights differ by the price alone."""
-    config = dataclasses.replace(CONFIG, looks=1, features=16, components=2, curve_samples=12)
+    config = dataclasses.replace(CONFIG, iterations=1, features=16, components=2, curve_samples=12)
     params = jax.jit(lambda key: dood.init(config, key))(jax.random.key(0))
     levels = 2**11
     one = jnp.full(levels, -np.log(levels))
     chain = brush_code.Chain(one, jnp.full((levels, levels), -1.5))
     code = brush_code.BrushCode(chain, chain, one)
-    weigh = lambda code: iwae.weights(config, params, pictures[0], jax.random.key(1), 4, None, 2, code)
+    weigh = lambda code: iwae.log_weights(config, params, images[0], jax.random.key(1), 4, None, 2, code)
     free, charged = jax.jit(lambda code: (weigh(None), weigh(code)))(code)
     np.testing.assert_array_equal(charged.strokes, free.strokes)
     price = -np.log(levels) * 3 * (free.strokes > 0) - 2 * 1.5 * np.maximum(free.strokes - 1, 0)

@@ -12,7 +12,7 @@ from dood_jax.model.recognition import stroke_noise
 from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.objectives.elbo import elbo, log_likelihood, masked_log_prob
 from dood_jax.objectives.exact_stopping import prefix_terms
-from dood_jax.rendering.source_grid import as_recorded, bilinear, through
+from dood_jax.rendering.source_grid import bilinear, through, to_source_grid
 from dood_jax.types import Drawing, StrokeLatents, StrokeLogProbs
 
 T = 4
@@ -69,7 +69,7 @@ def test_strokes_after_the_stop_enter_no_term():
 @pytest.mark.parametrize(
     "stopping", ["sampled", *(pytest.param(name, marks=pytest.mark.slow) for name in ("exact", "retraced"))]
 )
-def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, lively, pictures, stopping):
+def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, lively, images, stopping):
     """A drawing of T strokes, which a model of T + 1 strokes ends by itself."""
     noise = jax.vmap(lambda key: stroke_noise(key, tiny.num_points))(jax.random.split(jax.random.key(3), 3))
     longer = noise._replace(presence=jnp.array([-1.0, -1.0, 2.0]))
@@ -78,9 +78,9 @@ def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, liv
 
     def log_prior(config, noise):
         hold = stopping == "exact"
-        drawing = dood.draw_from_noise(config, lively, pictures[0], noise, hold_presence=hold)
+        drawing = dood.draw_from_noise(config, lively, images[0], noise, hold_presence=hold)
         if stopping == "exact":
-            return prefix_terms(config, lively, pictures[0], drawing).log_p[2]
+            return prefix_terms(config, lively, images[0], drawing).log_p[2]
         if stopping == "sampled":
             return elbo(drawing, 0.0) + masked_log_prob(drawing.posterior, drawing.strokes.presence)
         retraced = retrace(config, lively, drawing.strokes, drawing.brush)
@@ -99,22 +99,22 @@ def test_elbo_is_likelihood_plus_prior_less_posterior(count):
     np.testing.assert_allclose(elbo(drawing, jnp.float32(12.5)), wanted, rtol=1e-5)
 
 
-def test_log_likelihood_is_the_laplace_density_under_the_map(tiny, lively, pictures):
-    canvases = np.stack([pictures[1], pictures[2]])
+def test_log_likelihood_is_the_laplace_density_under_the_map(tiny, lively, images):
+    canvases = np.stack([images[1], images[2]])
     scale = 0.01 + 0.99 / (1 + np.exp(-np.float64(lively["likelihood"]["map"])))
-    density = -np.abs(pictures[0] - canvases) / scale - np.log(2 * scale)
-    found = log_likelihood(tiny, lively, pictures[0], jnp.asarray(canvases))
+    density = -np.abs(images[0] - canvases) / scale - np.log(2 * scale)
+    found = log_likelihood(tiny, lively, images[0], jnp.asarray(canvases))
     np.testing.assert_allclose(found, density.sum((1, 2)), rtol=1e-5)
 
 
-def test_whether_a_picture_was_enlarged_costs_one_fair_bit(tiny, lively, pictures):
+def test_whether_an_image_was_enlarged_costs_one_fair_bit(tiny, lively, images):
     """Of two models of how it was recorded, the bound has the one that holds, at half its probability."""
-    either = dataclasses.replace(tiny, native_size=tiny.image_size // 2)
-    resize = bilinear(either.native_size, tiny.image_size)
-    enlarged = through(pictures[0][: either.native_size, : either.native_size], [resize, resize])
-    canvas = jnp.asarray(pictures[1])
-    held = as_recorded(either.native_size, enlarged, canvas)
-    for image, seen in ((enlarged, held), (jnp.asarray(pictures[0]), canvas)):
+    either = dataclasses.replace(tiny, source_size=tiny.image_size // 2)
+    resize = bilinear(either.source_size, tiny.image_size)
+    enlarged = through(images[0][: either.source_size, : either.source_size], [resize, resize])
+    canvas = jnp.asarray(images[1])
+    held = to_source_grid(either.source_size, enlarged, canvas)
+    for image, seen in ((enlarged, held), (jnp.asarray(images[0]), canvas)):
         found = log_likelihood(either, lively, image, canvas)
         apart = [log_likelihood(tiny, lively, image, one) - np.log(2) for one in (held, canvas)]
         np.testing.assert_allclose(found, log_likelihood(tiny, lively, image, seen) - np.log(2), rtol=1e-6)

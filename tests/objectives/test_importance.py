@@ -63,15 +63,15 @@ def test_effective_samples_between_the_extremes():
 
 
 @pytest.mark.parametrize("model", ["M", "MT"])
-def test_golden_elbo_of_pictures_is_the_log_mean_exp_over_particles(golden_dir, model):
+def test_golden_elbo_of_images_is_the_log_mean_exp_over_particles(golden_dir, model):
     with np.load(golden_dir / f"forward_{model}.npz") as arrays:
-        particles, pictures = arrays["elbo"], arrays["elbo_image"]
-    np.testing.assert_allclose(iwae.log_mean_exp(particles), pictures, rtol=1e-6)
-    assert np.all(np.abs(particles.mean(0) - pictures) > 1e-3), "the particles must differ to show anything"
+        particles, images = arrays["elbo"], arrays["elbo_image"]
+    np.testing.assert_allclose(iwae.log_mean_exp(particles), images, rtol=1e-6)
+    assert np.all(np.abs(particles.mean(0) - images) > 1e-3), "the particles must differ to show anything"
 
 
 @pytest.mark.parametrize("group", ["objective1", "objective3"])
-def test_golden_objective_of_pictures_is_the_log_mean_exp_over_particles(golden, group):
+def test_golden_objective_of_images_is_the_log_mean_exp_over_particles(golden, group):
     terms = {name: golden[f"{group}/{name}"] for name in ("loglik", "elbo_image")}
     latents = ("on", "layout", "stroke")
     prior, posterior = (
@@ -106,10 +106,10 @@ def test_estimate_with_many_particles_converges_to_the_evidence():
     assert abs(estimate - LOG_EVIDENCE) < 4 * error < 0.02
 
 
-def test_weights_are_those_of_particles_weighed_one_by_one(tiny, lively, pictures):
-    image, key = pictures[0], jax.random.key(5)
-    found = jax.jit(functools.partial(iwae.weights, tiny, num_particles=4))(lively, image, key)
-    weigh = jax.jit(functools.partial(iwae.weigh, tiny))
+def test_weights_are_those_of_particles_weighed_one_by_one(tiny, lively, images):
+    image, key = images[0], jax.random.key(5)
+    found = jax.jit(functools.partial(iwae.log_weights, tiny, num_particles=4))(lively, image, key)
+    weigh = jax.jit(functools.partial(iwae.sample_particle, tiny))
     particles = [weigh(lively, image, one) for one in jax.random.split(key, 4)]
     np.testing.assert_allclose(found.elbo("map"), [particle.elbo for particle in particles], rtol=1e-5)
     counts = [particle.drawing.strokes.presence.sum() for particle in particles]

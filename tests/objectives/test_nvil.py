@@ -67,13 +67,13 @@ def with_presence(params: dict, network: dict) -> dict:
     [(BETA, 1.0, False), (1.0, BETA, False), pytest.param(BETA, 1.0, True, marks=pytest.mark.slow)],
 )
 def test_gradient_is_that_of_the_expected_cost_over_all_sequences_of_bits(
-    small, pictures, beta, presence_weight, final_stop
+    small, images, beta, presence_weight, final_stop
 ):
     """E_q[Σ d - log p / β], whose probabilities and costs are written out for every stopping time."""
     config, params = dataclasses.replace(small[0], final_stop=final_stop), small[1]
     keys = jax.random.split(jax.random.key(5), config.num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
-    image, count = pictures[0], config.num_strokes
+    image, count = images[0], config.num_strokes
 
     def expected_cost(network):
         whole = with_presence(params, network)
@@ -123,12 +123,12 @@ def test_moments_are_those_of_the_whole_batch_on_any_number_of_devices():
         np.testing.assert_allclose(other, np.broadcast_to(one, 2), rtol=1e-5)
 
 
-def test_baseline_learns_from_the_cost_and_nothing_else_does(small, pictures, keys):
+def test_baseline_learns_from_the_cost_and_nothing_else_does(small, images, keys):
     config, params = small
 
     def loss(params):
-        drawing = dood.draw(config, params, pictures[0], keys[0])
-        terms = nvil.terms(config, params, pictures[0], drawing, BETA)
+        drawing = dood.draw(config, params, images[0], keys[0])
+        terms = nvil.terms(config, params, images[0], drawing, BETA)
         return nvil.losses(terms, nvil.signal(terms)).baseline
 
     gradient = jax.jit(jax.grad(loss))(params)

@@ -16,20 +16,20 @@ BETA = 4.0
 
 
 @pytest.fixture(scope="module")
-def drawings(draw, lively, pictures, keys):
+def drawings(draw, lively, images, keys):
     """Eight drawings of three strokes, all bits on."""
-    return draw(lively, pictures, keys, hold_presence=True)
+    return draw(lively, images, keys, hold_presence=True)
 
 
 @pytest.fixture(scope="module")
-def terms(tiny, lively, pictures, drawings) -> PrefixTerms:
+def terms(tiny, lively, images, drawings) -> PrefixTerms:
     """Their prefix terms, [8, 4] each."""
     of_one = functools.partial(exact_stopping.prefix_terms, tiny, lively)
-    return jax.device_get(jax.jit(jax.vmap(of_one))(pictures, drawings))
+    return jax.device_get(jax.jit(jax.vmap(of_one))(images, drawings))
 
 
 def random_terms() -> PrefixTerms:
-    """Terms of one picture with four strokes; log q and log p are those of real stop processes."""
+    """Terms of one image with four strokes; log q and log p are those of real stop processes."""
     random = np.random.default_rng(3)
     on_q, on_p = random.uniform(0.2, 0.9, (2, 4))
     return PrefixTerms(
@@ -60,51 +60,49 @@ def final_canvas(drawing) -> np.ndarray:
     return np.tanh(drawing.ink.sum(0) / drawing.brush.canvas_slope)
 
 
-def test_expected_elbo_is_the_sum_over_stopping_times_of_sampled_elbos(
-    tiny, lively, pictures, drawings, terms
-):
+def test_expected_elbo_is_the_sum_over_stopping_times_of_sampled_elbos(tiny, lively, images, drawings, terms):
     for i in range(2):
         drawing = jax.tree_util.tree_map(lambda leaf, i=i: leaf[i], drawings)
         total = 0.0
         for count, prob in enumerate(stopping_probabilities(np.exp(np.float64(drawing.posterior.on)))):
             stopped = truncate(drawing, count)
-            likelihood = log_likelihood(tiny, lively, pictures[i], final_canvas(stopped))
+            likelihood = log_likelihood(tiny, lively, images[i], final_canvas(stopped))
             total += prob * float(elbo(stopped, likelihood))
         one = jax.tree_util.tree_map(lambda leaf, i=i: leaf[i], terms)
         np.testing.assert_allclose(exact_stopping.expected_elbo(one), total, rtol=1e-5)
 
 
 def test_a_sampled_drawing_has_the_terms_of_its_stopping_time(
-    tiny, lively, draw, pictures, keys, drawings, terms
+    tiny, lively, draw, images, keys, drawings, terms
 ):
-    sampled = draw(lively, pictures, keys)
+    sampled = draw(lively, images, keys)
     counts = sampled.strokes.presence.sum(1).astype(int)
     assert {0, 3} < set(counts), "the keys must show drawings stopped at once, later and never"
     for i, count in enumerate(counts):
         drawing = jax.tree_util.tree_map(lambda leaf, i=i: leaf[i], sampled)
-        likelihood = log_likelihood(tiny, lively, pictures[i], final_canvas(drawing))
+        likelihood = log_likelihood(tiny, lively, images[i], final_canvas(drawing))
         one = jax.tree_util.tree_map(lambda leaf, i=i, k=count: leaf[i, k], terms)
         expected = one.log_likelihood - one.kl + one.log_p - one.log_q
         np.testing.assert_allclose(elbo(drawing, likelihood), expected, rtol=1e-5)
 
 
-def test_stopping_after_no_stroke_has_the_blank_canvas_and_no_kl(tiny, lively, pictures, terms):
-    blank = np.zeros_like(pictures[0])
+def test_stopping_after_no_stroke_has_the_blank_canvas_and_no_kl(tiny, lively, images, terms):
+    blank = np.zeros_like(images[0])
     for i in range(2):
-        expected = log_likelihood(tiny, lively, pictures[i], blank)
+        expected = log_likelihood(tiny, lively, images[i], blank)
         np.testing.assert_allclose(terms.log_likelihood[i, 0], expected, rtol=1e-6)
         assert terms.kl[i, 0] == 0
 
 
 def test_surrogate_gradient_in_the_presence_network_is_that_of_the_enumerated_objective(
-    tiny, lively, pictures, keys
+    tiny, lively, images, keys
 ):
     """E_q[log p_k / beta - KL_k + log p(k) - log q(k)] with the strokes as drawn."""
 
     def with_presence(network):
         mixed = {**lively, "posterior_presence": network}
-        drawing = dood.draw(tiny, mixed, pictures[0], keys[0], hold_presence=True)
-        return drawing, exact_stopping.prefix_terms(tiny, mixed, pictures[0], drawing)
+        drawing = dood.draw(tiny, mixed, images[0], keys[0], hold_presence=True)
+        return drawing, exact_stopping.prefix_terms(tiny, mixed, images[0], drawing)
 
     def enumerated(network):
         drawing, terms = with_presence(network)

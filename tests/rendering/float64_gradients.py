@@ -50,20 +50,20 @@ def plain_distance(curve, width, size):
     return jnp.exp(-squares.min(0) / (2 * width**2))
 
 
-def picture_and_gradients(curve_of, brush, size):
+def image_and_gradients(curve_of, brush, size):
     """A jitted function of points, width and the weights of the pixels."""
 
     def weigh(points, width, weights):
-        picture = brush(curve_of(points), width, size)
-        return (weights * picture).sum(), picture
+        image = brush(curve_of(points), width, size)
+        return (weights * image).sum(), image
 
     return jax.jit(jax.value_and_grad(weigh, argnums=(0, 1), has_aux=True))
 
 
 def compare(case, actual, expected):
-    (_, picture), gradients = actual
-    (_, plain_picture), plain_gradients = expected
-    pairs = zip((picture, *gradients), (plain_picture, *plain_gradients), strict=True)
+    (_, image), gradients = actual
+    (_, plain_image), plain_gradients = expected
+    pairs = zip((image, *gradients), (plain_image, *plain_gradients), strict=True)
     for array, plain in pairs:
         assert array.dtype == jnp.float64, case
         assert np.isfinite(array).all(), case
@@ -73,8 +73,8 @@ def compare(case, actual, expected):
 
 def check(brush, plain_brush, size, cases=tuple(CASES)):
     weights = np.random.default_rng(0).normal(size=size)
-    written = picture_and_gradients(lambda points: geometry.bezier_curve(points, NUM_SAMPLES), brush, size)
-    plain = picture_and_gradients(plain_curve, plain_brush, size)
+    written = image_and_gradients(lambda points: geometry.bezier_curve(points, NUM_SAMPLES), brush, size)
+    plain = image_and_gradients(plain_curve, plain_brush, size)
     for case in cases:
         points, width = CASES[case]
         inputs = jnp.asarray(points), jnp.asarray(width), weights

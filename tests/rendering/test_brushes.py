@@ -63,20 +63,20 @@ def nearest(name):
 
 
 def test_published_stroke_gives_published_splat():
-    picture = splat_points(STROKE, WIDTH)
-    np.testing.assert_allclose(picture[25, 5], 2.35346, atol=1e-5)
-    np.testing.assert_allclose(picture[26, 26], 3.136867, atol=1e-5)
-    np.testing.assert_allclose(picture[29, 44], 3.68851, atol=1e-5)
-    np.testing.assert_allclose(picture.max(), 6.1966, atol=1e-4)
-    np.testing.assert_allclose(picture.sum(), 628.3185, atol=2e-3)
+    image = splat_points(STROKE, WIDTH)
+    np.testing.assert_allclose(image[25, 5], 2.35346, atol=1e-5)
+    np.testing.assert_allclose(image[26, 26], 3.136867, atol=1e-5)
+    np.testing.assert_allclose(image[29, 44], 3.68851, atol=1e-5)
+    np.testing.assert_allclose(image.max(), 6.1966, atol=1e-4)
+    np.testing.assert_allclose(image.sum(), 628.3185, atol=2e-3)
 
 
 @pytest.mark.parametrize(("size", "num_samples"), [((50, 50), 100), ((40, 80), 64)])
 def test_sample_well_inside_the_frame_adds_the_area_of_its_gaussian(size, num_samples):
     width = 0.025
     expected = num_samples * 2 * np.pi * (size[0] * width) * (size[1] * width)
-    picture = splat_points(STROKE, jnp.float32(width), size, num_samples)
-    np.testing.assert_allclose(picture.sum(), expected, rtol=1e-5)
+    image = splat_points(STROKE, jnp.float32(width), size, num_samples)
+    np.testing.assert_allclose(image.sum(), expected, rtol=1e-5)
 
 
 def test_golden_splats_and_their_gradients(golden):
@@ -97,9 +97,9 @@ def test_golden_splats_and_their_gradients(golden):
 def test_brush_is_its_direct_form_at_any_degree_and_size(brush, size, num_points):
     points = np.random.default_rng(num_points).uniform(0, 1, (num_points, 2)).astype(np.float32)
     curve = de_casteljau(points, np.linspace(0, 1, 40))
-    picture = brush(curve_of(jnp.asarray(points), 40), jnp.float32(0.03), size)
-    assert picture.shape == size
-    assert_close_to_largest(picture, DIRECT[brush](curve, 0.03, size), 3e-5)
+    image = brush(curve_of(jnp.asarray(points), 40), jnp.float32(0.03), size)
+    assert image.shape == size
+    assert_close_to_largest(image, DIRECT[brush](curve, 0.03, size), 3e-5)
 
 
 @pytest.mark.parametrize("brush", BRUSHES)
@@ -111,7 +111,7 @@ def test_direction_of_a_stroke_does_not_show(brush):
 @pytest.mark.parametrize("offset", [0.0, 0.9, 3.0, 1e4])
 @pytest.mark.parametrize("width", [0.005, 0.04])
 @pytest.mark.parametrize("brush", BRUSHES)
-def test_picture_and_gradients_are_finite_wherever_the_curve_lies(brush, width, offset):
+def test_image_and_gradients_are_finite_wherever_the_curve_lies(brush, width, offset):
     for points in (STROKE + offset, np.full((5, 2), 0.4 + offset, np.float32)):
         curve = curve_of(jnp.asarray(points), 64)
         total, gradients = ink_and_gradients(brush)(curve, jnp.float32(width))
@@ -121,8 +121,8 @@ def test_picture_and_gradients_are_finite_wherever_the_curve_lies(brush, width, 
 
 @pytest.mark.parametrize("brush", BRUSHES)
 def test_curve_far_outside_the_frame_leaves_no_mark(brush):
-    picture = brush(curve_of(STROKE + np.float32(3), 64), WIDTH, SIZE)
-    np.testing.assert_allclose(picture, 0, atol=1e-9)
+    image = brush(curve_of(STROKE + np.float32(3), 64), WIDTH, SIZE)
+    np.testing.assert_allclose(image, 0, atol=1e-9)
 
 
 @pytest.mark.parametrize("brush", BRUSHES)
@@ -159,8 +159,8 @@ def test_soft_distance_to_a_line_of_even_samples_is_exact():
     rows = np.arange(50) / 50
     density = (np.sqrt(2 * np.pi) * 0.02 / (2 / 199)) ** 0.25
     expected = np.exp(-((rows - 0.31) ** 2) / (2 * 0.04**2)) * density
-    picture = soft_points(line, 0.04, num_samples=200)
-    np.testing.assert_allclose(picture, np.broadcast_to(expected[:, None], SIZE), atol=2e-5)
+    image = soft_points(line, 0.04, num_samples=200)
+    np.testing.assert_allclose(image, np.broadcast_to(expected[:, None], SIZE), atol=2e-5)
 
 
 def test_soft_distance_is_even_along_a_curve_of_very_uneven_speed_where_splat_is_not():
@@ -183,7 +183,7 @@ def test_marks_vary_with_the_speed_for_splat_and_with_its_fourth_root_for_soft_d
 
 @pytest.mark.parametrize("num_samples", [2, 9, 40])
 def test_distance_to_a_straight_line_is_exact_however_dense_its_samples(num_samples):
-    """Along and across the line: beyond its ends the picture is round."""
+    """Along and across the line: beyond its ends the image is round."""
     ends = np.array([(0.2, 0.7), (0.8, 0.4)])
     x, y = np.meshgrid(np.arange(50) / 50, np.arange(50) / 50)
     length = np.hypot(0.6, 0.3)
@@ -202,15 +202,15 @@ def test_distance_to_a_dot_is_a_gaussian_with_its_gradients(num_samples):
     near = np.exp(-(x**2 + y**2) / (2 * 0.04**2))
     weights = np.random.default_rng(0).normal(size=SIZE)
     curve = jnp.tile(jnp.array([[0.43, 0.21]]), (num_samples, 1))
-    picture, backward = jax.vjp(lambda *inputs: distance(*inputs, SIZE), curve, jnp.float32(0.04))
+    image, backward = jax.vjp(lambda *inputs: distance(*inputs, SIZE), curve, jnp.float32(0.04))
     d_curve, d_width = backward(jnp.asarray(weights, jnp.float32))
-    np.testing.assert_allclose(picture, near, atol=1e-5)
+    np.testing.assert_allclose(image, near, atol=1e-5)
     moved = [(weights * near * offset).sum() / 0.04**2 for offset in (x, y)]
     np.testing.assert_allclose(d_curve.sum(0), moved, rtol=1e-4)
     np.testing.assert_allclose(d_width, (weights * near * (x**2 + y**2)).sum() / 0.04**3, rtol=1e-4)
 
 
-def test_segments_of_no_length_change_neither_the_picture_of_distance_nor_its_gradients():
+def test_segments_of_no_length_change_neither_the_image_of_distance_nor_its_gradients():
     curve = curve_of(STROKE, 20)
     total, (d_curve, d_width) = ink_and_gradients(distance)(curve, WIDTH)
     repeated = jnp.repeat(curve, 3, axis=0)
@@ -231,7 +231,7 @@ def test_distance_of_many_strokes_is_that_of_each():
 
 @pytest.mark.parametrize("name", BENT)
 def test_distance_to_the_polyline_is_that_to_the_curve_but_for_its_chords(name):
-    """Chords leave the curve by 0.0002 of the picture at most."""
+    """Chords leave the curve by 0.0002 of the image at most."""
     width = 0.02
     far, _, _ = nearest(name)
     curve = curve_of(jnp.asarray(BENT[name], jnp.float32), 64)

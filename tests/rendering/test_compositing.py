@@ -1,4 +1,4 @@
-"""Marks to ink to canvas, by formula and by the published pictures of both placements."""
+"""Marks to ink to canvas, by formula and by the published images of both placements."""
 
 import jax
 import jax.numpy as jnp
@@ -11,15 +11,15 @@ from dood_jax.rendering import brushes, compositing, spatial_transformer
 
 
 def ink_of_moved_points(points, layout, width, slope, bit):
-    """MT's raw, normalised and finished picture of one stroke (method.md 9.1, 3.10)."""
+    """MT's raw, normalised and finished image of one stroke (method.md 9.1, 3.10)."""
     placed = geometry.place_points(geometry.layout_to_matrix(layout), points)
     raw = brushes.splat(geometry.bezier_curve(placed, 100), width, SIZE) * bit
     normalised = compositing.max_normalise(raw)
     return {"raw": raw, "normalised": normalised, "ink": compositing.squash(normalised, slope)}
 
 
-def ink_of_moved_picture(points, layout, width, slope, bit):
-    """M's raw, placed, normalised and finished picture of one stroke (method.md 3.10)."""
+def ink_of_moved_image(points, layout, width, slope, bit):
+    """M's raw, placed, normalised and finished image of one stroke (method.md 3.10)."""
     raw = brushes.splat(geometry.bezier_curve(points, 100), width, SIZE) * bit
     placing = geometry.invert(geometry.layout_to_matrix(layout))
     placed = spatial_transformer.warp(raw[None], placing, SIZE)[0]
@@ -28,7 +28,7 @@ def ink_of_moved_picture(points, layout, width, slope, bit):
     return {"raw": raw, "placed": placed, "normalised": normalised, "ink": ink}
 
 
-PLACEMENTS = {"MT": ink_of_moved_points, "M": ink_of_moved_picture}
+PLACEMENTS = {"MT": ink_of_moved_points, "M": ink_of_moved_image}
 
 
 def random_ink(*shape):
@@ -41,8 +41,8 @@ def test_published_stroke_gives_published_ink_when_its_points_are_moved():
     np.testing.assert_allclose(ink[17, 30], 0.958631, atol=2e-6)
 
 
-def test_published_stroke_gives_published_ink_and_canvas_when_its_picture_is_moved():
-    ink = jax.jit(ink_of_moved_picture)(STROKE, LAYOUT, WIDTH, SLOPE, 1)["ink"]
+def test_published_stroke_gives_published_ink_and_canvas_when_its_image_is_moved():
+    ink = jax.jit(ink_of_moved_image)(STROKE, LAYOUT, WIDTH, SLOPE, 1)["ink"]
     np.testing.assert_allclose(ink.sum(), 36.231, atol=1e-3)
     np.testing.assert_allclose(ink[17, 30], 0.86172, atol=1e-5)
     np.testing.assert_allclose(compositing.composite(ink, 0.6).sum(), 42.152, atol=1e-3)
@@ -53,13 +53,13 @@ def test_golden_ink_and_its_gradients(golden, model):
     names = ("points", "layout", "rho", "kappa")
 
     def weigh(inputs):
-        pictures = jax.vmap(PLACEMENTS[model])(*inputs, golden["ink/bit"])
-        return (golden["ink/cotangent"] * pictures["ink"]).sum(), pictures
+        images = jax.vmap(PLACEMENTS[model])(*inputs, golden["ink/bit"])
+        return (golden["ink/cotangent"] * images["ink"]).sum(), images
 
     inputs = [jnp.asarray(golden[f"ink/{name}"]) for name in names]
-    gradients, pictures = jax.jit(jax.grad(weigh, has_aux=True))(inputs)
-    for name, picture in pictures.items():
-        assert_close_to_largest(picture, golden[f"ink/{model}_{name}"], 1e-4)
+    gradients, images = jax.jit(jax.grad(weigh, has_aux=True))(inputs)
+    for name, image in images.items():
+        assert_close_to_largest(image, golden[f"ink/{model}_{name}"], 1e-4)
     for name, gradient in zip(names, gradients, strict=True):
         assert_close_to_largest(gradient, golden[f"ink/{model}_d_{name}"], 1.5e-4)
 
@@ -71,26 +71,26 @@ def test_golden_canvases(golden):
 
 
 def test_max_normalise_divides_by_the_largest_pixel():
-    picture = 7 * random_ink(5, 8)
-    expected = np.asarray(picture) / np.asarray(picture).max()
-    np.testing.assert_allclose(compositing.max_normalise(picture), expected, rtol=1e-6)
+    image = 7 * random_ink(5, 8)
+    expected = np.asarray(image) / np.asarray(image).max()
+    np.testing.assert_allclose(compositing.max_normalise(image), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("peak", "expected"), [(1.01e-4, 1), (1e-4, 1), (0.99e-4, 0.99e-4), (0, 0)])
-def test_max_normalise_leaves_faint_pictures_as_they_are(peak, expected):
-    picture = jnp.zeros((4, 4)).at[1, 2].set(peak)
-    np.testing.assert_allclose(compositing.max_normalise(picture).max(), expected, rtol=1e-6)
+def test_max_normalise_leaves_faint_images_as_they_are(peak, expected):
+    image = jnp.zeros((4, 4)).at[1, 2].set(peak)
+    np.testing.assert_allclose(compositing.max_normalise(image).max(), expected, rtol=1e-6)
 
 
 def test_largest_pixel_carries_no_gradient():
-    picture, cotangent = 7 * random_ink(5, 8), 3 - random_ink(5, 8)
-    gradient = jax.grad(lambda p: (cotangent * compositing.max_normalise(p)).sum())(picture)
-    np.testing.assert_allclose(gradient, cotangent / picture.max(), rtol=1e-6)
+    image, cotangent = 7 * random_ink(5, 8), 3 - random_ink(5, 8)
+    gradient = jax.grad(lambda p: (cotangent * compositing.max_normalise(p)).sum())(image)
+    np.testing.assert_allclose(gradient, cotangent / image.max(), rtol=1e-6)
 
 
-def test_blank_picture_has_finite_gradients():
-    def ink(picture, slope):
-        return compositing.squash(compositing.max_normalise(picture), slope).sum()
+def test_blank_image_has_finite_gradients():
+    def ink(image, slope):
+        return compositing.squash(compositing.max_normalise(image), slope).sum()
 
     gradients = jax.grad(ink, argnums=(0, 1))(jnp.zeros((4, 4)), jnp.float32(0.1))
     np.testing.assert_allclose(gradients[0], 10, rtol=1e-6)

@@ -168,7 +168,7 @@ def test_processes_train_like_one(alone, tmp_path, count, mode):
 
 
 @pytest.mark.slow
-def test_processes_share_out_the_pictures_of_an_evaluation(alone, tmp_path):
+def test_processes_share_out_the_images_of_an_evaluation(alone, tmp_path):
     flags = ("--mode=evaluate", "--task=likelihood", f"--checkpoint={alone}")
     finish(processes.start_together(2, tmp_path, *flags, f"--workdir={tmp_path / 'run'}"), tmp_path)
     result = json.loads((tmp_path / "run" / "results" / "likelihood-synthetic.json").read_text())

@@ -16,8 +16,8 @@ DATA = DataConfig("synthetic", image_size=20)
 
 @pytest.fixture(scope="module")
 def few(module_patch):
-    """Fewer pictures and steps than users have."""
-    module_patch.setattr(scales, "_PICTURES", 48)
+    """Fewer images and steps than users have."""
+    module_patch.setattr(scales, "_IMAGES", 48)
     module_patch.setattr(scales, "_STEPS", 200)
     module_patch.setattr(scales, "_BATCH", 48)
 
@@ -39,15 +39,15 @@ def fitted(few, tiny, lively):
 
 @pytest.fixture(scope="module")
 def drawn(few, tiny, lively):
-    """The pictures that are fitted to, and the canvases drawn of them."""
-    images = scales._training_pictures(DATA)
+    """The images that are fitted to, and the canvases drawn of them."""
+    images = scales._training_images(DATA)
     keys = test_images.example_keys(scales.sampler.stream(0, "evaluation"), len(images))
     return images, infer.infer(tiny, lively, images, keys, 1, tiny.num_strokes, 64).canvases[:, -1]
 
 
 @pytest.fixture(scope="module")
 def mean_nats(tiny, drawn):
-    """(scale, parameters) -> mean log-likelihood of the pictures that were fitted to."""
+    """(scale, parameters) -> mean log-likelihood of the images that were fitted to."""
 
     def one(scale, params):
         model = dataclasses.replace(tiny, likelihood_scale=scale)

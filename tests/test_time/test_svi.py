@@ -1,4 +1,4 @@
-"""Refined posteriors: a better bound of the same picture, and still a bound."""
+"""Refined posteriors: a better bound of the same image, and still a bound."""
 
 import dataclasses
 import functools
@@ -20,8 +20,8 @@ from dood_jax.types import StrokeLatents
 
 
 @pytest.fixture(scope="module")
-def drawings(draw, lively, pictures, keys):
-    return draw(lively, pictures, keys)
+def drawings(draw, lively, images, keys):
+    return draw(lively, images, keys)
 
 
 def test_retracing_a_drawing_gives_its_ink_and_its_prior(tiny, lively, drawings):
@@ -39,19 +39,19 @@ def test_retracing_a_drawing_gives_its_ink_and_its_prior(tiny, lively, drawings)
 
 
 @pytest.fixture(scope="module")
-def posteriors(tiny, lively, pictures, drawings, keys):
-    refine = functools.partial(svi.refine_posterior, tiny, lively, num_steps=60)
-    return jax.device_get(jax.jit(jax.vmap(refine))(pictures, drawings.strokes, drawings.brush, keys))
+def posteriors(tiny, lively, images, drawings, keys):
+    refine = functools.partial(svi.optimize_posterior, tiny, lively, num_steps=60)
+    return jax.device_get(jax.jit(jax.vmap(refine))(images, drawings.strokes, drawings.brush, keys))
 
 
 def test_the_bound_rises_and_the_strokes_are_counted_as_before(
-    tiny, lively, pictures, drawings, posteriors, keys
+    tiny, lively, images, drawings, posteriors, keys
 ):
     canvases = compositing.composite(drawings.ink.sum(1), drawings.brush.canvas_slope[:, None, None])
-    errors = np.abs(pictures - canvases).sum((1, 2))
-    before = jax.vmap(functools.partial(iwae.weights, tiny, lively, num_particles=8))(pictures, keys)
-    weigh = functools.partial(svi.refined_weights, tiny, lively, num_particles=8)
-    after = jax.jit(jax.vmap(weigh))(pictures, posteriors, keys)
+    errors = np.abs(images - canvases).sum((1, 2))
+    before = jax.vmap(functools.partial(iwae.log_weights, tiny, lively, num_particles=8))(images, keys)
+    weigh = functools.partial(svi.optimized_log_weights, tiny, lively, num_particles=8)
+    after = jax.jit(jax.vmap(weigh))(images, posteriors, keys)
     rise = after.elbo("map").mean(1) - before.elbo("map").mean(1)
     assert np.mean(rise) > 20
     assert np.mean(after.l1) < np.mean(errors)
@@ -77,7 +77,7 @@ def in_frames(layout: np.ndarray, points: np.ndarray) -> np.ndarray:
     return np.float32((np.stack([framed.real, framed.imag], -1) + 1) / 2)
 
 
-def test_a_certain_posterior_weighs_a_drawing_by_its_joint_density(tiny, lively, pictures, posteriors):
+def test_a_certain_posterior_weighs_a_drawing_by_its_joint_density(tiny, lively, images, posteriors):
     """With hardly any width the particles are the mean drawing; the density of q is SciPy's."""
     posterior = jax.tree_util.tree_map(lambda leaf: leaf[0], posteriors)
     posterior = posterior._replace(presence=np.array([1, 1, 0], np.float32))
@@ -86,8 +86,8 @@ def test_a_certain_posterior_weighs_a_drawing_by_its_joint_density(tiny, lively,
     correction = posterior.correction
     correction = correction._replace(layout=narrow(correction.layout), points=narrow(correction.points))
     posterior = posterior._replace(correction=correction)
-    image = pictures[0]
-    found = svi.refined_weights(tiny, lively, image, posterior, jax.random.key(3), 64)
+    image = images[0]
+    found = svi.optimized_log_weights(tiny, lively, image, posterior, jax.random.key(3), 64)
     layout = correction.layout.mean
     strokes = StrokeLatents(posterior.presence, layout, in_frames(layout, correction.points.mean))
     retraced = retrace(tiny, lively, strokes, correction.brush)
@@ -103,13 +103,13 @@ def test_a_certain_posterior_weighs_a_drawing_by_its_joint_density(tiny, lively,
     )
 
 
-def test_elbo_of_a_drawing_and_its_weight_agree(tiny, lively, pictures, keys, drawings):
+def test_elbo_of_a_drawing_and_its_weight_agree(tiny, lively, images, keys, drawings):
     """`weights_of` against the bound of the same drawing, under both scales."""
     drawing = jax.tree_util.tree_map(lambda leaf: leaf[2], drawings)
     canvas = compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope)
-    found = iwae.weights_of(tiny, lively, pictures[2], canvas, elbo(drawing, 0.0), 3.0)
+    found = iwae.log_weights_of(tiny, lively, images[2], canvas, elbo(drawing, 0.0), 3.0)
     for scale in ("map", "canvas"):
         model = dataclasses.replace(tiny, likelihood_scale=scale)
-        likelihood = iwae.log_likelihood(model, lively, pictures[2], canvas)
+        likelihood = iwae.log_likelihood(model, lively, images[2], canvas)
         assert float(found.elbo(scale)) == pytest.approx(float(elbo(drawing, likelihood)), rel=1e-5)
     assert float(found.elbo("map")) != pytest.approx(float(found.elbo("canvas")), rel=1e-3)

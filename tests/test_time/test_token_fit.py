@@ -15,11 +15,11 @@ from dood_jax.test_time import token
 
 @pytest.fixture(scope="module")
 def drawn(tiny):
-    """A model, a picture of a bar, and a drawing of it with its bound."""
+    """A model, an image of a bar, and a drawing of it with its bound."""
     params = jax.jit(functools.partial(dood.init, tiny))(jax.random.key(0))
     image = np.zeros((20, 20), np.float32)
     image[8:11, 3:16] = 1
-    weigh = jax.jit(functools.partial(iwae.weigh, tiny))
+    weigh = jax.jit(functools.partial(iwae.sample_particle, tiny))
     particles = (weigh(params, image, jax.random.key(seed)) for seed in range(20))
     return params, image, next(one for one in particles if one.drawing.strokes.presence.sum() > 1)
 
@@ -39,10 +39,10 @@ def test_the_score_begins_at_the_type_itself(tiny, drawn, score):
     params, image, particle = drawn
     strokes, brush = particle.drawing.strokes, particle.drawing.brush
     canvas = compositing.composite(particle.drawing.ink.sum(0), brush.canvas_slope)
-    of_picture = elbo.log_likelihood(tiny, params, image, canvas)
+    of_image = elbo.log_likelihood(tiny, params, image, canvas)
     numbers = strokes.control_points[0].size
     of_token = numbers * -np.log(0.001 * np.sqrt(2 * np.pi))  # a stroke
-    assert float(score(strokes, brush, 0, False)) == pytest.approx(float(of_picture) + of_token, rel=1e-4)
+    assert float(score(strokes, brush, 0, False)) == pytest.approx(float(of_image) + of_token, rel=1e-4)
 
 
 def test_fitting_raises_the_score(drawn, score):

@@ -38,9 +38,9 @@ def config_of(**training) -> Config:
 
 def note(skips: SkippedInARow, step: int, *skipped: float | list[float], steps: int = 1) -> None:
     """Notes calls that skipped so much, ending at a step."""
-    pen = BrushParams(np.float32(0), np.float32(0), np.float32(0))
+    brush = BrushParams(np.float32(0), np.float32(0), np.float32(0))
     params = {"layout_rnn": np.ones(2, np.float32)}
-    state = TrainState(np.int32(step), params, (), pen, np.int32(0))
+    state = TrainState(np.int32(step), params, (), brush, np.int32(0))
     calls = [(steps, {"skipped": np.asarray(one), "elbo": np.float32("nan")}) for one in skipped]
     skips.note(step, calls, state)
 

@@ -23,36 +23,36 @@ from dood_jax.training.step import make_optimizer, make_step
 SMALL = {"num_strokes": 2, "curve_samples": 12, "features": 16, "components": 3, "unroll": 1}
 
 
-def config_of(preset: str, stopping: str, num_particles: int = 1, looks: int = 0) -> Config:
+def config_of(preset: str, stopping: str, num_particles: int = 1, iterations: int = 0) -> Config:
     settings = default_config()
     settings.data.update(name="mnist", image_size=20)
-    settings.model.update(preset=preset, looks=looks, **SMALL)
-    settings.objective.update(stopping=stopping, num_particles=num_particles, look_every=2)
+    settings.model.update(preset=preset, iterations=iterations, **SMALL)
+    settings.objective.update(stopping=stopping, num_particles=num_particles, iterated_fraction=0.5)
     settings.training.update(batch_size=4)
     return resolve(settings)
 
 
-def run(config: Config, pictures: np.ndarray, num_devices: int, calls: int) -> list[tuple[TrainState, dict]]:
+def run(config: Config, images: np.ndarray, num_devices: int, calls: int) -> list[tuple[TrainState, dict]]:
     """States and metrics after each step, on the host."""
     devices = jax.local_devices()[:num_devices]
     optimizer = make_optimizer(config.optimizer, 100)
-    step = make_step(config, optimizer, example_stream.pick_resident)
+    step = make_step(config, optimizer, example_stream.sample_example)
     step = parallel.data_parallel(step, devices, config.training.batch_size, "pmap")
     init = functools.partial(init_state, config.model, optimizer, stopping=config.objective.stopping)
     state = parallel.replicate(jax.device_get(jax.jit(init)(jax.random.key(0))), devices)
-    resident = parallel.replicate(np.round(255 * pictures), devices)
-    lessons = example_stream.lessons(3, 0, len(pictures), config.training.batch_size)
+    resident = parallel.replicate(np.round(255 * images), devices)
+    stream = example_stream.make_stream(3, 0, len(images), config.training.batch_size)
     results = []
     for _ in range(calls):
-        state, metrics = step(state, resident, lessons)
+        state, metrics = step(state, resident, stream)
         results.append(jax.device_get((state, metrics)))
     return results
 
 
 @pytest.fixture(scope="module")
-def alone(pictures):
+def alone(images):
     """(preset, stopping, particles) -> two steps on one device."""
-    return functools.cache(lambda *kind: run(config_of(*kind), pictures, 1, 2))
+    return functools.cache(lambda *kind: run(config_of(*kind), images, 1, 2))
 
 
 @pytest.mark.parametrize(
@@ -64,11 +64,11 @@ def alone(pictures):
         pytest.param(("published", "exact", 1), marks=pytest.mark.slow),
     ],
 )
-def test_two_devices_equal_one_and_steps_are_finite(pictures, alone, kind):
-    """Dropout masks, the signal's moments and the pictures that are looked at again included."""
+def test_two_devices_equal_one_and_steps_are_finite(images, alone, kind):
+    """Dropout masks, the signal's moments and the images that are looked at again included."""
     stopping = kind[1]
     alone = alone(*kind)
-    together = run(config_of(*kind), pictures, 2, 2)
+    together = run(config_of(*kind), images, 2, 2)
     for (state, metrics), (other, other_metrics) in zip(alone, together, strict=True):
         assert state.skipped == 0
         assert ("corrected_elbo" in metrics) == (len(kind) == 4)
@@ -100,28 +100,28 @@ def test_the_published_rates(alone):
 
 
 @pytest.mark.slow
-def test_dropout_is_on_in_training_and_off_in_evaluation(pictures):
+def test_dropout_is_on_in_training_and_off_in_evaluation(images):
     """In the published preset; the same drawing otherwise."""
     config = config_of("published", "nvil").model
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
-    draw = jax.jit(functools.partial(dood.draw, config, params, pictures[0], jax.random.key(1)))
+    draw = jax.jit(functools.partial(dood.draw, config, params, images[0], jax.random.key(1)))
     whole, again = draw(), draw()
     one, other = (draw(dropout_key=jax.random.key(seed)) for seed in (2, 3))
     np.testing.assert_array_equal(whole.strokes.control_points, again.strokes.control_points)
     assert np.abs(one.strokes.control_points - whole.strokes.control_points).max() > 1e-4
     assert np.abs(one.strokes.control_points - other.strokes.control_points).max() > 1e-4
     without = dataclasses.replace(config, dropout=0.0)
-    same = jax.jit(functools.partial(dood.draw, without, params, pictures[0], jax.random.key(1)))(
+    same = jax.jit(functools.partial(dood.draw, without, params, images[0], jax.random.key(1)))(
         dropout_key=jax.random.key(2)
     )
     np.testing.assert_allclose(same.strokes.control_points, whole.strokes.control_points, atol=1e-6)
 
 
-def test_every_call_of_an_encoder_draws_its_own_mask(pictures):
-    """A blank picture: target, first canvas and first residual look alike, but for their masks."""
+def test_every_call_of_an_encoder_draws_its_own_mask(images):
+    """A blank image: target, first canvas and first residual look alike, but for their masks."""
     config = config_of("published", "nvil").model
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
-    draw = functools.partial(dood.draw, config, params, 0 * pictures[0], jax.random.key(1))
+    draw = functools.partial(dood.draw, config, params, 0 * images[0], jax.random.key(1))
     drawing, whole = jax.jit(lambda key: (draw(dropout_key=key), draw()))(jax.random.key(2))
     np.testing.assert_allclose(whole.seen.target[0], whole.seen.canvas[0], atol=1e-6)
     assert np.abs(drawing.seen.target[0] - drawing.seen.canvas[0]).max() > 1e-3
@@ -146,17 +146,17 @@ def split_in_two(drawn):
 
 
 @pytest.fixture(scope="module")
-def first_looks(pictures):
-    """A model of two further looks, and its first looks at four pictures."""
+def first_looks(images):
+    """A model of two further looks, and its first looks at four images."""
     config = config_of("fast", "exact", 1, 2)
     params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
-    keys, resident = jax.random.split(jax.random.key(1), 4), jnp.uint8(255 * pictures)
-    draw = jax.vmap(functools.partial(losses._drawn, config, example_stream.pick_resident, params, resident))
+    keys, resident = jax.random.split(jax.random.key(1), 4), jnp.uint8(255 * images)
+    draw = jax.vmap(functools.partial(losses._drawn, config, example_stream.sample_example, params, resident))
     return config, params, jax.jit(draw)(jnp.arange(4), keys)
 
 
 def corrections(config: Config, share: float, params, some, others):
-    objective = dataclasses.replace(config.objective, borrowed_starts=share)
+    objective = dataclasses.replace(config.objective, mismatched_start_prob=share)
     config = dataclasses.replace(config, objective=objective)
     bound, metrics = jax.vmap(functools.partial(losses._corrected, config, params, 0))(some, others)
     return bound.sum(), metrics
@@ -187,18 +187,18 @@ def largest(network) -> float:
 
 
 @pytest.mark.parametrize("kind", [("fast", "exact", 1, 2), ("published", "nvil", 1)])
-def test_the_prior_learns_nothing_from_pictures_that_are_not_plain(pictures, kind):
+def test_the_prior_learns_nothing_from_images_that_are_not_plain(images, kind):
     """Not of the first drawing and not of the corrected one; recognition learns."""
     config = config_of(*kind)
     optimizer = make_optimizer(config.optimizer, 100)
     init = functools.partial(init_state, config.model, optimizer, stopping=config.objective.stopping)
     state = jax.device_get(jax.jit(init)(jax.random.key(0)))
     batch = losses.Batch(
-        jnp.uint8(255 * pictures), jnp.arange(4), jax.random.split(jax.random.key(1), 4), np.int32(0)
+        jnp.uint8(255 * images), jnp.arange(4), jax.random.split(jax.random.key(1), 4), np.int32(0)
     )
 
     def gradient(is_plain):
-        pick = lambda *given: example_stream.pick_resident(*given)._replace(is_plain=is_plain)
+        pick = lambda *given: example_stream.sample_example(*given)._replace(is_plain=is_plain)
         loss = losses.LOSSES[config.objective.stopping]
         of_params = lambda params: loss(config, pick, params, state.learner, batch, None)[0]
         return jax.grad(of_params)(state.trained)
@@ -243,13 +243,13 @@ def test_the_prior_learns_nothing_from_looks_that_borrow(first_looks):
         assert largest(borrowed[name]) == 0 < largest(own[name]), name
 
 
-def test_the_prior_alone_learns_where_asked(pictures):
+def test_the_prior_alone_learns_where_asked(images):
     """As much as it would beside the others, which stay where they are."""
     config = config_of("fast", "exact", 1, 2)
     alone = dataclasses.replace(config, optimizer=dataclasses.replace(config.optimizer, trained="prior"))
     start = jax.jit(functools.partial(init_state, config.model, make_optimizer(config.optimizer, 100)))
     start = start(jax.random.key(0)).params
-    (after, metrics), (whole, _) = (run(one, pictures, 1, 2)[1] for one in (alone, config))
+    (after, metrics), (whole, _) = (run(one, images, 1, 2)[1] for one in (alone, config))
     assert metrics["gradient_norm"] > 0
     for name, network in after.params.items():
         if name in PRIOR_NETWORKS:
@@ -260,19 +260,19 @@ def test_the_prior_alone_learns_where_asked(pictures):
 
 
 @pytest.mark.slow
-def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(pictures):
+def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(images):
     """Its gradient is the same whether the first look is scored or not, and vanishes with the corrected."""
     config = config_of("fast", "exact", 1, 2)
     params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
     batch = losses.Batch(
-        jnp.uint8(255 * pictures), jnp.arange(4), jax.random.split(jax.random.key(1), 4), np.int32(0)
+        jnp.uint8(255 * images), jnp.arange(4), jax.random.split(jax.random.key(1), 4), np.int32(0)
     )
-    loss = lambda params: losses.exact_loss(config, example_stream.pick_resident, params, (), batch, None)[0]
+    loss = lambda params: losses.exact_loss(config, example_stream.sample_example, params, (), batch, None)[0]
     found = jax.jit(jax.grad(loss))(params)["likelihood"]["map"]
 
     def corrected(likelihood):
         drawn = jax.vmap(
-            functools.partial(losses._drawn, config, example_stream.pick_resident, params, batch.pictures)
+            functools.partial(losses._drawn, config, example_stream.sample_example, params, batch.images)
         )
         some, others = split_in_two(drawn(batch.rows, batch.keys))
         with_scale = {**params, "likelihood": likelihood}
@@ -284,11 +284,11 @@ def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(pic
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_devices_that_cannot_look_at_the_same_pictures_as_one_are_refused(pictures):
+def test_devices_that_cannot_look_at_the_same_images_as_one_are_refused(images):
     settings = config_of("fast", "exact", 1, 1).as_dict()
-    settings["objective"]["look_every"] = 4
+    settings["objective"]["iterated_fraction"] = 0.25
     del settings["model"]["image_size"]
     with pytest.raises(
-        BadInput, match=r"objective\.look_every=4 does not divide 2 pictures a device; give 1"
+        BadInput, match=r"objective\.iterated_fraction=0\.25 of 2 images a device is no whole number; give 1"
     ):
-        run(resolve(settings), pictures, 2, 1)
+        run(resolve(settings), images, 2, 1)

@@ -44,22 +44,22 @@ def config(tiny) -> Config:
 
 
 @pytest.fixture(scope="module")
-def sets(pictures) -> list[np.ndarray]:
-    """uint8 pictures of two sets of different size."""
-    whole = np.round(pictures * 255).astype(np.uint8)
+def sets(images) -> list[np.ndarray]:
+    """uint8 images of two sets of different size."""
+    whole = np.round(images * 255).astype(np.uint8)
     return [whole[:5], whole[3:6]]
 
 
 @pytest.fixture(scope="module")
-def lessons(sets) -> list[example_stream.Lessons]:
+def stream(sets) -> list[example_stream.ExampleStream]:
     first, second = (len(images) for images in sets)
     shares = [(0, first), (first, second)]
-    return [example_stream.lessons(seed, *share, BATCH) for share in shares for seed in (3, 4)]
+    return [example_stream.make_stream(seed, *share, BATCH) for share in shares for seed in (3, 4)]
 
 
 @pytest.fixture(scope="module")
 def step(config):
-    return make_step(config, make_optimizer(config.optimizer, 100), example_stream.pick_resident)
+    return make_step(config, make_optimizer(config.optimizer, 100), example_stream.sample_example)
 
 
 @pytest.fixture(scope="module")
@@ -67,29 +67,29 @@ def fresh(config):
     """A member's seed -> its state before the first step."""
     optimizer = make_optimizer(config.optimizer, 100)
     init = jax.jit(lambda key: init_state(config.model, optimizer, key))
-    return lambda seed: jax.device_get(init(example_stream.stream(seed, "parameters")))
+    return lambda seed: jax.device_get(init(example_stream.purpose_key(seed, "parameters")))
 
 
-def three_steps(run, state, pictures, lessons):
+def three_steps(run, state, images, stream):
     metrics = []
     for _ in range(3):
-        state, one = run(state, pictures, lessons)
+        state, one = run(state, images, stream)
         metrics.append(jax.device_get(one))
     return jax.device_get(state), metrics
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("num_devices", [1, 2])
-def test_each_model_is_as_if_trained_alone(config, sets, lessons, step, fresh, num_devices):
+def test_each_model_is_as_if_trained_alone(config, sets, stream, step, fresh, num_devices):
     devices = jax.local_devices()[:num_devices]
     states = ensemble.stack([fresh(member.seed) for member in config.members])
     run, place, _ = parallel.over_devices(step, devices, config.training, 4)
-    pictures = parallel.replicate(np.concatenate(sets), devices)
-    together, metrics = three_steps(run, place(states), pictures, place(ensemble.stack(lessons)))
+    resident = parallel.replicate(np.concatenate(sets), devices)
+    together, metrics = three_steps(run, place(states), resident, place(ensemble.stack(stream)))
     alone_run = parallel.data_parallel(step, devices[:1], BATCH, "pmap")
     for which, member in enumerate(config.members):
         images = sets[which // 2]
-        own = example_stream.lessons(member.seed, 0, len(images), BATCH)
+        own = example_stream.make_stream(member.seed, 0, len(images), BATCH)
         alone, own_metrics = three_steps(alone_run, fresh(member.seed), jax.device_put(images), own)
         for one, other in zip(metrics, own_metrics, strict=True):
             for name, value in other.items():

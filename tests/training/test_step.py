@@ -55,38 +55,38 @@ def optimizer(config):
 
 
 @pytest.fixture(scope="module")
-def resident(pictures):
-    """The pictures as training holds them, but in float32 so that they can be spoilt."""
-    return np.round(pictures * 255)
+def resident(images):
+    """The images as training holds them, but in float32 so that they can be spoilt."""
+    return np.round(images * 255)
 
 
 @pytest.fixture(scope="module")
 def start(lively, optimizer) -> TrainState:
     """A state before the first step, on the host."""
-    pen = BrushParams(*(np.zeros((), np.float32),) * 3)
-    state = TrainState(np.int32(0), lively, jax.jit(optimizer.init)(lively), pen, np.int32(0))
+    brush = BrushParams(*(np.zeros((), np.float32),) * 3)
+    state = TrainState(np.int32(0), lively, jax.jit(optimizer.init)(lively), brush, np.int32(0))
     return jax.device_get(state)
 
 
 @pytest.fixture(scope="module")
 def run(config, optimizer):
-    """(state, pictures, number of calls, devices, mode, steps a call) -> [(state, metrics)] on the host."""
+    """(state, images, number of calls, devices, mode, steps a call) -> [(state, metrics)] on the host."""
     compiled = {}
 
-    def run(state, pictures, calls, num_devices=1, mode="pmap", steps_per_call=1):
+    def run(state, images, calls, num_devices=1, mode="pmap", steps_per_call=1):
         devices = jax.local_devices()[:num_devices]
         kind = (num_devices, mode, steps_per_call)
         if kind not in compiled:
             training = dataclasses.replace(config.training, steps_per_call=steps_per_call)
             step = make_step(
-                dataclasses.replace(config, training=training), optimizer, example_stream.pick_resident
+                dataclasses.replace(config, training=training), optimizer, example_stream.sample_example
             )
             compiled[kind] = parallel.data_parallel(step, devices, training.batch_size, mode)
-        lessons = example_stream.lessons(config.training.seed, 0, len(pictures), config.training.batch_size)
-        state, pictures = (parallel.replicate(tree, devices) for tree in (state, pictures))
+        stream = example_stream.make_stream(config.training.seed, 0, len(images), config.training.batch_size)
+        state, images = (parallel.replicate(tree, devices) for tree in (state, images))
         results = []
         for _ in range(calls):
-            state, metrics = compiled[kind](state, pictures, lessons)
+            state, metrics = compiled[kind](state, images, stream)
             results.append(jax.device_get((state, metrics)))
         return results
 
@@ -162,12 +162,12 @@ def test_gradient_norm_is_that_of_the_gradient(three_steps):
 
 @pytest.mark.parametrize(("step", "memory"), [(0, 0.0), (1, 0.5), (3, 0.75), (1000, 0.99)])
 def test_pen_is_remembered_as_a_running_mean(run, start, resident, step, memory):
-    """The mean of all steps, then of the last hundred or so: told by what an old pen still weighs."""
+    """The mean of all steps, then of the last hundred or so: told by what an old brush still weighs."""
     at_step = start._replace(step=np.int32(step))
     remembered = []
     for value in (0, 1):
-        pen = BrushParams(*(np.float32(value),) * 3)
-        ((state, _),) = run(at_step._replace(brush=pen), resident, 1)
+        brush = BrushParams(*(np.float32(value),) * 3)
+        ((state, _),) = run(at_step._replace(brush=brush), resident, 1)
         remembered.append(np.array(state.brush))
     np.testing.assert_allclose(remembered[1] - remembered[0], memory, atol=1e-6)
     new = remembered[0] / (1 - memory)
@@ -200,8 +200,8 @@ def spoil(state: TrainState, resident: np.ndarray, what: str) -> tuple[TrainStat
 
 @pytest.mark.parametrize("what", ["parameter", "NaN pixel", "infinite pixel"])
 def test_a_step_that_is_not_finite_is_skipped_and_counted(run, three_steps, resident, what):
-    before, pictures = spoil(three_steps[0][0], resident, what)
-    ((after, metrics),) = run(before, pictures, 1)
+    before, images = spoil(three_steps[0][0], resident, what)
+    ((after, metrics),) = run(before, images, 1)
     assert metrics["skipped"] == 1
     assert after.skipped == before.skipped + 1
     assert after.step == before.step + 1
@@ -211,8 +211,8 @@ def test_a_step_that_is_not_finite_is_skipped_and_counted(run, three_steps, resi
 
 
 def test_training_goes_on_after_a_skipped_step(run, three_steps, resident):
-    _, pictures = spoil(three_steps[0][0], resident, "NaN pixel")
-    ((skipped, _),) = run(three_steps[0][0], pictures, 1)
+    _, images = spoil(three_steps[0][0], resident, "NaN pixel")
+    ((skipped, _),) = run(three_steps[0][0], images, 1)
     ((after, metrics),) = run(skipped, resident, 1)
     assert (after.step, after.skipped, metrics["skipped"]) == (3, 1, 0)
     assert np.isfinite(metrics["elbo"])
@@ -239,9 +239,9 @@ def test_group_multipliers_show_in_the_first_update(three_steps, start):
 def precisions(config, optimizer, start, precision: str) -> list[str]:
     """What the products of a step say of their precision."""
     training = dataclasses.replace(config.training, precision=precision)
-    step = make_step(dataclasses.replace(config, training=training), optimizer, example_stream.pick_resident)
-    pictures = np.zeros((4, 20, 20), np.float32)
-    jaxpr = jax.make_jaxpr(step)(start, pictures, example_stream.lessons(0, 0, 4, 4), np.arange(4))
+    step = make_step(dataclasses.replace(config, training=training), optimizer, example_stream.sample_example)
+    images = np.zeros((4, 20, 20), np.float32)
+    jaxpr = jax.make_jaxpr(step)(start, images, example_stream.make_stream(0, 0, 4, 4), np.arange(4))
     return re.findall(r"precision=\(Precision.(\w+)", str(jaxpr))
 
 
@@ -260,25 +260,25 @@ def test_a_step_is_traced_once(config, optimizer, start, resident):
 
     def counted(*args, **names):
         traces.append(1)
-        return make_step(config, optimizer, example_stream.pick_resident)(*args, **names)
+        return make_step(config, optimizer, example_stream.sample_example)(*args, **names)
 
     devices = jax.local_devices()[:1]
     step = parallel.data_parallel(counted, devices, config.training.batch_size, "pmap")
-    lessons = example_stream.lessons(config.training.seed, 0, len(resident), config.training.batch_size)
-    state, pictures, lessons = (parallel.replicate(tree, devices) for tree in (start, resident, lessons))
+    stream = example_stream.make_stream(config.training.seed, 0, len(resident), config.training.batch_size)
+    state, images, stream = (parallel.replicate(tree, devices) for tree in (start, resident, stream))
     for _ in range(3):
-        state, _ = step(state, pictures, lessons)
-    step(parallel.replicate(start, devices), pictures, lessons)  # as after a resume
+        state, _ = step(state, images, stream)
+    step(parallel.replicate(start, devices), images, stream)  # as after a resume
     assert len(traces) == 1
 
 
 def test_a_model_that_draws_by_true_distance_makes_a_finite_step(config, optimizer, start, resident):
     model = dataclasses.replace(config.model, brush="distance")
-    step = make_step(dataclasses.replace(config, model=model), optimizer, example_stream.pick_resident)
+    step = make_step(dataclasses.replace(config, model=model), optimizer, example_stream.sample_example)
     devices = jax.local_devices()[:1]
     step = parallel.data_parallel(step, devices, config.training.batch_size, "pmap")
-    lessons = example_stream.lessons(config.training.seed, 0, len(resident), config.training.batch_size)
-    inputs = [parallel.replicate(tree, devices) for tree in (start, resident, lessons)]
+    stream = example_stream.make_stream(config.training.seed, 0, len(resident), config.training.batch_size)
+    inputs = [parallel.replicate(tree, devices) for tree in (start, resident, stream)]
     state, _ = jax.device_get(step(*inputs))
     assert (state.step, state.skipped) == (1, 0)
     gradient = dict(leaves_of(gradient_of(state)))

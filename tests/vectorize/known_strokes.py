@@ -9,8 +9,8 @@ OVERSAMPLING = 8
 def ink_of(strokes, width: float, size: tuple[int, int]) -> np.ndarray:
     """float32 [H, W] of round pens along [n, 2] polylines in pixels."""
     high, wide = size
-    picture = Image.new("L", (wide * OVERSAMPLING, high * OVERSAMPLING), 0)
-    pen = ImageDraw.Draw(picture)
+    image = Image.new("L", (wide * OVERSAMPLING, high * OVERSAMPLING), 0)
+    pen = ImageDraw.Draw(image)
     radius = width * OVERSAMPLING / 2 - 0.5
     for stroke in strokes:
         points = np.asarray(stroke, float)
@@ -20,7 +20,7 @@ def ink_of(strokes, width: float, size: tuple[int, int]) -> np.ndarray:
             *(np.interp(at, far, points[:, axis]) * OVERSAMPLING for axis in (0, 1)), strict=True
         ):
             pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
-    return np.asarray(picture.resize((wide, high), Image.Resampling.BOX), np.float32) / 255
+    return np.asarray(image.resize((wide, high), Image.Resampling.BOX), np.float32) / 255
 
 
 def arc(centre, radius: float, start: float, stop: float) -> np.ndarray:

@@ -10,7 +10,7 @@ from PIL import Image
 from dood_jax.errors import BadInput
 from dood_jax.vectorize import page, reading
 
-PICTURE_KINDS = {
+IMAGE_KINDS = {
     "grey.png": Image.fromarray,
     "colour.png": lambda grey: Image.fromarray(grey).convert("RGB"),
     "palette.png": lambda grey: Image.fromarray(grey).convert("P", palette=Image.Palette.ADAPTIVE),
@@ -41,10 +41,10 @@ def ink_in(path) -> np.ndarray:
     return page.to_page(scan.grey).ink
 
 
-@pytest.mark.parametrize("name", PICTURE_KINDS)
-def test_pictures_of_every_kind_hold_the_same_ink(tmp_path, ink, name):
+@pytest.mark.parametrize("name", IMAGE_KINDS)
+def test_images_of_every_kind_hold_the_same_ink(tmp_path, ink, name):
     options = {"quality": 95} if name.endswith(("jpg", "jpeg", "webp")) else {}
-    PICTURE_KINDS[name](paper(ink)).save(tmp_path / name, **options)
+    IMAGE_KINDS[name](paper(ink)).save(tmp_path / name, **options)
     found = ink_in(tmp_path / name)
     assert found.shape == ink.shape
     assert np.abs(found - ink).mean() < 0.01
@@ -82,7 +82,7 @@ def test_arrays(tmp_path, ink, array):
     assert np.abs(ink_in(tmp_path / "array.npy") - ink).mean() < 0.03
 
 
-def test_an_archive_holds_many_pictures_each_with_a_name(tmp_path, ink):
+def test_an_archive_holds_many_images_each_with_a_name(tmp_path, ink):
     np.savez(tmp_path / "many.npz", train=np.stack([ink] * 12), label=np.arange(12), one=ink)
     scans = reading.read(tmp_path / "many.npz")
     assert [scan.ident for scan in scans][::11] == ["many-train-00", "many-train-11"]
@@ -104,7 +104,7 @@ def bomb(path) -> None:
     ("make", "said"),
     [
         (bomb, "3600000000"),
-        (lambda path: path.write_text("no picture"), "cannot be read"),
+        (lambda path: path.write_text("no image"), "cannot be read"),
         (lambda path: path.write_bytes(b""), "cannot be read"),
         (lambda path: Image.new("L", (2, 2)).save(path), "holds no drawing"),
     ],
@@ -121,7 +121,7 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path, make, said):
     "array",
     [np.zeros(5), np.zeros((2, 9, 9, 9, 3)), np.full((9, 9), np.nan), np.full((9, 9), "x"), -np.eye(9)],
 )
-def test_arrays_that_are_no_pictures_are_refused(tmp_path, array):
+def test_arrays_that_are_no_images_are_refused(tmp_path, array):
     np.save(tmp_path / "odd.npy", array)
     with pytest.raises(BadInput, match=r"odd\.npy"):
         reading.read(tmp_path / "odd.npy")

@@ -72,8 +72,8 @@ def test_a_size_below_one_is_refused(model):
         model.to_ink(straight(model, 0.03, 0.5, 0.5), 0)
 
 
-def test_what_the_model_infers_is_ink_stroke_by_stroke(tiny, lively, pictures):
+def test_what_the_model_infers_is_ink_stroke_by_stroke(tiny, lively, images):
     model = api.Model(tiny, lively, None, {}, "tiny")
-    sketch = jax.device_get(model.infer(pictures[:4]))
+    sketch = jax.device_get(model.infer(images[:4]))
     for drawn, presence in zip(model.to_ink(sketch), sketch.strokes.presence, strict=True):
         assert len(drawn.strokes) == presence.sum()

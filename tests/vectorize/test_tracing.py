@@ -124,7 +124,7 @@ def test_a_stroke_is_few_curves(found):
 
 
 def test_every_size_of_drawing_shares_few_programs(ink):
-    """Nothing compiles for a second picture of about the same size."""
+    """Nothing compiles for a second image of about the same size."""
     strokes_in(ink)
     before = refining._move._cache_size()
     strokes_in(ink[:, :90])

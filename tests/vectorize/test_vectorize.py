@@ -1,4 +1,4 @@
-"""From a user's picture to files: the Python interface, the command, and what it refuses."""
+"""From a user's image to files: the Python interface, the command, and what it refuses."""
 
 import dataclasses
 import json
@@ -22,7 +22,7 @@ SUFFIXES = (".svg", ".animated.svg", ".gif", ".inkml", ".npz", ".ndjson", ".json
 
 @pytest.fixture(scope="module")
 def model(tiny, params):
-    """A model that knows nothing; the lines of a picture are found all the same."""
+    """A model that knows nothing; the lines of an image are found all the same."""
     meta = {"step": 0, "commit": "", "sha256": {}, "config": {"model": dataclasses.asdict(tiny)}}
     return api.Model(tiny, params, None, meta, "tiny")
 
@@ -34,7 +34,7 @@ def loads_the_tiny_model(request, monkeypatch, model):
 
 
 @pytest.fixture
-def picture(ink) -> Image.Image:
+def image(ink) -> Image.Image:
     return Image.fromarray(np.round(255 * (1 - ink)).astype(np.uint8))
 
 
@@ -47,7 +47,7 @@ def run(*arguments: str) -> int:
     return 0
 
 
-def test_a_picture_becomes_its_strokes(model, ink):
+def test_an_image_becomes_its_strokes(model, ink):
     drawing = model.vectorize(ink, "name")
     assert len(drawing.strokes) == len(STROKES)
     assert (drawing.height, drawing.width) == ink.shape and drawing.source == "name"
@@ -57,7 +57,7 @@ def test_a_picture_becomes_its_strokes(model, ink):
 
 
 @pytest.mark.slow
-def test_the_released_model_draws_a_small_picture_within_a_second(ink):
+def test_the_released_model_draws_a_small_image_within_a_second(ink):
     model = api.load("synthetic")
     assert len(model.vectorize(ink).strokes) == len(STROKES)
     started = time.process_time()
@@ -83,7 +83,7 @@ def test_a_large_page_is_drawn_in_bounded_memory(tmp_path):
 
 
 @pytest.mark.parametrize("size", [(10, 10), (28, 28), (7, 300)])
-def test_tiny_and_lengthy_pictures(model, size):
+def test_tiny_and_lengthy_images(model, size):
     ink = np.zeros(size, np.float32)
     ink[size[0] // 2, 2:-2] = 1
     (stroke,) = model.vectorize(ink).strokes
@@ -98,11 +98,11 @@ def test_what_is_no_drawing_is_refused(model, image):
         model.vectorize(image)
 
 
-def test_the_command_writes_every_format(tmp_path, picture):
+def test_the_command_writes_every_format(tmp_path, image):
     (tmp_path / "in" / "deep").mkdir(parents=True)
-    picture.save(tmp_path / "in" / "a.png")
-    picture.save(tmp_path / "in" / "a.bmp")
-    picture.save(tmp_path / "in" / "deep" / "b.jpg")
+    image.save(tmp_path / "in" / "a.png")
+    image.save(tmp_path / "in" / "a.bmp")
+    image.save(tmp_path / "in" / "deep" / "b.jpg")
     out = tmp_path / "out"
     formats = "svg,animated-svg,gif,inkml,stroke3,ndjson,json"
     assert run(tmp_path / "in", f"--to={formats}", f"--out={out}") == 0
@@ -112,8 +112,8 @@ def test_the_command_writes_every_format(tmp_path, picture):
     assert len(json.loads((out / "deep" / "b.json").read_text())["strokes"]) == len(STROKES)
 
 
-def test_one_line_for_each_failure_and_the_rest_is_done(tmp_path, picture, capfd):
-    picture.save(tmp_path / "good.png")
+def test_one_line_for_each_failure_and_the_rest_is_done(tmp_path, image, capfd):
+    image.save(tmp_path / "good.png")
     Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")
     (tmp_path / "broken.png").write_text("nothing")
     assert run(tmp_path, f"--out={tmp_path}/out") == 2
@@ -156,16 +156,16 @@ def test_help_answers_without_jax():
     assert done.returncode == 0 and b"vectorize" in done.stdout
 
 
-def test_the_task_writes_a_result(tmp_path, model, picture):
+def test_the_task_writes_a_result(tmp_path, model, image):
     from dood_jax.config.resolving import default_config, resolve
     from dood_jax.evaluation import reconstruction
 
-    picture.save(tmp_path / "a.png")
+    image.save(tmp_path / "a.png")
     values = reconstruction.run_vectorize([model], resolve(default_config()), tmp_path, f"{tmp_path}/*.png")
     record = json.loads((tmp_path / "results" / "vectorize.json").read_text())
     assert record["values"] == values and values["strokes"] == len(STROKES)
     assert record["dataset"] == f"{tmp_path}/*.png" and record["split"] is None
-    pixels = picture.width * picture.height
+    pixels = image.width * image.height
     assert values["seconds_per_megapixel"] == pytest.approx(values["seconds"] / pixels * 1e6, rel=0.01)
     assert (tmp_path / "vectorize" / "a.svg").exists()
     with pytest.raises(BadInput, match="--input"):

@@ -205,12 +205,12 @@ async function showExamples() {
   byId("others").disabled = true;
   try {
     const { sets } = await (await fetch(`/api/examples?seed=${exampleSeed++}`, { headers })).json();
-    const rows = sets.map(({ title, invented, pictures }) => {
+    const rows = sets.map(({ title, invented, images }) => {
       const row = document.createElement("div");
       row.className = "set";
       const name = document.createElement("h3");
       name.textContent = invented ? `${title}, made up` : title;
-      row.append(name, ...pictures.map((url, i) => exampleButton(`${title} ${i + 1}`, picture(url), () => place(url))));
+      row.append(name, ...images.map((url, i) => exampleButton(`${title} ${i + 1}`, picture(url), () => place(url))));
       return row;
     });
     const all = document.createElement("div");

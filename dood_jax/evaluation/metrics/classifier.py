@@ -1,6 +1,6 @@
-"""A small convolutional classifier of pictures, whose last hidden layer judges them.
+"""A small convolutional classifier of images, whose last hidden layer judges them.
 
-Four convolutions of stride 2, one hidden layer of 64 features, one output a class; trained on pictures
+Four convolutions of stride 2, one hidden layer of 64 features, one output a class; trained on images
 that are moved, turned and scaled a little, by Adam.
 """
 
@@ -28,7 +28,7 @@ _LEAST_SIZE = 10
 
 
 class Network(nn.Module):
-    """[..., H, W] pictures -> [..., 64] features and [..., C] logits."""
+    """[..., H, W] images -> [..., 64] features and [..., C] logits."""
 
     num_classes: int
 
@@ -49,14 +49,14 @@ class Judge(NamedTuple):
     params: Any
     classes: tuple[str, ...]
     image_size: int
-    card: dict[str, Any]  # how it was made, and its share of right answers on test pictures
+    card: dict[str, Any]  # how it was made, and its share of right answers on test images
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """[N, 64] of [N, H, W] pictures, 0..1."""
+        """[N, 64] of [N, H, W] images, 0..1."""
         return self._apply(images)[0]
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """[N, C] of [N, H, W] pictures, 0..1."""
+        """[N, C] of [N, H, W] images, 0..1."""
         return self._apply(images)[1]
 
     def _apply(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -69,39 +69,39 @@ class Judge(NamedTuple):
         return tuple(np.concatenate(values) for values in zip(*found, strict=True))
 
 
-def train(pictures: Labelled, steps: int, seed: int = 0) -> Judge:
+def train(images: Labelled, steps: int, seed: int = 0) -> Judge:
     """Trains a judge; raises BadInput where there is nothing to tell apart."""
-    size = pictures.images.shape[-1]
-    present = len(np.unique(pictures.labels))
+    size = images.images.shape[-1]
+    present = len(np.unique(images.labels))
     if present < 2:
-        raise BadInput(f"the set has pictures of {present} class; a judge needs at least 2 to tell apart")
+        raise BadInput(f"the set has images of {present} class; a judge needs at least 2 to tell apart")
     if size < _LEAST_SIZE:
         raise BadInput(f"data.image_size={size} is too small for a judge; give at least {_LEAST_SIZE}")
-    network = Network(len(pictures.classes))
+    network = Network(len(images.classes))
     key_init, key_steps = jax.random.split(jax.random.key(seed))
     params = network.init(key_init, jnp.zeros((1, size, size)))["params"]
     adam = optax.adam(optax.cosine_decay_schedule(_RATE, steps))
     step = _compiled_step(network, adam)
     state = adam.init(params)
-    rows = _rows_in_epochs(len(pictures.labels), steps, seed)
+    rows = _rows_in_epochs(len(images.labels), steps, seed)
     for which, key in enumerate(jax.random.split(key_steps, steps)):
-        taken = pictures.take(rows[which])
+        taken = images.take(rows[which])
         params, state, loss = step(params, state, taken.inks, taken.labels, key)
         loss.block_until_ready()  # loops that run ahead over several CPU devices can deadlock
-    return Judge(jax.device_get(params), pictures.classes, size, {})
+    return Judge(jax.device_get(params), images.classes, size, {})
 
 
-def accuracy(judge: Judge, pictures: Labelled) -> float:
-    """Share of pictures whose class is found."""
+def accuracy(judge: Judge, images: Labelled) -> float:
+    """Share of images whose class is found."""
     size, right = 4096, 0
-    for start in range(0, len(pictures.labels), size):
-        part = pictures.take(np.arange(start, min(start + size, len(pictures.labels))))
+    for start in range(0, len(images.labels), size):
+        part = images.take(np.arange(start, min(start + size, len(images.labels))))
         right += int((judge.probabilities(part.inks).argmax(1) == part.labels).sum())
-    return right / len(pictures.labels)
+    return right / len(images.labels)
 
 
 def _rows_in_epochs(count: int, steps: int, seed: int) -> np.ndarray:
-    """[steps, batch] rows, every picture once an epoch; several times in a batch where there are few."""
+    """[steps, batch] rows, every image once an epoch; several times in a batch where there are few."""
     random = np.random.default_rng(seed)
     epochs = -(-steps * _BATCH // count)
     return np.concatenate([random.permutation(count) for _ in range(epochs)])[: steps * _BATCH].reshape(
@@ -110,7 +110,7 @@ def _rows_in_epochs(count: int, steps: int, seed: int) -> np.ndarray:
 
 
 def _moved(image: Array, key: Array) -> Array:
-    """A [H, W] picture, moved a little."""
+    """A [H, W] image, moved a little."""
     change = _REACH * jax.random.uniform(key, (4,), minval=-1, maxval=1)
     matrix = geometry.layout_to_matrix(jnp.array([0, 0, 1, 0]) + change)
     return spatial_transformer.warp(image[None], matrix, image.shape)[0]

@@ -1,4 +1,4 @@
-"""Images with their classes for the evaluation classifier: those of a set, or synthetic drawings by strokes."""
+"""Images with their classes for the evaluation classifier: a set's, or synthetic drawings by strokes."""
 
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ _STROKES = tuple(f"{count} strokes" for count in range(1, MAX_STROKES + 1))
 
 
 class Labelled(NamedTuple):
-    """Pictures and what they are of."""
+    """Images and what they are of."""
 
     images: np.ndarray  # uint8 [N, H, W]
     labels: np.ndarray  # int [N]
@@ -33,7 +33,7 @@ class Labelled(NamedTuple):
 
 
 def load_labelled(data: DataConfig, split: str, most: int = 0) -> Labelled:
-    """One split, or at most so many of its pictures, always the same; BadInput as `datasets.load`.
+    """One split, or at most so many of its images, always the same; BadInput as `datasets.load`.
 
     The class of a synthetic drawing is its number of strokes.
     """

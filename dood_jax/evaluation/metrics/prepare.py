@@ -35,7 +35,7 @@ from dood_jax.runtime import parallel
 
 
 def labelled(data: DataConfig, settings: EvaluationConfig) -> Labelled:
-    """The same pictures as `held_out.images`, with their classes."""
+    """The same images as `held_out.images`, with their classes."""
     if data.is_synthetic:
         return load_labelled(data, "test", settings.num_images)
     found = load_labelled(data, "test")
@@ -43,7 +43,7 @@ def labelled(data: DataConfig, settings: EvaluationConfig) -> Labelled:
 
 
 STEPS = 1200
-_HELD_OUT = 0.1  # of the training pictures, where those for testing are of other classes
+_HELD_OUT = 0.1  # of the training images, where those for testing are of other classes
 
 
 def judge_of(data: DataConfig, folder: Path) -> Judge:
@@ -79,7 +79,7 @@ def make(data: DataConfig, learned: Labelled, steps: int) -> Judge:
     card = {
         "dataset": data.name,
         "transpose": data.transpose,
-        "pictures": len(learned.labels),
+        "images": len(learned.labels),
         "steps": steps,
         "accuracy": round(classifier.accuracy(judge, tested), 4),
         "tested_on": len(tested.labels),
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--name", required=True, help=f"of the set: {', '.join((*NAMES, SYNTHETIC))}")
     parser.add_argument("--dir", help="the data directory; default as in training")
     parser.add_argument("--to", required=True, help="folder to write NAME.npz into")
-    parser.add_argument("--steps", type=int, default=STEPS, help="of 128 pictures")
+    parser.add_argument("--steps", type=int, default=STEPS, help="of 128 images")
     parser.add_argument("--size", type=int, default=50, help="pixels of a side")
     try:
         data, folder, steps = _settings(parser.parse_args())

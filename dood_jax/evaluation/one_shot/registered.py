@@ -13,7 +13,7 @@ from dood_jax.evaluation.resume_cache import KeptArrays
 
 NUM_SEGMENTS = 64
 _PARTICLES, _STROKES, _REFINE_STEPS = 4, 8, 60
-_AT_ONCE = 400  # pictures that are drawn together
+_AT_ONCE = 400  # images that are drawn together
 
 # Calibrated on episodes of the background alphabets by benchmarks/one_shot.py.
 ONE_WAY = Evidence(238.0, 210.0, 2.67, 2.77, 0.59, 0.459, 7.45)
@@ -21,7 +21,7 @@ TWO_WAY = Evidence(125.0, 102.0, 0.954, 1.96, 0.269, 0.459, 7.7)  # of the sum o
 
 
 class Drawn(NamedTuple):
-    """Drawings of all pictures: segments with axes [K, R, 20, ...] for K ways to draw and R runs."""
+    """Drawings of all images: segments with axes [K, R, 20, ...] for K ways to draw and R runs."""
 
     supports: Segments
     queries: Segments
@@ -54,39 +54,39 @@ def both_ways(ahead: Evidence, back: Evidence) -> Evidence:
 
 
 def draw(model: Model, config: Config, episodes: OneShotRuns, kept: KeptArrays) -> Drawn:
-    """Draws every picture by each of `one_shot.strokes`."""
-    pictures = np.stack([episodes.supports, episodes.queries])
-    flat = pictures.reshape(-1, *pictures.shape[-2:])
+    """Draws every image by each of `one_shot.strokes`."""
+    images = np.stack([episodes.supports, episodes.queries])
+    flat = images.reshape(-1, *images.shape[-2:])
     ways, sides = tuple(config.one_shot.strokes.split("+")), []
     for way in ways:
         batches = [flat[start : start + _AT_ONCE] for start in range(0, len(flat), _AT_ONCE)]
         parts = [_segments(model, way, which, batch, kept) for which, batch in enumerate(batches)]
         whole = [np.concatenate(values) for values in zip(*parts, strict=True)]
-        sides.append([values.reshape(*pictures.shape[:3], *values.shape[1:]) for values in whole])
+        sides.append([values.reshape(*images.shape[:3], *values.shape[1:]) for values in whole])
     together = [np.stack(values, axis=1) for values in zip(*sides, strict=True)]
     supports, queries = (Segments(*(values[side] for values in together)) for side in (0, 1))
     return Drawn(supports, queries, ways)
 
 
-def _segments(model: Model, way: str, batch: int, pictures: np.ndarray, kept: KeptArrays) -> Segments:
-    """Of some pictures, drawn in one way, or as they were kept."""
+def _segments(model: Model, way: str, batch: int, images: np.ndarray, kept: KeptArrays) -> Segments:
+    """Of some images, drawn in one way, or as they were kept."""
     part = f"{way}-{batch}"
     arrays = kept.get(part)
     if arrays is None:
-        arrays = _WAYS[way](model, pictures)._asdict()
+        arrays = _WAYS[way](model, images)._asdict()
         kept.put(part, **arrays)
     return Segments(**arrays)
 
 
-def _by_model(model: Model, pictures: np.ndarray) -> Segments:
-    parses = parsing.parse(model, pictures, 0, _PARTICLES, _STROKES, _REFINE_STEPS)
+def _by_model(model: Model, images: np.ndarray) -> Segments:
+    parses = parsing.parse(model, images, 0, _PARTICLES, _STROKES, _REFINE_STEPS)
     return registration.of_sketch(parses.sketch, parses.frames, NUM_SEGMENTS)
 
 
-def _by_tracing(model: Model, pictures: np.ndarray) -> Segments:
+def _by_tracing(model: Model, images: np.ndarray) -> Segments:
     del model
     return registration.stack(
-        [registration.of_curves(parsing.trace(picture), NUM_SEGMENTS) for picture in pictures]
+        [registration.of_curves(parsing.trace(image), NUM_SEGMENTS) for image in images]
     )
 
 

@@ -15,7 +15,7 @@ cost, and of how far place and size are apart; minus it is a log-probability up 
 Bending one drawing onto another, coarse to fine (method.md 10.9).
 
 Segments find their counterparts softly, within a reach that shrinks; the displacement is the most likely one
-given these, which is a ridge regression. There is no step size, and no picture is drawn.
+given these, which is a ridge regression. There is no step size, and no image is drawn.
 
 Two sets of drawings compared, each bent onto each (method.md 10.9).
 """
@@ -35,7 +35,7 @@ from dood_jax import geometry
 from dood_jax.types import Array, Sketch
 
 _SAMPLES = 64  # of a curve, before it is cut into even segments
-_LEAST_LENGTH = 0.02  # of a stroke, as a share of the picture: a dot counts as so much
+_LEAST_LENGTH = 0.02  # of a stroke, as a share of the image: a dot counts as so much
 _LEAST_SIZE = 0.01  # of a drawing
 
 
@@ -46,16 +46,16 @@ class Segments(NamedTuple):
     stroke: np.ndarray  # int32 [N] the stroke that each belongs to
     place: np.ndarray  # float32 [N, 2] of the ends along their stroke, in the same unit
     weight: np.ndarray  # float32 [N] share of the drawing's length, 1 on average
-    centre: np.ndarray  # float32 [2] in the picture's unit square
-    size: np.ndarray  # float32 [] of the unit, as a share of the picture
+    centre: np.ndarray  # float32 [2] in the image's unit square
+    size: np.ndarray  # float32 [] of the unit, as a share of the image
 
 
 def of_sketch(sketch: Sketch, frames: np.ndarray, count: int) -> Segments:
     """The segments of N drawings, stacked.
 
     Args:
-      sketch: the drawings; one without strokes is a dot in the middle of its picture.
-      frames: [N, 3] left, top and side of the window that each was drawn in, in the picture's unit square.
+      sketch: the drawings; one without strokes is a dot in the middle of its image.
+      frames: [N, 3] left, top and side of the window that each was drawn in, in the image's unit square.
       count: segments of each.
     """
     found = []
@@ -188,7 +188,7 @@ class Evidence(NamedTuple):
     turned_ahead: np.ndarray | float
     turned_back: np.ndarray | float
     bending: np.ndarray | float
-    shift: np.ndarray | float  # squared distance of centres, in pictures
+    shift: np.ndarray | float  # squared distance of centres, in images
     size: np.ndarray | float  # squared difference of log sizes
 
 

@@ -99,6 +99,6 @@ def _show_misses(path: Path, episodes: OneShotRuns, missed: list[dict[str, int]]
     if not missed:
         return
     shown = missed[:_SHOWN]
-    of = lambda pictures, key: np.stack([pictures[miss["run"] - 1, miss[key] - 1] for miss in shown]) / 255
+    of = lambda images, key: np.stack([images[miss["run"] - 1, miss[key] - 1] for miss in shown]) / 255
     supports = {name: of(episodes.supports, key)[:, None] for name, key in _ROWS.items()}
     figures.side_by_side(path, of(episodes.queries, "item"), supports)
