@@ -25,7 +25,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         """Checks every value."""
         require_at_least("data.per_category", self.per_category, 0)
-        require_fraction("data.overlay_prob", self.overlaid)
+        require_fraction("data.overlay_prob", self.overlay_prob)
         for name in self.sets:
             datasets.require_name(name, "data.names" if self.names else "data.name")
         if len(self.sets) == 1:
