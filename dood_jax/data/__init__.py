@@ -1,4 +1,4 @@
-"""Images: files, synthetic drawings, and the sampler that feeds the device."""
+"""Images: datasets in files, synthetic drawings, and the stream of examples that feeds the device."""
 
 from dood_jax.data.dataset import Dataset
 from dood_jax.data.sources import load

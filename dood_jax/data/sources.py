@@ -1,11 +1,12 @@
-"""One way to load a split of any dataset, wherever it lies.
+"""One way to load a split of any dataset, wherever its files lie.
 
-One interface to all sets of images.
+Three kinds of source are tried in this order, and the one that is used is named in the log: a directory that
+TensorFlow Datasets (TFDS) prepared, the npz pack, and the authors' files, which TFDS downloads and prepares
+with our builders. Decoded and resized images are kept in a cache on disk.
 
-Three sources are tried in this order, and the one taken is named in the log: a directory that TensorFlow
-Datasets prepared, the npz pack, and the authors' files, downloaded and prepared by TFDS with our builders.
-
-The images that the settings of a run name.
+Training images are divided once more. Validation images are 5 % of the training split; whatever is decided
+while training (the best checkpoint, early stopping, settings) is decided by them, so they are never trained
+on. `train` goes on to mean the whole training split.
 """
 
 import functools
@@ -14,37 +15,44 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from absl import logging
 
-from dood_jax.config import datasets as categories_of_quickdraw
-from dood_jax.config.datasets import CATALOG, FOLDER, NAMES, SPLITS, SYNTHETIC, require_fitting, require_name
+from dood_jax.config import datasets
+from dood_jax.config.datasets import CATALOG, FOLDER, SPLITS, SYNTHETIC
 from dood_jax.config.groups import DataConfig
 from dood_jax.data import cache, folder, omniglot, originals, pack, prepared
-from dood_jax.data.dataset import Dataset, resize
+from dood_jax.data.dataset import Dataset, resize, take
 from dood_jax.errors import BadInput, first_line
 
-_CACHE_FORMAT = 1  # to be raised when the same files shall give other arrays
+VALIDATION = "validation"  # 5 % of `train`
+TRAIN_WITHOUT_VALIDATION = "train_without_validation"  # the other 95 %
+ALL_SPLITS = (*SPLITS, TRAIN_WITHOUT_VALIDATION, VALIDATION)
+
+_VALIDATION_FRACTION = 0.05
+_VALIDATION_SEED = 20_001
+_CACHE_FORMAT = 1  # raise it when the same files give other arrays than before
 _TFDS_DEFAULT = "~/tensorflow_datasets"
 
 
 class Source(NamedTuple):
-    """Where a split lies and how it is read at its native size."""
+    """Where a split lies, and how it is read at the size in which it was published."""
 
     kind: str
     place: Path
     read: Callable[[], Dataset]
-    fingerprint: str | None  # of the content; None: unknown, so nothing is kept
-    note: str = ""  # in what it is unlike the published set
+    fingerprint: str | None  # sha256 of the files; None: not known, so the images are not cached
+    note: str = ""  # how the set differs from the published one
 
 
-class Wanted(NamedTuple):
-    """What was asked for, checked."""
+class Request(NamedTuple):
+    """What `load` was asked for, checked."""
 
     name: str
     split: str
     image_size: int
     transpose: bool
-    categories: tuple[str, ...]  # of Quick, Draw!, else ()
+    categories: tuple[str, ...]  # of Quick, Draw!; () for other sets
     per_category: int
 
 
@@ -55,96 +63,135 @@ def load(
     image_size: int = 50,
     *,
     transpose: bool = False,
-    categories: str | Sequence[str] = categories_of_quickdraw.PUBLISHED_CATEGORIES,
+    categories: str | Sequence[str] = datasets.PUBLISHED_CATEGORIES,
     per_category: int = 0,
 ) -> Dataset:
     """Loads one split at the model's image size.
 
     Args:
       name: mnist, emnist, kmnist, quickdraw, omniglot, or folder for images of one's own.
-      split: train or test.
+      split: train or test, or a part of train: validation or train_without_validation.
       dir: the data directory; else $DOOD_DATA_DIR, else `~/tensorflow_datasets`. For `folder` the folder.
-      image_size: pixels of the square images returned.
+      image_size: pixels of a side of the square images that are returned.
       transpose: EMNIST lying on its side, as it was published.
       categories: of Quick, Draw!: names, also joined by commas, or `all`.
-      per_category: most drawings of a category over both splits, a fifth of them in test; 0: all.
+      per_category: most drawings of a category in train and test together, a fifth of them in test; 0: all.
 
     Returns:
-      Images (memory-mapped, read-only, where they could be cached), labels, and what is known about them.
+      Images (memory-mapped and read-only where they could be cached), labels, and what is known about them.
 
     Raises:
-      BadInput: a value that cannot be used, or nothing usable found, saying what was looked for where.
+      BadInput: a value that cannot be used, or nothing usable found; the message says what was looked for
+        where.
     """
-    if require_name(name) == SYNTHETIC:
-        raise BadInput(f"data.name={SYNTHETIC!r} is drawn, not loaded; choose from {', '.join(NAMES)}")
-    if split not in SPLITS:
-        raise BadInput(f"split={split!r} is not known; choose from {', '.join(SPLITS)}")
-    require_fitting(name, transpose, per_category)
-    chosen = categories_of_quickdraw.parse_categories(categories) if name == "quickdraw" else ()
-    wanted = Wanted(name, split, image_size, transpose, chosen, per_category)
-    try:
-        source = _find(wanted, data_directory(dir))
-    except OSError as error:
-        raise BadInput(f"{error.filename} cannot be read ({error.strerror}); mend its permissions") from error
-    logging.info("%s %s: %s %s", name, split, source.kind, source.place)
-    make = functools.partial(_make, source, wanted)
-    if source.fingerprint is None:
-        dataset = make()
-    else:
-        parts = {**wanted._asdict(), "content": source.fingerprint, "format": _CACHE_FORMAT}
-        dataset = cache.fetch(cache.key(**parts), make)
-    return _described(dataset, wanted, source)
+    if datasets.require_name(name) == SYNTHETIC:
+        raise BadInput(
+            f"data.name={SYNTHETIC!r} is drawn, not loaded; choose from {', '.join(datasets.NAMES)}"
+        )
+    if split not in ALL_SPLITS:
+        raise BadInput(f"split={split!r} is not known; choose from {', '.join(ALL_SPLITS)}")
+    datasets.require_fitting(name, transpose, per_category)
+    chosen = datasets.parse_categories(categories) if name == "quickdraw" else ()
+    stored = split if split in SPLITS else "train"
+    dataset = _load(Request(name, stored, image_size, transpose, chosen, per_category), data_directory(dir))
+    return dataset if split == stored else _part_of_train(dataset, split)
+
+
+def load_configured(data: DataConfig, split: str) -> Dataset:
+    """The split that the settings of a run name, at the model's image size; see `load`."""
+    return load(
+        data.name,
+        split,
+        data.dir,
+        data.image_size,
+        transpose=data.transpose,
+        categories=data.categories,
+        per_category=data.per_category,
+    )
+
+
+def validation_rows(count: int) -> np.ndarray:
+    """Which of `count` training images are validation images: int64 [V], ascending.
+
+    They are a random 5 %, at least one, but none of a single image, which is needed for training. The choice
+    depends on the count alone: it is the same in every run, whatever the seed of the run.
+    """
+    number = min(max(1, round(_VALIDATION_FRACTION * count)), count - 1)
+    return np.sort(np.random.default_rng(_VALIDATION_SEED).permutation(count)[:number])
 
 
 def data_directory(dir: str | None) -> Path:
-    """The directory given, else $DOOD_DATA_DIR, else TensorFlow Datasets' default."""
+    """The directory given, else $DOOD_DATA_DIR, else TFDS's default."""
     return Path(dir or os.environ.get("DOOD_DATA_DIR") or _TFDS_DEFAULT).expanduser()
 
 
-def _find(wanted: Wanted, directory: Path) -> Source:
-    """The first of the sources that has the split."""
-    name, split = wanted.name, wanted.split
+def _part_of_train(train: Dataset, split: str) -> Dataset:
+    """The validation images of a training split, or all the others."""
+    rows = validation_rows(len(train.labels))
+    if split == VALIDATION and not len(rows):
+        raise BadInput(
+            f"{train.metadata['source']} has 1 training image; give at least 2, as validation needs one"
+        )
+    if split == TRAIN_WITHOUT_VALIDATION:
+        rows = np.setdiff1d(np.arange(len(train.labels)), rows, assume_unique=True)
+    return take(train, rows)._replace(metadata={**train.metadata, "split": split})
+
+
+def _load(request: Request, directory: Path) -> Dataset:
+    """A stored split, from the cache if it was read before."""
+    try:
+        source = _find(request, directory)
+    except OSError as error:
+        raise BadInput(f"{error.filename} cannot be read ({error.strerror}); mend its permissions") from error
+    logging.info("%s %s: %s %s", request.name, request.split, source.kind, source.place)
+    make = functools.partial(_make, source, request)
+    if source.fingerprint is None:
+        dataset = make()
+    else:
+        parts = {**request._asdict(), "content": source.fingerprint, "format": _CACHE_FORMAT}
+        dataset = cache.fetch(cache.key(**parts), make)
+    return _described(dataset, request, source)
+
+
+def _find(request: Request, directory: Path) -> Source:
+    """The first source that has the split."""
+    name, split = request.name, request.split
     if name == FOLDER:
         files = folder.files_of(directory, split)
-        read = functools.partial(folder.read_folder, directory, files, split, wanted.image_size)
+        read = functools.partial(folder.read_folder, directory, files, split, request.image_size)
         return Source("folder", directory, read, folder.fingerprint(directory, files))
-    found = prepared.find(directory, name, split, wanted.categories)
+    found = prepared.find(directory, name, split, request.categories)
     if found:
-        return _from_prepared(found, wanted)
+        return _from_prepared(found, request)
     path = pack.path_of(directory, name, split)
     if path.is_file():
-        return Source(
-            "npz pack", path, functools.partial(_read_pack, path, name, split), pack.fingerprint(path)
-        )
-    return _download(wanted, directory)
+        read = functools.partial(_read_pack, path, name, split)
+        return Source("npz pack", path, read, pack.fingerprint(path))
+    return _download(request, directory)
 
 
 def _read_pack(path: Path, name: str, split: str) -> Dataset:
+    """One split of the pack, with the names of its classes where these are not the same for every copy."""
     dataset = pack.read(path, name, split)
     try:
-        return _NAMED.get(name, lambda read: read)(dataset)
+        if name == "omniglot":
+            return omniglot.with_class_names(dataset)
+        if name == "quickdraw":
+            _ = dataset.metadata["classes"]  # the labels mean nothing without them
+        return dataset
     except (KeyError, IndexError, ValueError, TypeError) as error:
         raise BadInput(f"{path} does not name its classes ({first_line(error)}); copy it anew") from error
 
 
-def _with_categories(dataset: Dataset) -> Dataset:
-    """Raises KeyError if there are none."""
-    _ = dataset.metadata["classes"]
-    return dataset
-
-
-_NAMED = {"omniglot": omniglot.with_class_names, "quickdraw": _with_categories}
-
-
-def _from_prepared(found: prepared.Prepared, wanted: Wanted) -> Source:
-    read = functools.partial(prepared.read, found, wanted.name, wanted.split, wanted.categories)
-    fingerprint = prepared.fingerprint(found, wanted.name, wanted.split)
+def _from_prepared(found: prepared.Prepared, request: Request) -> Source:
+    read = functools.partial(prepared.read, found, request.name, request.split, request.categories)
+    fingerprint = prepared.fingerprint(found, request.name, request.split)
     return Source("TFDS directory", found.path, read, fingerprint, found.note)
 
 
-def _download(wanted: Wanted, directory: Path) -> Source:
-    """Fetches and prepares a whole set; where half of one lies, it is not mixed with another source."""
-    name, split = wanted.name, wanted.split
+def _download(request: Request, directory: Path) -> Source:
+    """Fetches and prepares a whole set, unless half of it is there: sources are not mixed."""
+    name, split = request.name, request.split
     entry, looked_for = CATALOG[name], pack.path_of(directory, name, split)
     prepared_set = directory / entry.tfds_name
     missing = f"no {name} {split} set: looked for {prepared_set}/**/{entry.version} and {looked_for}"
@@ -160,65 +207,55 @@ def _download(wanted: Wanted, directory: Path) -> Source:
     logging.info("%s: neither prepared nor in a pack in %s; downloading", name, directory)
     try:
         builder = download.make_builder(
-            name, directory, categories=wanted.categories, per_category=wanted.per_category
+            name, directory, categories=request.categories, per_category=request.per_category
         )
         download.prepare(builder)
     except Exception as error:  # of the network, of the disk, of TFDS
         said = first_line(error)
         raise BadInput(f"{missing}, then downloading failed: {said}; {remedy}") from error
-    found = prepared.find(directory, name, split, wanted.categories)
+    found = prepared.find(directory, name, split, request.categories)
     if found:
-        return _from_prepared(found, wanted)
+        return _from_prepared(found, request)
     read = functools.partial(download.read, builder, name, split)
     return Source("TFDS", Path(builder.data_dir), read, None)
 
 
-def _make(source: Source, wanted: Wanted) -> Dataset:
-    """Reads, selects, turns and resizes."""
+def _make(source: Source, request: Request) -> Dataset:
+    """Reads, selects, transposes and resizes."""
     dataset = source.read()
-    if wanted.name == "quickdraw":
-        dataset = originals.select(dataset, wanted.categories, wanted.per_category)
+    if request.name == "quickdraw":
+        dataset = originals.select(dataset, request.categories, request.per_category)
     if not len(dataset.labels):
-        raise BadInput(f"{source.place} holds no images of {wanted.name} {wanted.split} that were asked for")
-    if wanted.transpose:
+        raise BadInput(
+            f"{source.place} holds no images of {request.name} {request.split} that were asked for"
+        )
+    if request.transpose:
         dataset = dataset._replace(images=dataset.images.transpose(0, 2, 1))
-    return dataset._replace(images=resize(dataset.images, wanted.image_size))
+    return dataset._replace(images=resize(dataset.images, request.image_size))
 
 
-def _described(dataset: Dataset, wanted: Wanted, source: Source) -> Dataset:
+def _described(dataset: Dataset, request: Request, source: Source) -> Dataset:
     """Says in the metadata and in the log how the images compare with the published set."""
-    metadata = {**dataset.metadata, "name": wanted.name, "split": wanted.split, "source": str(source.place)}
-    if wanted.name != FOLDER:
-        entry = CATALOG[wanted.name]
+    name, split = request.name, request.split
+    metadata = {**dataset.metadata, "name": name, "split": split, "source": str(source.place)}
+    if name != FOLDER:
+        entry = CATALOG[name]
         metadata.setdefault("classes", entry.classes)
-        count, published = len(dataset.labels), entry.counts[wanted.split]
-        notes = (source.note, _note(wanted, dataset.metadata, count, published))
+        count, published = len(dataset.labels), entry.counts[split]
+        notes = (source.note, _note(request, dataset.metadata, count, published))
         metadata["note"] = "; ".join(note for note in notes if note)
         if metadata["note"]:
-            logging.warning("%s %s: %s", wanted.name, wanted.split, metadata["note"])
+            logging.warning("%s %s: %s", name, split, metadata["note"])
     return dataset._replace(metadata=metadata)
 
 
-def _note(wanted: Wanted, metadata: dict, count: int, published: int) -> str:
-    """In what a set is unlike the published one; "" if it has as many images and does not say otherwise."""
+def _note(request: Request, metadata: dict, count: int, published: int) -> str:
+    """How a set differs from the published one; "" if it has as many images and does not say otherwise."""
     if "source_names" in metadata:
         return f"a substitute for the published selection: {count:,} images, published {published:,}"
-    if wanted.name == "quickdraw":
+    if request.name == "quickdraw":
         lacking = ", ".join(metadata.get("lacking", ())[:10])
         lacks = f", without {lacking}" if lacking else ""
         kinds = len(metadata["classes"])
         return f"{count:,} drawings of {kinds} categories{lacks}; published {published:,} of 10"
     return "" if count == published else f"{count:,} of the {published:,} published images"
-
-
-def load_configured(data: DataConfig, split: str) -> Dataset:
-    """One split, at the model's size; raises BadInput saying what was looked for where."""
-    return load(
-        data.name,
-        split,
-        data.dir,
-        data.image_size,
-        transpose=data.transpose,
-        categories=data.categories,
-        per_category=data.per_category,
-    )

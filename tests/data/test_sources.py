@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dood_jax.config.groups import DataConfig
 from dood_jax.data import load, pack
 from dood_jax.data.dataset import resize
-from dood_jax.data.sources import data_directory
+from dood_jax.data.sources import data_directory, load_configured, validation_rows
 from dood_jax.errors import BadInput
 
 COUNTS = {
@@ -64,8 +65,45 @@ def test_load_resizes_and_keeps_labels(toy_dir):
 def test_unknown_name_and_split_are_refused(toy_dir):
     with pytest.raises(BadInput, match=r"data\.name='mnits' is not a known set; choose from .*mnist"):
         load("mnits", "train", str(toy_dir))
-    with pytest.raises(BadInput, match="split='validation' is not known; choose from train, test"):
-        load("mnist", "validation", str(toy_dir))
+    with pytest.raises(BadInput, match=r"split='valid' is not known; choose from train, test, .*validation"):
+        load("mnist", "valid", str(toy_dir))
+
+
+@pytest.mark.parametrize(("count", "number"), [(1, 0), (2, 1), (3, 1), (19, 1), (60, 3), (60_000, 3000)])
+def test_validation_images_are_a_random_twentieth_at_least_one(count, number):
+    rows = validation_rows(count)
+    assert len(np.unique(rows)) == len(rows) == number
+    np.testing.assert_array_equal(rows, validation_rows(count))
+    assert not number or 0 <= rows.min() <= rows.max() < count
+    if count == 60_000:
+        shares = np.histogram(rows, 10, (0, count))[0] / number
+        np.testing.assert_allclose(shares, 0.1, atol=0.02)
+
+
+@pytest.mark.parametrize("count", [2, 7, 45])
+def test_validation_images_and_the_others_make_up_the_training_split(tmp_path, count):
+    """With labels and whatever else belongs to an image; `train` is all of them."""
+    images = np.random.default_rng(0).integers(0, 256, (count, 28, 28)).astype(np.uint8)
+    label, number = np.arange(count) % 10, np.arange(count)
+    np.savez(pack.path_of(tmp_path, "mnist", "train"), image=images, label=label, source_index=number)
+    data = DataConfig("mnist", str(tmp_path), 28)
+    whole = load_configured(data, "train")
+    parts = [load_configured(data, split) for split in ("train_without_validation", "validation")]
+    assert [len(part.labels) for part in parts] == [count - len(validation_rows(count)), len(parts[1].labels)]
+    order = np.concatenate([part.attributes["source_index"] for part in parts])
+    np.testing.assert_array_equal(np.sort(order), number)
+    np.testing.assert_array_equal(np.concatenate([part.images for part in parts]), images[order])
+    np.testing.assert_array_equal(np.concatenate([part.labels for part in parts]), label[order])
+    np.testing.assert_array_equal(whole.images, images)
+    assert [part.metadata["split"] for part in parts] == ["train_without_validation", "validation"]
+
+
+def test_a_single_image_is_for_training(tmp_path):
+    image = np.zeros((1, 28, 28), np.uint8)
+    np.savez(pack.path_of(tmp_path, "mnist", "train"), image=image, label=[0])
+    assert len(load("mnist", "train_without_validation", str(tmp_path)).labels) == 1
+    with pytest.raises(BadInput, match="has 1 training image; give at least 2"):
+        load("mnist", "validation", str(tmp_path))
 
 
 def test_missing_file_is_refused_saying_where_it_was_looked_for(toy_dir):
