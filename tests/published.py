@@ -1,6 +1,8 @@
 """The published models run on the golden inputs: tables of names, and everything that the vectors hold."""
 
 import functools
+import hashlib
+import json
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,10 +70,19 @@ def load(golden_dir: Path, model: str) -> Golden:
 
 
 def load_weights(golden_dir: Path, model: str) -> dict[str, np.ndarray]:
-    """By the recipe that lies beside the vectors."""
-    recipe: dict = {"__name__": "weights"}
-    exec((golden_dir / "weights.py").read_text(), recipe)
-    return recipe["load_weights"](golden_dir, model)
+    """The weights of a golden model: each tensor is drawn from its name, by the recipe in weights.json."""
+    recipe = json.loads((golden_dir / "weights.json").read_text())
+    return {spec["name"]: _draw(recipe["seed"], spec) for spec in recipe["models"][model]}
+
+
+def _draw(seed: int, spec: dict) -> np.ndarray:
+    """One tensor, uniform in ±k plus offsets on its last axis, from a generator keyed by (seed, name)."""
+    digest = hashlib.sha256(f"{seed}:{spec['name']}".encode()).digest()
+    generator = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    values = (2 * generator.random(tuple(spec["shape"])) - 1) * spec["k"]
+    for start, stop, shift in spec["offset"]:
+        values[..., start:stop] += shift
+    return values.astype(np.float32)
 
 
 def path_of(golden_name: str) -> list[str]:

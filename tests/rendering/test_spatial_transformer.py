@@ -48,10 +48,10 @@ def test_golden_warps_and_their_gradients(golden, name):
         warped = warp_by(name)(image, layout)
         return (golden["warp/cotangent"] * warped).sum(), warped
 
-    inputs = jnp.asarray(golden["warp/image"]), jnp.asarray(golden["warp/layout"])
+    inputs = jnp.asarray(golden["warp/picture"]), jnp.asarray(golden["warp/layout"])
     (d_image, d_layout), warped = jax.jit(jax.grad(weigh, argnums=(0, 1), has_aux=True))(*inputs)
     assert_close_to_largest(warped, golden[f"warp/{name}"], 4e-5)
-    assert_close_to_largest(d_image, golden[f"warp/{name}_d_image"], 1.5e-4)
+    assert_close_to_largest(d_image, golden[f"warp/{name}_d_picture"], 1.5e-4)
     assert_close_to_largest(d_layout, golden[f"warp/{name}_d_layout"], 1.5e-4)
 
 
