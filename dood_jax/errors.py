@@ -33,9 +33,9 @@ def require_at_least(key: str, value: float, least: float) -> float:
 
 
 def require_fraction(key: str, value: float) -> float:
-    """The value, or BadInput if it is no share; NaN is refused."""
+    """The value, or BadInput if it is no fraction of a whole; NaN is refused."""
     if not 0 <= value <= 1:
-        raise BadInput(f"{key}={value} is no share; give one from 0 to 1")
+        raise BadInput(f"{key}={value} is no fraction; give one from 0 to 1")
     return value
 
 

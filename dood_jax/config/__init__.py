@@ -1,1 +1,1 @@
-"""What can be set: groups of checked values, presets, and how they are read."""
+"""Everything that a run can be told: groups of checked settings, presets, and how flags are resolved."""

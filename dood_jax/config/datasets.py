@@ -1,9 +1,4 @@
-"""The names of the datasets, and the categories of Quick, Draw!.
-
-The 345 categories of Quick, Draw! and the ten of the published runs (method.md 2.1).
-
-The sets that are known by name: what they are called elsewhere, their classes, how many are published.
-"""
+"""The datasets that are known by name, and the categories of Quick, Draw! (method.md 2.1)."""
 
 import difflib
 from collections.abc import Sequence
@@ -11,8 +6,9 @@ from typing import NamedTuple
 
 from dood_jax.errors import BadInput
 
+# The ten categories of the published runs.
 PUBLISHED_CATEGORIES = "eye,bicycle,tree,eyeglasses,book,airplane,cell phone,smiley face,apple,car"
-ALL = "all"
+ALL = "all"  # stands for all 345 categories
 
 _NAMES = """
 aircraft carrier, airplane, alarm clock, ambulance, angel, animal migration, ant, anvil, apple, arm,
@@ -47,13 +43,14 @@ toothpaste, tornado, tractor, traffic light, train, tree, triangle, trombone, tr
 underwear, van, vase, violin, washing machine, watermelon, waterslide, whale, wheel, windmill,
 wine bottle, wine glass, wristwatch, yoga, zebra, zigzag
 """
-CATEGORIES = tuple(" ".join(name.split()) for name in _NAMES.split(","))  # in their official order
+CATEGORIES = tuple(" ".join(name.split()) for name in _NAMES.split(","))  # in the official order
 
 
 def parse_categories(categories: str | Sequence[str]) -> tuple[str, ...]:
-    """Names joined by commas, or a sequence of them, or `all`; in the order given, each once.
+    """The categories of Quick, Draw! that are named, in the order given, each once.
 
-    Raises BadInput for a name that is not one of the 345, or none at all.
+    They may be joined by commas, or be a sequence of names, or `all`. Raises BadInput for a name that is not
+    one of the 345, or none at all.
     """
     names = categories.split(",") if isinstance(categories, str) else list(categories)
     names = [name.strip() for name in names if name.strip()]
@@ -71,48 +68,40 @@ def parse_categories(categories: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _nearest(name: str) -> str:
+    """A question whether the most similar category is meant, if one is similar."""
     near = difflib.get_close_matches(name, CATEGORIES, 1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 SPLITS = ("train", "test")
-FOLDER = "folder"
-SYNTHETIC = "synthetic"
+FOLDER = "folder"  # images of one's own
+SYNTHETIC = "synthetic"  # random drawings, rendered while training
 
 
 class Entry(NamedTuple):
-    """One published set."""
+    """A published dataset."""
 
-    tfds_name: str
-    config: str | None  # of TensorFlow Datasets; None: the set has none, or ours choose it
-    version: str
-    size: int  # pixels of a side as published
+    tfds_name: str  # what TensorFlow Datasets (TFDS) calls it
+    config: str | None  # its variant in TFDS; None where TFDS has only one, or our builder names it
+    version: str  # in TFDS
+    size: int  # pixels of a side, as published
     counts: dict[str, int]  # published images of each split
-    classes: tuple[str, ...] = ()  # () where they depend on the files
+    classes: tuple[str, ...] = ()  # names by label; () where they depend on the files
 
 
-def _digits_and_letters() -> tuple[str, ...]:
-    return tuple("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")
-
+_DIGITS = tuple("0123456789")
+_LETTERS = tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZabdefghnqrt")  # others look alike in both cases
+_SYLLABLES = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 CATALOG = {
-    "mnist": Entry("mnist", None, "3.0.1", 28, {"train": 60000, "test": 10000}, tuple("0123456789")),
-    "emnist": Entry(
-        "emnist", "balanced", "3.1.0", 28, {"train": 112800, "test": 18800}, _digits_and_letters()
-    ),
-    "kmnist": Entry(
-        "kmnist",
-        None,
-        "3.0.1",
-        28,
-        {"train": 60000, "test": 10000},
-        ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
-    ),
+    "mnist": Entry("mnist", None, "3.0.1", 28, {"train": 60000, "test": 10000}, _DIGITS),
+    "emnist": Entry("emnist", "balanced", "3.1.0", 28, {"train": 112800, "test": 18800}, _DIGITS + _LETTERS),
+    "kmnist": Entry("kmnist", None, "3.0.1", 28, {"train": 60000, "test": 10000}, _SYLLABLES),
     "quickdraw": Entry("quickdraw_bitmap", None, "3.0.0", 28, {"train": 40000, "test": 10000}),
     "omniglot": Entry("omniglot", None, "3.0.0", 105, {"train": 19280, "test": 13180}),
 }
-NAMES = (*CATALOG, FOLDER)  # sets that are files
-TRANSPOSED_AS_PUBLISHED = ("emnist",)
+NAMES = (*CATALOG, FOLDER)  # datasets that are loaded from files
+TRANSPOSED_AS_PUBLISHED = ("emnist",)  # published lying on its side
 
 
 def require_name(name: str, key: str = "data.name") -> str:
@@ -123,7 +112,7 @@ def require_name(name: str, key: str = "data.name") -> str:
 
 
 def require_fitting(name: str, transpose: bool, per_category: int) -> None:
-    """BadInput for a choice that the set does not have."""
+    """Raises BadInput for a setting of `data` that this dataset does not have."""
     if transpose and name not in TRANSPOSED_AS_PUBLISHED:
         raise BadInput(
             f"data.transpose=True is for {', '.join(TRANSPOSED_AS_PUBLISHED)}, which was published lying on"

@@ -1,26 +1,42 @@
-"""The groups of settings of a run, each a frozen dataclass that checks its values."""
+"""What a run can be told: groups of settings, each a frozen dataclass that checks its values.
+
+Every field is a key of the command line: `--config.training.steps=…` sets `training.steps`. Settings of
+evaluation are in `evaluation.py`, those of the model in `model.py`. A group raises BadInput, naming the key,
+for a value that cannot be used.
+"""
 
 import dataclasses
 import re
 from typing import Any, NamedTuple
 
 from dood_jax.config import datasets
+from dood_jax.config.evaluation import EvaluationConfig, GenerationConfig, OneShotConfig
 from dood_jax.config.model import ModelConfig
 from dood_jax.errors import BadInput, require_at_least, require_choice, require_fraction, require_seed
+
+PRECISIONS = ("default", "bfloat16", "tensorfloat32", "float32")  # as JAX names them
 
 
 @dataclasses.dataclass(frozen=True)
 class DataConfig:
-    """Which images."""
+    """Which images the model is trained and evaluated on."""
 
-    name: str = "mnist"  # a set of `dood_jax.data`, or synthetic
+    # The dataset: mnist, emnist, kmnist, quickdraw, omniglot, folder (images of your own), or synthetic.
+    name: str = "mnist"
+    # Where the files of the dataset are; by default $DOOD_DATA_DIR, then ~/tensorflow_datasets.
     dir: str | None = None
+    # Pixels of a side, to which all images are resized.
     image_size: int = 50
-    transpose: bool = False  # EMNIST lying on its side, as it was published
-    categories: str = datasets.PUBLISHED_CATEGORIES  # of Quick, Draw!, joined by commas; or all
-    per_category: int = 0  # most drawings of each over both splits, a fifth of them in test; 0: all
-    overlay_prob: float = 0.0  # share of training images over which another of the set is laid
-    names: str = ""  # several sets, joined by commas: a model for each, side by side in one program
+    # EMNIST lies on its side, as it was published; otherwise it is turned upright.
+    transpose: bool = False
+    # Categories of Quick, Draw!, joined by commas, or `all`; by default the ten of the published runs.
+    categories: str = datasets.PUBLISHED_CATEGORIES
+    # Most drawings of each Quick, Draw! category in train and test together, a fifth of them in test; 0: all.
+    per_category: int = 0
+    # Probability that another image of the dataset is laid over a training image, as augmentation.
+    overlay_prob: float = 0.0
+    # Several datasets joined by commas instead of `name`: a model of each is trained, side by side.
+    names: str = ""
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -38,16 +54,16 @@ class DataConfig:
 
     @property
     def sets(self) -> tuple[str, ...]:
-        """The sets that models are trained on."""
+        """The datasets that models are trained on."""
         return tuple(self.names.split(",")) if self.names else (self.name,)
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether images are drawn on the device."""
+        """Whether images are drawn on the device instead of loaded."""
         return self.sets == (datasets.SYNTHETIC,)
 
     def only(self, name: str) -> "DataConfig":
-        """The settings of one of the sets, without those that other sets alone know."""
+        """The settings of one of the datasets, without those that it does not have."""
         transpose = self.transpose and name in datasets.TRANSPOSED_AS_PUBLISHED
         per_category = self.per_category if name == "quickdraw" else 0
         return dataclasses.replace(self, name=name, names="", transpose=transpose, per_category=per_category)
@@ -55,19 +71,26 @@ class DataConfig:
 
 @dataclasses.dataclass(frozen=True)
 class ObjectiveConfig:
-    """What is maximised."""
+    """Which objective is maximised (method.md 7)."""
 
-    stopping: str = "exact"  # sum over stopping times; nvil: sample them
-    beta: float = 4.0  # (method.md 7)
-    beta_weighs: str = "likelihood"  # divides it in the decision to stop; presence: multiplies the bits' KL
-    num_particles: int = 1  # drawings of an image, for nvil
-    iterated_fraction: float = (
-        0.25  # of the images of a batch, 1 / a whole number, go through iterative inference
-    )
-    backprop_iterations: int = 6  # at most so many of its looks get a gradient, the last ones
-    mismatched_start_prob: float = 0.25  # share of them whose looks begin with the drawing of another image
-    floor_start_step: int = 500  # until here every prefix of a drawing weighs the same
-    floor_end_step: int = 3000  # from here on prefixes weigh as the posterior says
+    # How the number of strokes is learned: `exact` sums over all stopping times, `nvil` samples them (NVIL).
+    stopping: str = "exact"
+    # The number β, which sets how much a better likelihood must weigh to be worth another stroke.
+    beta: float = 4.0
+    # What β acts on: it divides the `likelihood` in the decision to stop, or multiplies the `presence` KL.
+    beta_weighs: str = "likelihood"
+    # Drawings that are sampled of every training image; more than 1 needs stopping=nvil.
+    num_particles: int = 1
+    # Fraction of the images of a batch that go through iterative inference: 1, 1/2, 1/3 and so on.
+    iterated_fraction: float = 0.25
+    # Gradients flow through at most so many iterations of iterative inference, the last ones.
+    backprop_iterations: int = 6
+    # Probability that iterative inference starts from the drawing of another image, to learn to go far.
+    mismatched_start_prob: float = 0.25
+    # Until this step, every number of strokes has the same weight in the path term of exact stopping.
+    floor_start_step: int = 500
+    # From this step on, the posterior weights them; in between the weights change linearly.
+    floor_end_step: int = 3000
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -88,12 +111,8 @@ class ObjectiveConfig:
                 f" floor_start_step={self.floor_start_step}"
             )
 
-    @property
-    def iterated_every(self) -> int:
-        """One image of so many goes through iterative inference."""
-        return round(1 / self.iterated_fraction)
-
     def _require_unit_fraction(self) -> None:
+        """The fraction is 1 / a whole number, since one image of so many is taken."""
         fraction = self.iterated_fraction
         if not 0 < fraction <= 1 or abs(fraction * round(1 / fraction) - 1) > 1e-6:
             raise BadInput(
@@ -101,78 +120,117 @@ class ObjectiveConfig:
             )
 
     @property
+    def iterated_every(self) -> int:
+        """One image of so many goes through iterative inference."""
+        return round(1 / self.iterated_fraction)
+
+    @property
     def likelihood_divisor(self) -> float:
-        """What the likelihood is divided by in the decision to stop."""
+        """What the log-likelihood is divided by in the decision to stop."""
         return self.beta if self.beta_weighs == "likelihood" else 1.0
 
     @property
     def presence_weight(self) -> float:
-        """What the divergence of the bits is multiplied by."""
+        """What the KL divergence of the presence bits is multiplied by."""
         return self.beta if self.beta_weighs == "presence" else 1.0
 
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerConfig:
-    """How it is maximised: Adam."""
+    """How the objective is maximised: by Adam, with its own rate for some parameters (method.md 8)."""
 
-    trained: str = "all"  # networks; prior: the prior's own alone, what is drawn of images stays the same
+    # Which parameters are trained: `all`, or only those of the `prior`, so that inference stays the same.
+    trained: str = "all"
+    # Learning rate of Adam.
     learning_rate: float = 1e-3
-    schedule: str = "cosine"  # to 2 % at the last step, or constant
+    # After the warm-up the learning rate falls along a `cosine` to 2 % at the last step, or is `constant`.
+    schedule: str = "cosine"
+    # Steps in which the learning rate rises from 0.
     warmup_steps: int = 200
-    likelihood_multiplier: float = 10.0  # of the rate, for the observation scale
-    presence_multiplier: float = 0.3  # of the rate, for the posterior's presence network
-    baseline_multiplier: float = 10.0  # of the rate, for what NVIL expects of drawings
-    clip_norm: float = 2000.0  # of the gradient; 0 does not clip
+    # The learning rate is multiplied by this for the observation scale.
+    likelihood_multiplier: float = 10.0
+    # The learning rate is multiplied by this for the network that infers presence.
+    presence_multiplier: float = 0.3
+    # The learning rate is multiplied by this for the baseline network of NVIL.
+    baseline_multiplier: float = 10.0
+    # The gradient is scaled down to this norm where it is larger; 0: never.
+    clip_norm: float = 2000.0
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_choice("optimizer.trained", self.trained, ("all", "prior"))
         require_choice("optimizer.schedule", self.schedule, ("cosine", "constant"))
-        for key in (
-            "learning_rate",
-            "warmup_steps",
-            "likelihood_multiplier",
-            "presence_multiplier",
-            "baseline_multiplier",
-            "clip_norm",
-        ):
+        multipliers = ("likelihood_multiplier", "presence_multiplier", "baseline_multiplier")
+        for key in ("learning_rate", "warmup_steps", *multipliers, "clip_norm"):
             require_at_least(f"optimizer.{key}", getattr(self, key), 0)
-
-
-PRECISIONS = ("default", "bfloat16", "tensorfloat32", "float32")  # as JAX names them
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """How long, on what, and what is kept."""
+    """How long a run takes, on which machines, and what it saves."""
 
+    # Gradient steps of the whole run.
     steps: int = 12000
-    batch_size: int = 64  # over all devices
-    init_from: str = ""  # a folder or released name, whose parameters a run without checkpoints begins with
+    # Images of a step, over all devices and processes together.
+    batch_size: int = 64
+    # A run's folder or the name of a released model, with whose parameters a new run begins.
+    init_from: str = ""
+    # Decides the initial parameters, the order of the images and all noise.
     seed: int = 0
-    num_models: int = 1  # models of each set, with seeds from `seed` on, side by side in one program
-    steps_per_call: int = 1  # steps per compiled call; more than 1 pays on accelerators
+    # Models of each dataset that are trained side by side in one program, with seeds seed, seed + 1, ….
+    num_models: int = 1
+    # Steps in one compiled call; more than 1 saves time on accelerators.
+    steps_per_call: int = 1
+    # How a step is spread over the devices: by jax.pmap or by jax.shard_map; the results are the same.
     parallel: str = "pmap"
-    precision: str = "default"  # of the networks' products on accelerators; drawing is exact anyway
+    # Precision of the networks' matrix products on accelerators; rendering always has full precision.
+    precision: str = "default"
+    # A checkpoint is written every so many steps.
     checkpoint_every: int = 500
-    keep_checkpoints: int = 3  # the newest so many; the best one on held-out images stays besides
+    # So many of the newest checkpoints are kept, and the best one besides.
+    keep_checkpoints: int = 3
+    # The model is evaluated every so many steps, on images that it is not trained on.
     evaluate_every: int = 1000
+    # Metrics are written every so many steps.
     log_every: int = 50
-    max_skipped: int = 100  # steps in a row that were not finite, before the run gives up; 0: never
-    distributed: str = "auto"  # over processes: where a cluster is found; on: or refuse; off: never
-    coordinator: str = ""  # HOST:PORT of the first process; else $JAX_COORDINATOR_ADDRESS, or the cluster's
-    num_processes: int = 0  # of the run; 0: $JAX_NUM_PROCESSES, or the cluster's
-    process_id: int = -1  # of this process; -1: $JAX_PROCESS_ID, or the cluster's
-    heartbeat: int = 100  # seconds of silence after which a process is taken for dead, and the others end
-    join_timeout: int = 300  # seconds that processes wait for each other at the start and at the end
+    # The run gives up after so many steps in a row whose gradient was not finite; 0: never.
+    max_skipped: int = 100
+    # Several processes: `auto` joins them where a cluster is found, `on` insists on it, `off` never does.
+    distributed: str = "auto"
+    # HOST:PORT of the first process; by default $JAX_COORDINATOR_ADDRESS, then what the cluster says.
+    coordinator: str = ""
+    # Number of processes; 0: $JAX_NUM_PROCESSES, then what the cluster says.
+    num_processes: int = 0
+    # Number of this process, from 0; -1: $JAX_PROCESS_ID, then what the cluster says.
+    process_id: int = -1
+    # Seconds without a sign of life after which a process is taken for dead, and the others end.
+    heartbeat: int = 100
+    # Seconds that the processes wait for each other at the start and at the end.
+    join_timeout: int = 300
 
     def __post_init__(self) -> None:
         """Checks every value."""
         require_seed("training.seed", self.seed)
         require_choice("training.parallel", self.parallel, ("pmap", "shard_map"))
         require_choice("training.precision", self.precision, PRECISIONS)
+        intervals = ("steps", "checkpoint_every", "evaluate_every", "log_every")
+        positive = ("batch_size", "num_models", "steps_per_call", "keep_checkpoints")
+        for key in (*intervals, *positive):
+            require_at_least(f"training.{key}", getattr(self, key), 1)
+        require_at_least("training.max_skipped", self.max_skipped, 0)
+        require_seed("training.seed + training.num_models - 1", self.seed + self.num_models - 1)
+        for key in intervals:
+            if getattr(self, key) % self.steps_per_call:
+                raise BadInput(
+                    f"training.{key}={getattr(self, key)} is not a multiple of"
+                    f" training.steps_per_call={self.steps_per_call}"
+                )
+        self._check_processes()
+
+    def _check_processes(self) -> None:
+        """Checks the settings of a run of several processes."""
         require_choice("training.distributed", self.distributed, ("auto", "on", "off"))
-        for key, least in {"max_skipped": 0, "num_processes": 0, "process_id": -1}.items():
+        for key, least in {"num_processes": 0, "process_id": -1, "heartbeat": 1, "join_timeout": 1}.items():
             require_at_least(f"training.{key}", getattr(self, key), least)
         if self.coordinator and not re.fullmatch(r"\S+:\d{1,5}", self.coordinator):
             raise BadInput(
@@ -183,140 +241,18 @@ class TrainingConfig:
                 f"training.process_id={self.process_id} of num_processes={self.num_processes};"
                 f" give 0 to {self.num_processes - 1}"
             )
-        for key in (
-            "steps",
-            "batch_size",
-            "num_models",
-            "steps_per_call",
-            "checkpoint_every",
-            "keep_checkpoints",
-            "evaluate_every",
-            "log_every",
-            "heartbeat",
-            "join_timeout",
-        ):
-            require_at_least(f"training.{key}", getattr(self, key), 1)
-        require_seed("training.seed + training.num_models - 1", self.seed + self.num_models - 1)
-        for key in ("steps", "checkpoint_every", "evaluate_every", "log_every"):
-            if getattr(self, key) % self.steps_per_call:
-                raise BadInput(
-                    f"training.{key}={getattr(self, key)} is not a multiple of"
-                    f" training.steps_per_call={self.steps_per_call}"
-                )
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluationConfig:
-    """What is measured on held-out images."""
-
-    num_images: int = 256  # chosen at random, always the same; 0 for all
-    num_particles: int = 20
-    samples_per_posterior: int = (
-        1  # of them, by a model that looks again: so many after looking at one drawing
-    )
-    num_strokes: int = 0  # most strokes; 0 as trained
-    batch_size: int = 64
-    seed: int = 0
-    brush_bits: int = 0  # of each number of a brush, which the bound pays for; 0: free, as published
-    optimize_steps: int = 0  # gradient steps on each drawing, or on its posterior
-    member: int = 0  # of the models that were trained side by side
-
-    def __post_init__(self) -> None:
-        """Checks every value."""
-        require_seed("evaluation.seed", self.seed)
-        for key in ("num_images", "num_strokes", "member", "optimize_steps", "brush_bits"):
-            require_at_least(f"evaluation.{key}", getattr(self, key), 0)
-        for key in ("num_particles", "samples_per_posterior", "batch_size"):
-            require_at_least(f"evaluation.{key}", getattr(self, key), 1)
-        if self.num_particles % self.samples_per_posterior:
-            raise BadInput(
-                f"evaluation.samples_per_posterior={self.samples_per_posterior} does not divide"
-                f" evaluation.num_particles={self.num_particles}; give a divisor"
-            )
-
-
-BRUSHES = ("drawn", "median", "trained")
-FEATURES = ("classifier", "pixels")
-
-
-@dataclasses.dataclass(frozen=True)
-class GenerationConfig:
-    """How drawings are invented, and how many (method.md 10.4 to 10.8)."""
-
-    num_samples: int = 1500  # that `fid` compares with as many real images
-    repeats: int = 5  # of that comparison, each with other drawings and images
-    features: str = "classifier"  # what images are compared by: the set's judge, or pixels, ten by ten
-    shift_spread: float = 0.9  # factors of the prior's standard deviations: of shifts (published 0.1),
-    size_spread: float = 1.0  # of scales and angles (published 0.837),
-    points_spread: float = 0.4  # of control points (published 0.1)
-    temperature: float = 0.9  # of the weights of the prior's mixtures, of samples; 1: as learned (published),
-    completion_temperature: float = 0.5  # of drawings that are taken further
-    brush: str = "drawn"  # each that of a training image; median: of 64 (published); trained: the mean one
-    per_image: int = 8  # exemplars or completions of an image
-    num_prefix_strokes: int = 1  # of a drawing that is completed, in the figure
-    middle_noise: float = 0.1  # of exemplars: of a stroke's middle control point,
-    inner_noise: float = 0.003  # of those beside it,
-    ink_width_noise: float = -1.0  # of brushes; -1: as published for the set
-    ink_slope_noise: float = -1.0
-    canvas_slope_noise: float = -1.0
-    turned: bool = False  # whether exemplars turn by their whole angle; as published by a hundredth of it
-    clusters: int = 8  # of strokes
-    num_clustered: int = 10000  # strokes
-    num_mapped: int = 2000  # of them that t-SNE shows
-    num_learned: int = 20000  # training images whose strokes `probe` learns from; 0: all
-
-    def __post_init__(self) -> None:
-        """Checks every value."""
-        require_choice("generation.features", self.features, FEATURES)
-        require_choice("generation.brush", self.brush, BRUSHES)
-        for key in ("shift_spread", "size_spread", "points_spread", "middle_noise", "inner_noise"):
-            require_at_least(f"generation.{key}", getattr(self, key), 0)
-        for key in ("ink_width_noise", "ink_slope_noise", "canvas_slope_noise"):
-            require_at_least(f"generation.{key}", getattr(self, key), -1)
-        for key in ("temperature", "completion_temperature"):
-            require_at_least(f"generation.{key}", getattr(self, key), 0.01)
-        for key in ("num_samples", "per_image", "clusters"):
-            require_at_least(f"generation.{key}", getattr(self, key), 2)
-        for key in ("repeats", "num_clustered", "num_mapped"):
-            require_at_least(f"generation.{key}", getattr(self, key), 1)
-        for key in ("num_prefix_strokes", "num_learned"):
-            require_at_least(f"generation.{key}", getattr(self, key), 0)
-
-
-@dataclasses.dataclass(frozen=True)
-class OneShotConfig:
-    """How characters are told apart by one example of each."""
-
-    form: str = (
-        "bent"  # strokes bent onto each other; published: tokens fitted by gradient; turned: these, mended
-    )
-    episodes: str = "runs"  # of Omniglot; validation: the same made of the background alphabets
-    num_episodes: int = 20
-    strokes: str = "model+traced"  # how the bent form draws: by the model, along traced lines, or both
-    num_parses: int = 3  # of each support, of published forms
-    screened: int = 5  # supports that published forms fit in full, the likeliest of the bent form; 0: all
-    fit_steps: int = 100  # of published forms
-
-    def __post_init__(self) -> None:
-        """Checks every value."""
-        require_choice("one_shot.form", self.form, ("bent", "published", "turned"))
-        require_choice("one_shot.strokes", self.strokes, ("model+traced", "model", "traced"))
-        require_choice("one_shot.episodes", self.episodes, ("runs", "validation"))
-        for key in ("num_episodes", "num_parses", "fit_steps"):
-            require_at_least(f"one_shot.{key}", getattr(self, key), 1)
-        require_at_least("one_shot.screened", self.screened, 0)
 
 
 class Member(NamedTuple):
-    """One of the models of a run."""
+    """One of the models that a run trains side by side."""
 
-    name: str  # of its set
+    name: str  # of its dataset
     seed: int
 
 
 @dataclasses.dataclass(frozen=True)
 class Config:
-    """A whole run."""
+    """All settings of a run."""
 
     data: DataConfig
     model: ModelConfig
@@ -328,7 +264,7 @@ class Config:
     one_shot: OneShotConfig = dataclasses.field(default_factory=OneShotConfig)
 
     def __post_init__(self) -> None:
-        """Checks what groups say of each other."""
+        """Checks that groups fit each other."""
         if self.model.iterations and self.objective.stopping != "exact":
             raise BadInput(
                 f"model.iterations={self.model.iterations} needs objective.stopping='exact'; give 0"
@@ -341,18 +277,18 @@ class Config:
 
     @property
     def members(self) -> list[Member]:
-        """The models of the run: every set with every seed."""
+        """The models of the run: every dataset with every seed."""
         seeds = range(self.training.seed, self.training.seed + self.training.num_models)
         return [Member(name, seed) for name in self.data.sets for seed in seeds]
 
     def on(self, name: str) -> "Config":
-        """The same run on one of its sets, or on another."""
+        """The same run on one of its datasets, or on another."""
         return dataclasses.replace(self, data=self.data.only(name))
 
-    def unrefined(self) -> "Config":
-        """The same run without refinement."""
+    def unoptimized(self) -> "Config":
+        """The same run without test-time optimisation in evaluations."""
         return dataclasses.replace(self, evaluation=dataclasses.replace(self.evaluation, optimize_steps=0))
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
-        """Nested plain values, as checkpoints keep them."""
+        """Nested plain values, as checkpoints store them."""
         return dataclasses.asdict(self)

@@ -1,4 +1,4 @@
-"""The settings of a model: what it draws with, how large it is, and from which parts it is put together."""
+"""The settings of a model: its size, and the parts that it is put together from."""
 
 import dataclasses
 
@@ -26,7 +26,7 @@ _MINIMUM = {
     "components": 1,
     "unroll": 1,
 }
-_NEEDED: dict[str, dict[str, tuple]] = {  # recognition -> what goes with it
+_NEEDED: dict[str, dict[str, tuple]] = {  # recognition -> the values that other keys must have
     "air": {"decoder": ("image",), "prior": ("codes",), "guidance": ("none", "residual")},
     "vae": {"decoder": ("image",), "prior": ("images",), "guidance": ("none",), "num_strokes": (1,)},
 }
@@ -34,34 +34,60 @@ _NEEDED: dict[str, dict[str, tuple]] = {  # recognition -> what goes with it
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig:
-    """A model; raises BadInput, naming the key, for a value it cannot be built with."""
+    """A model: its size, and the parts that it is put together from (method.md 9).
 
+    Raises BadInput, naming the key, for a value that it cannot be built with.
+    """
+
+    # Defaults of all keys of `model`, `objective` and `optimizer`: our `fast` model, or the `published` one.
     preset: str = "fast"
-    num_strokes: int = 6  # most strokes a drawing has in training
-    num_points: int = 5  # control points of a stroke
+    # Most strokes of a drawing.
+    num_strokes: int = 6
+    # Control points of a stroke.
+    num_points: int = 5
+    # How ink falls off beside a curve: `splat` is published, `distance` exact, `soft_distance` the fastest.
     brush: str = "soft_distance"
-    placement: str = "points"  # the layout moves the control points, or the image of them drawn in its window
-    recognition: str = "dood"  # or that of Attend, Infer, Repeat, or of a variational autoencoder
-    decoder: str = "curve"  # control points to ink by a Bézier curve and the brush, or by a network
-    guidance: str = (
-        "canvas"  # the networks see the canvas drawn so far; none_leaky: the prior sees the target
-    )
-    prior: str = "sequential"  # or fixed: independent of points, codes and images of numbers
-    final_stop: bool = False  # the prior weighs the stop after the last of T strokes too: o_{T+1}
+    # What a layout moves: control `points`, or the stroke's image, drawn in a frame of its own (`glimpse`).
+    placement: str = "points"
+    # Which posterior: that of DooD, of Attend, Infer, Repeat (air), or of a variational autoencoder (vae).
+    recognition: str = "dood"
+    # How a stroke becomes ink: a Bézier `curve` and a brush, or a `neural` network; `image` for AIR and VAE.
+    decoder: str = "curve"
+    # What the networks see of the drawing so far: the `canvas`, the `residual` alone, or nothing (`none`).
+    # `none_leaky` is the published ablation: nothing of the drawing, but the prior sees the target.
+    guidance: str = "canvas"
+    # The prior: `sequential`, or a fixed one, of `independent` points, AIR's `codes` or a VAE's `images`.
+    prior: str = "sequential"
+    # The prior has a factor for stopping after the last of `num_strokes` strokes too, as the paper writes it.
+    final_stop: bool = False
+    # How pixels are distributed around the canvas.
     likelihood: str = "laplace"
-    likelihood_scale: str = "map"  # one learned scale a pixel, or features of the canvas
-    encoder: str = "patch"  # or conv
-    latents: str = "diagonal"  # Gaussians and their heads, or correlated ones with the published heads
-    start: str = "mnist"  # the set whose published initial values the correlated heads begin with
-    components: int = 10  # of the prior's mixtures
-    iterations: int = 0  # at the whole drawing, each correcting all strokes, once it is drawn
-    dropout: float = 0.0  # share of the conv encoders' units dropped in training
-    unroll: int = 6  # strokes unrolled in the scan: 6 is fastest on CPU, 1 compiles fastest
+    # The scale of that distribution: a learned `map` with one scale a pixel, or computed from the `canvas`.
+    likelihood_scale: str = "map"
+    # Networks that see images: one layer of patches, or the published convolutional network (conv).
+    encoder: str = "patch"
+    # Gaussians of strokes and layouts: `diagonal`, or `correlated` ones with the published output layers.
+    latents: str = "diagonal"
+    # Dataset whose published initial values the output layers of `correlated` latents begin with.
+    start: str = "mnist"
+    # Components of the mixtures of the prior.
+    components: int = 10
+    # Iterations of iterative inference, each of which corrects all strokes of a drawing; 0: none.
+    iterations: int = 0
+    # Fraction of the units of the convolutional encoders that are dropped in training.
+    dropout: float = 0.0
+    # Strokes that are unrolled in the compiled scan: 6 runs fastest on a CPU, 1 compiles fastest.
+    unroll: int = 6
+    # Pixels of a side of images; it is set by data.image_size.
     image_size: int = 50
-    source_size: int = 0  # pixels a side of images before they were enlarged, where they were; 0: none was
-    glimpse_size: int = 0  # pixels of a window's side; 0: half the image's for patches, all of it for conv
+    # Pixels of a side that images had before they were enlarged (method.md 4.1); 0: they were not.
+    source_size: int = 0
+    # Pixels of a side of a glimpse; 0: half the image's for patches, the image's for convolutions.
+    glimpse_size: int = 0
+    # Points on a curve from which its ink is computed.
     curve_samples: int = 64
-    features: int = 256  # width of the encoders and of the recurrent states
+    # Width of the encoders and of the recurrent states.
+    features: int = 256
 
     def __post_init__(self) -> None:
         """Checks every value."""
@@ -85,6 +111,7 @@ class ModelConfig:
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_recognition(self) -> None:
+        """AIR and the VAE need parts of their own, which fit nothing else."""
         needed = _NEEDED.get(self.recognition, {})
         for key, choices in needed.items():
             value = getattr(self, key)
@@ -99,6 +126,7 @@ class ModelConfig:
                 raise BadInput(f"model.{key}={value!r} needs model.recognition={owners[0]!r}")
 
     def _check_patches(self) -> None:
+        """Patches tile images and glimpses evenly."""
         if self.image_size < 10 or self.image_size % 10:
             raise BadInput(f"data.image_size={self.image_size} does not fit patches; give a multiple of 10")
         self._complete_glimpse_size(max(self.image_size // 2, 10))
@@ -112,6 +140,7 @@ class ModelConfig:
             raise BadInput(f"model.dropout={self.dropout} needs model.encoder='conv'; give 0")
 
     def _check_convolutions(self) -> None:
+        """The convolutional encoder sees glimpses as large as the image."""
         require_at_least("data.image_size", self.image_size, 5)
         self._complete_glimpse_size(self.image_size)
         if self.glimpse_size != self.image_size:
@@ -120,7 +149,8 @@ class ModelConfig:
                 " as large as the image; give 0"
             )
         if not 0 <= self.dropout < 1:
-            raise BadInput(f"model.dropout={self.dropout} is no share; give 0 or more, but less than 1")
+            raise BadInput(f"model.dropout={self.dropout} is no fraction; give 0 or more, but less than 1")
 
     def _complete_glimpse_size(self, default: int) -> None:
+        """Sets the size of a glimpse where it is left open; the dataclass is frozen for everybody else."""
         object.__setattr__(self, "glimpse_size", self.glimpse_size or default)

@@ -1,14 +1,12 @@
-"""From a ConfigDict to frozen, checked settings; what `model.preset` decides where a config says nothing.
+"""From a ConfigDict to frozen, checked settings.
 
-What `model.preset` decides where a config says nothing: the fast model, and the published one.
-
-The way from a ConfigDict to frozen, checked settings.
-
-`model`, `objective` and `optimizer` keys left None take the value of `model.preset`.
+`model`, `objective` and `optimizer` keys that are left None take the value of `model.preset`: the published
+model, or the fast one, whose values are the defaults of the groups.
 """
 
 import dataclasses
 import math
+import typing
 from typing import Any
 
 from ml_collections import ConfigDict, config_dict
@@ -18,7 +16,7 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.errors import BadInput, require_choice
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {"model": {"source_size": 28}},  # beside the defaults of the settings
+    "fast": {"model": {"source_size": 28}},  # the rest are the defaults
     "published": {
         "model": {
             "brush": "splat",
@@ -41,9 +39,10 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     },
 }
 
-
-_COUNTER = 2**31 - 1  # most of what a 32-bit number counts
-_MOST: dict[str, int] = {  # of what sizes arrays, far beyond what anyone has trained
+_LARGEST_INT = 2**31 - 1  # of 32 bits
+# Upper bounds of what sizes arrays, far beyond what anyone trains: a larger number in a damaged or foreign
+# checkpoint is refused before memory is taken for it.
+_MOST: dict[str, int] = {
     "data.image_size": 1000,
     "model.num_strokes": 1000,
     "model.num_points": 100,
@@ -62,13 +61,13 @@ _MOST: dict[str, int] = {  # of what sizes arrays, far beyond what anyone has tr
     "evaluation.brush_bits": 10,
     "evaluation.batch_size": 2**20,
 }
-_GROUPS = {field.name: field.type for field in dataclasses.fields(Config)}
+_GROUPS = typing.get_type_hints(Config)
 _PRESET_GROUPS = ("model", "objective", "optimizer")
 _OPTIONAL_STRINGS = {("data", "dir")}
 
 
 def default_config() -> ConfigDict:
-    """The keys of a run for `configs/*.py` to change; None where the preset decides."""
+    """All keys of a run with their defaults, for `configs/*.py` to change; None where the preset decides."""
     groups = {}
     for name, group in _GROUPS.items():
         defaults = dataclasses.asdict(group())
@@ -86,7 +85,7 @@ def default_config() -> ConfigDict:
 def resolve(config: ConfigDict | dict) -> Config:
     """Frozen, checked settings; raises BadInput naming the key that is unknown or out of range."""
     plain = config.to_dict() if isinstance(config, ConfigDict) else config
-    _no_unknown("", plain, _GROUPS)
+    _refuse_unknown("", plain, _GROUPS)
     given = {name: _given(name, plain.get(name)) for name in _GROUPS}
     preset = require_choice("model.preset", given["model"].get("preset", "fast"), tuple(PRESETS))
     groups = {name: {**PRESETS[preset].get(name, {}), **given[name]} for name in _GROUPS}
@@ -102,39 +101,42 @@ def model_of(stored: Any) -> ModelConfig:
 
 
 def _given(name: str, values: Any) -> dict[str, Any]:
-    """What is given of a group, each value of its kind and of a size that can be."""
+    """The given values of a group, without those left None.
+
+    Raises BadInput for an unknown key or a bad value.
+    """
     if values is not None and not isinstance(values, dict):
         raise BadInput(f"config key {name}={repr(values)[:80]} is no group of settings; leave it out")
     given = {key: value for key, value in (values or {}).items() if value is not None}
-    kinds = {field.name: field.type for field in dataclasses.fields(_GROUPS[name])}
-    _no_unknown(name + ".", given, kinds)
-    return {key: _checked(f"{name}.{key}", value, kinds[key]) for key, value in given.items()}
+    types = {field.name: field.type for field in dataclasses.fields(_GROUPS[name])}
+    _refuse_unknown(name + ".", given, types)
+    return {key: _checked(f"{name}.{key}", value, types[key]) for key, value in given.items()}
 
 
-def _checked(key: str, value: Any, kind: Any) -> Any:
-    """A value of its kind, a whole number where a fraction may stand taken for one."""
-    if kind is float and type(value) is int and abs(value) < 2**63:
+def _checked(key: str, value: Any, wanted: Any) -> Any:
+    """The value, if it has the type of its key and is not too large; an int is taken for a float."""
+    if wanted is float and type(value) is int and abs(value) < 2**63:
         value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        wanted = getattr(kind, "__name__", str(kind))
-        raise BadInput(f"{key}={repr(value)[:80]} is no {wanted}; give one")
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        name = getattr(wanted, "__name__", str(wanted))
+        raise BadInput(f"{key}={repr(value)[:80]} is no {name}; give one")
     if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(f"{key}={value} is not finite; give a number")
-    if isinstance(value, int) and not key.endswith("seed") and value > _MOST.get(key, _COUNTER):
-        raise BadInput(f"{key}={value} is too large; give at most {_MOST.get(key, _COUNTER)}")
+    if isinstance(value, int) and not key.endswith("seed") and value > _MOST.get(key, _LARGEST_INT):
+        raise BadInput(f"{key}={value} is too large; give at most {_MOST.get(key, _LARGEST_INT)}")
     return value
 
 
 def _published_start(model: dict, data: dict) -> str:
-    """Whose initial values a published run on one set began with (method.md 14.1)."""
+    """The dataset whose initial values a published run began with (method.md 14.1)."""
     name = "mnist" if data.get("names") else data.get("name", DataConfig.name)
     if model["latents"] != "correlated" or name not in ("synthetic", "omniglot"):
         return "mnist"
-    has_common_pens = model["placement"] == "points"
-    return "synthetic" if has_common_pens else name
+    has_common_brush = model["placement"] == "points"
+    return "synthetic" if has_common_brush else name
 
 
-def _no_unknown(prefix: str, given: dict, known: Any) -> None:
+def _refuse_unknown(prefix: str, given: dict, known: Any) -> None:
     for key in given:
         if key not in known:
             shown = key if str(key).isprintable() else repr(key)

@@ -1,16 +1,19 @@
 """From the keys of a config file to frozen, checked settings."""
 
 import dataclasses
+import re
+import typing
+from pathlib import Path
 
 import pytest
 
-from dood_jax.config import resolving
+from dood_jax.config import evaluation, groups, model, resolving
 from dood_jax.config.groups import Config
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.errors import BadInput
 
-GROUPS = {field.name: field.type for field in dataclasses.fields(Config)}
+GROUPS = typing.get_type_hints(Config)
 PRESET_GROUPS = ("model", "objective", "optimizer")
 
 
@@ -34,6 +37,15 @@ def test_every_setting_has_a_key():
     for name, group in GROUPS.items():
         fields = {field.name for field in dataclasses.fields(group)}
         assert set(keys[name]) == (fields - {"image_size"} if name == "model" else fields)
+
+
+@pytest.mark.parametrize("module", [evaluation, groups, model])
+def test_a_sentence_above_every_key_says_what_it_does(module):
+    lines = Path(module.__file__).read_text().splitlines()
+    keys = [row for row, line in enumerate(lines) if re.match(r"    \w+: (str|int|float|bool)\b.* = ", line)]
+    assert len(keys) > 20
+    for row in keys:
+        assert lines[row - 1].lstrip().startswith("# ") and lines[row - 1].endswith("."), lines[row]
 
 
 def test_preset_groups_default_to_none_and_none_takes_the_presets_value(monkeypatch):
@@ -247,7 +259,7 @@ def test_published_runs_begin_with_the_initial_values_of_their_set(data, model, 
             {"decoder": "neural", "placement": "points"},
             r"model\.decoder='neural' needs model\.placement='glimpse', not 'points'",
         ),
-        ({"dropout": 1.0}, r"model\.dropout=1\.0 is no share; give 0 or more"),
+        ({"dropout": 1.0}, r"model\.dropout=1\.0 is no fraction; give 0 or more"),
         ({"encoder": "patch"}, r"model\.dropout=0\.5 needs model\.encoder='conv'; give 0"),
         (
             {"encoder": "patch", "dropout": 0.0, "guidance": "none_leaky"},
