@@ -18,7 +18,7 @@ from dood_jax.config.datasets import CATALOG
 from dood_jax.data import pack, prepared, sources
 from dood_jax.data.dataset import resize
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import page, reading
+from dood_jax.vectorize import background, reading
 
 MOST_BYTES = 12 * 2**20
 MOST_PIXELS = 20_000_000
@@ -29,7 +29,7 @@ _IS_INK = 0.3
 
 def read(data: bytes) -> np.ndarray:
     """float32 [H, W] ink of an image file, 0..1; raises BadInput for what cannot be used."""
-    return page.to_page(reading.read_upload(data, MOST_PIXELS)).ink
+    return background.remove_background(reading.read_upload(data, MOST_PIXELS)).ink
 
 
 def on_sheet(ink: np.ndarray) -> np.ndarray:

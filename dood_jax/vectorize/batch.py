@@ -1,8 +1,6 @@
-"""Many files in, many files out: the images to vectorise and the drawings that are written.
+"""Vectorizes many files: finds the images, draws each again, and writes the drawings into one folder.
 
-Many files to drawings: what is found under the given names, and where each drawing goes.
-
-Vectorises files into a folder: one line for each that fails, and the rest still done.
+A file that cannot be read or holds no drawing is reported in one line, and the rest is still done.
 """
 
 import os
@@ -21,83 +19,16 @@ from dood_jax.vectorize import reading
 from dood_jax.vectorize.drawing import InkDrawing
 from dood_jax.vectorize.formats import WRITERS
 
-_LONGEST_NAME = 120
-
-
-def gather(names: Iterable[str]) -> list[tuple[Path, Path]]:
-    """(file, its folder below the one given) of every file and every image in every folder.
-
-    Files in folders come sorted; hidden ones are left out. Raises BadInput for a name that is nothing.
-    """
-    found = []
-    for name in names:
-        path = Path(name)
-        if path.is_dir():
-            inside = list(_images_in(path))
-            if not inside:
-                raise BadInput(f"{name} holds no images ({', '.join(reading.SUFFIXES)})")
-            found += [(one, one.parent.relative_to(path)) for one in inside]
-        elif path.exists():
-            found.append((path, Path()))
-        else:
-            raise BadInput(f"{name} is not there; give files or folders")
-    return found
-
-
-def _images_in(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in reading.SUFFIXES:
-                yield path
-
-
-class Namer:
-    """Gives each drawing a file of its own inside one folder, whatever its image is called."""
-
-    def __init__(self, out: Path):
-        """`out` is the folder."""
-        self._out = out
-        self._taken: set[str] = set()
-
-    def place(self, folder: Path, ident: str) -> Path:
-        """The file of a drawing, without suffix: no part of it is `..`, and no two are the same."""
-        inside = self._out.joinpath(*(safe_name(part) for part in folder.parts))
-        name = safe_name(ident)
-        candidate, count = inside / name, 1
-        while str(candidate).casefold() in self._taken:
-            count += 1
-            candidate = inside / f"{name}-{count}"
-        self._taken.add(str(candidate).casefold())
-        return candidate
-
-
-def safe_name(name: str) -> str:
-    """A name that is a file's on every system: letters, digits, blanks and `_-.` of it, not hidden."""
-    plain = unicodedata.normalize("NFC", name)
-    plain = re.sub(r"[^\w\-. ]", "_", plain)[:_LONGEST_NAME].strip(" .")
-    return plain or "drawing"
+_LONGEST_NAME = 120  # characters of a file name
 
 
 class Outcome(NamedTuple):
-    """What became of the images."""
+    """What became of the images. The first three lists have one entry for each drawing."""
 
-    counts: list[int]  # strokes of each that was drawn
-    errors: list[float]  # L1, of each
-    pixels: list[int]  # of each image
-    failures: list[str]  # one line each
-
-
-def parse_formats(text: str) -> tuple[str, ...]:
-    """Formats joined by commas; raises BadInput for one that is not known."""
-    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
-    for name in names:
-        if name not in WRITERS:
-            raise BadInput(f"--to={name} is not known; choose from {', '.join(WRITERS)}")
-    if not names:
-        raise BadInput(f"--to names no format; choose from {', '.join(WRITERS)}")
-    return names
+    counts: list[int]  # number of strokes
+    errors: list[float]  # L1 error, as in `InkDrawing.l1`
+    pixels: list[int]  # pixels of the image
+    failures: list[str]  # one line for each image that could not be vectorized
 
 
 def export(
@@ -106,13 +37,17 @@ def export(
     formats: tuple[str, ...],
     out: Path,
 ) -> Outcome:
-    """Writes every image of the files and folders in every format into `out`.
+    """Writes a drawing of every image of the given files and folders, in every format, into `out`.
 
     Args:
-      vectorize: [H, W] grey values and their name -> a drawing; raises BadInput where nothing is drawn.
-      names: of files and folders.
+      vectorize: takes the [H, W] grey values of `reading.Scan` and a name, and returns a drawing. It raises
+        BadInput if the image holds none.
+      names: files and folders.
       formats: keys of `formats.WRITERS`.
-      out: made if it is not there; nothing is written outside it.
+      out: a folder, which is made if it is not there. Nothing is written outside it.
+
+    Raises:
+      BadInput: a name that does not exist, or a folder that cannot be written.
     """
     images = gather(names)
     namer = Namer(out)
@@ -136,8 +71,83 @@ def export(
     return outcome
 
 
+def parse_formats(text: str) -> tuple[str, ...]:
+    """Splits format names at commas. Raises BadInput for an unknown format, or if there is none."""
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    for name in names:
+        if name not in WRITERS:
+            raise BadInput(f"--to={name} is not known; choose from {', '.join(WRITERS)}")
+    if not names:
+        raise BadInput(f"--to names no format; choose from {', '.join(WRITERS)}")
+    return names
+
+
+def gather(names: Iterable[str]) -> list[tuple[Path, Path]]:
+    """Lists every given file and every image in every given folder.
+
+    Returns:
+      Pairs of a file and the subfolder in which it lies, relative to the folder that was given. The files of
+      a folder are sorted, and hidden ones are left out.
+
+    Raises:
+      BadInput: a name that does not exist, or a folder without images.
+    """
+    found = []
+    for name in names:
+        path = Path(name)
+        if path.is_dir():
+            inside = list(_images_in(path))
+            if not inside:
+                raise BadInput(f"{name} holds no images ({', '.join(reading.SUFFIXES)})")
+            found += [(image, image.parent.relative_to(path)) for image in inside]
+        elif path.exists():
+            found.append((path, Path()))
+        else:
+            raise BadInput(f"{name} is not there; give files or folders")
+    return found
+
+
+def _images_in(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(root, name)
+            if not name.startswith(".") and path.suffix.lower() in reading.SUFFIXES:
+                yield path
+
+
+class Namer:
+    """Gives every drawing a file of its own inside one folder, whatever its image is called."""
+
+    def __init__(self, out: Path):
+        """Starts with no name taken in the folder `out`."""
+        self._out = out
+        self._taken: set[str] = set()
+
+    def place(self, folder: Path, ident: str) -> Path:
+        """Returns the path of a drawing without its suffix.
+
+        No part of it is `..`, and no two paths are equal, even where upper and lower case are the same.
+        """
+        inside = self._out.joinpath(*(safe_name(part) for part in folder.parts))
+        name = safe_name(ident)
+        candidate, count = inside / name, 1
+        while str(candidate).casefold() in self._taken:
+            count += 1
+            candidate = inside / f"{name}-{count}"
+        self._taken.add(str(candidate).casefold())
+        return candidate
+
+
+def safe_name(name: str) -> str:
+    """Makes a file name that every system takes: letters, digits, blanks and `_-.`, and not hidden."""
+    plain = unicodedata.normalize("NFC", name)
+    plain = re.sub(r"[^\w\-. ]", "_", plain)[:_LONGEST_NAME].strip(" .")
+    return plain or "drawing"
+
+
 def _write(drawing: InkDrawing, formats: tuple[str, ...], place: Path) -> None:
-    """Every file whole or not at all."""
+    """Writes every format. Each file is first written beside its place, so that none is ever half there."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         for name in formats:
@@ -150,7 +160,8 @@ def _write(drawing: InkDrawing, formats: tuple[str, ...], place: Path) -> None:
         raise BadInput(f"{place} cannot be written ({error.strerror}); give another folder") from error
 
 
-def _report(line: str) -> str:
-    said = " ".join(line.split())
-    tqdm.write(f"dood_jax: {said}", file=sys.stderr)
-    return said
+def _report(message: str) -> str:
+    """Writes a message to stderr as one line, above the progress bar, and returns the line."""
+    line = " ".join(message.split())
+    tqdm.write(f"dood_jax: {line}", file=sys.stderr)
+    return line

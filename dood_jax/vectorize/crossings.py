@@ -1,4 +1,4 @@
-"""Which lines that meet are one stroke: the pairs that a pen would run through."""
+"""Joins lines into strokes: at every crossing, the pairs of lines that a pen would run through."""
 
 import itertools
 from typing import NamedTuple
@@ -7,15 +7,15 @@ import numpy as np
 
 from dood_jax.vectorize.graph import Graph
 
-_SHARPEST = np.deg2rad(90)  # a pen that turns more than this at a fork has been lifted
-_LOOK = 2.0  # pen widths over which the direction of a line is taken
-_MOST_MATCHED = 7  # lines at one crossing, of which every pairing is tried
+_SHARPEST = np.deg2rad(90)  # a pen that turns by more than this at a fork was lifted there
+_LEAD = 2.0  # pen widths over which the direction of a line is measured
+_MOST_MATCHED = 7  # with more lines at one crossing, not every pairing is tried
 
 Votes = dict[tuple[int, int, int], float]  # (node, edge end, edge end) -> preference; see `edge_end`
 
 
 class Path(NamedTuple):
-    """A stroke in the making."""
+    """A line through the graph that will be a stroke."""
 
     points: np.ndarray  # [n, 2] in pixels of the page
     is_closed: bool
@@ -23,17 +23,17 @@ class Path(NamedTuple):
 
 
 def edge_end(edge: int, is_start: bool) -> int:
-    """A number for one end of an edge."""
+    """The number of one end of an edge: twice the index of the edge, and 1 more if it is the last point."""
     return 2 * edge + (not is_start)
 
 
 def join(graph: Graph, pen_width: float, votes: Votes | None = None) -> list[Path]:
-    """Strokes of a graph: at every node lines are paired by how smoothly they continue each other.
+    """Finds the strokes of a graph: at every node, lines are paired by how smoothly they continue each other.
 
     Args:
-      graph: of the lines.
-      pen_width: in pixels.
-      votes: what else speaks for a pair, from -1 to 1.
+      graph: the lines.
+      pen_width: in pixels of the page.
+      votes: other evidence for a pair, from -1 to 1, where 1 counts as much as a straight continuation.
     """
     partner: dict[int, int] = {}
     for node, meeting in graph.at().items():
@@ -44,12 +44,13 @@ def join(graph: Graph, pen_width: float, votes: Votes | None = None) -> list[Pat
 
 
 def _pairs(graph: Graph, node: int, ends: list[int], pen_width: float, votes: Votes) -> list[tuple[int, int]]:
+    """Pairs of edge ends at a node that belong to one stroke."""
     if len(ends) == 2:  # a closed line, or a corner
         return [(ends[0], ends[1])]
     if len(ends) < 2:
         return []
     reach = graph.radii[node] * 1.1
-    leads = {end: _lead(graph, end, reach, _LOOK * pen_width) for end in ends}
+    leads = {end: _lead(graph, end, reach, _LEAD * pen_width) for end in ends}
     gains = {}
     for one, other in itertools.combinations(sorted(ends), 2):
         gain = _smoothness(leads[one], leads[other]) + votes.get((node, one, other), 0.0)
@@ -58,13 +59,16 @@ def _pairs(graph: Graph, node: int, ends: list[int], pen_width: float, votes: Vo
     return _best_matching(sorted(ends), gains)
 
 
-def _lead(graph: Graph, end: int, skip: float, look: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where a line leaves a crossing's ink, and its unit direction there, away from the crossing."""
+def _lead(graph: Graph, end: int, skip: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
+    """Where a line leaves the ink of a crossing, and its unit direction there, away from the crossing.
+
+    The direction is the principal axis of the points between `skip` and `skip + reach` along the line.
+    """
     points = graph.edges[end // 2].points
     points = points[::-1] if end % 2 else points
     far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
     skip = min(skip, far[-1] * 0.4)
-    stop = min(skip + look, far[-1])
+    stop = min(skip + reach, far[-1])
     at = np.linspace(skip, stop, 8)
     seen = np.stack([np.interp(at, far, points[:, axis]) for axis in (0, 1)], axis=1)
     offset = seen - seen.mean(0)
@@ -74,7 +78,7 @@ def _lead(graph: Graph, end: int, skip: float, look: float) -> tuple[np.ndarray,
 
 
 def _smoothness(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> float:
-    """1 for a straight continuation, 0 at the sharpest turn, less beyond."""
+    """1 for a straight continuation, 0 at the sharpest turn, and less beyond it; see `_lead`."""
     turn = np.arccos(np.clip(-one[1] @ other[1], -1, 1))
     across = other[0] - one[0]
     distance = np.linalg.norm(across)
@@ -86,7 +90,7 @@ def _smoothness(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.
 
 
 def _best_matching(ends: list[int], gains: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
-    """The disjoint pairs of largest total gain."""
+    """The disjoint pairs of largest total gain, by trying all of them."""
     if len(ends) > _MOST_MATCHED:
         return _greedy_matching(gains)
 
@@ -105,7 +109,9 @@ def _best_matching(ends: list[int], gains: dict[tuple[int, int], float]) -> list
 
 
 def _greedy_matching(gains: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
-    pairs, used = [], set()
+    """Disjoint pairs, those of largest gain first."""
+    pairs: list[tuple[int, int]] = []
+    used: set[int] = set()
     for (one, other), _ in sorted(gains.items(), key=lambda item: -item[1]):
         if not {one, other} & used:
             pairs.append((one, other))
@@ -114,7 +120,7 @@ def _greedy_matching(gains: dict[tuple[int, int], float]) -> list[tuple[int, int
 
 
 def _chains(graph: Graph, partner: dict[int, int]) -> list[Path]:
-    """Follows partners from every free end, then round every closed line."""
+    """All strokes: from every end without a partner, and then round every closed line."""
     left = set(range(len(graph.edges)))
     free = [end for edge in left for end in (2 * edge, 2 * edge + 1) if end not in partner]
     paths = []
@@ -124,15 +130,18 @@ def _chains(graph: Graph, partner: dict[int, int]) -> list[Path]:
     return paths
 
 
-def _chain(graph: Graph, partner: dict[int, int], end: int, left: set[int]) -> Path:
-    first, steps, pieces = end, [], []
-    while end is not None and end // 2 in left:
-        left.remove(end // 2)
-        forward = end % 2 == 0
-        points = graph.edges[end // 2].points
+def _chain(graph: Graph, partner: dict[int, int], first: int, left: set[int]) -> Path:
+    """The stroke that begins at an edge end; its edges are taken out of `left`."""
+    steps: list[tuple[int, bool]] = []
+    pieces: list[np.ndarray] = []
+    following: int | None = first
+    while following is not None and following // 2 in left:
+        index, forward = following // 2, following % 2 == 0
+        left.remove(index)
+        points = graph.edges[index].points
         pieces.append((points if forward else points[::-1])[1 if pieces else 0 :])
-        steps.append((end // 2, forward))
-        last = end ^ 1
-        end = partner.get(last)
+        steps.append((index, forward))
+        last = following ^ 1  # the other end of the edge
+        following = partner.get(last)
     is_closed = partner.get(last) == first
     return Path(np.concatenate(pieces), is_closed, tuple(steps))

@@ -1,8 +1,7 @@
-"""Smooth curves through points, and the strokes of a vectorised image.
+"""Chains of cubic Bézier curves, and the pen strokes that are made of them.
 
-Polylines to chains of cubic Bézier curves, by least squares with continuous tangents (Schneider, 1990).
-
-Strokes of the pen in an image, in drawing order.
+A chain of m cubics is an array of [3 m + 1, 2] control points: neighbouring curves share one. Chains are
+fitted to polylines by least squares with continuous tangents (Schneider, 1990).
 """
 
 import bisect
@@ -17,10 +16,47 @@ _CORNER = np.deg2rad(50)  # a sharper turn is a corner, where the tangent jumps
 _REPARAMETRISATIONS = 8
 
 
-def fit(points: np.ndarray, tolerance: float) -> np.ndarray:
-    """[n, 2] polyline -> [3 m + 1, 2] control points of m curves that run within `tolerance` of its vertices.
+class InkStroke(NamedTuple):
+    """One path of the pen, in pixels of the image; see `Strokes`."""
 
-    A single point becomes a curve whose four control points coincide. Ends are kept.
+    control_points: np.ndarray  # float [3 m + 1, 2] chain of cubics; all points are equal for a dot
+    width: float  # full width of the pen
+    is_closed: bool
+    confidence: float  # agreement of the stroke's ink with the image's, 0..1
+
+    @property
+    def is_dot(self) -> bool:
+        """Whether the pen stayed where it was."""
+        return bool(np.ptp(self.control_points, axis=0).max() < 1e-6)
+
+    def points(self, step: float = 1.0) -> np.ndarray:
+        """[n, 2] points along the path, about `step` pixels apart; a dot is one point."""
+        if self.is_dot:
+            return self.control_points[:1]
+        fine = sample(self.control_points, 16)
+        return evenly(fine, max(int(np.ceil(length(fine) / step)) + 1, 2))
+
+
+@dataclasses.dataclass(frozen=True)
+class Strokes:
+    """The strokes of one image. Points are (x, y), x right, y down, and pixel i spans i .. i + 1."""
+
+    strokes: tuple[InkStroke, ...]  # in drawing order
+    width: int  # of the image, in pixels
+    height: int
+    source: str = ""  # the name of what they were made from
+    l1: float = float("nan")  # sum over pixels of |image - drawing|, where ink is 1
+
+
+def fit(points: np.ndarray, tolerance: float) -> np.ndarray:
+    """Fits a chain of few cubics to a polyline.
+
+    Args:
+      points: [n, 2] vertices. The chain begins and ends where they do, and keeps their corners.
+      tolerance: the largest distance of a vertex from the chain.
+
+    Returns:
+      [3 m + 1, 2] control points. A single point becomes one curve whose four control points coincide.
     """
     points = _distinct(np.asarray(points, np.float64))
     if len(points) == 1:
@@ -32,14 +68,14 @@ def fit(points: np.ndarray, tolerance: float) -> np.ndarray:
 
 
 def sample(control_points: np.ndarray, per_curve: int = 12) -> np.ndarray:
-    """[3 m + 1, 2] control points -> [m per_curve + 1, 2] points along the chain, ends included."""
+    """[m per_curve + 1, 2] points along a chain of [3 m + 1, 2] control points, with both of its ends."""
     curves = np.stack([control_points[i : len(control_points) - 3 + i : 3] for i in range(4)], axis=1)
     inner = bernstein(np.linspace(0, 1, per_curve, endpoint=False)) @ curves
     return np.concatenate([inner.reshape(-1, 2), control_points[-1:]])
 
 
 def length(points: np.ndarray) -> float:
-    """Of a [n, 2] polyline."""
+    """Length of a [n, 2] polyline."""
     return float(np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
 
 
@@ -51,14 +87,23 @@ def evenly(points: np.ndarray, count: int) -> np.ndarray:
 
 
 def smooth(points: np.ndarray, is_closed: bool, spacing: float) -> np.ndarray:
-    """[m, 2] evenly spaced points along [n, 2] points, freed of the steps of pixels; ends are kept."""
+    """Smooths away the steps that pixels leave in a line.
+
+    Args:
+      points: [n, 2]; a closed line returns to its first point.
+      is_closed: whether the line is closed. The ends of an open one stay where they are.
+      spacing: distance of the points that are returned.
+
+    Returns:
+      [m, 2] evenly spaced points.
+    """
     size = length(points)
     fine = max(spacing / 4, size / 4000)
     dense = evenly(points, max(int(size / fine) + 1, 3))
     if is_closed:
         run = ndimage.gaussian_filter1d(dense[:-1], 2, axis=0, mode="wrap")
         run = np.concatenate([run, run[:1]])
-    else:  # reflected through its ends, so that they stay
+    else:  # the line is continued by its point reflection at either end, so that the ends stay
         before, after = 2 * dense[0] - dense[8:0:-1], 2 * dense[-1] - dense[-2:-10:-1]
         run = ndimage.gaussian_filter1d(np.concatenate([before, dense, after]), 2, axis=0)
         run = run[len(before) : len(before) + len(dense)]
@@ -67,21 +112,22 @@ def smooth(points: np.ndarray, is_closed: bool, spacing: float) -> np.ndarray:
 
 
 def _distinct(points: np.ndarray) -> np.ndarray:
+    """The [n, 2] points without repetitions of the point before."""
     moved = np.linalg.norm(np.diff(points, axis=0), axis=1) > 1e-9
     return points[np.concatenate([[True], moved])]
 
 
 def _corners(points: np.ndarray) -> list[int]:
-    """Vertices of sharp turns, of neighbouring ones the sharpest."""
+    """Indices of the vertices where the polyline turns sharply; of neighbouring ones only the sharpest."""
     steps = np.diff(points, axis=0)
     angles = np.arctan2(steps[:, 1], steps[:, 0])
     turns = np.abs((np.diff(angles) + np.pi) % (2 * np.pi) - np.pi)
-    sharp = [i + 1 for i in np.flatnonzero(turns > _CORNER)]
+    sharp = [i + 1 for i in np.flatnonzero(turns > _CORNER).tolist()]
     return [i for i in sharp if turns[i - 1] >= max(turns[max(i - 2, 0) : i + 1])]
 
 
 def _chain(points: np.ndarray, tolerance: float) -> list[np.ndarray]:
-    """[4, 2] curves along a polyline without corners, each reaching as far as a single curve can."""
+    """[4, 2] curves along a polyline without corners, each reaching as far as one curve can."""
     tangents = [None, *(points[2:] - points[:-2]), None]
     start, last, found = 0, len(points) - 1, []
     while start < last:
@@ -98,7 +144,10 @@ def _chain(points: np.ndarray, tolerance: float) -> list[np.ndarray]:
 def _curve(
     points: np.ndarray, start: np.ndarray | None, end: np.ndarray | None, tolerance: float
 ) -> tuple[np.ndarray, float]:
-    """[4, 2] the curve along a polyline, with its tangents at both ends if given, and its largest error."""
+    """Fits one curve to a polyline: its [4, 2] control points and its largest error.
+
+    `start` and `end` are the tangents [2] that it must have at its ends, or None where it is free.
+    """
     far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
     at = far / far[-1]
     for _ in range(_REPARAMETRISATIONS):
@@ -113,7 +162,10 @@ def _curve(
 def _least_squares(
     points: np.ndarray, at: np.ndarray, start: np.ndarray | None, end: np.ndarray | None
 ) -> np.ndarray:
-    """[4, 2] the curve between a polyline's ends that fits best, its handles along the tangents if given."""
+    """[4, 2] the best curve between a polyline's ends for given places `at` of its points, in 0..1.
+
+    With the ends fixed, the two inner control points are free, each along its tangent if that is given.
+    """
     first, second = (_handle(points, tangent) for tangent in (start, end))
     guess = np.array([points[0], points[0] + first, points[-1] - second, points[-1]])
     if len(points) == 2:
@@ -134,14 +186,15 @@ def _least_squares(
 
 
 def _handle(points: np.ndarray, tangent: np.ndarray | None) -> np.ndarray:
-    """[2] of a third of a polyline's length along a tangent, or else along its chord."""
+    """[2] a first guess of a handle: a third of the length along the tangent, or a third of the chord."""
     chord = points[-1] - points[0]
-    size = np.linalg.norm(tangent) if tangent is not None else 0.0
-    return tangent / size * length(points) / 3 if size > 0 else chord / 3
+    if tangent is None or not tangent.any():
+        return chord / 3
+    return tangent / np.linalg.norm(tangent) * length(points) / 3
 
 
 def _nearer(curve: np.ndarray, points: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """One Newton step of every place towards the foot of its point."""
+    """Moves every place by one Newton step towards the point of the curve that is nearest to its vertex."""
     first = 3 * np.diff(curve, axis=0)
     second = 2 * np.diff(first, axis=0)
     u = at[:, None]
@@ -156,37 +209,5 @@ def _nearer(curve: np.ndarray, points: np.ndarray, at: np.ndarray) -> np.ndarray
 
 
 def bernstein(u: np.ndarray) -> np.ndarray:
-    """[n] places -> [n, 4] weights of the control points of a cubic."""
+    """[n, 4] weights of the control points of a cubic at [n] places in 0..1."""
     return np.stack([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3], axis=1)
-
-
-class InkStroke(NamedTuple):
-    """One path of the pen."""
-
-    control_points: np.ndarray  # float [3 m + 1, 2] a chain of cubic Béziers, in pixels; all equal for a dot
-    width: float  # full width of the pen, in pixels
-    is_closed: bool
-    confidence: float  # agreement of the stroke's ink with the image's, 0..1
-
-    @property
-    def is_dot(self) -> bool:
-        """Whether the pen stayed where it was."""
-        return bool(np.ptp(self.control_points, axis=0).max() < 1e-6)
-
-    def points(self, step: float = 1.0) -> np.ndarray:
-        """[n, 2] points along the path, about `step` pixels apart; a dot is one point."""
-        if self.is_dot:
-            return self.control_points[:1]
-        fine = sample(self.control_points, 16)
-        return evenly(fine, max(int(np.ceil(length(fine) / step)) + 1, 2))
-
-
-@dataclasses.dataclass(frozen=True)
-class Strokes:
-    """The strokes of one image. Points are (x, y), x right, y down, pixel i spanning i .. i + 1."""
-
-    strokes: tuple[InkStroke, ...]  # in drawing order
-    width: int  # of the image, in pixels
-    height: int
-    source: str = ""  # what it was made from
-    l1: float = float("nan")  # sum of |image - drawing| over pixels, ink being 1

@@ -1,8 +1,6 @@
-"""A vectorised image with its formats, and one made of a model's strokes.
+"""A drawing as pen strokes: the formats it can be had in, and how one is made of a model's strokes.
 
-A vectorised image, and the formats that it can be had in.
-
-What a model drew, as pen strokes of any size: its curves as chains of cubics, its pens as widths.
+A model's curves become chains of cubics, and its brush becomes a width in pixels.
 """
 
 import dataclasses
@@ -15,38 +13,37 @@ from dood_jax.types import BrushParams
 from dood_jax.vectorize import curves, formats
 from dood_jax.vectorize.curves import InkStroke, Strokes
 
+_CUBICS = 4  # that make up one curve of higher degree
+_CLOSEST = 0.02  # distance of a stroke's samples, in standard deviations of the brush
+
 
 @dataclasses.dataclass(frozen=True)
 class InkDrawing(Strokes):
-    """The strokes of one image, with their formats."""
+    """The strokes of one image, and methods that write them in each format."""
 
     def to_svg(self, animated: bool = False) -> str:
-        """An SVG with a path a stroke; animated, the strokes appear as they are drawn."""
+        """SVG with one path for each stroke. If `animated`, the strokes appear as a pen would draw them."""
         return formats.animated_svg(self) if animated else formats.svg(self)
 
     def to_gif(self) -> bytes:
-        """A GIF of the strokes being drawn."""
+        """An animated GIF in which the strokes are drawn one after the other."""
         return formats.gif(self)
 
     def to_inkml(self) -> str:
-        """InkML (W3C 2011), a trace a stroke."""
+        """InkML (W3C 2011) with one trace for each stroke."""
         return formats.inkml(self)
 
     def to_stroke3(self) -> np.ndarray:
-        """float32 [N, 3] (step x, step y, pen lifted afterwards), in pixels from the origin."""
+        """float32 [N, 3] rows of (step x, step y, 1 if the pen is lifted afterwards), in pixels."""
         return formats.stroke3(self)
 
     def to_ndjson(self) -> str:
-        """One line in the simplified form of Quick, Draw!: integers 0..255 from the drawing's corner."""
+        """One line of ndjson in the simplified form of Quick, Draw!, with integers 0..255."""
         return formats.quickdraw(self)
 
     def to_json(self) -> str:
-        """All that is known of every stroke."""
+        """JSON with everything that is known about every stroke."""
         return formats.plain_json(self)
-
-
-_CUBICS = 4  # that make up one curve of higher degree
-_CLOSEST = 0.02  # samples of a stroke, in deviations of its pen
 
 
 def drawing_of(
@@ -57,19 +54,20 @@ def drawing_of(
     config: ModelConfig,
     source: str = "",
 ) -> InkDrawing:
-    """One drawing of a model as ink on a square page.
+    """Turns one drawing of a model into pen strokes on a square page.
 
     Args:
-      control_points: [T, P, 2] of the strokes on the canvas, unit square.
+      control_points: [T, P, 2] of the strokes on the canvas, in the unit square.
       presence: [T] bits; only strokes that are on are kept.
-      brush: pens of the strokes.
-      size: pixels of the page's side.
-      config: of the model; its rasteriser has pixels at their corners, ink has them at their middles.
-      source: names the drawing in its formats.
+      brush: the brush of the strokes, [T] and scalar.
+      size: side of the page in pixels.
+      config: the model's config.
+      source: the name of the drawing, which its formats carry.
     """
     chains = [cubics(np.asarray(points, np.float64)) for points in control_points]
     lengths = np.array([curves.length(curves.sample(chain)) for chain in chains])
     spacing = lengths / (config.curve_samples - 1) if config.brush == "soft_distance" else None
+    # The model's rasteriser places a pixel at its corner, and ink has it at its middle.
     strokes = tuple(
         InkStroke((chain + 0.5 / config.image_size) * size, width * size, is_closed=False, confidence=1.0)
         for chain, width, is_on in zip(chains, full_width(brush, spacing).tolist(), presence, strict=True)
@@ -79,9 +77,14 @@ def drawing_of(
 
 
 def cubics(control_points: np.ndarray) -> np.ndarray:
-    """[P, 2] control points of a Bézier curve of any degree -> [3 m + 1, 2] of a chain of m = 4 cubics.
+    """Approximates a Bézier curve of any degree by a chain of m = 4 cubics.
 
-    At their joints they have the curve's points and tangents; it begins with point 0.
+    Args:
+      control_points: [P, 2] of the curve.
+
+    Returns:
+      [3 m + 1, 2] control points of the chain, which begins with point 0. Where two cubics join, the chain
+      has the place and the tangent of the curve.
     """
     num_points = len(control_points)
     joints = bernstein_basis(num_points, _CUBICS + 1)[::-1] @ control_points
@@ -92,10 +95,16 @@ def cubics(control_points: np.ndarray) -> np.ndarray:
 
 
 def full_width(brush: BrushParams, spacing: np.ndarray | None = None) -> np.ndarray:
-    """[T] widths, in the unit square, within which a lone stroke has half the ink of its middle or more.
+    """[T] width of each stroke in the unit square: where it has at least half the ink of its middle.
 
-    Ink at a distance d is tanh(A exp(-d²/2ρ²)/κ) / tanh(1/κ), the canvas its tanh(·/γ) (method.md 3.9 to
-    3.11). A is 1; for samples that `soft_distance` finds [T] `spacing` δ apart it is (√(2π) ρ / 2δ)^(1/4).
+    A brush of standard deviation ρ and slopes κ (ink) and γ (canvas) leaves at the distance d from the curve
+    the ink tanh(A exp(-d²/2ρ²)/κ) / tanh(1/κ), and the canvas shows the tanh(·/γ) of it (method.md 3.9 to
+    3.11). The width is twice the distance at which the canvas falls to a half.
+
+    Args:
+      brush: ρ and κ are [T], γ is a scalar.
+      spacing: [T] distance δ of neighbouring samples of the curve, for the brush `soft_distance`. Its
+        peak A is (√(2π) ρ / 2δ)^(1/4); for the other brushes A is 1.
     """
     deviation, ink_slope, canvas_slope = (np.asarray(value, np.float64) for value in brush)
     peak = np.ones_like(deviation)

@@ -1,4 +1,8 @@
-"""The middle line of the ink as a graph: edges of points between ends and crossings; round marks are dots."""
+"""The skeleton of the ink as a graph.
+
+Edges are lines of points between nodes, and nodes are ends of lines and places where lines meet. Round marks
+are dots, which are kept apart.
+"""
 
 import dataclasses
 
@@ -6,11 +10,11 @@ import numpy as np
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from dood_jax.vectorize.ink_marks import Marks
+from dood_jax.vectorize.pen_width import Marks
 
 _EIGHT = np.ones((3, 3), int)
 _STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]  # straight ones first
-_DOT = 0.75  # a mark whose middle line is shorter than this share of its width is a dot
+_DOT = 0.75  # a mark whose middle line is shorter than this fraction of its width is a dot
 
 
 @dataclasses.dataclass
@@ -18,26 +22,26 @@ class Edge:
     """A line between two nodes."""
 
     points: np.ndarray  # float [n, 2] (x, y) in pixels of the page, from node to node
-    start: int  # a node
+    start: int  # number of its node
     end: int
 
     @property
     def length(self) -> float:
-        """Along the points, in pixels of the page."""
+        """Length along the points, in pixels of the page."""
         return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
 
 
 @dataclasses.dataclass
 class Graph:
-    """Lines and where they meet; a node of one edge is an end."""
+    """Lines and where they meet. A node of one edge is the end of a line."""
 
     edges: list[Edge]
-    places: dict[int, np.ndarray]  # [2] of every node
-    radii: dict[int, float]  # of the ink there, in pixels of the page
-    dots: list[tuple[np.ndarray, float]]  # [2] place and full width
+    places: dict[int, np.ndarray]  # node -> [2] its place
+    radii: dict[int, float]  # node -> radius of the ink there, in pixels of the page
+    dots: list[tuple[np.ndarray, float]]  # [2] place and full width of each dot
 
     def at(self) -> dict[int, list[tuple[int, bool]]]:
-        """Node -> its (edge index, whether the edge starts there); a loop comes twice."""
+        """Node -> its edges as (index, whether the edge starts at the node). A loop is there twice."""
         found: dict[int, list[tuple[int, bool]]] = {}
         for index, edge in enumerate(self.edges):
             found.setdefault(edge.start, []).append((index, True))
@@ -46,14 +50,14 @@ class Graph:
 
 
 def trace(marks: Marks) -> Graph:
-    """The marks' middle lines as thinning finds them."""
+    """The graph of the middle lines that thinning leaves of the marks."""
     lines = skeletonize(marks.mask)
     dots = _take_dots(marks, lines)
     return _Tracer(marks, lines).graph(dots)
 
 
 def _take_dots(marks: Marks, lines: np.ndarray) -> list[tuple[np.ndarray, float]]:
-    """Marks no longer than wide, taken out of the lines."""
+    """Takes marks that are no longer than wide out of the [h, w] lines, and returns them as dots."""
     labels, count = ndimage.label(marks.mask, _EIGHT)
     dots = []
     for index, window in enumerate(ndimage.find_objects(labels, count), start=1):
@@ -73,9 +77,13 @@ def _take_dots(marks: Marks, lines: np.ndarray) -> list[tuple[np.ndarray, float]
 
 
 class _Tracer:
-    """Walks the pixels of a middle line."""
+    """Walks along the pixels of thin lines, which it takes away one after the other.
+
+    Pixels are (row, column) with a border of one pixel around the mask, so that every pixel has neighbours.
+    """
 
     def __init__(self, marks: Marks, lines: np.ndarray):
+        """Finds the forks: pixels of the bool [h, w] lines with three neighbours or more."""
         self.marks = marks
         neighbours = ndimage.convolve(lines.astype(np.uint8), _EIGHT.astype(np.uint8), mode="constant") - 1
         forks = lines & (neighbours >= 3)
@@ -86,7 +94,7 @@ class _Tracer:
         self.left = set(zip((rows + 1).tolist(), (columns + 1).tolist(), strict=True))
 
     def graph(self, dots: list[tuple[np.ndarray, float]]) -> Graph:
-        """Every chain of pixels between forks, ends, or round to itself."""
+        """The graph of every chain of pixels between forks or ends, or round to itself."""
         marks = self.marks
         numbers = range(1, self.num_forks + 1)
         centres = ndimage.center_of_mass(self.fork_labels > 0, self.fork_labels, numbers)
@@ -102,6 +110,7 @@ class _Tracer:
         return graph
 
     def _walk(self) -> list[tuple[int, int]]:
+        """The pixels of one line, followed in both directions from any of its pixels."""
         seed = next(iter(self.left))
         self.left.remove(seed)
         forward = self._follow(seed)
@@ -109,7 +118,8 @@ class _Tracer:
         return [*backward[::-1], seed, *forward]
 
     def _follow(self, pixel: tuple[int, int]) -> list[tuple[int, int]]:
-        found = []
+        """The pixels after one, as far as the line goes; they are taken away."""
+        found: list[tuple[int, int]] = []
         while True:
             y, x = pixel
             after = next(((y + dy, x + dx) for dy, dx in _STEPS if (y + dy, x + dx) in self.left), None)
@@ -120,6 +130,7 @@ class _Tracer:
             pixel = after
 
     def _add(self, graph: Graph, chain: list[tuple[int, int]]) -> None:
+        """Adds a chain of pixels as an edge, led to the middles of the forks at its ends."""
         points = [self._place(y, x) for y, x in chain]
         first, last = self._forks_near(chain[0]), self._forks_near(chain[-1])
         if len(chain) == 1 and len(first) > 1:
@@ -138,6 +149,7 @@ class _Tracer:
             graph.edges.append(Edge(np.array(points), start, end))
 
     def _forks_near(self, pixel: tuple[int, int]) -> list[int]:
+        """Numbers of the forks that touch a pixel."""
         y, x = pixel
         near = [int(self.fork_labels[y + dy, x + dx]) for dy, dx in _STEPS]
         return list(dict.fromkeys(label for label in near if label))
@@ -149,6 +161,7 @@ class _Tracer:
         return self.next_node
 
     def _place(self, y: float, x: float) -> np.ndarray:
+        """[2] point of the page in the middle of a pixel."""
         return np.array([x - 0.5, y - 0.5]) / self.marks.factor
 
 
@@ -157,7 +170,13 @@ def _touch(one: tuple[int, int], other: tuple[int, int]) -> bool:
 
 
 def move_end(points: np.ndarray, place: np.ndarray, radius: float) -> np.ndarray:
-    """Leads the end of [n, 2] points to another place, straight from where it leaves the ink around it."""
+    """Leads the end of a line to another place.
+
+    Args:
+      points: [n, 2] of the line. Those at its end that lie near the place are replaced by a straight piece.
+      place: [2] the new end.
+      radius: how near that is, usually the radius of the ink around the place.
+    """
     outside = np.flatnonzero(np.linalg.norm(points - place, axis=1) > radius)
     kept = points[: outside[-1] + 1] if len(outside) else points[:1]
     return np.concatenate([kept, place[None]])

@@ -1,10 +1,8 @@
-"""What a model says of an image's strokes: which lines go on through a crossing, and which way they run.
+"""Asks a model how the lines of a page were drawn: which go on through a crossing, and in which direction.
 
-What the model makes of a page: windows in which the pen is as wide as it knows, each drawn by the model.
-
-The windows overlap by half, so that every crossing lies well inside one of them.
-
-What the model's curves say about the lines of a page: what runs through a crossing, and which way.
+The page is cut into windows in which the pen is as wide as the model knows it, and the model draws each of
+them. Windows overlap by half, so that every crossing lies well inside one. The model's curves are not used as
+strokes: they only vote on the lines that were found on the page.
 """
 
 import itertools
@@ -20,37 +18,52 @@ from dood_jax.vectorize.crossings import Path, Votes, edge_end
 from dood_jax.vectorize.graph import Graph
 
 Recognise = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence."""
+"""Draws [N, S, S] windows: returns [N, T, C, 2] points along curves, unit square, and [N, T] presence."""
 
-_PEN_IN_PIXELS = 2.8  # of a window
-_THINNEST_PEN = 1.3  # for a drawing that fits a window whole
-_AT_ONCE = 512  # windows, so that large pages fit into memory
-_MARGIN = 5  # pixels of paper around such a drawing
+_PEN_IN_PIXELS = 2.8  # width of the pen in a window
+_THINNEST_PEN = 1.3  # the least width at which a drawing is still shown in one window
+_MARGIN = 5  # pixels of paper around a drawing in one window
+_AT_ONCE = 512  # windows that are drawn together, so that large pages fit into memory
+
+_NEAR = 0.75  # pen widths within which a curve follows a line
+_INSIDE = 0.36  # of a window's side: crossings nearer to its centre are judged in it
+_WEIGHT = 0.25  # vote of all windows together, where 1 is a straight continuation
 
 
-class Curves(NamedTuple):
-    """What was drawn in all windows."""
+class WindowCurves(NamedTuple):
+    """The curves that the model drew in all windows."""
 
-    points: np.ndarray  # [M, C, 2] along each curve, in pixels of the page, in drawing order of each window
-    window: np.ndarray  # [M] the window of each
-    centres: np.ndarray  # [N, 2] of the windows
+    points: np.ndarray  # [M, C, 2] points along each curve, in pixels of the page
+    window: np.ndarray  # [M] the window of each curve
+    centres: np.ndarray  # [N, 2] middle of each window
     side: float  # of a window, in pixels of the page
 
 
-def draw(ink: np.ndarray, pen_width: float, recognise: Recognise, size: int) -> Curves:
-    """The curves that the model draws in the windows of a [H, W] page; `size` is of its images."""
+def draw_windows(ink: np.ndarray, pen_width: float, recognise: Recognise, size: int) -> WindowCurves:
+    """Lets the model draw the windows of a page.
+
+    Args:
+      ink: float32 [H, W], 0..1.
+      pen_width: in pixels of the page.
+      recognise: the model.
+      size: side of the model's images in pixels.
+    """
     corners, factor = _windows(ink, pen_width, size)
     side = size / factor
     crops = _crops(ink, corners, side, size)
     parts = [recognise(crops[i : i + _AT_ONCE]) for i in range(0, len(crops), _AT_ONCE)]
-    curves, presence = (np.concatenate(some) for some in zip(*parts, strict=True))
+    drawn, presence = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
     window, stroke = np.nonzero(presence)
-    points = curves[window, stroke] * side + 0.5 / factor + corners[window][:, None]
-    return Curves(points, window, corners + side / 2, side)
+    # The model's pixels are at their corners, those of the page at their middles: hence half a pixel.
+    points = drawn[window, stroke] * side + 0.5 / factor + corners[window][:, None]
+    return WindowCurves(points, window, corners + side / 2, side)
 
 
 def _windows(ink: np.ndarray, pen_width: float, size: int) -> tuple[np.ndarray, float]:
-    """[N, 2] upper left corners of windows in pixels of the page, and their pixels for one of it."""
+    """[N, 2] upper left corners of the windows in pixels of the page, and their pixels for one of the page.
+
+    A drawing that is small enough has one window.
+    """
     rows, columns = (np.flatnonzero((ink > 0.3).any(axis)) for axis in (1, 0))
     low = np.array([columns[0], rows[0]], float)
     high = np.array([columns[-1], rows[-1]], float) + 1
@@ -77,7 +90,7 @@ def _holds_ink(ink: np.ndarray, corner: np.ndarray, side: float) -> bool:
 
 
 def _crops(ink: np.ndarray, corners: np.ndarray, side: float, size: int) -> np.ndarray:
-    """[N, size, size] windows of the page, on paper beyond its edges."""
+    """[N, size, size] windows of the page, with paper beyond its edges."""
     pad = int(np.ceil(side)) + 1
     page = Image.fromarray(np.pad(ink, pad))
     crops = np.empty((len(corners), size, size), np.float32)
@@ -87,13 +100,11 @@ def _crops(ink: np.ndarray, corners: np.ndarray, side: float, size: int) -> np.n
     return np.clip(crops, 0, 1)
 
 
-_NEAR = 0.75  # pen widths within which a curve follows a line
-_INSIDE = 0.36  # of a window's side around its centre, within which crossings are judged
-_WEIGHT = 0.25  # of all windows agreement, where 1 is a straight continuation
+def crossing_votes(graph: Graph, drawn: WindowCurves, pen_width: float) -> Votes:
+    """For every pair of lines that meet, the fraction of windows in which one curve runs along both.
 
-
-def crossing_votes(graph: Graph, drawn: Curves, pen_width: float) -> Votes:
-    """For every pair of lines that meet: how many of the windows around have a curve run through both."""
+    Only windows count that have the crossing near their middle. The fractions are scaled by `_WEIGHT`.
+    """
     votes: Votes = {}
     by_window = [np.flatnonzero(drawn.window == i) for i in range(len(drawn.centres))]
     for node, meeting in graph.at().items():
@@ -101,7 +112,7 @@ def crossing_votes(graph: Graph, drawn: Curves, pen_width: float) -> Votes:
             continue
         place = graph.places[node]
         off = np.abs(drawn.centres - place).max(1)
-        judges = [i for i in np.flatnonzero(off < _INSIDE * drawn.side) if len(by_window[i])]
+        judges = [i for i in np.flatnonzero(off < _INSIDE * drawn.side).tolist() if len(by_window[i])]
         if not judges and len(drawn.centres) == 1:
             judges = [0]
         ends = sorted(edge_end(*one) for one in meeting)
@@ -114,7 +125,7 @@ def crossing_votes(graph: Graph, drawn: Curves, pen_width: float) -> Votes:
 
 
 def _stub(graph: Graph, end: int, reach: float) -> np.ndarray:
-    """[2] the point of a line at some distance from its crossing."""
+    """[2] the point of a line at the distance `reach` from its crossing, along the line."""
     points = graph.edges[end // 2].points
     points = points[::-1] if end % 2 else points
     far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
@@ -125,8 +136,15 @@ def _stub(graph: Graph, end: int, reach: float) -> np.ndarray:
 def _run_through(
     points: np.ndarray, stubs: np.ndarray, place: np.ndarray, near: float
 ) -> set[tuple[int, int]]:
-    """Pairs of stubs that one of [M, C, 2] curves passes, with the crossing between them."""
-    found = set()
+    """Pairs of stubs that one curve passes, with the crossing between them.
+
+    Args:
+      points: [M, C, 2] of the curves.
+      stubs: [n, 2] a point on each line.
+      place: [2] the crossing.
+      near: distance at which a curve passes a point.
+    """
+    found: set[tuple[int, int]] = set()
     to_stubs = np.linalg.norm(points[:, :, None] - stubs[None, None], axis=3)  # [M, C, stubs]
     to_place = np.linalg.norm(points - place, axis=2)
     nearest, at = to_stubs.min(1), to_stubs.argmin(1)
@@ -139,26 +157,18 @@ def _run_through(
     return found
 
 
-def directions(paths: list[Path], drawn: Curves, pen_width: float) -> tuple[np.ndarray, np.ndarray]:
-    """How each path is run by the model's curves.
-
-    Returns:
-      [paths] pixels of curves that run along it, less those that run against it; and the mean rank of those
-      curves in their windows, NaN if there are none.
-    """
+def directions(paths: list[Path], drawn: WindowCurves, pen_width: float) -> np.ndarray:
+    """[paths] length in pixels over which the model's curves run along each path, less that against it."""
     lines = [curves.evenly(path.points, max(int(curves.length(path.points)), 2)) for path in paths]
     owner = np.repeat(np.arange(len(paths)), [len(line) for line in lines])
-    place = np.concatenate([np.arange(len(line)) for line in lines])
+    place = np.concatenate([np.arange(len(line)) for line in lines])  # pixels from the start of the path
     tree = cKDTree(np.concatenate(lines))
-    along, rank, seen = np.zeros(len(paths)), np.zeros(len(paths)), np.zeros(len(paths))
-    first = np.searchsorted(drawn.window, drawn.window)
-    for index, points in enumerate(drawn.points):
+    along = np.zeros(len(paths))
+    for points in drawn.points:
         distance, nearest = tree.query(points)
-        of, at = owner[nearest], place[nearest]
+        path, at = owner[nearest], place[nearest]
         steps = np.diff(at)
-        same = (of[1:] == of[:-1]) & (np.maximum(distance[1:], distance[:-1]) < _NEAR * pen_width)
-        same &= np.abs(steps) < 4 * pen_width + 4
-        np.add.at(along, of[1:][same], steps[same])
-        np.add.at(rank, of[1:][same], np.abs(steps[same]) * (index - first[index]))
-        np.add.at(seen, of[1:][same], np.abs(steps[same]))
-    return along, np.where(seen > 0, rank / np.maximum(seen, 1e-9), np.nan)
+        same = (path[1:] == path[:-1]) & (np.maximum(distance[1:], distance[:-1]) < _NEAR * pen_width)
+        same &= np.abs(steps) < 4 * pen_width + 4  # a longer step is a jump to another part of the path
+        np.add.at(along, path[1:][same], steps[same])
+    return along

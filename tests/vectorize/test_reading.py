@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import page, reading
+from dood_jax.vectorize import background, reading
 
 IMAGE_KINDS = {
     "grey.png": Image.fromarray,
@@ -38,7 +38,7 @@ def paper(ink) -> np.ndarray:
 def ink_in(path) -> np.ndarray:
     (scan,) = reading.read(path)
     assert scan.ident == path.stem
-    return page.to_page(scan.grey).ink
+    return background.remove_background(scan.grey).ink
 
 
 @pytest.mark.parametrize("name", IMAGE_KINDS)
