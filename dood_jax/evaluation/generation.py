@@ -1,9 +1,4 @@
-"""What all tasks of generated drawings share, and the task `samples`.
-
-What tasks that invent drawings share: how far samples stray, and with what brushes (method.md 10.5).
-
-Invented drawings beside real images (method.md 10.5, the paper's Fig. 6).
-"""
+"""The task `samples`, and what all tasks of generated drawings share (method.md 10.5, the paper's Fig. 6)."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -16,89 +11,89 @@ from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.config.groups import Config
 from dood_jax.evaluation import results
-from dood_jax.evaluation.metrics.labelled_images import load_labelled
-from dood_jax.inference import test_images
-from dood_jax.model.exemplar import TypeNoise
+from dood_jax.evaluation.metrics import labelled_images
+from dood_jax.inference import image_sets
+from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
 from dood_jax.model.spread import Spread
 from dood_jax.types import BrushParams, Sketch
 
-_PUBLISHED_BATCH = 64  # images whose median brush is taken
-_PUBLISHED_BRUSH_NOISE = {"quickdraw": (0.001, 0.01, 0.01)}  # noise of exemplars' brushes; none elsewhere
-_MOST_BRUSHES = 512  # that are told apart
+_MEDIAN_IMAGES = 64  # images whose median brush is taken, as published
+_MAX_BRUSHES = 512  # images whose brushes are drawn with
+PUBLISHED_NOISE = {  # of exemplars, where it is not `SMALL_NOISE`
+    "quickdraw": SMALL_NOISE._replace(ink_width=0.001, ink_slope=0.01, canvas_slope=0.01)
+}
+_GRID = 8  # images along a side of each grid in the figure
 
 
 def first_look(model: Model) -> Model:
-    """The same model, which draws with its first look alone: several times faster (method.md 5.1)."""
+    """The model without iterative inference (method.md 5.1): it draws several times faster."""
     return dataclasses.replace(model, config=dataclasses.replace(model.config, iterations=0))
 
 
 def spread_of(config: Config) -> Spread:
-    """How far samples stray."""
+    """How far samples stray from what is most likely, by the settings."""
     settings = config.generation
     return Spread(settings.shift_spread, settings.size_spread, settings.points_spread, settings.temperature)
 
 
-def noise_of(config: Config) -> TypeNoise:
-    """The noise of exemplars; what the settings leave open is as published for the set (method.md 10.7)."""
-    settings = config.generation
-    published = _PUBLISHED_BRUSH_NOISE.get(config.data.name, (0.0, 0.0, 0.0))
-    given = (settings.ink_width_noise, settings.ink_slope_noise, settings.canvas_slope_noise)
-    brushes = (known if value < 0 else value for value, known in zip(given, published, strict=True))
-    return TypeNoise(settings.middle_noise, settings.inner_noise, *brushes)
+def noise_of(config: Config, factor: float = 1.0) -> TypeNoise:
+    """The noise of exemplars: as published for the set, times the settings' factor and another one.
+
+    Brushes vary in exemplars of Quick, Draw! alone (method.md 10.7).
+    """
+    published = PUBLISHED_NOISE.get(config.data.name, SMALL_NOISE)
+    return published.times(config.generation.exemplar_noise * factor)
 
 
 def samples(model: Model, config: Config, brushes: BrushParams, count: int, seed: int) -> Sketch:
-    """Invented drawings with the spread of the settings, each with one of [M] brushes."""
-    rows = np.random.default_rng([config.evaluation.seed, seed]).integers(
-        len(brushes.canvas_slope), size=count
-    )
-    own = BrushParams(*(value[rows] for value in brushes))
-    return model.sample(count, seed, config.evaluation.num_strokes or None, spread_of(config), own)
+    """`count` generated drawings with the spread of the settings, each with one of [M] brushes at random."""
+    random = np.random.default_rng([config.evaluation.seed, seed])
+    rows = random.integers(len(brushes.canvas_slope), size=count)
+    brush = BrushParams(*(value[rows] for value in brushes))
+    return model.sample(count, seed, config.evaluation.num_strokes or None, spread_of(config), brush)
 
 
 def brushes_of(model: Model, config: Config) -> BrushParams:
-    """[M] brushes to draw with: many, or one.
+    """[M] brushes to generate with, by `generation.brush`.
 
-    Those of the first strokes that the model's first look draws training images with, their median, or the
-    mean one of training.
+    `drawn`: the brushes of the first strokes of the model's drawings of training images; `median`: the median
+    of these; `trained`: the mean brush of training. Only the first two draw, without iterative inference.
     """
     which = config.generation.brush
     if which == "trained":
         return BrushParams(*(np.reshape(value, 1) for value in model.brush))
-    known = load_labelled(config.data, "train", _PUBLISHED_BATCH if which == "median" else _MOST_BRUSHES)
-    found = first_look(model).infer(known.inks, config.evaluation.seed).brush
+    count = _MEDIAN_IMAGES if which == "median" else _MAX_BRUSHES
+    training = labelled_images.load(config.data, "train", count)
+    found = first_look(model).infer(training.floats, config.evaluation.seed).brush
     brushes = BrushParams(found.ink_width[:, 0], found.ink_slope[:, 0], found.canvas_slope)
     if which == "median":
         return BrushParams(*(np.median(value, keepdims=True) for value in brushes))
     return brushes
 
 
-_SIDE = 8  # images of a side of each grid
-
-
 def run_samples(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Invents 64 drawings; writes `samples-<dataset>.json` and `.png`, real images beside them.
+    """Generates 64 drawings; writes `samples-<dataset>.json` and a figure with real images beside them.
 
-    The values are means over invented drawings and over held-out images: what they have in ink, and how
-    many strokes were drawn.
+    The values are means over generated drawings and over test images: the ink of an image (the sum of its
+    pixels), the number of strokes, and the fraction of drawings without strokes.
     """
     (model,) = models
-    config = config.unrefined()
+    config = config.unoptimized()
     measurement = results.Measurement("samples", config, models)
-    real = test_images.images(config.data, config.evaluation)
-    brushes = brushes_of(model, config)
-    sketch = samples(model, config, brushes, _SIDE**2, config.evaluation.seed)
-    found = sketch.canvases[:, -1]
+    real = image_sets.test_images(config.data, config.evaluation)
+    sketch = samples(model, config, brushes_of(model, config), _GRID**2, config.evaluation.seed)
+    generated = sketch.canvases[:, -1]
+    num_strokes = sketch.strokes.presence.sum(1)
     values = {
-        "strokes": float(sketch.strokes.presence.sum(1).mean()),
-        "ink": float(found.sum((1, 2)).mean()),
+        "strokes": float(num_strokes.mean()),
+        "ink": float(generated.sum((1, 2)).mean()),
         "real_ink": float(real.sum((1, 2)).mean()),
-        "blank": float((sketch.strokes.presence.sum(1) == 0).mean()),
+        "blank": float((num_strokes == 0).mean()),
     }
-    record = measurement.write(workdir, values, len(found))
-    rows = np.arange(_SIDE**2) % len(real)
-    blocks = {f"{config.data.name}: real": real[rows], "invented": found}
+    record = measurement.write(workdir, values, len(generated))
+    rows = np.arange(_GRID**2) % len(real)
+    blocks = {f"{config.data.name}: real": real[rows], "generated": generated}
     blocks["stroke by stroke"] = figures.drawn(sketch.canvases)
-    square = {title: block.reshape(_SIDE, _SIDE, *block.shape[1:]) for title, block in blocks.items()}
-    figures.sheets(record.with_suffix(".png"), square)
+    grids = {title: block.reshape(_GRID, _GRID, *block.shape[1:]) for title, block in blocks.items()}
+    figures.sheets(record.with_suffix(".png"), grids)
     return values

@@ -1,8 +1,9 @@
-"""The importance-weighted bound on held-out images, under both observation scales (method.md 4, 10.1).
+"""The task `likelihood`: the importance-weighted bound on test images (method.md 4, 10.1).
 
-The scale that a model was not trained with comes with a released model; for any other it is fitted first. An
-interrupted measurement goes on where it was. With `evaluation.optimize_steps` the posterior of every image is
-refined first (method.md 10.11), and the result's name ends in `-refined`.
+It is measured under both observation scales. A released model has both; for any other model the scale that it
+was not trained with is fitted first. With `evaluation.optimize_steps` the posterior of every image is
+optimised before (method.md 10.11), and the name of the result ends in `-optimized`. A killed measurement goes
+on from its resume cache.
 """
 
 import dataclasses
@@ -18,8 +19,9 @@ from dood_jax.config.groups import Config, DataConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import results
-from dood_jax.evaluation.resume_cache import KeptWeights
-from dood_jax.inference import bounds, test_images
+from dood_jax.evaluation.resume_cache import CachedLogWeights
+from dood_jax.inference import bounds, image_sets
+from dood_jax.inference.bounds import Bound
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.objectives import brush_code
@@ -31,99 +33,100 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     """Measures one model on `data.name` and writes `likelihood-<dataset>.json`."""
     (model,) = models
     measurement = results.Measurement("likelihood", config, models)
-    images = test_images.images(config.data, config.evaluation)
-    values, kept = measure(model, config, images, workdir)
-    seconds_before = sum(one.seconds_before for one in kept)
+    images = image_sets.test_images(config.data, config.evaluation)
+    values, caches = measure(model, config, images, workdir)
+    seconds_before = sum(cache.seconds_before for cache in caches)
     measurement.write(workdir, values, len(images), seconds_before=seconds_before)
-    for one in kept:
-        one.discard()
+    for cache in caches:
+        cache.discard()
     return values
 
 
 def measure(
     model: Model, config: Config, images: np.ndarray, workdir: Path, params: Params | None = None
-) -> tuple[dict[str, Any], list[KeptWeights]]:
-    """What `likelihood-<dataset>.json` says of a model, and what is kept until that is saved.
+) -> tuple[dict[str, Any], list[CachedLogWeights]]:
+    """The values of `likelihood-<dataset>.json` for a model on [N, H, W] images.
 
-    `params` are the model's with both scales, where these were fitted before.
+    Args:
+      model: to be measured.
+      config: its `evaluation` says with how many particles.
+      images: test images in 0..1.
+      workdir: holds the resume caches in its folder `results`.
+      params: the model's parameters with both scales, where these were fitted already.
+
+    Returns:
+      The values, and the resume caches, to be discarded once the values are saved.
     """
-    blank = test_images.blank_canvas_log_likelihood(config.data, images)
+    blank_canvas = image_sets.blank_canvas_log_likelihood(config.data, images)
     params = params or with_both_scales(model, config)
-    bounds = _refined_bounds if config.evaluation.optimize_steps else _bounds
-    measured, kept = bounds(model, config, params, images, workdir / "results")
-    summaries = {scale: bound.summary() for scale, bound in measured.items()}
+    found, caches = _bounds(model, config, params, images, workdir / "results")
+    summaries = {scale: bound.summary() for scale, bound in found.items()}
     own = summaries[model.config.likelihood_scale]
     values = {
-        **{f"log_likelihood_{scale}": _figures(summary) for scale, summary in summaries.items()},
-        "blank_canvas": blank,
+        **{f"log_likelihood_{scale}": _bound_values(summary) for scale, summary in summaries.items()},
+        "blank_canvas": blank_canvas,
         **{name: own[name] for name in ("elbo", "effective_samples", "strokes", "l1")},
     }
-    return values, kept
+    return values, caches
 
 
-def _figures(summary: dict[str, float]) -> dict[str, float]:
-    names = {"mean": "log_likelihood", "stderr": "stderr"}
-    return {
-        **{ours: summary[theirs] for ours, theirs in names.items()},
-        **{name: summary[name] for name in ("elbo", "effective_samples")},
-    }
+def _bound_values(summary: dict[str, float]) -> dict[str, float]:
+    """The numbers of one scale, as they are stored."""
+    others = {name: summary[name] for name in ("stderr", "elbo", "effective_samples")}
+    return {"mean": summary["log_likelihood"], **others}
 
 
 def _bounds(
     model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
-) -> tuple[dict[str, bounds.Bound], list[KeptWeights]]:
-    keys = test_images.keys(config.evaluation, len(images))
-    kept = KeptWeights(folder, model, config, images, params)
-    devices = jax.devices()
+) -> tuple[dict[str, Bound], list[CachedLogWeights]]:
+    """The bound under each scale, and the resume caches that it was computed with.
+
+    One set of drawings serves both scales, unless posteriors are optimised, which is done for each scale.
+    """
+    settings, devices = config.evaluation, jax.devices()
+    keys = image_sets.evaluation_keys(settings, len(images))
     code = _brush_code(model, config, params)
-    measured = bounds.bounds(model.config, params, images, keys, config.evaluation, devices, kept, code)
-    return measured, [kept]
-
-
-def _refined_bounds(
-    model: Model, config: Config, params: Params, images: np.ndarray, folder: Path
-) -> tuple[dict[str, bounds.Bound], list[KeptWeights]]:
-    keys = test_images.keys(config.evaluation, len(images))
-    devices, code = jax.devices(), _brush_code(model, config, params)
-    measured, kept = {}, {}
+    if not settings.optimize_steps:
+        cache = CachedLogWeights(folder, model, config, images, params)
+        return bounds.bounds(model.config, params, images, keys, settings, devices, cache, code), [cache]
+    found, caches = {}, []
     for scale in SCALES:
-        kept[scale] = KeptWeights(folder, model, config, images, params, scale)
+        cache = CachedLogWeights(folder, model, config, images, params, scale)
         under = dataclasses.replace(model.config, likelihood_scale=scale)
-        settings = config.evaluation
-        measured[scale] = bounds.bound(under, params, images, keys, settings, devices, kept[scale], code)
-    return measured, list(kept.values())
+        found[scale] = bounds.bound(under, params, images, keys, settings, devices, cache, code)
+        caches.append(cache)
+    return found, caches
+
+
+def has_both_scales(model: Model) -> bool:
+    """Whether the parameters hold both observation scales, so that none has to be fitted."""
+    return "fitted_scale" in model.meta and not results.differs_in_source_size(model)
 
 
 def with_both_scales(model: Model, config: Config) -> Params:
-    """The model's parameters with the scales that it lacks fitted, on the set that it was trained on.
+    """The model's parameters with the observation scales that it lacks, fitted on its own training set.
 
-    A released model has both. One that is asked to compare images on another grid than in training has
-    neither: errors are others there.
+    A released model lacks none. A model that compares images at another source resolution than in training
+    lacks both, because the errors of its drawings are others there.
     """
     if has_both_scales(model):
         return model.params
-    data = _data_of_training(model, config)
-    other = scales.other_scale(model.config)
-    kinds = SCALES if results.is_on_another_grid(model) else (other,)
-    return scales.fit_scales(model.config, model.params, data, kinds)
+    missing = SCALES if results.differs_in_source_size(model) else (scales.other_scale(model.config),)
+    return scales.fit_scales(model.config, model.params, _training_data(model, config), missing)
 
 
 def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | None:
-    """The prior of brushes, fitted to drawings of the images that the model was trained on, where asked."""
+    """With `evaluation.brush_bits` the prior of brushes, fitted to drawings of training images."""
     bits = config.evaluation.brush_bits
     if not bits:
         return None
     if not model.config.iterations:
-        raise BadInput(f"evaluation.brush_bits={bits} needs a model that looks again; give 0")
-    _, sketch = scales.training_drawings(model.config, params, _data_of_training(model, config))
+        raise BadInput(f"evaluation.brush_bits={bits} needs a model with iterative inference; give 0")
+    _, sketch = scales.training_drawings(model.config, params, _training_data(model, config))
     return brush_code.fit(model.config, sketch.brush, sketch.strokes.presence, bits)
 
 
-def _data_of_training(model: Model, config: Config) -> DataConfig:
+def _training_data(model: Model, config: Config) -> DataConfig:
+    """The set that the model was trained on, read from the folder that this evaluation is given, if any."""
     stored = model.meta["config"]["data"]
     return resolve({"data": {**stored, "dir": config.data.dir or stored["dir"]}}).data
-
-
-def has_both_scales(model: Model) -> bool:
-    """Whether nothing is to be fitted before bounds are taken."""
-    return "fitted_scale" in model.meta and not results.is_on_another_grid(model)

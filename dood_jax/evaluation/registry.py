@@ -1,4 +1,4 @@
-"""Evaluations of restored models, one file each.
+"""The registry of evaluation tasks, and how tasks are run on checkpoints.
 
 A task takes (models, config, workdir), writes its results and figures into `workdir/results`, and returns its
 values.
@@ -27,21 +27,21 @@ from dood_jax.evaluation import (
     transfer,
     variations,
 )
-from dood_jax.evaluation.one_shot import task
+from dood_jax.evaluation.one_shot import task as one_shot
 from dood_jax.evaluation.resume_cache import identity
-from dood_jax.training.metrics import show_log
+from dood_jax.runtime.logs import show_log
 
-_ASKED = ("iterations", "source_size")  # settings of a model that may be others than in training
-_FREE = ("model.unroll", *(f"model.{key}" for key in _ASKED))
+_OVERRIDABLE = ("iterations", "source_size")  # settings of a model that may differ from those in training
+_FREE = ("model.unroll", *(f"model.{key}" for key in _OVERRIDABLE))  # overrides that contradict no checkpoint
 
 
 class Task(NamedTuple):
-    """An evaluation, and what it is called for."""
+    """An evaluation, and what it takes."""
 
-    run: Callable[..., dict[str, Any]]  # models, config, workdir
-    takes_several: bool = False  # models at once
-    takes_all_sets: bool = False  # of `data.names` at once, else one after the other
-    takes_input: bool = False  # the value of --input as well
+    run: Callable[..., dict[str, Any]]  # (models, config, workdir) -> values
+    takes_several: bool = False  # several models at once
+    takes_all_sets: bool = False  # all sets of `data.names` at once; otherwise it runs once for each
+    takes_input: bool = False  # the value of --input as a fourth argument
 
 
 TASKS = {
@@ -50,7 +50,7 @@ TASKS = {
     "exemplars": Task(variations.run_exemplars),
     "fid": Task(fid.run),
     "likelihood": Task(likelihood.run),
-    "one_shot": Task(task.run, takes_all_sets=True),
+    "one_shot": Task(one_shot.run, takes_all_sets=True),
     "probe": Task(representations.run_probe),
     "reconstruction": Task(reconstruction.run_reconstruction, takes_several=True),
     "release": Task(release.run, takes_all_sets=True),
@@ -67,13 +67,17 @@ def evaluate(
     """Runs tasks on checkpoints and logs their values.
 
     Args:
-      settings: nested config values; what shapes a model is taken from its checkpoint instead.
-      overrides: dotted keys given on the command line; BadInput if one contradicts a checkpoint, but a model
-        that looks again may be given another number of looks, and any another native size of images.
-      names: of tasks, joined by commas.
+      settings: nested config values; those of the model are taken from its checkpoint instead.
+      overrides: dotted keys and values given on the command line.
+      names: tasks, joined by commas.
       checkpoints: folders or released names, joined by commas.
       workdir: where `results` go.
       inputs: what `vectorize` is given: files, folders or patterns, joined by commas.
+
+    Raises:
+      BadInput: an unknown task, a task that does not take several checkpoints, or an override that
+        contradicts a checkpoint. `model.iterations` of a model with iterative inference may differ from
+        training, and so may `model.source_size`.
     """
     chosen = names.split(",")
     for name in chosen:
@@ -82,59 +86,61 @@ def evaluate(
         if "," in checkpoints and not TASKS[name].takes_several:
             raise BadInput(f"--task={name} takes one checkpoint; --checkpoint={checkpoints} names several")
     resolve(settings)
-    loaded = [_load(one, settings["evaluation"]["member"]) for one in checkpoints.split(",")]
-    models = [_as_asked(model, overrides) for model in loaded]
-    config, *_ = [_with_model_of(model, settings, overrides) for model in models]
-    _require_alike(models)
-    warnings.simplefilter("ignore", OddImages)  # models look at their own drawings too
+    loaded = [_load(name, settings["evaluation"]["member"]) for name in checkpoints.split(",")]
+    models = [_overridden(model, overrides) for model in loaded]
+    config, *_ = [_config_of(model, settings, overrides) for model in models]
+    _require_comparable(models)
+    warnings.simplefilter("ignore", OddImages)  # tasks let models draw their own drawings too
     show_log()
     for name in chosen:
         task = TASKS[name]
-        beside = [inputs] if task.takes_input else []
+        extra = [inputs] if task.takes_input else []
         for on_sets in [config] if task.takes_all_sets else [config.on(one) for one in config.data.sets]:
-            values = task.run(models, on_sets, workdir, *beside)
+            values = task.run(models, on_sets, workdir, *extra)
             logging.info("%s of %s on %s: %s", name, checkpoints, ", ".join(on_sets.data.sets), values)
 
 
 def _load(name: str, member: int) -> Model:
-    """The model of a name or folder; `FOLDER:1` is one of those that were trained together."""
+    """The model of a released name or folder; `FOLDER:1` is the second of models trained side by side."""
     folder, _, number = name.rpartition(":")
     if folder and number.isdecimal():
         return dataclasses.replace(api.load(folder, int(number)), name=name)
     return api.load(name, member)
 
 
-def _as_asked(model: Model, overrides: dict) -> Model:
-    """The model with another number of further looks, and on images of another native size, where given."""
-    asked = {key: overrides[f"model.{key}"] for key in _ASKED if f"model.{key}" in overrides}
-    if asked.get("iterations") and not model.config.iterations:
+def _overridden(model: Model, overrides: dict) -> Model:
+    """The model with other iterations of inference and another source size, where these are given."""
+    given = {key: overrides[f"model.{key}"] for key in _OVERRIDABLE if f"model.{key}" in overrides}
+    if given.get("iterations") and not model.config.iterations:
         raise BadInput(
-            f"--config.model.iterations={asked['iterations']}, but {model.name} never learned it; give 0"
+            f"--config.model.iterations={given['iterations']}, but {model.name} never learned it; give 0"
         )
-    return dataclasses.replace(model, config=dataclasses.replace(model.config, **asked))
+    return dataclasses.replace(model, config=dataclasses.replace(model.config, **given))
 
 
-def _require_alike(models: Sequence[Model]) -> None:
-    """Models that stand side by side look at images of one size, and are different."""
+def _require_comparable(models: Sequence[Model]) -> None:
+    """Raises BadInput for models of different image sizes, or for one that is given twice."""
     sizes = {model.name: model.config.image_size for model in models}
     if len(set(sizes.values())) > 1:
         raise BadInput(f"--checkpoint names models of different image sizes ({sizes}); give those of one")
-    known = [identity(model) for model in models]
-    twice = [model.name for which, model in enumerate(models) if known.index(known[which]) < which]
+    identities = [identity(model) for model in models]
+    twice = [model.name for row, model in enumerate(models) if identities.index(identities[row]) < row]
     if twice:
         raise BadInput(f"--checkpoint names the model {twice[0]} more than once; give each once")
 
 
-def _with_model_of(model: Model, settings: dict, overrides: dict) -> Config:
-    """The settings with the checkpoint's model and image size."""
-    stored = {f"model.{key}": value for key, value in model.meta["config"]["model"].items()}
-    stored["data.image_size"] = stored.pop("model.image_size")
+def _config_of(model: Model, settings: dict, overrides: dict) -> Config:
+    """The settings with the model's own group and image size in place of what was configured.
+
+    Raises BadInput for an override that contradicts them.
+    """
+    stored = model.meta["config"]["model"]
+    fixed = {f"model.{key}": value for key, value in stored.items() if key != "image_size"}
+    fixed["data.image_size"] = stored["image_size"]
     for key, value in overrides.items():
-        if key in stored and key not in _FREE and stored[key] != value:
-            raise BadInput(f"--config.{key}={value} contradicts the checkpoint, which has {stored[key]}")
+        if key in fixed and key not in _FREE and fixed[key] != value:
+            raise BadInput(f"--config.{key}={value} contradicts the checkpoint, which has {fixed[key]}")
     data = {**settings["data"], "image_size": model.config.image_size}
-    model_settings = {
-        key: value for key, value in model.meta["config"]["model"].items() if key != "image_size"
-    }
-    asked = {key: getattr(model.config, key) for key in _ASKED}
-    return resolve({**settings, "data": data, "model": {**model_settings, **asked}})
+    used = {key: value for key, value in stored.items() if key != "image_size"}
+    overridden = {key: getattr(model.config, key) for key in _OVERRIDABLE}
+    return resolve({**settings, "data": data, "model": {**used, **overridden}})

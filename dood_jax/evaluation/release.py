@@ -1,6 +1,6 @@
-"""A trained run to a released model: 16-bit parameters with a card that says where they come from.
+"""The task `release`: from a trained run to a released model of 16-bit parameters with a card.
 
-The held-out bound is measured in 32 and in 16 bits, so that the card tells what the small form costs.
+The bound is measured with 32-bit and with 16-bit parameters, and the card says what the small form costs.
 """
 
 import dataclasses
@@ -17,25 +17,28 @@ from dood_jax.checkpointing import restore
 from dood_jax.config.groups import Config
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import likelihood, results
-from dood_jax.inference import bounds, test_images
+from dood_jax.inference import bounds, image_sets
 from dood_jax.runtime import parallel
 from dood_jax.test_time import scales
 from dood_jax.training import metrics as run_logging
 
-_LOCAL_FLAGS = ("--workdir", "--config.data.dir")
+_LOCAL_FLAGS = ("--workdir", "--config.data.dir")  # which name folders of the machine, left out of the card
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Writes `workdir/release` (parameters, card.json) of the run in `workdir`, measured on its own set."""
+    """Writes `workdir/release` (parameters, card.json) of the run in `workdir`, measured on its own set.
+
+    Raises BadInput for a model that is released already.
+    """
     (model,) = models
-    config = config.on(model.meta["config"]["data"]["name"]).unrefined()
+    config = config.on(model.meta["config"]["data"]["name"]).unoptimized()
     if "arguments" not in model.meta:
         raise BadInput("--task=release takes a run's checkpoint; this one is released already")
     measurement = results.Measurement("release", config, models)
     params = likelihood.with_both_scales(model, config)
     rounded = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), params)
-    images = test_images.images(config.data, config.evaluation)
-    keys = test_images.keys(config.evaluation, len(images))
+    images = image_sets.test_images(config.data, config.evaluation)
+    keys = image_sets.evaluation_keys(config.evaluation, len(images))
     devices = jax.local_devices()
     full, small = (
         bounds.bound(model.config, params, images, keys, config.evaluation, devices).summary()
@@ -56,9 +59,9 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
 
 
 def origin(model: Model, workdir: Path) -> dict[str, Any]:
-    """Settings, command, time and device of the training; no folder of the machine it ran on."""
+    """The card's settings, command, seconds and device of the training, without folders of its machine."""
     meta = dict(model.meta)
-    arguments = [one for one in meta.pop("arguments") if not one.startswith(_LOCAL_FLAGS)]
+    arguments = [flag for flag in meta.pop("arguments") if not flag.startswith(_LOCAL_FLAGS)]
     lines = [line for line in run_logging.read_lines(workdir) if line["step"] <= meta["step"]]
     data = {**meta["config"]["data"], "dir": None}
     config = {**meta["config"], "data": data, "model": dataclasses.asdict(model.config)}

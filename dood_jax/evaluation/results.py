@@ -1,7 +1,10 @@
-"""How a task's numbers are kept: `DIR/results/<task>-<dataset>.json`, `-transposed` for EMNIST so turned."""
+"""Result files, `DIR/results/<task>-<dataset>.json`, and the published numbers that stand beside ours."""
 
 import dataclasses
+import functools
+import importlib
 import importlib.metadata
+import importlib.resources
 import json
 import os
 import time
@@ -10,17 +13,26 @@ from pathlib import Path
 from typing import Any
 
 from dood_jax.api import Model
-from dood_jax.checkpointing.restore import checksum, commit
+from dood_jax.checkpointing.arrays import checksum
+from dood_jax.checkpointing.metadata import commit
 from dood_jax.config.groups import Config
 from dood_jax.runtime import parallel
 from dood_jax.version import VERSION
 
-_LIBRARIES = ("jax", "jaxlib", "flax", "optax", "distrax", "orbax-checkpoint", "numpy")
+_LIBRARIES = {  # distribution -> module
+    "jax": "jax",
+    "jaxlib": "jaxlib",
+    "flax": "flax",
+    "optax": "optax",
+    "distrax": "distrax",
+    "orbax-checkpoint": "orbax.checkpoint",
+    "numpy": "numpy",
+}
 
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What one or several models are asked, from now on."""
+    """One task's measurement of one or several models; its clock starts when it is made."""
 
     task: str
     config: Config
@@ -29,7 +41,7 @@ class Measurement:
 
     @property
     def seconds(self) -> float:
-        """Since the start."""
+        """Seconds since the measurement was made."""
         return time.monotonic() - self.started
 
     def write(
@@ -41,52 +53,72 @@ class Measurement:
         images: str | None = None,
         seconds_before: float = 0.0,
     ) -> Path:
-        """Writes what was found on `count` images, whole or not at all; returns the file.
+        """Writes the record of a measurement, whole or not at all, and returns its file.
 
-        The file is named after task and set unless `path` names it; with `evaluation.optimize_steps` the name
-        ends in `-refined`, with `evaluation.brush_bits` in `-charged`, on another grid than in training in
-        `-without-grid`. `images` says what was drawn where
-        that is not a set's test split; `seconds_before` were spent on what a killed measurement had kept.
+        Args:
+          workdir: the run's folder; the file lies in its folder `results`.
+          values: what was found.
+          count: number of images, or of what else was measured.
+          path: the file's name; by default it is made of the task, the set and `suffix`.
+          images: what was drawn, where it is not the test split of the set.
+          seconds_before: time spent on what was read from the resume cache.
         """
         record = {
             "task": self.task,
             "values": values,
             "config": self.config.as_dict(),
-            "checkpoint": _only([model.name for model in self.models]),
-            "checkpoint_sha256": _only([checksum(model.meta) for model in self.models]),
-            "step": _only([model.meta["step"] for model in self.models]),
-            "dataset": images or _only(list(self.config.data.sets)),
+            "checkpoint": _unpacked([model.name for model in self.models]),
+            "checkpoint_sha256": _unpacked([checksum(model.meta) for model in self.models]),
+            "step": _unpacked([model.meta["step"] for model in self.models]),
+            "dataset": images or _unpacked(list(self.config.data.sets)),
             "split": None if images else "test",
             "n": count,
             "seed": self.config.evaluation.seed,
             "commit": commit(),
-            "trained_at_commit": _only([model.meta["commit"] for model in self.models]),
+            "trained_at_commit": _unpacked([model.meta["commit"] for model in self.models]),
             "device": parallel.device_name(),
             "seconds": round(self.seconds + seconds_before, 2),
-            "versions": {
-                "dood_jax": VERSION,
-                **{name: importlib.metadata.version(name) for name in _LIBRARIES},
-            },
+            "versions": {"dood_jax": VERSION, **library_versions()},
         }
         name = path or f"{self.task}-{self.config.data.name}{suffix(self.config, self.models)}.json"
         save(workdir / "results" / name, record)
         return workdir / "results" / name
 
 
-def _only(entries: list) -> Any:
-    return entries[0] if len(entries) == 1 else entries
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that numbers depend on, by their metadata or else their `__version__`.
+
+    A library that tells neither is left out.
+    """
+    versions = {}
+    for distribution, module in _LIBRARIES.items():
+        try:
+            versions[distribution] = importlib.metadata.version(distribution)
+        except importlib.metadata.PackageNotFoundError:
+            try:
+                versions[distribution] = str(importlib.import_module(module).__version__)
+            except (ImportError, AttributeError):
+                continue
+    return versions
 
 
 def suffix(config: Config, models: Sequence[Model] = ()) -> str:
-    """What names of results tell of settings; `-without-grid` where models are asked for another."""
-    transposed = "-transposed" if config.data.transpose else ""
-    refined = "-refined" if config.evaluation.optimize_steps else ""
-    charged = "-charged" if config.evaluation.brush_bits else ""
-    return transposed + ("-without-grid" if any(map(is_on_another_grid, models)) else "") + refined + charged
+    """What the names of results say of the settings, after task and set.
+
+    `-transposed`: EMNIST lying on its side; `-without-source-size` or `-source-size-N`: images compared at
+    another source resolution than in training; `-optimized`: after test-time optimisation; `-brush-bits`:
+    the code of the brush is paid for.
+    """
+    parts = ["transposed"] if config.data.transpose else []
+    other_sizes = {model.config.source_size for model in models if differs_in_source_size(model)}
+    parts += [f"source-size-{size}" if size else "without-source-size" for size in sorted(other_sizes)]
+    parts += ["optimized"] if config.evaluation.optimize_steps else []
+    parts += ["brush-bits"] if config.evaluation.brush_bits else []
+    return "".join(f"-{part}" for part in parts)
 
 
-def is_on_another_grid(model: Model) -> bool:
-    """Whether a model compares images on another grid than in training."""
+def differs_in_source_size(model: Model) -> bool:
+    """Whether a model compares images at another source resolution than in training (method.md 4.1)."""
     return model.config.source_size != model.meta["config"]["model"].get("source_size", 0)
 
 
@@ -96,8 +128,25 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def save(path: Path, record: dict[str, Any]) -> None:
-    """Writes JSON, whole or not at all."""
+    """Writes JSON. A killed process leaves the whole file or none."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    whole = path.with_suffix(".tmp")
-    whole.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(whole, path)
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(unfinished, path)
+
+
+@functools.cache
+def published() -> dict[str, Any]:
+    """The numbers of the paper and of its rivals, as `published.json` holds them (method.md 12)."""
+    return json.loads(importlib.resources.files("dood_jax.evaluation").joinpath("published.json").read_text())
+
+
+def published_log_likelihood(model: str, source: str, target: str) -> float | None:
+    """Mean nats of DooD or AIR trained on one set and tested on another; None if it is not published."""
+    row, targets = published()["likelihood"][model].get(source), published()["targets"]
+    return row["mean"][targets.index(target)] if row and target in targets else None
+
+
+def _unpacked(entries: list) -> Any:
+    """The only entry of a list, or the list of several."""
+    return entries[0] if len(entries) == 1 else entries

@@ -1,8 +1,8 @@
-"""The tasks `exemplars` and `completion`: drawings varied, and taken further.
+"""The tasks `exemplars` and `completion`: drawings of test images, varied and taken further.
 
-New exemplars of given images: are they still the same, and are they new? (method.md 10.7, Fig. 7).
-
-Partial drawings taken further (method.md 10.8, the paper's Fig. 8).
+Exemplars are new drawings of the same character: they should keep its class and still be new (method.md 10.7,
+the paper's Fig. 7). Completions keep the first strokes of a drawing and let the model go on (method.md 10.8,
+Fig. 8). The evaluation classifier of the set says to which classes they belong.
 """
 
 import itertools
@@ -17,222 +17,237 @@ from scipy.spatial.distance import cdist
 from dood_jax import figures
 from dood_jax.api import Model
 from dood_jax.config.groups import Config
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, require_choice
 from dood_jax.evaluation import generation, results
-from dood_jax.evaluation.metrics import prepare
-from dood_jax.evaluation.metrics.classifier import Judge
-from dood_jax.evaluation.metrics.labelled_images import Labelled
+from dood_jax.evaluation.metrics import labelled_images, prepare
+from dood_jax.evaluation.metrics.classifier import Classifier
+from dood_jax.evaluation.metrics.labelled_images import LabelledImages
 from dood_jax.evaluation.reconstruction import best_drawings
 from dood_jax.types import BrushParams, Sketch
 
-_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # of the noise, along the curve
+_NOISE_FACTORS = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)  # along the curve of exemplars
 _SHOWN_EXEMPLARS = 10  # images in the figure
 _COMPARED = 1000  # images between which distances are taken, at most
+_SHOWN_COMPLETIONS = 8  # drawings of test images in the figure
+_GENERATED_STARTS = 4  # as published
+_NUM_SAMPLES = 64  # unconditional samples, between which distances are taken
+
+
+# ---- Exemplars ----
 
 
 def run_exemplars(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Draws held-out images and varies each drawing; writes `exemplars-<dataset>.json` and two figures.
+    """Draws test images and varies each drawing; writes `exemplars-<dataset>.json` and two figures.
 
-    `class_agreement` is the share of exemplars to which the set's judge gives the class that it gives the
-    image they were made from, `accuracy` the share given that image's true class; `originality` is how
-    far they are from it in the judge's features, where two real images of one class are 1 apart. `curve`
-    has all this for more and less noise.
+    Values:
+      class_agreement: fraction of exemplars to which the classifier gives the class that it gives the image
+        they were made from.
+      accuracy: fraction to which it gives the image's true class.
+      originality: how far exemplars are from their image in the classifier's features, where two real images
+        of one class are 1 apart.
+      curve: all this for less and more noise.
+
+    Raises BadInput for a model whose strokes have no control points.
     """
     (model,) = models
+    require_choice("model.decoder", model.config.decoder, ("curve",))
     measurement = results.Measurement("exemplars", config, models)
-    judge = prepare.judge_of(config.data, workdir / "results")
-    given = prepare.labelled(config.data, config.evaluation)
-    sketch = best_drawings(model, given.inks, config)
-    apart = same_class_distance(judge.features(given.inks[:_COMPARED]), given.labels[:_COMPARED])
-    curve = {
-        str(factor): _judged_exemplars(
-            judge,
-            given,
-            model.to_source_grid(given.inks, several_exemplars(model, sketch, config, factor)),
-            apart,
-        )
-        for factor in _FACTORS
-    }
+    classifier = prepare.classifier_of(config.data, workdir / "results")
+    given = labelled_images.load_test(config.data, config.evaluation)
+    sketch = best_drawings(model, given.floats, config)
+    features = classifier.features(given.floats[:_COMPARED])
+    unit = same_class_distance(features, given.labels[:_COMPARED])
+    curve = {}
+    for factor in _NOISE_FACTORS:
+        drawn = exemplars_of(model, sketch, config, factor)
+        at_source = model.to_source_grid(given.floats, drawn)
+        curve[str(factor)] = _exemplar_values(classifier, given, at_source, unit)
     values = {
         **curve["1.0"],
         "curve": curve,
-        "real_accuracy": _accuracy(judge, given),
+        "real_accuracy": _accuracy(classifier, given, classifier.predictions(given.floats)),
         "blank": float((sketch.strokes.presence.sum(1) == 0).mean()),
-        "judge": judge.card,
+        "classifier": classifier.card,
     }
     record = measurement.write(workdir, values, len(given.labels))
     _show_exemplars(record.with_suffix(".png"), model, config, given, sketch)
-    _show_curve(record.with_name(f"{record.stem}-curve.png"), curve)
+    _show_noise_curve(record.with_name(f"{record.stem}-curve.png"), curve)
     return values
 
 
-def several_exemplars(model: Model, sketch: Sketch, config: Config, factor: float) -> np.ndarray:
-    """[N, K, H, W] exemplars of N drawings, with the noise of the settings times a factor."""
-    noise = generation.noise_of(config).times(factor)
+def exemplars_of(model: Model, sketch: Sketch, config: Config, factor: float) -> np.ndarray:
+    """[N, K, H, W] K exemplars of each of N drawings, with the noise of the settings times a factor."""
+    noise = generation.noise_of(config, factor)
     seeds = range(config.evaluation.seed, config.evaluation.seed + config.generation.per_image)
-    turned = config.generation.turned
-    return np.stack([model.vary(sketch, seed, noise, turned).canvases[:, -1] for seed in seeds], 1)
+    fix_units = config.generation.fix_rotation_units
+    return np.stack([model.vary(sketch, seed, noise, fix_units).canvases[:, -1] for seed in seeds], 1)
 
 
 def same_class_distance(features: np.ndarray, labels: np.ndarray) -> float:
-    """Mean distance of [N, D] features of two images of one class; of any two where no class has two."""
+    """Mean distance between [N, D] features of two images of one class; of any two if no class has two."""
     between = cdist(features, features)
-    other = ~np.eye(len(labels), dtype=bool)
-    alike = (labels[:, None] == labels[None]) & other
-    chosen = alike if alike.any() else other
-    return float(between[chosen].mean()) if chosen.any() else 0.0
+    different = ~np.eye(len(labels), dtype=bool)
+    same_class = (labels[:, None] == labels[None]) & different
+    pairs = same_class if same_class.any() else different
+    return float(between[pairs].mean()) if pairs.any() else 0.0
 
 
-def _judged_exemplars(
-    judge: Judge, given: Labelled, drawn: np.ndarray, apart: float
+def _exemplar_values(
+    classifier: Classifier, given: LabelledImages, drawn: np.ndarray, unit: float
 ) -> dict[str, float | None]:
+    """The values of [N, K, H, W] exemplars of N images, with `unit` the distance that counts as 1."""
     count, each = drawn.shape[:2]
     flat = drawn.reshape(count * each, *drawn.shape[2:])
-    features = judge.features(flat).reshape(count, each, -1)
-    moved = np.linalg.norm(features - judge.features(given.inks)[:, None], axis=-1).mean()
-    found = judge.probabilities(flat).argmax(1).reshape(count, each)
-    own = judge.probabilities(given.inks).argmax(1)[:, None]
-    l1 = np.abs(drawn - given.inks[:, None]).sum((2, 3)).mean()
+    features = classifier.features(flat).reshape(count, each, -1)
+    moved = np.linalg.norm(features - classifier.features(given.floats)[:, None], axis=-1).mean()
+    found = classifier.predictions(flat).reshape(count, each)
+    of_images = classifier.predictions(given.floats)[:, None]
     return {
-        "class_agreement": float((found == own).mean()),
-        "accuracy": float((found == given.labels[:, None]).mean())
-        if given.classes == judge.classes
-        else None,
-        "originality": float(moved / apart) if apart > 0 else None,
-        "l1": float(l1),
+        "class_agreement": float((found == of_images).mean()),
+        "accuracy": _accuracy(classifier, given, found),
+        "originality": float(moved / unit) if unit > 0 else None,
+        "l1": float(np.abs(drawn - given.floats[:, None]).sum((2, 3)).mean()),
     }
 
 
-def _accuracy(judge: Judge, given: Labelled) -> float | None:
-    if given.classes != judge.classes:
+def _accuracy(classifier: Classifier, given: LabelledImages, found: np.ndarray) -> float | None:
+    """Fraction of [N] or [N, K] labels that are those of N images; None where the classes are others."""
+    if given.classes != classifier.classes:
         return None
-    return float((judge.probabilities(given.inks).argmax(1) == given.labels).mean())
+    labels = given.labels.reshape(-1, *(1,) * (found.ndim - 1))
+    return float((found == labels).mean())
 
 
-def _show_exemplars(path: Path, model: Model, config: Config, given: Labelled, sketch: Sketch) -> None:
-    """The first image of every class in turn, beside its exemplars."""
-    seen = [np.sum(given.labels[:row] == label) for row, label in enumerate(given.labels)]
-    order = np.argsort(seen, kind="stable")
-    rows = np.sort(order[:_SHOWN_EXEMPLARS])
+def _show_exemplars(path: Path, model: Model, config: Config, given: LabelledImages, sketch: Sketch) -> None:
+    """Draws images, of as many classes as there are, beside their exemplars."""
+    earlier = [np.sum(given.labels[:row] == label) for row, label in enumerate(given.labels)]
+    rows = np.sort(np.argsort(earlier, kind="stable")[:_SHOWN_EXEMPLARS])
     chosen = jax.tree_util.tree_map(lambda leaf: leaf[rows], sketch)
-    new = several_exemplars(model, chosen, config, 1.0)
-    figures.sheets(path, {"given": given.inks[rows][:, None], "new exemplars": new})
+    new = exemplars_of(model, chosen, config, 1.0)
+    figures.sheets(path, {"given": given.floats[rows][:, None], "new exemplars": new})
 
 
-def _show_curve(path: Path, curve: dict[str, dict[str, float | None]]) -> None:
-    points = [one for one in curve.values() if one["originality"] is not None]
+def _show_noise_curve(path: Path, curve: dict[str, dict[str, Any]]) -> None:
+    """Draws class agreement against originality."""
+    points = [point for point in curve.values() if point["originality"] is not None]
     if not points:
         return
-    name = f"exemplars, {' '.join(f'{factor:g}' for factor in _FACTORS)} times the noise"
-    line = [one["originality"] for one in points], [one["class_agreement"] for one in points]
-    far = "distance from the image (1: two real images of one class)"
-    figures.curves(path, {name: line}, far, "class agreement")
+    name = f"exemplars, {' '.join(f'{factor:g}' for factor in _NOISE_FACTORS)} times the noise"
+    line = [point["originality"] for point in points], [point["class_agreement"] for point in points]
+    x_label = "distance from the image (1: two real images of one class)"
+    figures.curves(path, {name: line}, x_label, "class agreement")
 
 
-_SHOWN_COMPLETIONS = 8  # partial drawings in the figure
-_INVENTED_STARTS = 4  # as published
-_UNRELATED = 64  # samples, between which distances are taken
+# ---- Completions ----
 
 
 def run_completion(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
-    """Keeps the first strokes of held-out drawings and goes on; writes `completion-<dataset>.json`, `.png`.
+    """Keeps the first strokes of drawings of test images and lets the model go on.
 
-    `by_kept` has an entry for every number of strokes kept, of the drawings that had more: `diversity`, how
-    unlike the completions of one start are, where unconditional samples are 1 apart; `classes`, how many the
-    judge finds among them; `class_consistency`, the share that is of the class of the image the start was
-    taken from. `invented` is of starts of one stroke that the model invented itself, as published.
+    Writes `completion-<dataset>.json` and a figure. Values:
+      by_prefix_strokes: an entry for every number of strokes that are kept, over the drawings that have more:
+        `diversity`, how different the completions of one start are, where unconditional samples are 1 apart;
+        `classes`, how many different classes the classifier finds among them; `class_consistency`, the
+        fraction that has the class of the image which the start was taken from.
+      diversity, class_consistency: those of one stroke.
+      generated: the diversity for starts of one stroke that the model generated itself, as published.
+
+    Raises BadInput for a model whose strokes have no control points, or if all strokes would be kept.
     """
     (model,) = models
+    require_choice("model.decoder", model.config.decoder, ("curve",))
     most = config.evaluation.num_strokes or model.config.num_strokes
-    if config.generation.num_prefix_strokes >= most:
-        raise BadInput(
-            f"generation.num_prefix_strokes={config.generation.num_prefix_strokes} leaves none of {most};"
-            " give fewer"
-        )
+    prefix = config.generation.num_prefix_strokes
+    if prefix >= most:
+        raise BadInput(f"generation.num_prefix_strokes={prefix} leaves none of {most}; give fewer")
     measurement = results.Measurement("completion", config, models)
-    judge = prepare.judge_of(config.data, workdir / "results")
-    given = prepare.labelled(config.data, config.evaluation)
-    sketch = best_drawings(model, given.inks, config)
+    classifier = prepare.classifier_of(config.data, workdir / "results")
+    given = labelled_images.load_test(config.data, config.evaluation)
+    sketch = best_drawings(model, given.floats, config)
     brushes = generation.brushes_of(model, config)
-    samples = generation.samples(model, config, brushes, _UNRELATED, config.evaluation.seed)
-    apart = mean_distance(samples.canvases[None, :, -1])
-    by_kept = {}
-    for kept in range(sketch.strokes.presence.shape[1]):
-        going_on = np.flatnonzero(sketch.strokes.presence.sum(1) > kept)
-        if len(going_on):
-            starts = jax.tree_util.tree_map(lambda leaf: leaf[going_on], sketch)  # noqa: B023
-            drawn = several_completions(model, starts, config, kept)
-            by_kept[str(kept)] = _judged_completions(judge, given.take(going_on), drawn, apart)
-    starts, new = _invented_starts(model, config, brushes)
+    samples = generation.samples(model, config, brushes, _NUM_SAMPLES, config.evaluation.seed)
+    unit = mean_distance(samples.canvases[None, :, -1])
+    by_prefix = {}
+    for num_kept in range(sketch.strokes.presence.shape[1]):
+        rows = np.flatnonzero(sketch.strokes.presence.sum(1) > num_kept)
+        if len(rows):
+            starts = jax.tree_util.tree_map(lambda leaf: leaf[rows], sketch)  # noqa: B023 - called at once
+            drawn = completions_of(model, starts, config, num_kept)
+            by_prefix[str(num_kept)] = _completion_values(classifier, given.take(rows), drawn, unit)
+    generated = _generated_starts(model, config, brushes)
+    of_generated = mean_distance(generated[1])
     values = {
-        "diversity": by_kept.get("1", {}).get("diversity"),
-        "class_consistency": by_kept.get("1", {}).get("class_consistency"),
-        "by_kept": by_kept,
-        "invented": {"diversity": _ratio(mean_distance(new), apart), "starts": len(new)},
-        "judge": judge.card,
+        "diversity": by_prefix.get("1", {}).get("diversity"),
+        "class_consistency": by_prefix.get("1", {}).get("class_consistency"),
+        "by_prefix_strokes": by_prefix,
+        "generated": {"diversity": _ratio(of_generated, unit), "starts": len(generated[1])},
+        "classifier": classifier.card,
     }
     record = measurement.write(workdir, values, len(given.labels))
-    _show_completions(record.with_suffix(".png"), model, config, given, sketch, (starts, new))
+    _show_completions(record.with_suffix(".png"), model, config, given, sketch, generated)
     return values
 
 
-def several_completions(model: Model, sketch: Sketch, config: Config, kept: int) -> np.ndarray:
-    """[N, K, H, W] completions of the first `kept` strokes of N drawings."""
+def completions_of(model: Model, sketch: Sketch, config: Config, num_kept: int) -> np.ndarray:
+    """[N, K, H, W] K completions of the first `num_kept` strokes of each of N drawings."""
     seeds = range(config.evaluation.seed, config.evaluation.seed + config.generation.per_image)
     spread = generation.spread_of(config)._replace(temperature=config.generation.completion_temperature)
-    return np.stack([model.complete(sketch, kept, seed, spread=spread).canvases[:, -1] for seed in seeds], 1)
+    complete = lambda seed: model.complete(sketch, num_kept, seed, spread=spread)
+    return np.stack([complete(seed).canvases[:, -1] for seed in seeds], 1)
 
 
 def mean_distance(drawn: np.ndarray) -> float:
-    """Mean L1 distance between two of the [N, K, H, W] images of one row, K > 1."""
+    """Mean L1 distance between two of the K images in a row of [N, K, H, W], K > 1."""
     pairs = itertools.combinations(range(drawn.shape[1]), 2)
-    return float(
-        np.mean([np.abs(drawn[:, one] - drawn[:, other]).sum((1, 2)).mean() for one, other in pairs])
-    )
+    distance = lambda one, other: np.abs(drawn[:, one] - drawn[:, other]).sum((1, 2)).mean()
+    return float(np.mean([distance(*pair) for pair in pairs]))
 
 
-def _invented_starts(model: Model, config: Config, brushes: BrushParams) -> tuple[np.ndarray, np.ndarray]:
-    """[N, H, W] single strokes that the model invents and then draws itself, and [N, K, H, W] completions."""
+def _generated_starts(model: Model, config: Config, brushes: BrushParams) -> tuple[np.ndarray, np.ndarray]:
+    """[N, H, W] generated single strokes, and [N, K, H, W] completions of the model's drawings of them."""
     seed = config.evaluation.seed
-    strokes = generation.samples(model, config, brushes, _INVENTED_STARTS, seed).canvases[:, 0]
-    drawn = model.infer(strokes, seed)
-    return strokes, several_completions(model, drawn, config, drawn.strokes.presence.shape[1])
+    starts = generation.samples(model, config, brushes, _GENERATED_STARTS, seed).canvases[:, 0]
+    drawn = model.infer(starts, seed)
+    return starts, completions_of(model, drawn, config, drawn.strokes.presence.shape[1])
 
 
-def _judged_completions(judge: Judge, given: Labelled, drawn: np.ndarray, apart: float) -> dict[str, Any]:
+def _completion_values(
+    classifier: Classifier, given: LabelledImages, drawn: np.ndarray, unit: float
+) -> dict[str, Any]:
+    """The values of [N, K, H, W] completions of N images' drawings, with `unit` what counts as 1 apart."""
     count, each = drawn.shape[:2]
-    flat = drawn.reshape(count * each, *drawn.shape[2:])
-    found = judge.probabilities(flat).argmax(1).reshape(count, each)
-    own = judge.probabilities(given.inks).argmax(1)[:, None]
+    found = classifier.predictions(drawn.reshape(count * each, *drawn.shape[2:])).reshape(count, each)
+    of_images = classifier.predictions(given.floats)[:, None]
     return {
-        "diversity": _ratio(mean_distance(drawn), apart),
+        "diversity": _ratio(mean_distance(drawn), unit),
         "classes": float(np.mean([len(set(row)) for row in found])),
-        "class_consistency": float((found == own).mean()),
+        "class_consistency": float((found == of_images).mean()),
         "starts": count,
     }
 
 
-def _ratio(distance: float, apart: float) -> float | None:
-    return distance / apart if apart > 0 else None
+def _ratio(distance: float, unit: float) -> float | None:
+    return distance / unit if unit > 0 else None
 
 
 def _show_completions(
     path: Path,
     model: Model,
     config: Config,
-    given: Labelled,
+    given: LabelledImages,
     sketch: Sketch,
-    invented_too: tuple[np.ndarray, np.ndarray],
+    generated: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """Starts of held-out images, then invented ones; what was added is coloured."""
-    kept = config.generation.num_prefix_strokes
-    rows = np.flatnonzero(sketch.strokes.presence.sum(1) > kept)[:_SHOWN_COMPLETIONS]
+    """Draws starts from test images, then generated ones, and their completions; new ink is coloured."""
+    num_kept = config.generation.num_prefix_strokes
+    rows = np.flatnonzero(sketch.strokes.presence.sum(1) > num_kept)[:_SHOWN_COMPLETIONS]
     chosen = jax.tree_util.tree_map(lambda leaf: leaf[rows], sketch)
-    starts = chosen.canvases[:, kept - 1] if kept else np.zeros_like(chosen.canvases[:, 0])
-    new_starts, new = invented_too
-    whole = np.concatenate([several_completions(model, chosen, config, kept), new]) if len(rows) else new
-    images_of = np.concatenate([given.inks[rows], np.zeros_like(new_starts)])
-    starts = np.concatenate([starts, new_starts])
-    further = [figures.taken_further(starts, whole[:, which]) for which in range(whole.shape[1])]
-    blocks = {"real": images_of[:, None], "start": starts[:, None], "taken further": np.stack(further, 1)}
+    starts = chosen.canvases[:, num_kept - 1] if num_kept else np.zeros_like(chosen.canvases[:, 0])
+    own_starts, completed = generated
+    if len(rows):
+        completed = np.concatenate([completions_of(model, chosen, config, num_kept), completed])
+    images = np.concatenate([given.floats[rows], np.zeros_like(own_starts)])
+    starts = np.concatenate([starts, own_starts])
+    further = [figures.taken_further(starts, completed[:, which]) for which in range(completed.shape[1])]
+    blocks = {"real": images[:, None], "start": starts[:, None], "taken further": np.stack(further, 1)}
     figures.sheets(path, blocks)

@@ -1,1 +1,1 @@
-"""The evaluation classifier, whose features and classes other tasks use."""
+"""The evaluation classifier: its features give distances between images."""

@@ -1,10 +1,11 @@
-"""A small convolutional classifier of images, whose last hidden layer judges them.
+"""The evaluation classifier: a small convolutional network whose last hidden layer gives features of images.
 
-Four convolutions of stride 2, one hidden layer of 64 features, one output a class; trained on images
-that are moved, turned and scaled a little, by Adam.
+It has four convolutions of stride 2, one hidden layer of 64 features, and one output for each class. It is
+trained by Adam on images that are shifted, scaled and rotated a little.
 """
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -15,16 +16,18 @@ from flax import linen as nn
 
 from dood_jax import geometry
 from dood_jax.errors import BadInput
-from dood_jax.evaluation.metrics.labelled_images import Labelled
+from dood_jax.evaluation.metrics.labelled_images import LabelledImages
 from dood_jax.rendering import spatial_transformer
 from dood_jax.types import Array
 
 NUM_FEATURES = 64
-_WIDTHS = (16, 32, 64, 64)
-_REACH = np.array([0.06, 0.06, 0.1, 0.15], np.float32)  # of moves, scale and angle in training
-_BATCH = 128
-_RATE = 3e-3
-_LEAST_SIZE = 10
+_WIDTHS = (16, 32, 64, 64)  # channels of the convolutions
+_AUGMENTATION = np.array([0.06, 0.06, 0.1, 0.15], np.float32)  # most change of shift x and y, scale and angle
+_BATCH_SIZE = 128  # in training
+_APPLY_BATCH_SIZE = 512
+_ACCURACY_BATCH_SIZE = 4096  # images that are turned into floats at a time
+_LEARNING_RATE = 3e-3
+_MIN_IMAGE_SIZE = 10
 
 
 class Network(nn.Module):
@@ -34,7 +37,7 @@ class Network(nn.Module):
 
     @nn.compact
     def __call__(self, images: Array) -> tuple[Array, Array]:
-        """Features are non-negative."""
+        """The features, which are not negative, and the logits."""
         units = 2 * images[..., None] - 0.5
         for width in _WIDTHS:
             units = nn.relu(nn.Conv(width, (3, 3), strides=2)(units))
@@ -43,88 +46,104 @@ class Network(nn.Module):
         return features, nn.Dense(self.num_classes)(features)
 
 
-class Judge(NamedTuple):
-    """A trained classifier."""
+class Classifier(NamedTuple):
+    """A trained network."""
 
     params: Any
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # names, by label
     image_size: int
-    card: dict[str, Any]  # how it was made, and its share of right answers on test images
+    card: dict[str, Any]  # how it was trained, and its accuracy on test images
 
     def features(self, images: np.ndarray) -> np.ndarray:
-        """[N, 64] of [N, H, W] images, 0..1."""
+        """[N, 64] features of [N, H, W] images in 0..1."""
         return self._apply(images)[0]
 
     def probabilities(self, images: np.ndarray) -> np.ndarray:
-        """[N, C] of [N, H, W] images, 0..1."""
+        """[N, C] class probabilities of [N, H, W] images in 0..1."""
         return self._apply(images)[1]
 
+    def predictions(self, images: np.ndarray) -> np.ndarray:
+        """Int [N] most probable labels of [N, H, W] images in 0..1."""
+        return self.probabilities(images).argmax(1)
+
     def _apply(self, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        size, found = 512, []
-        for start in range(0, len(images), size):
-            part = np.asarray(images[start : start + size], np.float32)
-            padded = np.pad(part, ((0, size - len(part)), (0, 0), (0, 0)))
-            judged = jax.device_get(_compiled_judge(len(self.classes))(self.params, padded))
-            found.append(tuple(values[: len(part)] for values in judged))
-        return tuple(np.concatenate(values) for values in zip(*found, strict=True))
+        """[N, 64] features and [N, C] probabilities; the last batch is padded, so that one program serves."""
+        apply = _compiled_apply(len(self.classes))
+        parts = []
+        for start in range(0, len(images), _APPLY_BATCH_SIZE):
+            part = np.asarray(images[start : start + _APPLY_BATCH_SIZE], np.float32)
+            padded = np.pad(part, ((0, _APPLY_BATCH_SIZE - len(part)), (0, 0), (0, 0)))
+            features, probabilities = jax.device_get(apply(self.params, padded))
+            parts.append((features[: len(part)], probabilities[: len(part)]))
+        features, probabilities = zip(*parts, strict=True)
+        return np.concatenate(features), np.concatenate(probabilities)
 
 
-def train(images: Labelled, steps: int, seed: int = 0) -> Judge:
-    """Trains a judge; raises BadInput where there is nothing to tell apart."""
+def train(images: LabelledImages, steps: int, seed: int = 0) -> Classifier:
+    """Trains a classifier for so many steps of 128 images.
+
+    Raises BadInput if the images are of one class, or too small.
+    """
     size = images.images.shape[-1]
     present = len(np.unique(images.labels))
     if present < 2:
-        raise BadInput(f"the set has images of {present} class; a judge needs at least 2 to tell apart")
-    if size < _LEAST_SIZE:
-        raise BadInput(f"data.image_size={size} is too small for a judge; give at least {_LEAST_SIZE}")
+        raise BadInput(f"the set has images of {present} class; a classifier needs at least 2 to tell apart")
+    if size < _MIN_IMAGE_SIZE:
+        raise BadInput(
+            f"data.image_size={size} is too small for a classifier; give at least {_MIN_IMAGE_SIZE}"
+        )
     network = Network(len(images.classes))
     key_init, key_steps = jax.random.split(jax.random.key(seed))
     params = network.init(key_init, jnp.zeros((1, size, size)))["params"]
-    adam = optax.adam(optax.cosine_decay_schedule(_RATE, steps))
+    adam = optax.adam(optax.cosine_decay_schedule(_LEARNING_RATE, steps))
     step = _compiled_step(network, adam)
     state = adam.init(params)
     rows = _rows_in_epochs(len(images.labels), steps, seed)
-    for which, key in enumerate(jax.random.split(key_steps, steps)):
-        taken = images.take(rows[which])
-        params, state, loss = step(params, state, taken.inks, taken.labels, key)
+    for number, key in enumerate(jax.random.split(key_steps, steps)):
+        batch = images.take(rows[number])
+        params, state, loss = step(params, state, batch.floats, batch.labels, key)
         loss.block_until_ready()  # loops that run ahead over several CPU devices can deadlock
-    return Judge(jax.device_get(params), images.classes, size, {})
+    return Classifier(jax.device_get(params), images.classes, size, {})
 
 
-def accuracy(judge: Judge, images: Labelled) -> float:
-    """Share of images whose class is found."""
-    size, right = 4096, 0
-    for start in range(0, len(images.labels), size):
-        part = images.take(np.arange(start, min(start + size, len(images.labels))))
-        right += int((judge.probabilities(part.inks).argmax(1) == part.labels).sum())
-    return right / len(images.labels)
+def accuracy(classifier: Classifier, images: LabelledImages) -> float:
+    """Fraction of images whose class is found."""
+    right, count = 0, len(images.labels)
+    for start in range(0, count, _ACCURACY_BATCH_SIZE):
+        part = images.take(np.arange(start, min(start + _ACCURACY_BATCH_SIZE, count)))
+        right += int((classifier.predictions(part.floats) == part.labels).sum())
+    return right / count
 
 
 def _rows_in_epochs(count: int, steps: int, seed: int) -> np.ndarray:
-    """[steps, batch] rows, every image once an epoch; several times in a batch where there are few."""
+    """[steps, batch] rows of `count` images in random order, each image once an epoch.
+
+    A batch holds several epochs where there are few images.
+    """
     random = np.random.default_rng(seed)
-    epochs = -(-steps * _BATCH // count)
-    return np.concatenate([random.permutation(count) for _ in range(epochs)])[: steps * _BATCH].reshape(
-        steps, -1
-    )
+    epochs = -(-steps * _BATCH_SIZE // count)
+    rows = np.concatenate([random.permutation(count) for _ in range(epochs)])
+    return rows[: steps * _BATCH_SIZE].reshape(steps, -1)
 
 
-def _moved(image: Array, key: Array) -> Array:
-    """A [H, W] image, moved a little."""
-    change = _REACH * jax.random.uniform(key, (4,), minval=-1, maxval=1)
+def _augmented(image: Array, key: Array) -> Array:
+    """A [H, W] image, shifted, scaled and rotated a little; consumes the key."""
+    change = _AUGMENTATION * jax.random.uniform(key, (4,), minval=-1, maxval=1)
     matrix = geometry.layout_to_matrix(jnp.array([0, 0, 1, 0]) + change)
     return spatial_transformer.warp(image[None], matrix, image.shape)[0]
 
 
-def _compiled_step(network: Network, adam: optax.GradientTransformation):
+def _compiled_step(network: Network, adam: optax.GradientTransformation) -> Callable:
+    """(params, state, [B, H, W] images, [B] labels, key) -> params, state and the loss after one step."""
+
     def loss_of(params, images, labels):
         logits = network.apply({"params": params}, images)[1]
         return optax.softmax_cross_entropy_with_integer_labels(logits, labels).mean()
 
     @jax.jit
     def step(params, state, images, labels, key):
-        moved = jax.vmap(_moved)(images, jax.random.split(key, len(images)))
-        loss, gradient = jax.value_and_grad(loss_of)(params, moved, labels)
+        augmented = jax.vmap(_augmented)(images, jax.random.split(key, len(images)))
+        loss, gradient = jax.value_and_grad(loss_of)(params, augmented, labels)
         updates, state = adam.update(gradient, state)
         return optax.apply_updates(params, updates), state, loss
 
@@ -132,9 +151,11 @@ def _compiled_step(network: Network, adam: optax.GradientTransformation):
 
 
 @functools.lru_cache
-def _compiled_judge(num_classes: int):
-    def judge(params, images):
+def _compiled_apply(num_classes: int) -> Callable:
+    """(params, [B, H, W] images) -> [B, 64] features and [B, C] probabilities."""
+
+    def apply(params, images):
         features, logits = Network(num_classes).apply({"params": params}, images)
         return features, jax.nn.softmax(logits)
 
-    return jax.jit(judge)
+    return jax.jit(apply)

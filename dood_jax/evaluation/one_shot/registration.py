@@ -1,355 +1,291 @@
-"""Deformable registration: how well the strokes of one character bend onto those of another.
+"""Deformable registration: how well the strokes of one character deform onto those of another.
 
-Drawings as short straight segments of even length, in a frame without place and size (method.md 10.9).
+Drawings are the segments of `strokes.py`. A token of a character is its drawing displaced by a Gaussian
+process along its strokes. Registration is coarse to fine: segments find their counterparts softly, within a
+length scale that shrinks, and the displacement is the most probable one given these counterparts, which is a
+ridge regression in closed form. There is no step size, and no image is rendered.
 
-From a type to a token by a Gaussian process of displacements along its strokes (method.md 10.9).
-
-A displacement is the sum of a shift and a linear map of the whole drawing, of a field that is smooth over the
-page, of a shift and a linear map of each stroke, and of jitter along a stroke.
-
-From misfits to a choice among supports, and the weights of that choice (method.md 10.9).
-
-The energy of a support is a weighted sum of what is left of the query after bending, of what the bending
-cost, and of how far place and size are apart; minus it is a log-probability up to a constant.
-
-Bending one drawing onto another, coarse to fine (method.md 10.9).
-
-Segments find their counterparts softly, within a reach that shrinks; the displacement is the most likely one
-given these, which is a ridge regression. There is no step size, and no image is drawn.
-
-Two sets of drawings compared, each bent onto each (method.md 10.9).
+The energy of a support is a weighted sum of the distances that are left after registration, of the cost of
+the deformation, and of the differences in place and size. Minus the energy is a log-probability up to a
+constant. Equations are in method.md 10.9.
 """
 
 import functools
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.typing import ArrayLike
 from scipy.optimize import minimize
 from scipy.special import log_softmax, logsumexp
 
-from dood_jax import geometry
-from dood_jax.types import Array, Sketch
+from dood_jax.evaluation.one_shot.strokes import Segments
+from dood_jax.types import Array
 
-_SAMPLES = 64  # of a curve, before it is cut into even segments
-_LEAST_LENGTH = 0.02  # of a stroke, as a share of the image: a dot counts as so much
-_LEAST_SIZE = 0.01  # of a drawing
-
-
-class Segments(NamedTuple):
-    """N segments of one drawing, or of several with leading axes."""
-
-    ends: np.ndarray  # float32 [N, 2, 2] centred; the middles lie at a root mean square distance of 1
-    stroke: np.ndarray  # int32 [N] the stroke that each belongs to
-    place: np.ndarray  # float32 [N, 2] of the ends along their stroke, in the same unit
-    weight: np.ndarray  # float32 [N] share of the drawing's length, 1 on average
-    centre: np.ndarray  # float32 [2] in the image's unit square
-    size: np.ndarray  # float32 [] of the unit, as a share of the image
+_MIN_VARIANCE = 1e-6  # of a direction of displacement, before it is divided by
+_LOG_WEIGHT_RANGE = (-5.0, 3.0)  # of the energy's terms, each divided by its standard deviation
 
 
-def of_sketch(sketch: Sketch, frames: np.ndarray, count: int) -> Segments:
-    """The segments of N drawings, stacked.
+class DeformationPrior(NamedTuple):
+    """Standard deviations and length scales of displacements, in units of a drawing's size.
 
-    Args:
-      sketch: the drawings; one without strokes is a dot in the middle of its image.
-      frames: [N, 3] left, top and side of the window that each was drawn in, in the image's unit square.
-      count: segments of each.
+    A displacement is the sum of a shift and a linear map of the whole drawing, a field that is smooth over
+    the page, a shift and a linear map of each stroke, and jitter along each stroke.
     """
-    found = []
-    for row, (left, top, side) in enumerate(frames):
-        drawn = sketch.strokes.presence[row] > 0
-        layouts, points = sketch.strokes.layout[row][drawn], sketch.strokes.control_points[row][drawn]
-        curves = _curves(layouts, points) * side + np.float32([left, top])
-        found.append(of_curves(list(curves), count))
-    return stack(found)
-
-
-def stack(drawings: Sequence[Segments]) -> Segments:
-    """Several drawings along a new first axis."""
-    return Segments(*(np.stack(values) for values in zip(*drawings, strict=True)))
-
-
-def of_curves(curves: Sequence[np.ndarray], count: int) -> Segments:
-    """Cuts [points, 2] polylines of the unit square into `count` segments, each stroke by its length.
-
-    No polylines are a dot in the middle.
-    """
-    curves = curves or [np.full((2, 2), 0.5)]
-    along = [np.append(0, np.hypot(*np.diff(curve, axis=0).T).cumsum()) for curve in curves]
-    lengths = np.maximum([places[-1] for places in along], _LEAST_LENGTH)
-    shares = _shares(lengths, count)
-    ends, places, strokes = [], [], []
-    for which in np.flatnonzero(shares):
-        cuts = np.linspace(0, along[which][-1], shares[which] + 1)
-        points = np.stack([np.interp(cuts, along[which], axis) for axis in curves[which].T], axis=1)
-        ends.append(np.stack([points[:-1], points[1:]], axis=1))
-        places.append(np.stack([cuts[:-1], cuts[1:]], axis=1))
-        strokes.append(np.full(shares[which], which, np.int32))
-    weight = np.repeat(lengths[shares > 0] / shares[shares > 0], shares[shares > 0])
-    return _normalised(np.concatenate(ends), np.concatenate(strokes), np.concatenate(places), weight)
-
-
-def _curves(layouts: np.ndarray, control_points: np.ndarray) -> np.ndarray:
-    """[T, S, 2] points on the unit square along strokes of [T, 4] layouts and [T, P, 2] points."""
-    shift, scale, angle = layouts[:, None, :2], layouts[:, 2], layouts[:, 3]
-    c, s = scale * np.cos(angle), scale * np.sin(angle)
-    turn = np.stack([np.stack([c, s], -1), np.stack([-s, c], -1)], -2)
-    placed = ((2 * control_points - 1) @ turn + shift + 1) / 2
-    return geometry.bernstein_basis(control_points.shape[1], _SAMPLES) @ placed
-
-
-def _shares(lengths: np.ndarray, count: int) -> np.ndarray:
-    """[T] whole numbers that add up to `count`, as lengths say, 1 at least for the `count` longest."""
-    kept = np.argsort(-lengths, kind="stable")[:count]
-    exact = lengths[kept] / lengths[kept].sum() * (count - len(kept))
-    whole = exact.astype(int)
-    whole[np.argsort(whole - exact, kind="stable")[: count - len(kept) - whole.sum()]] += 1
-    shares = np.zeros(len(lengths), int)
-    shares[kept] = 1 + whole
-    return shares
-
-
-def _normalised(ends: np.ndarray, stroke: np.ndarray, place: np.ndarray, weight: np.ndarray) -> Segments:
-    middles, share = ends.mean(1), weight / weight.sum()
-    centre = share @ middles
-    size = max(np.sqrt((share @ (middles - centre) ** 2).sum()), _LEAST_SIZE)
-    return Segments(
-        ((ends - centre) / size).astype(np.float32),
-        stroke,
-        (place / size).astype(np.float32),
-        (weight / weight.mean()).astype(np.float32),
-        centre.astype(np.float32),
-        np.float32(size),
-    )
-
-
-class FieldPrior(NamedTuple):
-    """Standard deviations and reaches, in units of a drawing's size."""
 
     shift: float = 0.3
     linear: float = 0.15
     smooth: float = 0.3
-    smooth_reach: float = 0.7
+    smooth_length: float = 0.7  # on the page
     stroke_shift: float = 0.08
     stroke_linear: float = 0.15
     jitter: float = 0.1
-    jitter_reach: float = 0.3  # along the stroke
+    jitter_length: float = 0.3  # along the stroke
 
 
-_LEAST_VARIANCE = 1e-6
+class Solver(NamedTuple):
+    """How one drawing is registered onto another."""
+
+    length_scales: tuple[float, ...] = tuple(np.geomspace(0.4, 0.15, 14).tolist())  # annealed, one a step
+    start_angles: tuple[float, ...] = (0.0, 0.4, -0.4)  # radians; the registration with the best start counts
+    angle_distance: float = 0.15  # two segments at a right angle are twice this distance apart
+    outlier_penalty: float = 0.1  # how fast the pull of a counterpart falls with its scaled squared distance
+    independent_fraction: float = 0.2  # of a segment's evidence that does not repeat that of its neighbours
+    saturation: float = 0.7  # distance at which residuals level off
+    start_weights: tuple[float, ...] = (80.0, 170.0, 0.0, 0.0, 0.5)  # of residuals, to compare the starts
 
 
-def basis(segments: Segments, prior: FieldPrior, rank: int) -> np.ndarray:
-    """float32 [N, 2, R] displacements of the ends of a drawing's segments, R likely ones.
+class Registration(NamedTuple):
+    """Everything that decides how two drawings are compared."""
 
-    With standard normal factors [R] for x and others for y, basis @ factors has the covariance of the prior
-    as nearly as R dimensions can.
+    prior: DeformationPrior = DeformationPrior()
+    solver: Solver = Solver()
+    rank: int = 28  # dimensions of the displacements
+
+
+class Deformable(NamedTuple):
+    """A drawing of N segments that can be displaced."""
+
+    ends: Array  # [N, 2, 2] of its segments
+    weight: Array  # [N]
+    basis: Array  # [N, 2, R] displacements of the ends
+
+
+class Residuals(NamedTuple):
+    """What is left between a registered drawing and its target, and what it cost; all [...], 0 at best."""
+
+    distance_to_target: Array  # mean saturated squared distance from the drawing's segments to the target
+    distance_from_target: Array  # the same from the target's segments to the drawing
+    angle_to_target: Array  # mean 2 - 2 cos of twice the angle between segments that meet
+    angle_from_target: Array
+    deformation: Array  # squared norm of the factors, twice their negative log-probability up to a constant
+
+
+class EnergyTerms(NamedTuple):
+    """The terms of the energy, each [..., Q, S] for Q queries and S supports; or one weight for each."""
+
+    distance_to_target: np.ndarray | float
+    distance_from_target: np.ndarray | float
+    angle_to_target: np.ndarray | float
+    angle_from_target: np.ndarray | float
+    deformation: np.ndarray | float
+    shift: np.ndarray | float  # squared distance of the drawings' centres, in image sides
+    size: np.ndarray | float  # squared difference of log sizes
+
+
+def register_all(supports: Segments, queries: Segments, how: Registration) -> tuple[EnergyTerms, EnergyTerms]:
+    """[Q, S] terms of S supports registered onto Q queries, and of the queries registered onto supports."""
+    support_drawings, query_drawings = deformable(supports, how), deformable(queries, how)
+    forward = jax.device_get(register(support_drawings, query_drawings, how.solver))
+    backward = jax.device_get(register(query_drawings, support_drawings, how.solver))
+    shift, size = place_and_size_terms(supports, queries)
+    transposed = (term.T for term in backward)
+    return EnergyTerms(*forward, shift=shift, size=size), EnergyTerms(*transposed, shift=shift, size=size)
+
+
+# ---- The prior of displacements ----
+
+
+def deformable(segments: Segments, how: Registration) -> Deformable:
+    """N drawings, stacked, with the displacements that are likely for each."""
+    drawings = (Segments(*(values[row] for values in segments)) for row in range(len(segments.ends)))
+    bases = [deformation_basis(drawing, how.prior, how.rank) for drawing in drawings]
+    return Deformable(*map(jnp.asarray, (segments.ends, segments.weight, np.stack(bases))))
+
+
+def deformation_basis(segments: Segments, prior: DeformationPrior, rank: int) -> np.ndarray:
+    """float32 [N, 2, R] displacements of the ends of a drawing's N segments, the R most likely ones.
+
+    With independent standard normal factors [R] for x and for y, `basis @ factors` has the covariance of the
+    prior as nearly as R dimensions can (Nyström's approximation from the middles of the segments).
     """
     middles = segments.ends.mean(1)
-    covariance = _covariance(segments, prior, middles, segments.stroke, segments.place.mean(1))
+    covariance = _covariance(segments, prior, middles, segments.stroke, segments.arc_length.mean(1))
     variances, directions = np.linalg.eigh(covariance)
-    variances = np.maximum(variances[::-1][:rank], _LEAST_VARIANCE)
+    variances = np.maximum(variances[::-1][:rank], _MIN_VARIANCE)
     directions = directions[:, ::-1][:, :rank]
-    ends = segments.ends.reshape(-1, 2)
-    across = _covariance(segments, prior, ends, segments.stroke.repeat(2), segments.place.reshape(-1))
-    return (across @ directions / np.sqrt(variances)).reshape(len(middles), 2, -1).astype(np.float32)
+    ends, strokes = segments.ends.reshape(-1, 2), segments.stroke.repeat(2)
+    of_ends = _covariance(segments, prior, ends, strokes, segments.arc_length.reshape(-1))
+    return (of_ends @ directions / np.sqrt(variances)).reshape(len(middles), 2, -1).astype(np.float32)
 
 
 def _covariance(
-    segments: Segments, prior: FieldPrior, points: np.ndarray, stroke: np.ndarray, place: np.ndarray
+    segments: Segments,
+    prior: DeformationPrior,
+    points: np.ndarray,
+    stroke: np.ndarray,
+    arc_length: np.ndarray,
 ) -> np.ndarray:
-    """[M, N] of displacements at M points, on their strokes, with those at the middles of the segments."""
-    middles, along = segments.ends.mean(1), segments.place.mean(1)
-    same = stroke[:, None] == segments.stroke[None]
-    centres = _centres(middles, segments.stroke)
-    apart = ((points[:, None] - middles[None]) ** 2).sum(-1)
+    """[M, N] covariance of displacements at M points with those at the middles of the N segments.
+
+    `stroke` and `arc_length` are [M]: the stroke that each point lies on, and where.
+    """
+    middles, middle_arcs = segments.ends.mean(1), segments.arc_length.mean(1)
+    same_stroke = stroke[:, None] == segments.stroke[None]
+    centres = _stroke_centres(middles, segments.stroke)
+    square = ((points[:, None] - middles[None]) ** 2).sum(-1)
     in_stroke = (points - centres[stroke]) @ (middles - centres[segments.stroke]).T
     whole = prior.shift**2 + prior.linear**2 * points @ middles.T
-    smooth = prior.smooth**2 * np.exp(-apart / (2 * prior.smooth_reach**2))
-    jitter = np.exp(-((place[:, None] - along[None]) ** 2) / (2 * prior.jitter_reach**2))
-    of_stroke = prior.stroke_shift**2 + prior.stroke_linear**2 * in_stroke + prior.jitter**2 * jitter
-    return whole + smooth + same * of_stroke
+    smooth = prior.smooth**2 * np.exp(-square / (2 * prior.smooth_length**2))
+    arc_square = (arc_length[:, None] - middle_arcs[None]) ** 2
+    jitter = prior.jitter**2 * np.exp(-arc_square / (2 * prior.jitter_length**2))
+    of_stroke = prior.stroke_shift**2 + prior.stroke_linear**2 * in_stroke + jitter
+    return whole + smooth + same_stroke * of_stroke
 
 
-def _centres(middles: np.ndarray, stroke: np.ndarray) -> np.ndarray:
-    """[T, 2] mean middle of each stroke."""
+def _stroke_centres(middles: np.ndarray, stroke: np.ndarray) -> np.ndarray:
+    """[T, 2] mean of the middles of each stroke's segments."""
     counts = np.maximum(np.bincount(stroke), 1)
     return np.stack([np.bincount(stroke, axis) / counts for axis in middles.T], axis=1)
 
 
-class Evidence(NamedTuple):
-    """Each [..., Q, S], 0 where a support and a query agree; or their weights."""
-
-    ahead: np.ndarray | float
-    back: np.ndarray | float
-    turned_ahead: np.ndarray | float
-    turned_back: np.ndarray | float
-    bending: np.ndarray | float
-    shift: np.ndarray | float  # squared distance of centres, in images
-    size: np.ndarray | float  # squared difference of log sizes
-
-
-_LOG_WEIGHT_RANGE = (-5.0, 3.0)  # of terms divided by their deviation
-
-
-def place_and_size(supports: Segments, queries: Segments) -> tuple[np.ndarray, np.ndarray]:
-    """[Q, S] squared distances of centres, and squared differences of log sizes."""
-    shift = ((queries.centre[:, None] - supports.centre[None]) ** 2).sum(-1)
-    return shift, (np.log(queries.size)[:, None] - np.log(supports.size)[None]) ** 2
-
-
-def energy(evidence: Evidence, weights: Evidence) -> np.ndarray:
-    """[..., Q, S] weighted sum; the least is the likeliest."""
-    return sum(weight * term for weight, term in zip(weights, evidence, strict=True))
-
-
-def over_ways(energies: np.ndarray) -> np.ndarray:
-    """[K, ...] energies by K ways to draw, each as likely as another -> [...] -log mean exp(-E)."""
-    return np.log(len(energies)) - logsumexp(-energies, axis=0)
-
-
-def calibrate(evidence: Evidence, answers: np.ndarray, used: tuple[str, ...] = Evidence._fields) -> Evidence:
-    """The weights under which [..., Q] right answers are most probable; terms that are not `used` weigh 0.
-
-    Give it episodes that are not to be measured.
-    """
-    terms = [getattr(evidence, name) for name in used]
-    scales = np.array([max(float(np.std(term)), 1e-12) for term in terms])
-    columns = np.stack(terms, -1) / scales
-
-    def loss(log_weights: np.ndarray) -> float:
-        log_probs = log_softmax(-columns @ np.exp(log_weights), axis=-1)
-        return -float(np.take_along_axis(log_probs, answers[..., None], -1).mean())
-
-    start, bounds = np.zeros(len(terms)), [_LOG_WEIGHT_RANGE] * len(terms)
-    found = np.exp(minimize(loss, start, method="L-BFGS-B", bounds=bounds).x) / scales
-    chosen = dict(zip(used, found.tolist(), strict=True))
-    return Evidence(*(chosen.get(name, 0.0) for name in Evidence._fields))
-
-
-class Shape(NamedTuple):
-    """What is compared of a drawing."""
-
-    ends: Array  # [N, 2, 2] of segments
-    weight: Array  # [N]
-    basis: Array  # [N, 2, R] of its displacements
-
-
-class Misfit(NamedTuple):
-    """What is left between a bent drawing and another, and what the bending cost; all [...], 0 at best."""
-
-    ahead: Array  # mean squared distance of the bent drawing's segments from the other's, bounded
-    back: Array  # of the other's from the bent drawing's
-    turned_ahead: Array  # 2 - 2 cos of twice the angle between segments that meet, on average
-    turned_back: Array
-    bending: Array  # squared length of the factors
-
-
-class Fit(NamedTuple):
-    """How one drawing is bent onto another."""
-
-    reaches: tuple[float, ...] = tuple(np.geomspace(0.4, 0.15, 14).tolist())  # of the search, shrinking
-    starts: tuple[float, ...] = (0.0, 0.4, -0.4)  # angles in radians, of which the best fit is kept
-    turn: float = 0.15  # a right angle between segments counts as twice this distance
-    doubt: float = 0.1  # how much less a far counterpart counts
-    share: float = 0.2  # of a segment's evidence that is no repetition of its neighbour's
-    bound: float = 0.7  # distances are told apart up to about here
-    rough: Misfit = Misfit(80.0, 170.0, 0.0, 0.0, 0.5)  # weights by which the best start is known
+# ---- Registration of one drawing onto another ----
 
 
 @functools.partial(jax.jit, static_argnums=2)
-def misfits(shapes: Shape, others: Shape, fit: Fit) -> Misfit:
-    """Each of A shapes bent onto each of B others: [B, A] misfits."""
+def register(drawings: Deformable, targets: Deformable, solver: Solver) -> Residuals:
+    """Registers each of A drawings onto each of B targets; the residuals are [B, A]."""
 
-    def onto(other):
-        return jax.vmap(lambda shape: _bent(shape, other, fit))(shapes)
+    def onto(target):
+        return jax.vmap(lambda drawing: _register(drawing, target, solver))(drawings)
 
-    return lax.map(onto, others)
+    return lax.map(onto, targets)
 
 
-def _bent(shape: Shape, other: Shape, fit: Fit) -> Misfit:
-    """The best of the fits from all starts."""
-    found = jax.vmap(lambda angle: _bent_from(angle, shape, other, fit))(jnp.asarray(fit.starts))
-    best = sum(weight * term for weight, term in zip(fit.rough, found, strict=True)).argmin()
+def _register(drawing: Deformable, target: Deformable, solver: Solver) -> Residuals:
+    """The residuals of the best of the registrations from all starting angles."""
+    start = lambda angle: _register_from(angle, drawing, target, solver)
+    found = jax.vmap(start)(jnp.asarray(solver.start_angles))
+    total = sum(weight * term for weight, term in zip(solver.start_weights, found, strict=True))
+    best = jnp.argmin(jnp.asarray(total))
     return jax.tree_util.tree_map(lambda term: term[best], found)
 
 
-def _bent_from(angle: Array, shape: Shape, other: Shape, fit: Fit) -> Misfit:
-    """The fit that begins with the shape turned by an angle."""
-    middles, basis = shape.ends.mean(1), shape.basis.mean(1)
-    goals, unit = other.ends.mean(1), jnp.eye(basis.shape[1])
+def _register_from(angle: ArrayLike, drawing: Deformable, target: Deformable, solver: Solver) -> Residuals:
+    """The residuals of the registration that begins with the drawing rotated by an angle in radians."""
+    middles, basis = drawing.ends.mean(1), drawing.basis.mean(1)
+    goals, unit = target.ends.mean(1), jnp.eye(basis.shape[1])
 
-    def step(ends, reach):
-        square, turned = _apart(ends, other.ends)
-        far = (square + fit.turn**2 * turned) / (2 * reach**2)
-        ahead = jax.nn.softmax(-far, 1) * shape.weight[:, None]
-        back = jax.nn.softmax(-far, 0) * other.weight[None]
-        pull = (ahead + back) / (1 + fit.doubt * far)
-        weight, precision = pull.sum(1), fit.share / reach**2
-        left = basis.T * weight @ basis * precision + unit
-        right = basis.T @ (pull @ goals - weight[:, None] * middles) * precision
+    def step(ends, length_scale):
+        """Assigns segments to counterparts, then solves for the factors of the displacement."""
+        square, angle_term = _pairwise(ends, target.ends)
+        scaled = (square + solver.angle_distance**2 * angle_term) / (2 * length_scale**2)
+        to_target = jax.nn.softmax(-scaled, 1) * drawing.weight[:, None]
+        from_target = jax.nn.softmax(-scaled, 0) * target.weight[None]
+        pull = (to_target + from_target) / (1 + solver.outlier_penalty * scaled)
+        # Minimises precision/2 Σ pull |middle + basis c - goal|² + |c|²/2; x and y share the matrix.
+        pull_sum, precision = pull.sum(1), solver.independent_fraction / length_scale**2
+        left = basis.T * pull_sum @ basis * precision + unit
+        right = basis.T @ (pull @ goals - pull_sum[:, None] * middles) * precision
         factors = jnp.linalg.solve(left, right)
-        return _moved(shape, factors), factors
+        return _displaced(drawing, factors), factors
 
-    c, s = jnp.cos(angle), jnp.sin(angle)
-    start = shape.ends @ jnp.stack([jnp.stack([c, s]), jnp.stack([-s, c])])
-    ends, factors = lax.scan(step, start, jnp.asarray(fit.reaches))
-    square, turned = _apart(ends, other.ends)
-    far = square + fit.turn**2 * turned
-    ahead = _meeting(square, turned, far.argmin(1)[:, None], 1, shape.weight, fit.bound)
-    back = _meeting(square, turned, far.argmin(0)[None], 0, other.weight, fit.bound)
-    return Misfit(ahead[0], back[0], ahead[1], back[1], (factors[-1] ** 2).sum())
-
-
-def _moved(shape: Shape, factors: Array) -> Array:
-    return shape.ends + jnp.einsum("ner,rx->nex", shape.basis, factors)
+    cos, sin = jnp.cos(angle), jnp.sin(angle)
+    rotated = drawing.ends @ jnp.stack([jnp.stack([cos, sin]), jnp.stack([-sin, cos])])
+    ends, factors = lax.scan(step, rotated, jnp.asarray(solver.length_scales))
+    square, angle_term = _pairwise(ends, target.ends)
+    total = square + solver.angle_distance**2 * angle_term
+    pairs, saturation = (square, angle_term), solver.saturation
+    to_target = _mean_residuals(pairs, total.argmin(1)[:, None], 1, drawing.weight, saturation)
+    from_target = _mean_residuals(pairs, total.argmin(0)[None], 0, target.weight, saturation)
+    deformation = (factors[-1] ** 2).sum()
+    return Residuals(to_target[0], from_target[0], to_target[1], from_target[1], deformation)
 
 
-def _apart(ends: Array, others: Array) -> tuple[Array, Array]:
-    """[N, M] squared distance of middles, and 2 - 2 cos of twice the angle between segments."""
+def _displaced(drawing: Deformable, factors: Array) -> Array:
+    """[N, 2, 2] ends of the segments, displaced by [R, 2] factors."""
+    return drawing.ends + jnp.einsum("ner,rx->nex", drawing.basis, factors)
+
+
+def _pairwise(ends: Array, others: Array) -> tuple[Array, Array]:
+    """[N, M] squared distances of middles, and 2 - 2 cos of twice the angles between segments."""
     one, other = ends.mean(1), others.mean(1)
     square = (one**2).sum(1)[:, None] + (other**2).sum(1)[None] - 2 * one @ other.T
-    return jnp.maximum(square, 0), 2 - 2 * _headings(ends) @ _headings(others).T
+    return jnp.maximum(square, 0), 2 - 2 * _double_angles(ends) @ _double_angles(others).T
 
 
-def _headings(ends: Array) -> Array:
-    """[N, 2] unit vectors at twice the angle of segments, alike for both directions along them."""
+def _double_angles(ends: Array) -> Array:
+    """[N, 2] unit vectors at twice the angle of segments: the same for both directions along a segment."""
     x, y = (ends[:, 1] - ends[:, 0]).T
     square = x**2 + y**2 + 1e-8
     return jnp.stack([x**2 - y**2, 2 * x * y], 1) / square[:, None]
 
 
-def _meeting(
-    square: Array, turned: Array, nearest: Array, axis: int, weight: Array, bound: float
+def _mean_residuals(
+    pairs: tuple[Array, Array], nearest: Array, axis: int, weight: Array, saturation: float
 ) -> tuple[Array, Array]:
-    """[] mean bounded square and turn of segments against their nearest counterparts."""
-    square, turned = (jnp.take_along_axis(values, nearest, axis).reshape(-1) for values in (square, turned))
-    bounded = bound**2 * (1 - jnp.exp(-square / bound**2))
-    return (bounded * weight).mean(), (turned * weight).mean()
+    """[] weighted means of the saturated squared distance and of the angle term to nearest counterparts.
+
+    `pairs` are the [N, M] arrays of `_pairwise`, `nearest` the rows of the counterparts along `axis`.
+    """
+    square, angle = (jnp.take_along_axis(values, nearest, axis).reshape(-1) for values in pairs)
+    saturated = saturation**2 * (1 - jnp.exp(-square / saturation**2))
+    return (saturated * weight).mean(), (angle * weight).mean()
 
 
-class Settings(NamedTuple):
-    """How drawings are compared."""
-
-    prior: FieldPrior = FieldPrior()
-    fit: Fit = Fit()
-    rank: int = 28  # of the displacements
+# ---- From terms to energies ----
 
 
-def shapes(segments: Segments, settings: Settings) -> Shape:
-    """What is compared of N drawings, stacked."""
-    each = (Segments(*(values[row] for values in segments)) for row in range(len(segments.ends)))
-    bases = [basis(one, settings.prior, settings.rank) for one in each]
-    return Shape(segments.ends, segments.weight, np.stack(bases))
+def place_and_size_terms(supports: Segments, queries: Segments) -> tuple[np.ndarray, np.ndarray]:
+    """[Q, S] squared distances of centres, and squared differences of log sizes."""
+    shift = ((queries.centre[:, None] - supports.centre[None]) ** 2).sum(-1)
+    return shift, (np.log(queries.size)[:, None] - np.log(supports.size)[None]) ** 2
 
 
-def compare(supports: Segments, queries: Segments, settings: Settings) -> tuple[Evidence, Evidence]:
-    """[Q, S] evidence of supports bent onto queries, and of queries bent onto supports."""
-    support_shapes, query_shapes = shapes(supports, settings), shapes(queries, settings)
-    forward = jax.device_get(misfits(support_shapes, query_shapes, settings.fit))
-    backward = jax.device_get(misfits(query_shapes, support_shapes, settings.fit))
-    apart = place_and_size(supports, queries)
-    return Evidence(*forward, *apart), Evidence(*(term.T for term in backward), *apart)
+def sum_of_directions(forward: EnergyTerms, backward: EnergyTerms) -> EnergyTerms:
+    """The terms of both directions added; place and size, which have no direction, count once."""
+    total = EnergyTerms(*(one + other for one, other in zip(forward, backward, strict=True)))
+    return total._replace(shift=forward.shift, size=forward.size)
+
+
+def energy(terms: EnergyTerms, weights: EnergyTerms) -> np.ndarray:
+    """[..., Q, S] weighted sum of the terms; the support with the least is the most probable."""
+    return np.asarray(sum(weight * term for weight, term in zip(weights, terms, strict=True)))
+
+
+def average_energy(energies: np.ndarray) -> np.ndarray:
+    """[K, ...] energies by K equally probable ways to draw -> [...] -log mean exp(-E)."""
+    return np.log(len(energies)) - logsumexp(-energies, axis=0)
+
+
+def calibrate(
+    terms: EnergyTerms, answers: np.ndarray, used: tuple[str, ...] = EnergyTerms._fields
+) -> EnergyTerms:
+    """The weights under which [..., Q] right answers are most probable.
+
+    Give it episodes on which nothing is measured afterwards. Terms that are not `used` have weight 0.
+    """
+    chosen = [getattr(terms, name) for name in used]
+    scales = np.array([max(float(np.std(term)), 1e-12) for term in chosen])
+    columns = np.stack(chosen, -1) / scales
+
+    def loss(log_weights: np.ndarray) -> float:
+        log_probs = log_softmax(-columns @ np.exp(log_weights), axis=-1)
+        return -float(np.take_along_axis(log_probs, answers[..., None], -1).mean())
+
+    start, limits = np.zeros(len(chosen)), [_LOG_WEIGHT_RANGE] * len(chosen)
+    found = np.exp(minimize(loss, start, method="L-BFGS-B", bounds=limits).x) / scales
+    weights = dict(zip(used, found.tolist(), strict=True))
+    return EnergyTerms(*(weights.get(name, 0.0) for name in EnergyTerms._fields))
