@@ -1,28 +1,26 @@
 """Coordinate frames, layouts as affine maps, and Bézier curves: pure functions of one example.
 
-Coordinate frames, defined once.
-
 * unit square: points on a canvas or in a stroke's own frame, x right, y down, 0..1;
 * signed square: the same area as -1..1, where layouts act (method.md 3.6);
-* pen pixels: where the rasteriser puts pixel i, at i/n of the unit square (method.md 3.9);
+* brush pixels: where the rasteriser puts pixel i, at i/n of the unit square (method.md 3.9);
 * glimpse pixels: where the spatial transformer puts pixel i, first and last on -1 and +1 (method.md 3.7).
 
-The last two differ by up to one pixel, as published.
-
-Layouts as affine maps of the signed square: rotate, then scale, then translate (method.md 3.6, 3.8).
-
-Bézier curves of any degree, sampled at equal steps of their parameter (method.md 3.9).
+The last two differ by up to one pixel, as published. A layout is an affine map of the signed square that
+rotates, then scales, then translates (method.md 3.6, 3.8).
 """
 
 import functools
 import math
 
 import chex
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
 from dood_jax.types import Array
+
+IDENTITY_LAYOUT = np.array([0, 0, 1, 0], np.float32)  # the layout whose frame is the canvas
 
 
 def unit_to_signed(points: Array) -> Array:
@@ -40,7 +38,7 @@ def signed_to_glimpse_pixel(positions: Array, size: int) -> Array:
     return (positions + 1) / 2 * (size - 1)
 
 
-def pen_pixels(size: int) -> np.ndarray:
+def brush_pixels(size: int) -> np.ndarray:
     """[size] unit-square position of each row or column for the rasteriser (method.md 3.9)."""
     return np.arange(size) / size
 
@@ -69,14 +67,6 @@ def invert(matrix: Array) -> Array:
     return jnp.stack([first, second]) / determinant
 
 
-def matrix_to_layout(matrix: Array) -> Array:
-    """[2, 3] similarity -> [4] layout with a positive scale; the inverse of `layout_to_matrix` there."""
-    chex.assert_shape(matrix, (2, 3))
-    scale = jnp.sqrt(matrix[0, 0] ** 2 + matrix[1, 0] ** 2)
-    angle = jnp.arctan2(matrix[1, 0], matrix[0, 0])
-    return jnp.stack([matrix[0, 2], matrix[1, 2], scale, angle])
-
-
 def transform(matrix: Array, points: Array) -> Array:
     """Applies a [2, 3] affine map to [..., 2] points of the signed square."""
     chex.assert_shape(matrix, (2, 3))
@@ -87,6 +77,17 @@ def transform(matrix: Array, points: Array) -> Array:
 def place_points(matrix: Array, points: Array) -> Array:
     """Applies a [2, 3] map of the signed square to [..., 2] points of the unit square (method.md 3.8)."""
     return signed_to_unit(transform(matrix, unit_to_signed(points)))
+
+
+def place_strokes(layout: Array, control_points: Array) -> Array:
+    """[T, P, 2] points on the canvas of strokes with [T, 4] layouts and [T, P, 2] points in their frames."""
+    return jax.vmap(place_points)(jax.vmap(layout_to_matrix)(layout), control_points)
+
+
+def in_stroke_frames(layout: Array, points: Array) -> Array:
+    """[T, P, 2] points on the canvas, seen in the frames of [T, 4] layouts: the inverse of `place_strokes`."""
+    matrices = jax.vmap(lambda one: invert(layout_to_matrix(one)))(layout)
+    return jax.vmap(place_points)(matrices, points)
 
 
 @functools.lru_cache

@@ -1,7 +1,13 @@
-"""DooD: the scan over strokes, for one image; callers vmap it over images and particles.
+"""DooD: a Flax module whose fields are its parts, and the steps that they take together on one stroke.
 
-A model is a pair (config, params); nothing else holds state.
+A model is a pair (config, params); nothing else holds state. `bind(config, params)` gives the module with its
+parameters in place, whose methods are called below and in `model.drawing`. All arrays are of one image;
+callers vmap over images and particles.
 """
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,25 +15,256 @@ from flax import linen as nn
 from jax import lax
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model import second_look
-from dood_jax.model.guidance import PriorContext
-from dood_jax.model.networks import Networks, Params, bind, where_prior_learns
-from dood_jax.model.parts import parts_of
-from dood_jax.model.recognition import StrokeNoise, stroke_noise
-from dood_jax.model.renderer import canvases_of, ink_of
-from dood_jax.model.retracing import retrace, weigh_under_prior
-from dood_jax.model.second_look import Correction
-from dood_jax.model.spread import LEARNED, Spread
-from dood_jax.model.state import StrokeState, initial_state
-from dood_jax.model.stroke import (
-    canvas_before,
-    draw_stroke,
-    ink_stroke,
-    scan_from_blank,
-    weigh_final_stop,
-    weigh_stroke,
+from dood_jax.model.families import DIAGONAL, Family
+from dood_jax.model.guidance import (
+    BlindGuidance,
+    ConvGuidance,
+    Glimpse,
+    Guidance,
+    LeakyGuidance,
+    PatchGuidance,
+    PriorContext,
+    ResidualGuidance,
 )
-from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents
+from dood_jax.model.iterative_inference import InferenceState, Refiner, corrector_inputs, first_inference_state
+from dood_jax.model.networks import Change, Params
+from dood_jax.model.observation import ObservationModel
+from dood_jax.model.prior import CERTAIN, FixedPrior, Prior, SequentialPrior, Spread
+from dood_jax.model.published import CORRELATED
+from dood_jax.model.recognition import PosteriorStep, Recognition, StrokeNoise, StrokeRecognition, stroke_noise
+from dood_jax.model.renderer import NeuralRenderer, PieceRenderer, Renderer, canvas_of
+from dood_jax.model.rivals import AirRecognition, VaeRecognition
+from dood_jax.model.stroke import StrokeState, initial_state
+from dood_jax.types import Array, BaselineInputs, BrushParams, StrokeLatents, StrokeLogProbs
+
+PRIOR_NETWORKS = ("prior_presence", "prior_layout", "prior_stroke", "canvas_glimpse_encoder")  # its own alone
+
+
+class StrokeRecord(NamedTuple):
+    """What is kept of one stroke of the posterior."""
+
+    step: PosteriorStep
+    ink: Array  # [H, W]
+    context: PriorContext  # what the prior must know
+    seen: BaselineInputs  # what a baseline may know
+
+
+class DooD(nn.Module):
+    """The parts of a model, and one stroke after the other.
+
+    The parts share the scope of this module: the keys of the parameters are the names of networks, such as
+    `layout_rnn`, whichever part owns them.
+    """
+
+    config: ModelConfig
+    guidance: Guidance  # what the networks see
+    recognition: Recognition  # how a stroke is decided on, given the target
+    prior: Prior  # how likely strokes are, without it
+    renderer: Renderer  # strokes to ink, ink to canvases
+    observation: ObservationModel  # how likely an image is, given the canvas
+    refiner: Refiner | None  # corrects a whole drawing, where the model iterates
+
+    def setup(self) -> None:
+        """Lays the parameters of all parts side by side."""
+        for part in (self.guidance, self.recognition, self.prior, self.renderer, self.observation, self.refiner):
+            if part is not None:
+                nn.share_scope(self, part)
+
+    def encode_target(self, image: Array) -> Any:
+        """What guidance computes once of a [H, W] image that is to be drawn."""
+        return self.guidance.encode_target(image)
+
+    def canvas_before(self, state: StrokeState) -> Array:
+        """[H, W] what has been drawn before a stroke, without gradient."""
+        return lax.stop_gradient(canvas_of(self.config, state.ink_sum, state.canvas_slope))
+
+    def draw_stroke(
+        self, target: Any, state: StrokeState, is_first: Array, noise: StrokeNoise, hold_presence: bool
+    ) -> tuple[StrokeState, StrokeRecord]:
+        """One stroke of the posterior: see target and canvas, decide, draw (method.md 5).
+
+        Args:
+          target: as `encode_target` gives it.
+          state: before the stroke.
+          is_first: [] whether the stroke is the first.
+          noise: its randomness.
+          hold_presence: the bit stays on, for objectives that sum over stopping times.
+        """
+        canvas = self.canvas_before(state)
+        observation = self.guidance.observe(target, canvas)
+        state = self.recognition.advance(state, observation.canvas.features)
+        state, placement = self.recognition.place(state, observation, noise, hold_presence)
+        glimpse = Glimpse((), ())
+        if self.recognition.needs_glimpse:
+            glimpse = self.guidance.glimpse(target, canvas, placement.layout)
+        state, step = self.recognition.shape(state, placement, observation, glimpse, noise)
+        context = PriorContext(
+            state.layout_hidden, state.stroke_hidden, observation.canvas.for_prior, glimpse.for_prior
+        )
+        takes_slope = is_first if self.guidance.canvas_slope_is_of_first_stroke else jnp.ones((), bool)
+        state, ink = self.ink_stroke(state, takes_slope, step.stroke, step.brush)
+        of_target = observation.target_features
+        of_canvas = jnp.concatenate([of_target[:0], *observation.canvas.features])
+        seen = lax.stop_gradient(BaselineInputs(of_target, of_canvas))
+        return state, StrokeRecord(step, ink, context, seen)
+
+    def ink_stroke(
+        self, state: StrokeState, takes_slope: Array, stroke: StrokeLatents, brush: BrushParams
+    ) -> tuple[StrokeState, Array]:
+        """Renders one stroke: the state after it, and its [H, W] ink.
+
+        The canvas takes the brush's canvas slope where that is to hold (method.md 3.11).
+        """
+        ink = self.renderer.stroke_ink(stroke, brush.ink_width, brush.ink_slope) * stroke.presence
+        state = state._replace(
+            presence=stroke.presence,
+            layout=stroke.layout,
+            control_points=stroke.control_points,
+            ink_sum=state.ink_sum + lax.stop_gradient(ink),
+            canvas_slope=jnp.where(takes_slope, brush.canvas_slope, state.canvas_slope),
+        )
+        return state, ink
+
+    def replay_stroke(
+        self, state: StrokeState, is_first: Array, stroke: StrokeLatents, brush: BrushParams
+    ) -> tuple[StrokeState, tuple[Array, PriorContext]]:
+        """Draws a given stroke without a target; its [H, W] ink, and what the prior knows before it."""
+        canvas = self.canvas_before(state)
+        state, context = self._advance_without_target(state, canvas)
+        context = context._replace(glimpse=self.guidance.glimpse_canvas(canvas, stroke.layout))
+        state, ink = self.ink_stroke(state, is_first, stroke, brush)
+        return state, (ink, context)
+
+    def sample_stroke(
+        self, state: StrokeState, brush: BrushParams, spread: Spread, key: Array
+    ) -> tuple[StrokeState, StrokeLatents]:
+        """Draws a stroke that is sampled from the prior; consumes the key (method.md 4, 10.5)."""
+        key_presence, key_layout, key_points = jax.random.split(key, 3)
+        canvas = self.canvas_before(state)
+        state, context = self._advance_without_target(state, canvas)
+        for_presence = self.guidance.for_prior_presence(context)
+        bit, layout = self.prior.sample_placement(context, for_presence, spread, (key_presence, key_layout))
+        context = context._replace(glimpse=self.guidance.glimpse_canvas(canvas, layout))
+        for_stroke = self.guidance.for_prior_stroke(context)
+        points = self.prior.sample_points(context, layout, for_stroke, spread, key_points)
+        stroke = StrokeLatents(bit * state.presence, layout, points)
+        return self.ink_stroke(state, jnp.zeros((), bool), stroke, brush)[0], stroke
+
+    def skip_to_next(self, state: StrokeState, stroke: StrokeLatents, brush: BrushParams) -> StrokeState:
+        """The state after a given stroke of a drawing that has its canvas slope already."""
+        state, _ = self._advance_without_target(state, self.canvas_before(state))
+        return self.ink_stroke(state, jnp.zeros((), bool), stroke, brush)[0]
+
+    def prior_log_probs(self, context: PriorContext, stroke: StrokeLatents) -> StrokeLogProbs:
+        """Log-probabilities of one stroke under the prior."""
+        for_presence = self.guidance.for_prior_presence(context)
+        return self.prior.log_probs(context, for_presence, self.guidance.for_prior_stroke(context), stroke)
+
+    def final_stop_log_prob(self, state: StrokeState, target: Any = None) -> Array:
+        """[] prior log-probability that no stroke follows the last, 0 where the model does not count it.
+
+        With a target guidance sees it too, as it did before the other strokes.
+        """
+        if not self.config.final_stop:
+            return jnp.zeros(())
+        canvas = self.canvas_before(state)
+        seen = self.guidance.observe(target, canvas).canvas if target is not None else None
+        state, context = self._advance_without_target(state, canvas, seen)
+        return self.prior.presence_log_probs(context, self.guidance.for_prior_presence(context))[1]
+
+    def _advance_without_target(
+        self, state: StrokeState, canvas: Array, view: Any = None
+    ) -> tuple[StrokeState, PriorContext]:
+        """The recurrent states at the next stroke, and what the prior knows of the drawing so far."""
+        view = self.guidance.observe_canvas(canvas) if view is None else view
+        state = self.recognition.advance(state, view.features)
+        return state, PriorContext(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
+
+    def iterate(
+        self, image: Array, strokes: StrokeLatents, state: InferenceState
+    ) -> tuple[InferenceState, Change]:
+        """One iteration of inference on a whole drawing of a [H, W] image (method.md 5.1)."""
+        target = self.guidance.encode_target(image)
+
+        def glimpses(canvas):
+            look = lambda layout: jnp.concatenate(self.guidance.glimpse(target, canvas, layout).features)
+            return jax.vmap(look)(strokes.layout)
+
+        render = self.renderer.finished_canvas
+        inputs = corrector_inputs(self.config, image, strokes, state, render, glimpses)
+        assert self.refiner is not None, "a model without iterations has no corrector"
+        return self.refiner(state, inputs, strokes.presence)
+
+    def ink(self, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None) -> Array:
+        """[T, H, W] ink of each stroke of one drawing; a `brush` of scalars is one brush for all."""
+        return self.renderer.ink(strokes, brush, image_size)
+
+    def finished_canvas(self, strokes: StrokeLatents, brush: BrushParams) -> Array:
+        """[H, W] canvas after the last stroke of one drawing."""
+        return self.renderer.finished_canvas(strokes, brush)
+
+    def pixel_log_prob(self, image: Array, canvas: Array, scale: str | None = None) -> Array:
+        """[...] nats of a [H, W] image given [..., H, W] canvases; see `ObservationModel.log_prob`."""
+        return self.observation.log_prob(image, canvas, scale)
+
+    def call_every_network(self, image: Array, noise: StrokeNoise) -> None:
+        """Calls each network once, so that its parameters appear."""
+        target, state = self.encode_target(image), initial_state(self.config)
+        _, record = self.draw_stroke(target, state, jnp.ones((), bool), noise, True)
+        self.prior_log_probs(record.context, record.step.stroke)
+        if self.refiner is not None:
+            stroke, brush = jax.tree_util.tree_map(lambda leaf: leaf[None], record.step[:2])
+            brush = brush._replace(canvas_slope=jnp.ones(()))
+            self.iterate(image, stroke, first_inference_state(self.config, stroke, brush))
+        self.pixel_log_prob(image, image)
+
+
+_FAMILIES: dict[str, Family] = {"diagonal": DIAGONAL, "correlated": CORRELATED}
+_GUIDANCES: dict[tuple[str, str], type[Guidance]] = {
+    ("patch", "canvas"): PatchGuidance,
+    ("conv", "canvas"): ConvGuidance,
+    ("patch", "none"): BlindGuidance,
+    ("conv", "none"): BlindGuidance,
+    ("patch", "residual"): ResidualGuidance,
+    ("conv", "residual"): ResidualGuidance,
+    ("conv", "none_leaky"): LeakyGuidance,
+}
+_RENDERERS: dict[str, type[Renderer]] = {"curve": Renderer, "neural": NeuralRenderer, "image": PieceRenderer}
+
+
+@functools.lru_cache
+def build(config: ModelConfig) -> DooD:
+    """The module that a config describes: where its words become parts."""
+    family = _FAMILIES[config.latents]
+    recognitions: dict[str, Callable[[], Recognition]] = {
+        "dood": lambda: StrokeRecognition(config, family),
+        "air": lambda: AirRecognition(config),
+        "vae": lambda: VaeRecognition(config),
+    }
+    priors: dict[str, Callable[[], Prior]] = {
+        "sequential": lambda: SequentialPrior(config, family),
+        "independent": lambda: FixedPrior(config, mean=0.5, scale=0.2),  # of points in their frame (9.4)
+        "codes": lambda: FixedPrior(config, mean=0.0, scale=1.0),  # of AIR's numbers (9.5)
+        "images": lambda: FixedPrior(config, mean=0.0, scale=1.0, log_odds=CERTAIN, is_placed=False),  # (9.7)
+    }
+    return DooD(
+        config=config,
+        guidance=_GUIDANCES[config.encoder, config.guidance](config),
+        recognition=recognitions[config.recognition](),
+        prior=priors[config.prior](),
+        renderer=_RENDERERS[config.decoder](config),
+        observation=ObservationModel(config),
+        refiner=Refiner(config) if config.iterations else None,
+    )
+
+
+def bind(config: ModelConfig, params: Params, dropout_key: Array | None = None) -> DooD:
+    """A model with its parameters in place; with a key encoders drop units as in training.
+
+    Inside the body of a scan that drops units, bind anew with the step's own key.
+    """
+    rngs = None if dropout_key is None else {"dropout": dropout_key}
+    return build(config).bind({"params": params}, rngs=rngs)
 
 
 def init(config: ModelConfig, key: Array) -> Params:
@@ -35,244 +272,19 @@ def init(config: ModelConfig, key: Array) -> Params:
     key_params, key_noise = jax.random.split(key)
     noise = stroke_noise(key_noise, config.num_points)
     blank = jnp.zeros((config.image_size, config.image_size))
-    parts = parts_of(config)
-
-    def call_every_network(nets: Networks) -> None:
-        target = parts.guidance.prepare(nets, blank)
-        state = initial_state(config)
-        _, (step, _, situation, _) = draw_stroke(parts, nets, target, state, jnp.ones((), bool), noise, True)
-        weigh_stroke(parts, nets, situation, step.stroke)
-        if config.iterations:
-            stroke, brush = jax.tree_util.tree_map(lambda leaf: leaf[None], (step.stroke, step.brush))
-            guess = second_look.first_guess(config, stroke, brush._replace(canvas_slope=jnp.ones(())))
-            second_look.look(parts, nets, blank, stroke, guess)
-        nets.likelihood.from_map()
-
-    return nn.init(call_every_network, Networks(config))(key_params)["params"]
+    return build(config).init(key_params, blank, noise, method=DooD.call_every_network)["params"]
 
 
-def draw(
-    config: ModelConfig,
-    params: Params,
-    image: Array,
-    key: Array,
-    *,
-    num_strokes: int | None = None,
-    hold_presence: bool = False,
-    dropout_key: Array | None = None,
-    prior_learns: Array | bool = True,
-) -> Drawing:
-    """Infers the strokes of one image by sampling the posterior (method.md 5).
+def where_prior_learns(
+    learns: Array | bool, function: Callable[[Params, Any], Any], params: Params, known: Any
+) -> Any:
+    """function(params, known), whose gradient reaches the prior only where `learns` is 1.
 
-    Args:
-      config: the model.
-      params: its parameters.
-      image: [H, W] target, 0..1, ink = 1.
-      key: consumed.
-      num_strokes: most strokes, T; as trained if None.
-      hold_presence: keep every bit on, for objectives that sum over stopping times; the drawing is that of
-        the first look then, also of a model that looks again.
-      dropout_key: consumed; drops units as in training, where the model does that. None drops none.
-      prior_learns: [] whether the prior's networks get a gradient.
-
-    Returns:
-      A drawing of T strokes; those after the stop have presence 0 and no ink.
+    Elsewhere neither the prior's own networks get any, nor what it knows of the drawing so far. Both sides of
+    the choice have the same values, which the compiler computes once.
     """
-    looks_again = config.iterations and not hold_presence
-    key, key_again = jax.random.split(key) if looks_again else (key, None)
-    keys = jax.random.split(key, num_strokes or config.num_strokes)
-    noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
-    drawing = draw_from_noise(
-        config,
-        params,
-        image,
-        noise,
-        hold_presence=hold_presence,
-        dropout_key=dropout_key,
-        prior_learns=prior_learns,
-    )
-    return look_again(config, params, image, drawing, key_again) if looks_again else drawing
-
-
-def draw_from_noise(
-    config: ModelConfig,
-    params: Params,
-    image: Array,
-    noise: StrokeNoise,
-    *,
-    hold_presence: bool = False,
-    dropout_key: Array | None = None,
-    prior_learns: Array | bool = True,
-) -> Drawing:
-    """The first look of `draw` with its randomness given, [T, ...] of each kind."""
-    parts = parts_of(config)
-    num_strokes = len(noise.presence)
-    target_key, step_keys, end_key = _dropout_keys(dropout_key, num_strokes)
-    target = parts.guidance.prepare(bind(config, params, target_key), image)
-
-    def step(state, inputs):
-        is_first, noise, key = inputs
-        nets = bind(config, params, key)
-        return draw_stroke(parts, nets, target, state, is_first, noise, hold_presence)
-
-    inputs = (jnp.arange(num_strokes) == 0, noise, step_keys)
-    final, (steps, ink, situations, seen) = scan_from_blank(config, step, inputs)
-    brush = steps.brush._replace(canvas_slope=final.canvas_slope)
-    prior = weigh_under_prior(config, params, situations, steps.stroke, prior_learns)
-    observe = lambda nets, canvas: parts.guidance.observe(nets, target, canvas).canvas
-    stop = lambda params, final: weigh_final_stop(parts, bind(config, params, end_key), observe, final)
-    final_stop = where_prior_learns(prior_learns, stop, params, final)
-    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
-
-
-def look_again(
-    config: ModelConfig,
-    params: Params,
-    image: Array,
-    drawing: Drawing,
-    key: Array,
-    before: Array | int = 0,
-    prior_learns: Array | bool = True,
-) -> Drawing:
-    """Corrects the strokes of a drawing, all together (method.md 5.1); its bits stay.
-
-    Args:
-      config: the model.
-      params: its parameters.
-      image: [H, W] target.
-      drawing: of T strokes, as first drawn; it gets no gradient.
-      key: consumed.
-      before: [] so many looks more than the model has, which come first and get no gradient.
-      prior_learns: [] whether the prior's networks get a gradient.
-    """
-    correction = second_look.correct(config, params, image, drawing.strokes, drawing.brush, before)
-    return sample_corrected(config, params, drawing, correction, key, prior_learns)
-
-
-def sample_corrected(
-    config: ModelConfig,
-    params: Params,
-    first: Drawing,
-    correction: Correction,
-    key: Array,
-    prior_learns: Array | bool = True,
-) -> Drawing:
-    """A drawing of the posterior that further looks gave; consumes the key.
-
-    Args:
-      config: the model.
-      params: its parameters.
-      first: what was looked at, of T strokes, whose bits stay; it gets no gradient.
-      correction: of its strokes.
-      key: consumed.
-      prior_learns: [] whether the prior's networks get a gradient.
-    """
-    bits, posterior = lax.stop_gradient((first.strokes.presence, first.posterior))
-    strokes, log_layout, log_points = second_look.sample(correction, bits, key)
-    ink, situations, final_stop = retrace(config, params, strokes, correction.brush, prior_learns)
-    prior = weigh_under_prior(config, params, situations, strokes, prior_learns)
-    posterior = posterior._replace(layout=log_layout, control_points=log_points)
-    return Drawing(strokes, correction.brush, ink, posterior, prior, first.seen, final_stop)
-
-
-def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None, Array | None]:
-    """Keys of the target's mask, of those of each stroke [T], and of the finished canvas's."""
-    if key is None:
-        return None, None, None
-    key_target, key_steps, key_end = jax.random.split(key, 3)
-    return key_target, jax.random.split(key_steps, num_strokes), key_end
-
-
-def sample(
-    config: ModelConfig,
-    params: Params,
-    brush: BrushParams,
-    key: Array,
-    num_strokes: int | None = None,
-    spread: Spread = LEARNED,
-) -> StrokeLatents:
-    """Invents one drawing by ancestral sampling from the prior (method.md 4, 10.5).
-
-    Args:
-      config: the model.
-      params: its parameters.
-      brush: scalars: one pen for all strokes, since brushes have no prior.
-      key: consumed.
-      num_strokes: most strokes, T; as trained if None.
-      spread: how far samples stray from the means of the prior's mixtures.
-    """
-    return extend(
-        config, params, initial_state(config), brush, key, num_strokes or config.num_strokes, spread
-    )
-
-
-def extend(
-    config: ModelConfig,
-    params: Params,
-    state: StrokeState,
-    brush: BrushParams,
-    key: Array,
-    num_strokes: int,
-    spread: Spread = LEARNED,
-) -> StrokeLatents:
-    """Up to so many further strokes of a drawing, sampled from the prior (method.md 10.8).
-
-    Its canvas has the slope of the `brush`, before and after; see `sample` for the arguments.
-    """
-    parts = parts_of(config)
-
-    def step(state, key):
-        nets = bind(config, params)
-        canvas = canvas_before(config, state)
-        view = parts.guidance.observe_canvas(nets, canvas)
-        state = parts.recognition.advance(nets, state, view.features)
-        situation = PriorContext(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
-        stroke = parts.prior.sample(parts.guidance, parts.family, nets, situation, canvas, spread, key)
-        stroke = stroke._replace(presence=stroke.presence * state.presence)
-        return ink_stroke(nets, state, jnp.zeros((), bool), stroke, brush)[0], stroke
-
-    state = state._replace(canvas_slope=jnp.asarray(brush.canvas_slope))
-    return lax.scan(step, state, jax.random.split(key, num_strokes))[1]
-
-
-def state_after(
-    config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams, count: Array
-) -> StrokeState:
-    """The state after the first `count` strokes of one drawing, as if it went on (method.md 10.8).
-
-    Args:
-      config: the model.
-      params: its parameters.
-      strokes: T of them; at least `count` are drawn.
-      brush: pens of each stroke.
-      count: [] from 0, the initial state, to T.
-    """
-    parts = parts_of(config)
-
-    def step(state, inputs):
-        stroke, ink_width, ink_slope = inputs
-        nets = bind(config, params)
-        view = parts.guidance.observe_canvas(nets, canvas_before(config, state))
-        pen = BrushParams(ink_width, ink_slope, brush.canvas_slope)
-        state = parts.recognition.advance(nets, state, view.features)
-        state, _ = ink_stroke(nets, state, jnp.zeros((), bool), stroke, pen)
-        return state, state
-
-    start = initial_state(config)._replace(canvas_slope=brush.canvas_slope)
-    states = lax.scan(step, start, (strokes, brush.ink_width, brush.ink_slope))[1]
-    with_start = lambda first, later: jnp.concatenate([first[None], later])[count]
-    return jax.tree_util.tree_map(with_start, start, states)
-
-
-def render(
-    config: ModelConfig,
-    params: Params,
-    strokes: StrokeLatents,
-    brush: BrushParams,
-    image_size: int | None = None,
-) -> Array:
-    """[T, H, W] canvas after each stroke of one drawing, at any image size.
-
-    A `brush` of scalars is one pen for all strokes.
-    """
-    return canvases_of(config, ink_of(bind(config, params), strokes, brush, image_size), brush.canvas_slope)
+    if learns is True:
+        return function(params, known)
+    fixed = {**params, **{name: lax.stop_gradient(params[name]) for name in PRIOR_NETWORKS if name in params}}
+    choose = functools.partial(jnp.where, learns)
+    return jax.tree_util.tree_map(choose, function(params, known), function(fixed, lax.stop_gradient(known)))

@@ -1,65 +1,205 @@
-"""The sequential prior: what a stroke is likely to be, given the drawing so far (method.md 4)."""
+"""The prior: what a stroke is likely to be, given the drawing so far (method.md 4); and fixed priors.
 
-import functools
+Like the posterior it decides in two steps, first whether there is a stroke and where, then which: what it
+sees of the canvas in the stroke's window depends on where the stroke is.
+"""
+
+import math
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
 
-from dood_jax.model.guidance import Guidance, PriorContext
-from dood_jax.model.networks import Networks
-from dood_jax.model.spread import Spread
-from dood_jax.networks.heads import Family
+from dood_jax.config.model import ModelConfig
+from dood_jax.distributions import presence
+from dood_jax.distributions.gaussian import AnyMixture, Gaussian
+from dood_jax.geometry import IDENTITY_LAYOUT
+from dood_jax.model.families import Family
+from dood_jax.model.guidance import PriorContext
 from dood_jax.types import Array, StrokeLatents, StrokeLogProbs
 
-
-def presence_log_probs(
-    guidance: Guidance, family: Family, nets: Networks, situation: PriorContext
-) -> tuple[Array, Array]:
-    """[] log-probabilities that there is a next stroke, and that there is none."""
-    return family.presence(nets.prior_presence(guidance.for_prior_presence(nets, situation))[0])
+CERTAIN = 20.0  # log-odds of a piece that is always there
+_LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2, 0.4])
 
 
-def log_probs(
-    guidance: Guidance, family: Family, nets: Networks, situation: PriorContext, stroke: StrokeLatents
-) -> StrokeLogProbs:
-    """Log-probabilities of one given stroke.
+class Spread(NamedTuple):
+    """How far samples stray from the means of the prior's mixtures (method.md 10.5).
 
-    Nothing here decides what is drawn next, so all strokes of a drawing are weighed at once, after the scan.
+    Factors of the standard deviations that the prior has learned, and a temperature; bits stay as they are.
     """
-    on, off = presence_log_probs(guidance, family, nets, situation)
-    layouts = family.layout_prior(nets.prior_layout([situation.layout_hidden]))
-    layout = family.mixture_log_prob(layouts, stroke.layout)
-    strokes = _stroke_mixture(guidance, family, nets, situation, stroke.layout)
-    return StrokeLogProbs(on, off, layout, family.mixture_log_prob(strokes, stroke.control_points))
+
+    shift: Array | float = 1.0  # of layouts
+    size: Array | float = 1.0  # of the scale and the angle of layouts
+    points: Array | float = 1.0
+    temperature: Array | float = 1.0  # of the mixtures' weights: below 1, likely components come more often
+
+    @property
+    def of_layout(self) -> Array:
+        """[4] factors."""
+        return jnp.array([self.shift, self.shift, self.size, self.size], jnp.float32)
+
+    @property
+    def of_point(self) -> Array:
+        """[2] factors."""
+        return jnp.full(2, self.points, jnp.float32)
 
 
-def sample(
-    guidance: Guidance,
-    family: Family,
-    nets: Networks,
-    situation: PriorContext,
-    canvas: Array,
-    spread: Spread,
-    key: Array,
-) -> StrokeLatents:
-    """Samples one stroke given the [H, W] canvas, presence unmasked; consumes the key (method.md 4, 10.5).
+LEARNED = Spread()
+PUBLISHED = Spread(shift=0.1, size=math.sqrt(0.7), points=0.1)
 
-    The situation's glimpse is not looked at: it is that of the layout sampled here.
+
+class Prior(nn.Module):
+    """A kind of prior. A new one implements these methods and is named in `dood.build`."""
+
+    config: ModelConfig
+
+    def presence_log_probs(self, context: PriorContext, features: tuple[Array, ...]) -> tuple[Array, Array]:
+        """[] log-probabilities that there is a next stroke, and that there is none."""
+        raise NotImplementedError
+
+    def log_probs(
+        self,
+        context: PriorContext,
+        for_presence: tuple[Array, ...],
+        for_stroke: tuple[Array, ...],
+        stroke: StrokeLatents,
+    ) -> StrokeLogProbs:
+        """Log-probabilities of one given stroke.
+
+        Args:
+          context: the drawing before it.
+          for_presence: what guidance gives the presence head.
+          for_stroke: what guidance gives the stroke head, of the stroke's window.
+          stroke: whose presence does not matter here.
+        """
+        raise NotImplementedError
+
+    def sample_placement(
+        self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        """[] bit and [4] layout of the next stroke; consumes a key for each."""
+        raise NotImplementedError
+
+    def sample_points(
+        self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
+    ) -> Array:
+        """[P, 2] control points of a stroke that is placed; consumes the key."""
+        raise NotImplementedError
+
+
+class SequentialPrior(Prior):
+    """DooD's: heads on the recurrent states that recognition shares, and on what is seen of the canvas."""
+
+    family: Family
+
+    def setup(self) -> None:
+        """Declares the heads."""
+        heads = self.family.prior_heads(self.config)
+        self.prior_presence = heads.presence
+        self.prior_layout = heads.layout
+        self.prior_stroke = heads.stroke
+
+    def presence_log_probs(self, context: PriorContext, features: tuple[Array, ...]) -> tuple[Array, Array]:
+        """[] log-probabilities that there is a next stroke, and that there is none."""
+        return self.family.presence(self.prior_presence(features)[0])
+
+    def log_probs(
+        self,
+        context: PriorContext,
+        for_presence: tuple[Array, ...],
+        for_stroke: tuple[Array, ...],
+        stroke: StrokeLatents,
+    ) -> StrokeLogProbs:
+        """Log-probabilities of one given stroke.
+
+        Nothing here decides what is drawn next, so all strokes of a drawing are taken at once, after the scan.
+        """
+        on, off = self.presence_log_probs(context, for_presence)
+        layout = self._layouts(context).log_prob(stroke.layout)
+        points = self._strokes(context, stroke.layout, for_stroke).log_prob(stroke.control_points)
+        return StrokeLogProbs(on, off, layout, points)
+
+    def sample_placement(
+        self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        """[] bit and [4] layout of the next stroke; consumes a key for each (method.md 4, 10.5)."""
+        key_presence, key_layout = key
+        on, _ = self.presence_log_probs(context, for_presence)
+        bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+        layouts = self._layouts(context).narrowed(spread.of_layout, spread.temperature)
+        return bit, layouts.sample(key_layout)
+
+    def sample_points(
+        self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
+    ) -> Array:
+        """[P, 2] control points of a stroke that is placed; consumes the key."""
+        strokes = self._strokes(context, layout, for_stroke)
+        return strokes.narrowed(spread.of_point, spread.temperature).sample(key)
+
+    def _layouts(self, context: PriorContext) -> AnyMixture:
+        return self.family.layout_prior(self.prior_layout([context.layout_hidden]))
+
+    def _strokes(self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...]) -> AnyMixture:
+        raw = self.prior_stroke([context.stroke_hidden, layout, *for_stroke])
+        return self.family.stroke_prior(raw, self.config.num_points)
+
+
+class FixedPrior(Prior):
+    """Knows nothing of the drawing: an ablation's, AIR's, or a VAE's (method.md 9.4 to 9.7).
+
+    Odds for a stroke, one Gaussian for its layout, one for every number that describes it.
     """
-    key_presence, key_layout, key_stroke = jax.random.split(key, 3)
-    on, _ = presence_log_probs(guidance, family, nets, situation)
-    bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
-    narrowed = functools.partial(family.mixture_narrowed, temperature=spread.temperature)
-    layouts = family.layout_prior(nets.prior_layout([situation.layout_hidden]))
-    layout = family.mixture_sample(narrowed(layouts, spread.of_layout), key_layout)
-    situation = situation._replace(glimpse=guidance.look_at_canvas(nets, canvas, layout))
-    strokes = _stroke_mixture(guidance, family, nets, situation, layout)
-    strokes = narrowed(strokes, spread.of_point)
-    return StrokeLatents(bit, layout, family.mixture_sample(strokes, key_stroke))
+
+    mean: float  # of the numbers that describe a stroke
+    scale: float
+    log_odds: float = 0.0  # that there is a next stroke
+    is_placed: bool = True  # otherwise every layout is the whole canvas, and has no log-probability
+
+    def presence_log_probs(self, context: PriorContext, features: tuple[Array, ...]) -> tuple[Array, Array]:
+        """[] log-probabilities that there is a next stroke, and that there is none."""
+        return presence.log_probs(jnp.full((), self.log_odds, context.layout_hidden.dtype))
+
+    def log_probs(
+        self,
+        context: PriorContext,
+        for_presence: tuple[Array, ...],
+        for_stroke: tuple[Array, ...],
+        stroke: StrokeLatents,
+    ) -> StrokeLogProbs:
+        """Log-probabilities of one given stroke."""
+        on, off = self.presence_log_probs(context, for_presence)
+        dtype = context.layout_hidden.dtype
+        layout = self._layouts(dtype).log_prob(stroke.layout) if self.is_placed else jnp.zeros_like(on)
+        return StrokeLogProbs(on, off, layout, self._strokes(dtype).log_prob(stroke.control_points))
+
+    def sample_placement(
+        self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        """[] bit and [4] layout of the next stroke; consumes a key for each."""
+        key_presence, key_layout = key
+        on, _ = self.presence_log_probs(context, for_presence)
+        bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+        if not self.is_placed:
+            return bit, jnp.asarray(IDENTITY_LAYOUT)
+        return bit, _sample(self._layouts(context.layout_hidden.dtype), spread.of_layout, key_layout)
+
+    def sample_points(
+        self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
+    ) -> Array:
+        """[P, 2] numbers that describe a stroke; consumes the key."""
+        return _sample(self._strokes(context.layout_hidden.dtype), spread.of_point, key)
+
+    def _layouts(self, dtype: jnp.dtype) -> Gaussian:
+        return Gaussian(jnp.asarray(_LAYOUT_MEAN, dtype), jnp.asarray(_LAYOUT_SCALE, dtype))
+
+    def _strokes(self, dtype: jnp.dtype) -> Gaussian:
+        shape = (self.config.num_points, 2)
+        return Gaussian(jnp.full(shape, self.mean, dtype), jnp.full(shape, self.scale, dtype))
 
 
-def _stroke_mixture(
-    guidance: Guidance, family: Family, nets: Networks, situation: PriorContext, layout: Array
-) -> Array:
-    inputs = [situation.stroke_hidden, layout, *guidance.for_prior_stroke(nets, situation)]
-    return family.stroke_prior(nets.prior_stroke(inputs), nets.config.num_points)
+def _sample(gaussian: Gaussian, factor: Array, key: Array) -> Array:
+    """A sample whose distance from the mean is multiplied by a factor; consumes the key."""
+    mean, scale = gaussian
+    return mean + factor * (scale * jax.random.normal(key, mean.shape, mean.dtype))

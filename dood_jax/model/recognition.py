@@ -1,18 +1,20 @@
-"""How a stroke is decided on: the interface of recognition models, and what a decision holds.
+"""The recognition model: is there a stroke, where, which, and with what brush (method.md 5).
 
-`posterior` is DooD's, `air` that of Attend, Infer, Repeat, `vae` that of a variational autoencoder;
-`model.parts` chooses.
+A stroke is decided on in two steps, since what is seen in its window depends on where it is: first `place`,
+then `shape`. `StrokeRecognition` is DooD's; those of AIR and of a variational autoencoder are in `rivals`.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Protocol
+from typing import ClassVar, NamedTuple
 
 import jax
+import jax.numpy as jnp
+from flax import linen as nn
 
-from dood_jax.model.guidance import Glimpse, Guidance, Observation
-from dood_jax.model.networks import Networks
-from dood_jax.model.state import StrokeState
-from dood_jax.networks.heads import Family
+from dood_jax.config.model import ModelConfig
+from dood_jax.distributions.gaussian import AnyGaussian
+from dood_jax.model.families import Family, brush_of
+from dood_jax.model.guidance import Glimpse, Observation
+from dood_jax.model.stroke import StrokeState
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 
 
@@ -32,33 +34,109 @@ def stroke_noise(key: Array, num_points: int) -> StrokeNoise:
     return StrokeNoise(presence, latents[:4], latents[4:].reshape(num_points, 2))
 
 
+class Placement(NamedTuple):
+    """Whether there is a stroke, and where."""
+
+    presence: Array  # [] the bit, given that all before were on
+    on: Array  # [] log-probability of a stroke, given that all before were drawn
+    off: Array  # [] log-probability of none
+    layout: Array  # [4]
+    layout_log_prob: Array  # []
+    layout_posterior: AnyGaussian | None  # that the layout was sampled from
+
+
 class PosteriorStep(NamedTuple):
     """A stroke sampled from the posterior."""
 
     stroke: StrokeLatents  # of one stroke: no T axis
     brush: BrushParams  # of one stroke; its canvas slope is used at one step only
     log_probs: StrokeLogProbs
-    gaussians: tuple[Any, Any]  # the posteriors of layout and control points
-    glimpse: Any  # of the canvas in the window, for the prior
+    posteriors: tuple[AnyGaussian | None, AnyGaussian]  # of layout and control points
 
 
-class StepInputs(NamedTuple):
-    """What one stroke is decided from."""
+class Recognition(nn.Module):
+    """A kind of recognition model. A new one implements these methods and is named in `dood.build`."""
 
-    observation: Observation  # of target and canvas
-    look: Callable[[Array], Glimpse]  # sees the window of a [4] layout
-    state: StrokeState  # advanced to this stroke
-    noise: StrokeNoise
-    hold_presence: bool  # the bit stays on, for objectives that sum over stopping times
+    config: ModelConfig
 
+    needs_glimpse: ClassVar[bool] = True  # otherwise `shape` is given an empty one
 
-class Recognition(Protocol):
-    """A kind of recognition model."""
-
-    def advance(self, nets: Networks, state: StrokeState, seen: tuple[Array, ...]) -> StrokeState:
+    def advance(self, state: StrokeState, canvas_features: tuple[Array, ...]) -> StrokeState:
         """Moves the recurrent states that the prior shares to the next stroke, by what the canvas shows."""
+        raise NotImplementedError
 
-    def decide(
-        self, guidance: Guidance, family: Family, nets: Networks, turn: StepInputs
+    def place(
+        self, state: StrokeState, observation: Observation, noise: StrokeNoise, hold_presence: bool
+    ) -> tuple[StrokeState, Placement]:
+        """Samples whether there is a stroke, and where; with `hold_presence` there is one."""
+        raise NotImplementedError
+
+    def shape(
+        self,
+        state: StrokeState,
+        placement: Placement,
+        observation: Observation,
+        glimpse: Glimpse,
+        noise: StrokeNoise,
     ) -> tuple[StrokeState, PosteriorStep]:
-        """Samples one stroke: whether there is one, where, which, and with what pen."""
+        """Samples the control points of a placed stroke from a glimpse of its window, and its brush."""
+        raise NotImplementedError
+
+
+class StrokeRecognition(Recognition):
+    """DooD's: two recurrent networks over strokes, shared with the prior, and a head for every decision."""
+
+    family: Family
+
+    def setup(self) -> None:
+        """Declares both recurrent networks and the heads."""
+        heads = self.family.posterior_heads(self.config)
+        self.posterior_presence = heads.presence
+        self.posterior_layout = heads.layout
+        self.posterior_stroke = heads.stroke
+        self.canvas_slope = heads.canvas_slope
+        self.brush = heads.brush
+        self.layout_rnn = self.family.cell(self.config.features)
+        self.stroke_rnn = self.family.cell(self.config.features)
+
+    def advance(self, state: StrokeState, canvas_features: tuple[Array, ...]) -> StrokeState:
+        """One step of both recurrent networks on the last stroke and what is seen of the canvas (method.md 4)."""
+        layout_input = jnp.concatenate([state.layout, *canvas_features])
+        stroke_input = jnp.concatenate([state.control_points.reshape(-1), *canvas_features])
+        return state._replace(
+            layout_hidden=self.layout_rnn(state.layout_hidden, layout_input),
+            stroke_hidden=self.stroke_rnn(state.stroke_hidden, stroke_input),
+        )
+
+    def place(
+        self, state: StrokeState, observation: Observation, noise: StrokeNoise, hold_presence: bool
+    ) -> tuple[StrokeState, Placement]:
+        """Samples presence and layout from target, canvas and the recurrent state, which stays."""
+        on, off = self.family.presence(self.posterior_presence(observation.presence)[0])
+        bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(on.dtype)
+        raw = self.posterior_layout([state.layout_hidden, *observation.layout])
+        posterior = self.family.layout_posterior(raw)
+        layout, log_prob = posterior.sample_and_log_prob(noise.layout)
+        return state, Placement(bit, on, off, layout, log_prob, posterior)
+
+    def shape(
+        self,
+        state: StrokeState,
+        placement: Placement,
+        observation: Observation,
+        glimpse: Glimpse,
+        noise: StrokeNoise,
+    ) -> tuple[StrokeState, PosteriorStep]:
+        """Samples control points and decides on the brush; the recurrent state stays."""
+        inputs = [state.stroke_hidden, *glimpse.features]
+        posterior = self.family.stroke_posterior(self.posterior_stroke(inputs))
+        control_points, log_prob = posterior.sample_and_log_prob(noise.control_points)
+        ink_width, ink_slope = self.brush([*inputs, placement.layout])
+        by_layout_head = [state.layout_hidden, *observation.layout]
+        canvas_slope = self.canvas_slope(observation.canvas_slope or by_layout_head)[0]
+        return state, PosteriorStep(
+            StrokeLatents(placement.presence * state.presence, placement.layout, control_points),
+            brush_of(self.config, BrushParams(ink_width, ink_slope, canvas_slope)),
+            StrokeLogProbs(placement.on, placement.off, placement.layout_log_prob, log_prob),
+            (placement.layout_posterior, posterior),
+        )

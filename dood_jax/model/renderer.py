@@ -1,61 +1,94 @@
-"""A stroke's latents and pen to ink on the canvas."""
+"""From a stroke's latents and brush to ink, and from the ink of all strokes to the canvas."""
 
-import functools
-from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
-from dood_jax.model.networks import Networks
-from dood_jax.networks import heads
+from dood_jax.model.published import DenseStack
 from dood_jax.rendering import brushes, compositing, spatial_transformer
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-Mark = Callable[[Array, Array, tuple[int, int]], Array]  # [P, 2] points, [] pen width, size -> [h, w] marks
-Finish = Callable[[Array, Array], Array]  # [H, W] marks, [] slope -> [H, W] ink
+_BRUSHES = {"splat": brushes.splat, "soft_distance": brushes.soft_distance, "distance": brushes.distance}
 
 
-class Renderer(Protocol):
-    """Renders one stroke."""
+class Renderer(nn.Module):
+    """Renders strokes at any image size: marks along a curve, then ink (method.md 3.9 to 3.11, 9.1).
 
-    def __call__(self, layout: Array, control_points: Array, ink_width: Array, ink_slope: Array) -> Array:
-        """[4] layout, [P, 2] control points, [] pen width, [] slope -> [H, W] ink."""
+    A new brush is a function in `rendering.brushes`, named in `_BRUSHES` and in `config.model.CHOICES`. Other
+    renderers override `mark` and `finish`.
+    """
+
+    config: ModelConfig
+
+    def mark(self, control_points: Array, ink_width: Array, size: tuple[int, int]) -> Array:
+        """[P, 2] control points and [] width of the brush -> [H, W] marks along their Bézier curve."""
+        curve = geometry.bezier_curve(control_points, self.config.curve_samples)
+        return _BRUSHES[self.config.brush](curve, ink_width, size)
+
+    def finish(self, marks: Array, ink_slope: Array) -> Array:
+        """[H, W] marks and [] slope -> [H, W] ink in 0..1."""
+        if self.config.brush == "splat":
+            return _finish_splat(marks, ink_slope)
+        return compositing.squash_to_one(marks, ink_slope)
+
+    @jax.named_scope("ink")
+    def stroke_ink(
+        self, stroke: StrokeLatents, ink_width: Array, ink_slope: Array, image_size: int | None = None
+    ) -> Array:
+        """[H, W] ink of one stroke, its presence left aside; `image_size` is the model's own if None."""
+        size = (image_size or self.config.image_size,) * 2
+        matrix = geometry.layout_to_matrix(stroke.layout)
+        if self.config.placement == "points":  # the layout moves the control points (method.md 9.1)
+            placed = geometry.place_points(matrix, stroke.control_points)
+            return self.finish(self.mark(placed, ink_width, size), ink_slope)
+        marks = self.mark(stroke.control_points, ink_width, size)  # in the stroke's own frame (method.md 3.10)
+        placed = spatial_transformer.warp(marks[None], geometry.invert(matrix), size)[0]
+        return self.finish(placed, ink_slope)
+
+    def ink(self, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None) -> Array:
+        """[T, H, W] ink of each stroke of one drawing; a `brush` of scalars is one brush for all."""
+        ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
+        ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
+        render = lambda *one: self.stroke_ink(*one, image_size)
+        return jax.vmap(render)(strokes, ink_width, ink_slope) * strokes.presence[:, None, None]
+
+    def finished_canvas(self, strokes: StrokeLatents, brush: BrushParams) -> Array:
+        """[H, W] canvas after the last stroke of one drawing."""
+        return canvas_of(self.config, self.ink(strokes, brush).sum(0), brush.canvas_slope)
 
 
-def make_renderer(nets: Networks, image_size: int | None = None) -> Renderer:
-    """The renderer of a model, at its own or at another image size."""
-    config, size = nets.config, image_size or nets.config.image_size
-    mark, finish = _DECODERS[config.decoder](nets)
-    return functools.partial(_PLACEMENTS[config.placement], mark, finish, (size, size))
+class NeuralRenderer(Renderer):
+    """Marks by a network, always as large as the model's images (method.md 9.3)."""
+
+    def setup(self) -> None:
+        """Declares the network."""
+        features = self.config.features
+        self.stroke_decoder = DenseStack((features, features), self.config.image_size**2)
+
+    def mark(self, control_points: Array, ink_width: Array, size: tuple[int, int]) -> Array:
+        """[P, 2] numbers -> [H, W] marks, whatever the brush and the size asked for."""
+        own = (self.config.image_size, self.config.image_size)
+        return jax.nn.softplus(self.stroke_decoder([control_points.reshape(-1)]) - 2).reshape(own)
+
+    def finish(self, marks: Array, ink_slope: Array) -> Array:
+        """[H, W] marks and [] slope -> [H, W] ink, as of a splat."""
+        return _finish_splat(marks, ink_slope)
 
 
-def ink_width_limits(config: ModelConfig) -> tuple[float, float]:
-    """Range of pens, which where an image is placed shrink with its window (method.md 5, 9.1)."""
-    return heads.INK_WIDTH_IN_WINDOW if config.placement == "glimpse" else heads.INK_WIDTH
+class PieceRenderer(NeuralRenderer):
+    """Pieces of an image by a network, neither normalised nor squashed: AIR's and the VAE's (method.md 9.5)."""
+
+    def finish(self, marks: Array, ink_slope: Array) -> Array:
+        """The marks themselves."""
+        return marks
 
 
-def brush_limits(config: ModelConfig) -> BrushParams:
-    """(low, high) of every part of a pen."""
-    return BrushParams(ink_width_limits(config), heads.INK_SLOPE, heads.CANVAS_SLOPE)
-
-
-def ink_of(
-    nets: Networks, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None
-) -> Array:
-    """[T, H, W] ink of each stroke of one drawing; a `brush` of scalars is one pen for all."""
-    ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
-    ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
-    renderer = make_renderer(nets, image_size)
-    ink = jax.vmap(renderer)(strokes.layout, strokes.control_points, ink_width, ink_slope)
-    return ink * strokes.presence[:, None, None]
-
-
-def finished_canvas(nets: Networks, strokes: StrokeLatents, brush: BrushParams) -> Array:
-    """[H, W] canvas after the last stroke of one drawing."""
-    return canvas_of(nets.config, ink_of(nets, strokes, brush).sum(0), brush.canvas_slope)
+def _finish_splat(marks: Array, ink_slope: Array) -> Array:
+    return compositing.squash(compositing.max_normalise(marks), ink_slope)
 
 
 def canvas_of(config: ModelConfig, ink_sum: Array, canvas_slope: Array) -> Array:
@@ -64,59 +97,5 @@ def canvas_of(config: ModelConfig, ink_sum: Array, canvas_slope: Array) -> Array
 
 
 def canvases_of(config: ModelConfig, ink: Array, canvas_slope: Array) -> Array:
-    """[T, H, W] canvas after each stroke, of its ink."""
+    """[T, H, W] canvas after each stroke, given [T, H, W] ink of each."""
     return canvas_of(config, compositing.running_sum(ink), canvas_slope)
-
-
-def _curve_decoder(nets: Networks) -> tuple[Mark, Finish]:
-    """Control points to marks along their curve, with the brush of the config (method.md 3.9)."""
-    brush, finish = _BRUSHES[nets.config.brush]
-
-    def mark(control_points, ink_width, size):
-        return brush(geometry.bezier_curve(control_points, nets.config.curve_samples), ink_width, size)
-
-    return mark, finish
-
-
-def _neural_decoder(nets: Networks) -> tuple[Mark, Finish]:
-    """Control points to marks by a network, always as large as the model's images (method.md 9.3)."""
-    return _image_decoder(nets)[0], _finish_splat
-
-
-def _image_decoder(nets: Networks) -> tuple[Mark, Finish]:
-    """Ten numbers to a piece of an image, which is neither normalised nor squashed (method.md 9.5)."""
-    own = (nets.config.image_size, nets.config.image_size)
-
-    def mark(control_points, ink_width, size):
-        del ink_width, size
-        return jax.nn.softplus(nets.stroke_decoder([control_points.reshape(-1)]) - 2).reshape(own)
-
-    return mark, lambda marks, ink_slope: marks
-
-
-@jax.named_scope("ink")
-def _place_points(mark, finish, size, layout, control_points, ink_width, ink_slope) -> Array:
-    """Control points moved by the layout, then drawn on the canvas (method.md 9.1)."""
-    placed = geometry.place_points(geometry.layout_to_matrix(layout), control_points)
-    return finish(mark(placed, ink_width, size), ink_slope)
-
-
-@jax.named_scope("ink")
-def _place_image(mark, finish, size, layout, control_points, ink_width, ink_slope) -> Array:
-    """Control points drawn in the stroke's own frame, the image moved by the layout (method.md 3.10)."""
-    marks = mark(control_points, ink_width, size)
-    placing = geometry.invert(geometry.layout_to_matrix(layout))
-    return finish(spatial_transformer.warp(marks[None], placing, size)[0], ink_slope)
-
-
-def _finish_splat(marks: Array, ink_slope: Array) -> Array:
-    return compositing.squash(compositing.max_normalise(marks), ink_slope)
-
-
-_BRUSHES = {
-    "splat": (brushes.splat, _finish_splat),
-    "soft_distance": (brushes.soft_distance, compositing.squash_to_one),
-    "distance": (brushes.distance, compositing.squash_to_one),
-}
-_DECODERS = {"curve": _curve_decoder, "neural": _neural_decoder, "image": _image_decoder}
-_PLACEMENTS = {"points": _place_points, "glimpse": _place_image}

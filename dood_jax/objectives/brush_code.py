@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model.renderer import brush_limits
+from dood_jax.model.families import brush_limits
 from dood_jax.types import Array, BrushParams
 
 _SMOOTHING = 0.02  # standard deviation of the kernel that counts are spread by, as a share of the range

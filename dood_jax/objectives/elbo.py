@@ -7,21 +7,26 @@ import jax.numpy as jnp
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
-from dood_jax.model.networks import Params, bind
+from dood_jax.model.dood import bind
+from dood_jax.model.networks import Params
 from dood_jax.rendering.source_grid import may_be_enlarged, to_source_grid
 from dood_jax.types import Array, Drawing, StrokeLogProbs
 
 
 @jax.named_scope("likelihood")
-def log_likelihood(config: ModelConfig, params: Params, image: Array, canvas: Array) -> Array:
+def log_likelihood(
+    config: ModelConfig, params: Params, image: Array, canvas: Array, scale: str | None = None
+) -> Array:
     """[...] nats of a [H, W] image given [..., H, W] canvases, under the model's observation scale.
+
+    `scale` may name the other one, `map` or `canvas`.
 
     Where images may have been enlarged, whether this one was is a latent variable, a fair bit, which the
     posterior reads from the image (method.md 4.1).
     """
     recorded = to_source_grid(config.source_size, image, canvas)
     log_bit = -math.log(2) if may_be_enlarged(config.source_size, config.image_size) else 0
-    return bind(config, params).likelihood.log_prob(config.likelihood_scale, image, recorded) + log_bit
+    return bind(config, params).pixel_log_prob(image, recorded, scale) + log_bit
 
 
 def stroke_log_probs(

@@ -12,10 +12,11 @@ from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
-from dood_jax.model import dood
+from dood_jax.model.dood import init
+from dood_jax.model.drawing import draw
 from dood_jax.model.networks import Params
 from dood_jax.model.renderer import canvas_of
-from dood_jax.networks.baseline import Baseline
+from dood_jax.model.published import Baseline
 from dood_jax.objectives.elbo import log_likelihood, stroke_log_probs
 from dood_jax.objectives.iwae import log_mean_exp
 from dood_jax.types import Array, Drawing
@@ -58,7 +59,7 @@ def fresh_moments() -> Moments:
 def init_baseline(config: ModelConfig, key: Array) -> Params:
     """Fresh parameters of the baseline, under `baseline_rnn` and `baseline`; consumes the key."""
     blank = jnp.zeros((config.image_size, config.image_size))
-    drawing = jax.eval_shape(lambda key: dood.draw(config, dood.init(config, key), blank, key), key)
+    drawing = jax.eval_shape(lambda key: draw(config, init(config, key), blank, key), key)
     inputs = jax.eval_shape(_baseline_inputs, drawing)
     return _baseline(config).init(key, jnp.zeros(inputs.shape))["params"]
 

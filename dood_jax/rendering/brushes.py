@@ -1,4 +1,4 @@
-"""Brushes: from the samples of one curve to how near the pen came to every pixel.
+"""Brushes: from the samples of one curve to how near the brush came to every pixel.
 
 `splat` is the published sum of Gaussians over curve samples (method.md 3.9). The sum separates: with
 X[s, j] = exp(-(x_s - j/W)^2 / 2 w^2) and Y likewise over rows, the image is Y^T X, one matrix product.
@@ -32,7 +32,7 @@ def splat(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
 
     Args:
       curve: [S, 2] points of the unit square.
-      ink_width: [] standard deviation of the pen, as a share of the image.
+      ink_width: [] standard deviation of the brush, as a fraction of the image.
       size: (H, W) pixels.
 
     Returns:
@@ -63,14 +63,14 @@ splat.defvjp(_splat_forward, _splat_backward)
 
 
 def _offsets(curve: Array, ink_width: Array, size: tuple[int, int]) -> tuple[Array, Array]:
-    """[S, W] and [H, S] from each pixel column and row to each sample, in pen widths."""
-    rows, columns = (geometry.pen_pixels(length).astype(curve.dtype) for length in size)
+    """[S, W] and [H, S] from each pixel column and row to each sample, in brush widths."""
+    rows, columns = (geometry.brush_pixels(length).astype(curve.dtype) for length in size)
     scaled, per_width = curve / ink_width, 1 / ink_width
     return scaled[:, 0, None] - per_width * columns[None], scaled[None, :, 1] - per_width * rows[:, None]
 
 
 def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
-    """exp(-d^2 / 2 w^2) of the soft distance d from every pixel to the curve: a pen of even width.
+    """exp(-d^2 / 2 w^2) of the soft distance d from every pixel to the curve: a brush of even width.
 
     With narrower Gaussians of standard deviation w/2, Σ_s exp(-d_s^2 / 2 (w/2)^2) raised to the power 1/4.
     As long as samples lie closer than about w/2, ink varies with the curve's speed to the power 1/4 only: it
@@ -78,7 +78,7 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
 
     Args:
       curve: [S, 2] points of the unit square.
-      ink_width: [] standard deviation of the pen, as a share of the image.
+      ink_width: [] standard deviation of the brush, as a fraction of the image.
       size: (H, W) pixels.
 
     Returns:
@@ -98,7 +98,7 @@ def distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
 
     Args:
       curve: [S, 2] corners of the polyline in the unit square, at least 2; they may coincide.
-      ink_width: [] standard deviation of the pen, as a share of the image.
+      ink_width: [] standard deviation of the brush, as a fraction of the image.
       size: (H, W) pixels.
 
     Returns:
@@ -169,5 +169,5 @@ def _at_place(curve: Array, place: Array) -> Array:
 
 def _pixels(curve: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     """[1, W] place of every column of pixels and [H, 1] of every row, in the curve's precision."""
-    rows, columns = (jnp.asarray(geometry.pen_pixels(length), curve.dtype) for length in size)
+    rows, columns = (jnp.asarray(geometry.brush_pixels(length), curve.dtype) for length in size)
     return columns[None], rows[:, None]

@@ -8,17 +8,17 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
-from jax import lax
 
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
-from dood_jax.distributions import gaussian
-from dood_jax.model import dood, second_look, token
-from dood_jax.model.networks import Params, bind
-from dood_jax.model.renderer import finished_canvas
+from dood_jax.distributions.gaussian import Gaussian
+from dood_jax.model import variation
+from dood_jax.model.dood import bind
+from dood_jax.model.drawing import prior_log_probs, replay
+from dood_jax.model.networks import Params
+from dood_jax.model.renderer import canvas_of
 from dood_jax.objectives.elbo import log_likelihood, masked_log_prob
-from dood_jax.rendering import compositing
+from dood_jax.test_time.optimize import optimize
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _POINT_DEVIATION = 0.001  # of the control points of a token from those of its type
@@ -39,7 +39,7 @@ def token_score(
     strokes: StrokeLatents,
     brush: BrushParams,
     num_steps: int,
-    turned: bool,
+    fix_rotation_units: bool,
 ) -> Array:
     """[] score of the best token of a parse for a [H, W] image; -inf for a parse without strokes.
 
@@ -48,32 +48,28 @@ def token_score(
       params: its parameters.
       image: to be explained.
       strokes: the type: one parse of another image.
-      brush: its brushes, which stay.
+      brush: of each stroke, which stays.
       num_steps: of Adam.
-      turned: the map's angle counts in radians; as published it is taken for degrees.
+      fix_rotation_units: the map's angle counts in radians; as published it is taken for degrees.
     """
-    placed = second_look.place(strokes)
-    type_of_points = gaussian.Gaussian(placed, jnp.full_like(placed, _POINT_DEVIATION))
-    unmoved = jnp.broadcast_to(jnp.array([0.0, 0.0, 1.0, 0.0]), strokes.layout.shape)
+    model = bind(config, params)
+    placed = geometry.place_strokes(strokes.layout, strokes.control_points)
+    type_of_points = Gaussian(placed, jnp.full_like(placed, _POINT_DEVIATION))
+    identity = jnp.broadcast_to(geometry.IDENTITY_LAYOUT, strokes.layout.shape)
     count = strokes.presence.sum()
 
-    def score(fitted: Token) -> Array:
-        matrix = token.token_matrix(token.token_params(fitted.raw, token.ONE_SHOT), turned)
-        moved = StrokeLatents(strokes.presence, unmoved, geometry.place_points(matrix, fitted.points))
-        canvas = finished_canvas(bind(config, params), moved, brush)
-        apart = jax.vmap(gaussian.log_prob)(type_of_points, fitted.points)
+    def score(token: Token) -> Array:
+        params_of_map = variation.token_params(token.raw, variation.ONE_SHOT)
+        matrix = variation.token_matrix(params_of_map, fix_rotation_units)
+        moved = StrokeLatents(strokes.presence, identity, geometry.place_points(matrix, token.points))
+        canvas = model.finished_canvas(moved, brush)
+        apart = jax.vmap(Gaussian.log_prob)(type_of_points, token.points)
         of_token = (apart * strokes.presence).sum() / jnp.maximum(count, 1)
         return of_token + log_likelihood(config, params, image, canvas)
 
-    adam = optax.adam(_RATE)
-
-    def step(carry, _):
-        fitted, state = carry
-        updates, state = adam.update(jax.grad(lambda one: -score(one))(fitted), state)
-        return (optax.apply_updates(fitted, updates), state), None
-
     start = Token(placed, jnp.zeros(7))
-    (fitted, _), _ = lax.scan(step, (start, adam.init(start)), length=num_steps)
+    loss = lambda token, _: -score(token)
+    fitted = optimize(loss, start, _RATE, jnp.arange(num_steps), last_fraction=1.0)
     return jnp.where(count > 0, score(fitted), -jnp.inf)
 
 
@@ -81,10 +77,10 @@ def log_joint(
     config: ModelConfig, params: Params, image: Array, strokes: StrokeLatents, brush: BrushParams
 ) -> Array:
     """[] log p(image, drawing) of a [H, W] image and one drawing of it."""
-    retraced = dood.retrace(config, params, strokes, brush)
-    prior = dood.weigh_under_prior(config, params, retraced.situations, strokes)
-    canvas = compositing.composite(retraced.ink.sum(0), brush.canvas_slope)
-    of_drawing = masked_log_prob(prior, strokes.presence, retraced.final_stop)
+    replayed = replay(config, params, strokes, brush)
+    prior = prior_log_probs(config, params, replayed.contexts, strokes)
+    canvas = canvas_of(config, replayed.ink.sum(0), brush.canvas_slope)
+    of_drawing = masked_log_prob(prior, strokes.presence, replayed.final_stop)
     return of_drawing + log_likelihood(config, params, image, canvas)
 
 

@@ -1,4 +1,4 @@
-"""The scale of the observation model: how far a pixel may lie from the canvas.
+"""The observation model's scale: how far a pixel may lie from the canvas; and the error of a canvas.
 
 `map` is the published one, a learned number a pixel (method.md 4). `canvas` computes the scale from the
 canvas itself: sharp far from ink, wide at its edges; it can go where training never saw ink.
@@ -12,15 +12,17 @@ import numpy as np
 from flax import linen as nn
 from jax import lax
 
-from dood_jax.distributions import pixels
-from dood_jax.distributions.bounded import bounded
-from dood_jax.rendering.source_grid import through
+from dood_jax.config.model import ModelConfig
+from dood_jax.distributions.pixels import laplace_log_prob, normal_log_prob
+from dood_jax.model.networks import bounded
+from dood_jax.rendering.source_grid import through, to_source_grid
 from dood_jax.types import Array
 
 _FINE, _MIDDLE, _WIDE = 1.0, 2.5, 6.0  # standard deviations of the blurs in pixels
 _NUM_FEATURES = 14
 _TINY = 1e-4  # under the roots, so that their slope is finite on blank paper
 _LEAST_EIGENVALUE = 1e-6  # of the wide blur that is kept; blurred pixels move by about as much
+_SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
 SCALES = ("map", "canvas")  # kinds of scale
 SCALE_RANGE = (0.01, 1.0)  # (method.md 4)
 
@@ -55,7 +57,33 @@ class ObservationScale(nn.Module):
         return _log_prob(self.likelihood, self.canvas, image, canvas)
 
 
-_DENSITIES = {"laplace": pixels.laplace_log_prob, "normal": pixels.normal_log_prob}
+class ObservationModel(nn.Module):
+    """p(image | canvas), under the scale that the config names or under another."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        """Declares both scales."""
+        self.likelihood = ObservationScale(self.config.image_size, self.config.likelihood)
+
+    def log_prob(self, image: Array, canvas: Array, scale: str | None = None) -> Array:
+        """[...] nats of a [H, W] image given [..., H, W] canvases; a blank canvas may be [1, 1].
+
+        `scale` is `map` or `canvas`; None is the model's own.
+        """
+        return self.likelihood.log_prob(scale or self.config.likelihood_scale, image, canvas)
+
+
+def canvas_error(config: ModelConfig, image: Array, canvas: Array) -> Array:
+    """[] Σ |error| + 2 Σ error² of a [H, W] canvas on the grid that the image was made on.
+
+    What iterative inference and test-time optimisation bring down; it needs no scale (method.md 5.1, 10.11).
+    """
+    error = jnp.abs(image - to_source_grid(config.source_size, image, canvas))
+    return (error + _SQUARE_WEIGHT * error**2).sum()
+
+
+_DENSITIES = {"laplace": laplace_log_prob, "normal": normal_log_prob}
 
 
 def _plain_log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> Array:

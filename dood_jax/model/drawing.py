@@ -1,0 +1,302 @@
+"""Whole drawings of one image: inferred from it, sampled from the prior, replayed, rendered.
+
+A model is a pair (config, params); callers vmap these functions over images and particles. `draw` is the way
+from an image to its strokes: the first pass stroke after stroke (`draw_from_noise`), then the iterations of
+inference (`iterate`), then a sample of the posterior that they end in (`sample_iterated`).
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+from dood_jax.config.model import ModelConfig
+from dood_jax.model import iterative_inference
+from dood_jax.model.dood import bind, where_prior_learns
+from dood_jax.model.guidance import PriorContext
+from dood_jax.model.iterative_inference import IteratedPosterior, first_inference_state, posterior_of
+from dood_jax.model.networks import Params
+from dood_jax.model.prior import LEARNED, Spread
+from dood_jax.model.recognition import StrokeNoise, stroke_noise
+from dood_jax.model.renderer import canvases_of
+from dood_jax.model.stroke import StrokeState, initial_state, scan_from_blank
+from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents, StrokeLogProbs
+
+
+class Replayed(NamedTuple):
+    """Given strokes, drawn one after the other: what their log-probabilities under the prior need."""
+
+    ink: Array  # [T, H, W] of each stroke, blank where presence is 0
+    contexts: PriorContext  # before each stroke, [T, ...]
+    final_stop: Array  # [] prior log-probability that no stroke follows, if the model counts it
+
+
+def draw(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    key: Array,
+    *,
+    iterations: int | None = None,
+    num_strokes: int | None = None,
+    hold_presence: bool = False,
+    dropout_key: Array | None = None,
+    prior_learns: Array | bool = True,
+) -> Drawing:
+    """Infers the strokes of one image by sampling the posterior (method.md 5).
+
+    Args:
+      config: the model.
+      params: its parameters.
+      image: [H, W] target, 0..1, ink = 1.
+      key: consumed.
+      iterations: of iterative inference; as many as the config says if None, 0 is the first pass alone.
+      num_strokes: most strokes, T; as trained if None.
+      hold_presence: keep every bit on, for objectives that sum over stopping times; the drawing is that of
+        the first pass then, whatever the iterations.
+      dropout_key: consumed; drops units as in training, where the model does that. None drops none.
+      prior_learns: [] whether the prior's networks get a gradient.
+
+    Returns:
+      A drawing of T strokes; those after the stop have presence 0 and no ink.
+    """
+    iterations = config.iterations if iterations is None else iterations
+    iterates = iterations > 0 and not hold_presence
+    key, key_iterated = jax.random.split(key) if iterates else (key, None)
+    keys = jax.random.split(key, num_strokes or config.num_strokes)
+    noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
+    drawing = draw_from_noise(
+        config,
+        params,
+        image,
+        noise,
+        hold_presence=hold_presence,
+        dropout_key=dropout_key,
+        prior_learns=prior_learns,
+    )
+    if key_iterated is None:
+        return drawing
+    posterior = iterate(config, params, image, drawing.strokes, drawing.brush, iterations)
+    return sample_iterated(config, params, drawing, posterior, key_iterated, prior_learns)
+
+
+def draw_from_noise(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    noise: StrokeNoise,
+    *,
+    hold_presence: bool = False,
+    dropout_key: Array | None = None,
+    prior_learns: Array | bool = True,
+) -> Drawing:
+    """The first pass of `draw` with its randomness given, [T, ...] of each kind."""
+    target_key, step_keys, end_key = _dropout_keys(dropout_key, len(noise.presence))
+    target = bind(config, params, target_key).encode_target(image)
+
+    def step(state, inputs):
+        is_first, noise, key = inputs
+        return bind(config, params, key).draw_stroke(target, state, is_first, noise, hold_presence)
+
+    inputs = (jnp.arange(len(noise.presence)) == 0, noise, step_keys)
+    final, (steps, ink, contexts, seen) = scan_from_blank(config, step, inputs)
+    brush = steps.brush._replace(canvas_slope=final.canvas_slope)
+    prior = prior_log_probs(config, params, contexts, steps.stroke, prior_learns)
+    stop = lambda params, final: bind(config, params, end_key).final_stop_log_prob(final, target)
+    final_stop = where_prior_learns(prior_learns, stop, params, final)
+    return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
+
+
+def _dropout_keys(key: Array | None, num_strokes: int) -> tuple[Array | None, Array | None, Array | None]:
+    """Keys of the target's mask, of those of each stroke [T], and of the finished canvas's."""
+    if key is None:
+        return None, None, None
+    key_target, key_steps, key_end = jax.random.split(key, 3)
+    return key_target, jax.random.split(key_steps, num_strokes), key_end
+
+
+def iterate(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    iterations: int,
+    warmup_iterations: Array | int = 0,
+) -> IteratedPosterior:
+    """Corrects the strokes of a drawing, all together, again and again (method.md 5.1); its bits stay.
+
+    Args:
+      config: the model.
+      params: its parameters.
+      image: [H, W] to be drawn.
+      strokes: T of them, as drawn so far; no gradient flows to them.
+      brush: their brush.
+      iterations: so many, at least one, through which gradients flow.
+      warmup_iterations: [] so many more, which come first and get no gradient.
+    """
+    strokes, brush = lax.stop_gradient((strokes, brush))
+    step = lambda params, state: bind(config, params).iterate(image, strokes, state)
+    fixed = lax.stop_gradient(params)
+    state = lax.fori_loop(
+        0,
+        warmup_iterations,
+        lambda _, state: step(fixed, state)[0],
+        first_inference_state(config, strokes, brush),
+    )
+    state, changes = lax.scan(lambda state, _: step(params, state), state, length=iterations)
+    last = jax.tree_util.tree_map(lambda values: values[-1], changes)
+    return posterior_of(config, strokes, state, last)
+
+
+def sample_iterated(
+    config: ModelConfig,
+    params: Params,
+    first: Drawing,
+    posterior: IteratedPosterior,
+    key: Array,
+    prior_learns: Array | bool = True,
+) -> Drawing:
+    """A drawing of the posterior that iterations ended in; consumes the key.
+
+    Args:
+      config: the model.
+      params: its parameters.
+      first: what they began with, of T strokes, whose bits stay; it gets no gradient.
+      posterior: of its strokes.
+      key: consumed.
+      prior_learns: [] whether the prior's networks get a gradient.
+    """
+    bits, log_probs = lax.stop_gradient((first.strokes.presence, first.posterior))
+    strokes, log_layout, log_points = iterative_inference.sample(posterior, bits, key)
+    ink, contexts, final_stop = replay(config, params, strokes, posterior.brush, prior_learns)
+    prior = prior_log_probs(config, params, contexts, strokes, prior_learns)
+    log_probs = log_probs._replace(layout=log_layout, control_points=log_points)
+    return Drawing(strokes, posterior.brush, ink, log_probs, prior, first.seen, final_stop)
+
+
+def replay(
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    prior_learns: Array | bool = True,
+) -> Replayed:
+    """Draws given strokes of one drawing, without a target (method.md 4).
+
+    Args:
+      config: the model.
+      params: its parameters.
+      strokes: T of them.
+      brush: of each stroke.
+      prior_learns: [] whether the prior's networks get a gradient.
+    """
+    model = bind(config, params)
+
+    def step(state, inputs):
+        is_first, stroke, ink_width, ink_slope = inputs
+        own = BrushParams(ink_width, ink_slope, brush.canvas_slope)
+        return model.replay_stroke(state, is_first, stroke, own)
+
+    is_first = jnp.arange(strokes.presence.shape[0]) == 0
+    inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
+    final, (ink, contexts) = scan_from_blank(config, step, inputs)
+    stop = lambda params, final: bind(config, params).final_stop_log_prob(final)
+    return Replayed(ink, contexts, where_prior_learns(prior_learns, stop, params, final))
+
+
+def prior_log_probs(
+    config: ModelConfig,
+    params: Params,
+    contexts: PriorContext,
+    strokes: StrokeLatents,
+    prior_learns: Array | bool = True,
+) -> StrokeLogProbs:
+    """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4).
+
+    Where `prior_learns` is 0 the prior gets no gradient, neither its own networks nor what it knows of the
+    drawing so far; the strokes still do.
+    """
+    of_strokes = lambda params, contexts: jax.vmap(bind(config, params).prior_log_probs)(contexts, strokes)
+    return where_prior_learns(prior_learns, of_strokes, params, contexts)
+
+
+def sample(
+    config: ModelConfig,
+    params: Params,
+    brush: BrushParams,
+    key: Array,
+    num_strokes: int | None = None,
+    spread: Spread = LEARNED,
+) -> StrokeLatents:
+    """Generates one drawing by ancestral sampling from the prior (method.md 4, 10.5).
+
+    Args:
+      config: the model.
+      params: its parameters.
+      brush: scalars: one brush for all strokes, since brushes have no prior.
+      key: consumed.
+      num_strokes: most strokes, T; as trained if None.
+      spread: how far samples stray from the means of the prior's mixtures.
+    """
+    count = num_strokes or config.num_strokes
+    return extend(config, params, initial_state(config), brush, key, count, spread)
+
+
+def extend(
+    config: ModelConfig,
+    params: Params,
+    state: StrokeState,
+    brush: BrushParams,
+    key: Array,
+    num_strokes: int,
+    spread: Spread = LEARNED,
+) -> StrokeLatents:
+    """Up to so many further strokes of a drawing, sampled from the prior (method.md 10.8).
+
+    Its canvas has the slope of the `brush`, before and after; see `sample` for the arguments.
+    """
+    model = bind(config, params)
+    state = state._replace(canvas_slope=jnp.asarray(brush.canvas_slope))
+    step = lambda state, key: model.sample_stroke(state, brush, spread, key)
+    return lax.scan(step, state, jax.random.split(key, num_strokes))[1]
+
+
+def state_after(
+    config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams, count: Array
+) -> StrokeState:
+    """The state after the first `count` strokes of one drawing, as if it went on (method.md 10.8).
+
+    Args:
+      config: the model.
+      params: its parameters.
+      strokes: T of them; at least `count` are drawn.
+      brush: of each stroke.
+      count: [] from 0, the initial state, to T.
+    """
+    model = bind(config, params)
+
+    def step(state, inputs):
+        stroke, ink_width, ink_slope = inputs
+        state = model.skip_to_next(state, stroke, BrushParams(ink_width, ink_slope, brush.canvas_slope))
+        return state, state
+
+    start = initial_state(config)._replace(canvas_slope=brush.canvas_slope)
+    states = lax.scan(step, start, (strokes, brush.ink_width, brush.ink_slope))[1]
+    with_start = lambda first, later: jnp.concatenate([first[None], later])[count]
+    return jax.tree_util.tree_map(with_start, start, states)
+
+
+def render(
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    image_size: int | None = None,
+) -> Array:
+    """[T, H, W] canvas after each stroke of one drawing, at any image size.
+
+    A `brush` of scalars is one brush for all strokes.
+    """
+    return canvases_of(config, bind(config, params).ink(strokes, brush, image_size), brush.canvas_slope)

@@ -1,0 +1,152 @@
+"""What the raw outputs of heads mean: Gaussians for the posterior, mixtures of them for the prior, brushes.
+
+A family says which heads a model has and how their outputs are read. `Diagonal` is that of the fast model;
+`published.Correlated` that of the published one.
+"""
+
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from dood_jax.config.model import ModelConfig
+from dood_jax.distributions import presence
+from dood_jax.distributions.gaussian import AnyGaussian, AnyMixture, Gaussian, Mixture
+from dood_jax.model.networks import GRUCell, Head, bounded
+from dood_jax.types import Array, BrushParams
+
+LAYOUT_LOW = np.array([-0.8, -0.8, 0.25, -np.pi / 4])  # ranges of a layout (method.md 4)
+LAYOUT_HIGH = np.array([0.8, 0.8, 1.0, np.pi / 4])
+POINT_LOW, POINT_HIGH = -0.2, 1.2  # range of a control point's mean (method.md 4)
+INK_WIDTH, INK_SLOPE, CANVAS_SLOPE = (0.005, 0.04), (0.1, 0.9), (0.1, 1.5)  # of a brush (method.md 5)
+INK_WIDTH_IN_WINDOW = (0.01, 0.04)  # of a brush that draws in the stroke's own frame
+
+
+class PosteriorHeads(NamedTuple):
+    """The heads of DooD's recognition model; each takes vectors and gives raw numbers."""
+
+    presence: nn.Module
+    layout: nn.Module
+    stroke: nn.Module
+    canvas_slope: nn.Module
+    brush: nn.Module  # ink width and ink slope
+
+
+class PriorHeads(NamedTuple):
+    """The heads of the sequential prior."""
+
+    presence: nn.Module
+    layout: nn.Module
+    stroke: nn.Module
+
+
+class Family(Protocol):
+    """Heads, and what their outputs mean; P is the number of control points, M that of components."""
+
+    def posterior_heads(self, config: ModelConfig) -> PosteriorHeads:
+        """The heads of the posterior and the brush."""
+
+    def prior_heads(self, config: ModelConfig) -> PriorHeads:
+        """The heads of the prior."""
+
+    def cell(self, features: int) -> GRUCell:
+        """A recurrent cell with so many features."""
+
+    def presence(self, raw: Array) -> tuple[Array, Array]:
+        """Raw number -> log-probabilities of on and off."""
+
+    def layout_posterior(self, raw: Array) -> AnyGaussian:
+        """Raw numbers -> a Gaussian over [4] layouts."""
+
+    def stroke_posterior(self, raw: Array) -> AnyGaussian:
+        """Raw numbers -> a Gaussian over [P, 2] control points."""
+
+    def layout_prior(self, raw: Array) -> AnyMixture:
+        """Raw numbers -> a mixture over [4] layouts."""
+
+    def stroke_prior(self, raw: Array, num_points: int) -> AnyMixture:
+        """Raw numbers -> a mixture over each of [P, 2] control points."""
+
+
+class Diagonal:
+    """Gaussians without correlations, and small heads whose sizes do not follow the number of features."""
+
+    def posterior_heads(self, config: ModelConfig) -> PosteriorHeads:
+        """The heads of the posterior and the brush."""
+        stroke_bias = (0,) * 2 * config.num_points + (-2,) * 2 * config.num_points
+        return PosteriorHeads(
+            presence=Head(128, 1, output_scale=0, output_bias=(2,)),
+            layout=Head(256, 8, output_scale=0, output_bias=(0,) * 4 + (-2,) * 4),
+            stroke=Head(256, 4 * config.num_points, output_scale=0.3, output_bias=stroke_bias),
+            canvas_slope=Head(64, 1, output_scale=0, output_bias=(-1,)),
+            brush=Head(64, 2, output_scale=0, output_bias=(-1, 0)),
+        )
+
+    def prior_heads(self, config: ModelConfig) -> PriorHeads:
+        """The heads of the prior."""
+        return PriorHeads(
+            presence=Head(64, 1, output_scale=0, output_bias=(1,)),
+            layout=Head(128, 9 * config.components),
+            stroke=Head(256, 5 * config.components * config.num_points),
+        )
+
+    def cell(self, features: int) -> GRUCell:
+        """A recurrent cell with LeCun's initial values."""
+        return GRUCell(features)
+
+    def presence(self, raw: Array) -> tuple[Array, Array]:
+        """Raw number, a logit -> log-probabilities of on and off."""
+        return presence.log_probs(raw)
+
+    def layout_posterior(self, raw: Array) -> Gaussian:
+        """[8] raw numbers -> the posterior of a layout; raw zeros are most of the canvas, unturned."""
+        start = jnp.array([0, 0, 1, 0], raw.dtype)
+        return Gaussian(bounded(raw[:4] + start, LAYOUT_LOW, LAYOUT_HIGH), bounded(raw[4:], 1e-3, 0.5))
+
+    def stroke_posterior(self, raw: Array) -> Gaussian:
+        """[4 P] raw numbers -> the posterior of [P, 2] control points."""
+        mean, scale = raw.reshape(2, -1, 2)
+        return Gaussian(bounded(mean, POINT_LOW, POINT_HIGH), bounded(scale, 1e-3, 0.5))
+
+    def layout_prior(self, raw: Array) -> Mixture:
+        """[9 M] raw numbers -> the prior of a layout."""
+        return _mixture(raw, 4, LAYOUT_LOW, LAYOUT_HIGH)
+
+    def stroke_prior(self, raw: Array, num_points: int) -> Mixture:
+        """[5 M P] raw numbers -> the prior of each control point, [P, M] components."""
+        return _mixture(raw.reshape(num_points, -1), 2, POINT_LOW, POINT_HIGH)
+
+
+DIAGONAL = Diagonal()
+
+
+def _mixture(raw: Array, size: int, low: np.ndarray | float, high: np.ndarray | float) -> Mixture:
+    """Splits [..., M (1 + 2 size)] raw numbers into logits, means and scales."""
+    components = raw.shape[-1] // (1 + 2 * size)
+    logits, mean, scale = jnp.split(raw, [components, components * (1 + size)], axis=-1)
+    shape = (*raw.shape[:-1], components, size)
+    mean = bounded(mean.reshape(shape), low, high)
+    return Mixture(logits, mean, jax.nn.softplus(scale.reshape(shape) - 1) + 1e-2)
+
+
+def brush_limits(config: ModelConfig) -> BrushParams:
+    """(low, high) of every number of a brush.
+
+    Where the image of a stroke is placed, its ink width is that in the window, which shrinks with it
+    (method.md 5, 9.1).
+    """
+    ink_width = INK_WIDTH_IN_WINDOW if config.placement == "glimpse" else INK_WIDTH
+    return BrushParams(ink_width, INK_SLOPE, CANVAS_SLOPE)
+
+
+def brush_of(config: ModelConfig, raw: BrushParams) -> BrushParams:
+    """Raw numbers -> the brush within its limits (method.md 5)."""
+    return BrushParams(*(bounded(one, *limits) for one, limits in zip(raw, brush_limits(config), strict=True)))
+
+
+def within_limits(config: ModelConfig, brush: BrushParams) -> BrushParams:
+    """A brush clipped to the limits that the heads of a model have."""
+    limits = brush_limits(config)
+    return BrushParams(*(jnp.clip(one, *limit) for one, limit in zip(brush, limits, strict=True)))

@@ -1,0 +1,163 @@
+"""Iterative amortised inference: where a drawing misses the image, all strokes are corrected (method.md 5.1).
+
+The keys are `model.iterations` (how many), `objective.iterated_fraction`, `objective.backprop_iterations` and
+`objective.mismatched_start_prob` (how it is trained), and `evaluation.samples_per_posterior`.
+
+Each iteration takes the gradient of the drawing's error in the points and brush of every stroke, and a glimpse
+of its window, to a correction: inference that goes on, learned once for all images (Marino, Yue and Mandt
+2018). What the first pass drew by chance is no latent variable here but something the posterior starts from,
+so any of it gives a bound.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+from jax import lax
+
+from dood_jax import geometry
+from dood_jax.config.model import ModelConfig
+from dood_jax.distributions.gaussian import Gaussian
+from dood_jax.model.families import brush_limits, brush_of
+from dood_jax.model.networks import MEMORY, Change, Corrector, unbounded
+from dood_jax.model.observation import canvas_error
+from dood_jax.types import Array, BrushParams, StrokeLatents
+
+_POINT_STEP, _LAYOUT_STEP = 0.1, 0.05  # what a raw change of 1 moves
+_POINT_WIDTH, _LAYOUT_WIDTH = 0.004, 0.08  # of the Gaussians, for a raw width of 0
+_MOST_RAW_WIDTH = 8.0  # keeps the exponential of a diverging corrector finite
+_LEAST_SCALE = 0.05  # of a layout, where it divides the width of points
+_LEAST_SLOPE = 1e-4  # of the error in points, where slopes are compared
+_SLOPE_UNIT = 3.0  # of the same, where its logarithm takes over
+
+
+class IteratedPosterior(NamedTuple):
+    """The posterior of T strokes whose bits are known."""
+
+    layout: Gaussian  # [T, 4]
+    points: Gaussian  # [T, P, 2] control points on the canvas
+    brush: BrushParams
+
+
+class InferenceState(NamedTuple):
+    """A drawing between two iterations."""
+
+    points: Array  # [T, P, 2] control points on the canvas
+    raw_brush: BrushParams  # before its limits
+    memory: Array  # [T, MEMORY] of the corrector
+
+
+class Refiner(nn.Module):
+    """Owns the network that corrects strokes."""
+
+    config: ModelConfig
+
+    def setup(self) -> None:
+        """Declares the corrector."""
+        self.corrector = Corrector(self.config.num_points)
+
+    def __call__(
+        self, state: InferenceState, inputs: Array, presence: Array
+    ) -> tuple[InferenceState, Change]:
+        """One correction of T strokes, given [T, D] inputs; says how it changes them too."""
+        memory, change = self.corrector(state.memory, lax.stop_gradient(inputs))
+        points = state.points + _POINT_STEP * change.points
+        return InferenceState(points, _move_brush(state.raw_brush, change.brush, presence), memory), change
+
+
+def first_inference_state(config: ModelConfig, strokes: StrokeLatents, brush: BrushParams) -> InferenceState:
+    """T strokes as the first pass drew them."""
+    points = geometry.place_strokes(strokes.layout, strokes.control_points)
+    raw = (unbounded(one, *limits) for one, limits in zip(brush, brush_limits(config), strict=True))
+    return InferenceState(points, BrushParams(*raw), jnp.zeros((len(points), MEMORY)))
+
+
+def posterior_of(
+    config: ModelConfig, strokes: StrokeLatents, state: InferenceState, change: Change
+) -> IteratedPosterior:
+    """The posterior after the last iteration, whose raw widths are those of the last change."""
+    layout = strokes.layout + _LAYOUT_STEP * change.layout
+    width = lambda raw: jnp.exp(jnp.clip(raw, -_MOST_RAW_WIDTH, _MOST_RAW_WIDTH))
+    return IteratedPosterior(
+        Gaussian(layout, _LAYOUT_WIDTH * width(change.layout_width)),
+        Gaussian(state.points, _POINT_WIDTH * width(change.point_width)),
+        brush_of(config, state.raw_brush),
+    )
+
+
+def sample(posterior: IteratedPosterior, presence: Array, key: Array) -> tuple[StrokeLatents, Array, Array]:
+    """Strokes with [T] bits, and [T] log-densities of their layouts and control points; consumes the key.
+
+    Points are where the posterior has them whatever layout is sampled: a stroke has the width of its points,
+    seen in its own frame.
+    """
+    key_layout, key_points = jax.random.split(key)
+    drawn = jax.vmap(Gaussian.sample_and_log_prob)
+    means = posterior.layout.mean
+    layout, log_layout = drawn(posterior.layout, jax.random.normal(key_layout, means.shape))
+    scale = jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
+    in_frame = Gaussian(
+        geometry.in_stroke_frames(layout, posterior.points.mean), posterior.points.scale / scale
+    )
+    points, log_points = drawn(in_frame, jax.random.normal(key_points, in_frame.mean.shape))
+    return StrokeLatents(presence, layout, points), log_layout, log_points
+
+
+def corrector_inputs(
+    config: ModelConfig,
+    image: Array,
+    strokes: StrokeLatents,
+    state: InferenceState,
+    render: Callable[[StrokeLatents, BrushParams], Array],
+    glimpses: Callable[[Array], Array],
+) -> Array:
+    """[T, D] what an iteration sees of each stroke: its place and brush, how they err, and its window.
+
+    Args:
+      config: the model.
+      image: [H, W] to be drawn.
+      strokes: as first drawn; their layouts say where the windows are.
+      state: of the drawing.
+      render: strokes on the canvas and their brush -> [H, W] canvas.
+      glimpses: [H, W] canvas -> [T, F] features in the windows of the strokes.
+    """
+    presence = strokes.presence
+    identity = jnp.broadcast_to(geometry.IDENTITY_LAYOUT, strokes.layout.shape)
+
+    def error(points, raw_brush):
+        canvas = render(StrokeLatents(presence, identity, points), brush_of(config, raw_brush))
+        return canvas_error(config, image, canvas), canvas
+
+    gradient = jax.value_and_grad(error, (0, 1), has_aux=True)
+    (value, canvas), (slopes, brush_slopes) = gradient(state.points, state.raw_brush)
+    # The direction of the slope of each stroke, its size, and the slopes themselves on a logarithmic scale.
+    steepness = jnp.sqrt((slopes**2).mean((1, 2)) + _LEAST_SLOPE**2)
+    flat = lambda points: points.reshape(len(points), -1)
+    column = lambda values: jnp.broadcast_to(values, presence.shape)[:, None]
+    return jnp.concatenate(
+        [
+            flat(state.points - 0.5),
+            flat(slopes / steepness[:, None, None]),
+            flat(_compressed(slopes / _SLOPE_UNIT)),
+            _compressed(column(steepness)),
+            *(column(raw) for raw in state.raw_brush),
+            *(_compressed(column(slope)) for slope in brush_slopes),
+            column(jnp.log1p(value) / 5),
+            strokes.layout,
+            glimpses(canvas),
+        ],
+        axis=1,
+    )
+
+
+def _compressed(values: Array) -> Array:
+    """Near zero the values, far from it their logarithm."""
+    return jnp.sign(values) * jnp.log1p(jnp.abs(values))
+
+
+def _move_brush(raw_brush: BrushParams, change: BrushParams, presence: Array) -> BrushParams:
+    """Moves raw numbers of brushes: of each stroke its own, of the canvas by the mean of drawn strokes."""
+    of_canvas = (change.canvas_slope * presence).sum() / jnp.maximum(presence.sum(), 1)
+    return jax.tree_util.tree_map(jnp.add, raw_brush, change._replace(canvas_slope=of_canvas))

@@ -1,0 +1,167 @@
+"""Drawings varied and taken further: exemplars by another hand, tokens, completions (method.md 10.7 to 10.9).
+
+A token is the whole drawing sheared, turned, scaled and shifted. Seven numbers make such a map: shift x,
+shift y, scale x, scale y, angle in radians, and two shears.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dood_jax import geometry
+from dood_jax.config.model import ModelConfig
+from dood_jax.model import drawing
+from dood_jax.model.families import within_limits
+from dood_jax.model.networks import Params, bounded
+from dood_jax.model.prior import LEARNED, Spread
+from dood_jax.types import Array, BrushParams, StrokeLatents
+
+_UNMOVED_TOKEN = np.array([0, 0, 1, 1, 0, 0, 0])
+_DEGREE = np.pi / 180  # the published code takes radians for degrees
+
+
+class TokenRanges(NamedTuple):
+    """How far the seven numbers may go from those of the unmoved drawing, (0, 0, 1, 1, 0, 0, 0)."""
+
+    shift: Array | float
+    scale: Array | float
+    angle: Array | float
+    shear: Array | float
+
+
+EXEMPLAR = TokenRanges(shift=0.1, scale=0.1, angle=0.1 * np.pi, shear=0.1 * np.pi)
+ONE_SHOT = TokenRanges(shift=0.2, scale=0.4, angle=0.25 * np.pi, shear=0.3 * np.pi)
+
+
+def token_params(raw: Array, ranges: TokenRanges) -> Array:
+    """[7] raw numbers -> the seven numbers of a token within ranges; raw zeros leave the drawing unmoved."""
+    shift, scale, angle, shear = ranges
+    reach = jnp.array([shift, shift, scale, scale, angle, shear, shear])
+    return bounded(raw, _UNMOVED_TOKEN - reach, _UNMOVED_TOKEN + reach)
+
+
+def token_matrix(params: Array, fix_rotation_units: bool = False) -> Array:
+    """The seven numbers of a token -> [2, 3] map of the signed square: scale, turn, shear y, shear x, shift.
+
+    As published the angle in radians is taken for degrees, so that drawings hardly turn;
+    `fix_rotation_units` takes it for what it is.
+    """
+    shift_x, shift_y, scale_x, scale_y, angle, shear_x, shear_y = params
+    angle = angle if fix_rotation_units else _DEGREE * angle
+    c, s = jnp.cos(angle), jnp.sin(angle)
+    both = 1 + shear_x * shear_y
+    first = jnp.stack([scale_x * (both * c + shear_x * s), scale_y * (shear_x * c - both * s), shift_x])
+    second = jnp.stack([scale_x * (shear_y * c + s), scale_y * (c - shear_y * s), shift_y])
+    return jnp.stack([first, second])
+
+
+class TypeNoise(NamedTuple):
+    """How unlike a drawing its exemplars are: standard deviations, and the reach of the map of it all."""
+
+    middle: Array | float = 0.1  # of the middle control point, in the stroke's frame
+    inner: Array | float = 0.003  # of the other points between the ends, which stay
+    ink_width: Array | float = 0.0  # one change of the brush for all strokes
+    ink_slope: Array | float = 0.0
+    canvas_slope: Array | float = 0.0
+    token: TokenRanges = EXEMPLAR
+
+    def times(self, factor: float) -> "TypeNoise":
+        """The same noise, larger or smaller; 0 leaves drawings as they are."""
+        return jax.tree_util.tree_map(lambda value: factor * value, self)
+
+
+SMALL_NOISE = TypeNoise()  # as published for all sets but Quick, Draw!
+
+
+def exemplar(
+    config: ModelConfig,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    key: Array,
+    noise: TypeNoise,
+    fix_rotation_units: bool = False,
+) -> tuple[StrokeLatents, BrushParams]:
+    """One new exemplar of one drawing of T strokes: the same strokes by another hand (method.md 10.7).
+
+    Its layouts are the whole canvas.
+
+    Args:
+      config: of the model that drew it.
+      strokes: the drawing.
+      brush: of each stroke.
+      key: consumed.
+      noise: how unlike it the exemplar is.
+      fix_rotation_units: whether it turns by its angle; as published by a hundredth of it.
+    """
+    key_points, key_brush, key_token = jax.random.split(key, 3)
+    deviations = _point_deviations(config.num_points, noise)[:, None]
+    points = strokes.control_points + deviations * jax.random.normal(key_points, strokes.control_points.shape)
+    placed = geometry.place_strokes(strokes.layout, points)
+    raw_token = jax.random.normal(key_token, (7,))
+    token = token_matrix(token_params(raw_token, noise.token), fix_rotation_units)
+    moved = geometry.place_points(token, placed)
+    layout = jnp.broadcast_to(jnp.asarray(geometry.IDENTITY_LAYOUT), strokes.layout.shape)
+    changed = _changed_brush(config, brush, key_brush, noise)
+    return strokes._replace(layout=layout, control_points=moved), changed
+
+
+def _point_deviations(num_points: int, noise: TypeNoise) -> Array:
+    """[P] standard deviations; of an even number of points two are in the middle."""
+    places = np.arange(num_points)
+    is_middle = np.abs(2 * places - (num_points - 1)) <= 1
+    is_end = (places == 0) | (places == num_points - 1)
+    return jnp.where(is_end, 0.0, jnp.where(is_middle, noise.middle, noise.inner))
+
+
+def _changed_brush(config: ModelConfig, brush: BrushParams, key: Array, noise: TypeNoise) -> BrushParams:
+    """The brush moved by one draw for all strokes, within its limits."""
+    changes = jax.random.normal(key, (3,)) * jnp.array([noise.ink_width, noise.ink_slope, noise.canvas_slope])
+    return within_limits(config, BrushParams(*(one + change for one, change in zip(brush, changes, strict=True))))
+
+
+def complete(
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    count: Array,
+    key: Array,
+    num_strokes: int,
+    spread: Spread = LEARNED,
+) -> tuple[StrokeLatents, BrushParams]:
+    """The first `count` strokes of one drawing and up to `num_strokes` new ones (method.md 10.8).
+
+    New strokes have the brush of the first. The networks see the canvas as it is drawn, from the first new
+    stroke on.
+
+    Args:
+      config: the model.
+      params: its parameters.
+      strokes: T of them.
+      brush: of each stroke.
+      count: [] strokes of the prefix, at most as many as are drawn; 0 begins with a blank canvas.
+      key: consumed.
+      num_strokes: most new strokes.
+      spread: how far samples stray from the means of the prior's mixtures.
+
+    Returns:
+      T + num_strokes strokes, and the brush of each.
+    """
+    state = drawing.state_after(config, params, strokes, brush, count)
+    of_new = BrushParams(brush.ink_width[0], brush.ink_slope[0], brush.canvas_slope)
+    new = drawing.extend(config, params, state, of_new, key, num_strokes, spread)
+    place = jnp.arange(strokes.presence.shape[0] + num_strokes)
+    join = lambda old, added: jnp.where(
+        (place < count).reshape(-1, *[1] * (old.ndim - 1)),
+        old[jnp.minimum(place, old.shape[0] - 1)],
+        added[jnp.clip(place - count, 0, num_strokes - 1)],
+    )
+    joined = jax.tree_util.tree_map(join, strokes, new)
+    presence = jnp.where(place < count + num_strokes, joined.presence, 0)
+    ink_width, ink_slope = (
+        join(old, jnp.broadcast_to(added, (num_strokes,)))
+        for old, added in zip(brush[:2], of_new[:2], strict=True)
+    )
+    return joined._replace(presence=presence), BrushParams(ink_width, ink_slope, brush.canvas_slope)

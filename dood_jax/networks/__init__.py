@@ -1,1 +1,0 @@
-"""The learned parts: images to features, features to parameters."""
