@@ -210,7 +210,7 @@ def readme_table(results: Path) -> str:
     return "\n".join(rows)
 
 
-INVENTED = (  # of docs/invent.md: what, task, where in its values, decimals
+INVENTED = (  # of docs/generation.md: what, task, where in its values, decimals
     ("Fréchet distance of samples from training images", "fid", "fid mean", 1),
     ("… of other training images: the floor", "fid", "real_fid mean", 1),
     ("… ratio", "fid", "ratio", 2),

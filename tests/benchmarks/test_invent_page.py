@@ -1,4 +1,4 @@
-"""The table of docs/invent.md is made of the files beside it, and holds what the shipped models must keep."""
+"""The table of docs/generation.md is made of the files beside it, and holds what the shipped models must keep."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ def values(task: str, name: str = "mnist") -> dict:
 
 
 def test_the_table_is_up_to_date():
-    assert results_page.invented_table(RESULTS) in (DOCS / "invent.md").read_text()
+    assert results_page.invented_table(RESULTS) in (DOCS / "generation.md").read_text()
 
 
 @pytest.mark.parametrize("name", ["mnist", "omniglot", "synthetic"])
@@ -38,5 +38,5 @@ def test_a_number_that_was_not_measured_is_a_dash(tmp_path):
 
 
 def test_figures_are_there_and_small():
-    figures = sorted(DOCS.glob("invent-*.png"))
+    figures = sorted(DOCS.glob("generation-*.png"))
     assert len(figures) >= 3 and all(path.stat().st_size < 150_000 for path in figures)
