@@ -19,7 +19,7 @@ import numpy as np
 from absl import app, flags, logging
 
 from dood_jax import api
-from dood_jax.checkpointing.restore import commit
+from dood_jax.checkpointing.metadata import commit
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import resolve
 from dood_jax.evaluation import results

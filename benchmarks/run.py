@@ -31,7 +31,7 @@ import plain
 from absl import app, flags
 
 from dood_jax import geometry
-from dood_jax.checkpointing.restore import commit
+from dood_jax.checkpointing.metadata import commit
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
@@ -40,7 +40,7 @@ from dood_jax.model import dood, refinement
 from dood_jax.objectives import exact_stopping, iwae
 from dood_jax.rendering import brushes
 from dood_jax.runtime import parallel
-from dood_jax.training import ensemble
+from dood_jax.runtime.parallel import stack
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_optimizer, make_step
 
@@ -150,12 +150,12 @@ def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> 
     optimizer = make_optimizer(config.optimizer, config.training.steps)
     step = make_step(config, optimizer, example_stream.sample_example)
     images = jnp.asarray(np.round(255 * random_images(256)), jnp.uint8)
-    stream = ensemble.stack(
+    stream = stack(
         [example_stream.make_stream(seed, 0, len(images), batch_size) for seed in range(models)]
     )
     stopping = config.objective.stopping
     init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed), stopping)
-    states = ensemble.stack([jax.device_get(init(seed)) for seed in range(models)])
+    states = stack([jax.device_get(init(seed)) for seed in range(models)])
     one = lambda state, stream: step(state, images, stream, jnp.arange(batch_size))
     return form(name, one if models == 1 else jax.vmap(one), states, stream, carries=True)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import results_page
 
-from dood_jax.checkpointing.restore import checksum
+from dood_jax.checkpointing.arrays import checksum
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
