@@ -49,9 +49,9 @@ def test_synthetic_images_are_random_drawings_of_the_blank_size():
     assert drawn.max() > 0.5
 
 
-def test_a_share_of_images_is_overlaid_and_the_others_stay_plain():
+def test_a_fraction_of_images_is_overlaid_and_the_others_stay_plain():
     images = np.random.default_rng(0).integers(0, 256, (7, 8, 8)).astype(np.uint8)
-    pick = jax.jit(jax.vmap(example_stream.sampling_overlays(0.25, 0), in_axes=(None, 0, 0)))
+    pick = jax.jit(jax.vmap(example_stream.overlay_sampler(0.25, 0), in_axes=(None, 0, 0)))
     rows = jnp.arange(2000) % len(images)
     picked = pick(images, rows, jax.random.split(jax.random.key(3), 2000))
     stays = (np.abs(picked.image - images[rows] / 255) < 1e-6).all((1, 2))
