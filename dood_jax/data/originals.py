@@ -141,7 +141,7 @@ def select(dataset: Dataset, categories: tuple[str, ...], per_category: int) -> 
 
 
 def in_test_split(labels: np.ndarray) -> np.ndarray:
-    """Which of [N] drawings, by label, are test images where nobody split them: bool [N], a fifth of a class."""
+    """Which of [N] drawings, by label, are test images if nobody split them: bool [N], a fifth of a class."""
     sizes = np.bincount(labels)
     return _rank_in_class(labels) < sizes[labels] // _TEST_PARTS
 

@@ -34,7 +34,7 @@ def config_of(name: str):
 
 
 def train(name: str, directory: Path, workdir: Path) -> dict:
-    """Twenty steps of the config with a model that compiles in seconds; the metrics of the last evaluation."""
+    """Twenty steps of the config with a model that compiles in seconds; the last evaluation."""
     config = config_of(name)
     config.data.update(dir=str(directory), image_size=20)
     config.model.update(num_strokes=2, features=16, glimpse_size=10, curve_samples=12, components=2, unroll=1)
