@@ -101,7 +101,7 @@ def _sampler(config: Config) -> example_stream.Sampler:
     if data.is_synthetic:
         return example_stream.sample_synthetic
     if data.overlay_prob:
-        return example_stream.sampling_overlays(data.overlay_prob, config.model.source_size)
+        return example_stream.overlay_sampler(data.overlay_prob, config.model.source_size)
     return example_stream.sample_example
 
 
