@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-import results_page
+import result_tables
 
 from dood_jax.checkpointing.arrays import checksum
 
@@ -22,8 +22,8 @@ SHIPPED = {
 
 def foreign(record: dict) -> list[str]:
     """What a record says of models that are not the shipped ones; nothing where it says nothing of any."""
-    names = results_page.as_list(record.get("checkpoint", []))
-    sums = results_page.as_list(record.get("checkpoint_sha256", []))
+    names = result_tables.as_list(record.get("checkpoint", []))
+    sums = result_tables.as_list(record.get("checkpoint_sha256", []))
     if len(sums) != len(names):
         return [f"{len(names)} checkpoints, {len(sums)} checksums"]
     return [name for name, one in zip(names, sums, strict=True) if SHIPPED.get(name) != one]
@@ -62,4 +62,4 @@ def test_the_readme_measures_likelihoods_alone():
 
 
 def test_the_tables_of_the_readme_are_those_of_the_results():
-    assert results_page.readme_table(RESULTS) in (ROOT / "README.md").read_text()
+    assert result_tables.readme_table(RESULTS) in (ROOT / "README.md").read_text()

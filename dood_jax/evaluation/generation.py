@@ -25,8 +25,8 @@ PUBLISHED_NOISE = {  # of exemplars, where it is not `SMALL_NOISE`
 _GRID = 8  # images along a side of each grid in the figure
 
 
-def first_look(model: Model) -> Model:
-    """The model without iterative inference (method.md 5.1): it draws several times faster."""
+def without_iterations(model: Model) -> Model:
+    """The model that makes initial drawings alone, without iterative inference: several times faster."""
     return dataclasses.replace(model, config=dataclasses.replace(model.config, iterations=0))
 
 
@@ -64,7 +64,7 @@ def brushes_of(model: Model, config: Config) -> BrushParams:
         return BrushParams(*(np.reshape(value, 1) for value in model.brush))
     count = _MEDIAN_IMAGES if which == "median" else _MAX_BRUSHES
     training = labelled_images.load(config.data, "train", count)
-    found = first_look(model).infer(training.floats, config.evaluation.seed).brush
+    found = without_iterations(model).infer(training.floats, config.evaluation.seed).brush
     brushes = BrushParams(found.ink_width[:, 0], found.ink_slope[:, 0], found.canvas_slope)
     if which == "median":
         return BrushParams(*(np.median(value, keepdims=True) for value in brushes))
