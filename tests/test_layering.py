@@ -30,7 +30,8 @@ ROWS = (
     ("api",),
     ("evaluation",),
     ("demo",),
-    ("main", "cli"),
+    ("main",),
+    ("cli",),
 )
 ROW_OF = {place: row for row, places in enumerate(ROWS) for place in places}
 WITHOUT_JAX = (
