@@ -111,7 +111,7 @@ def _config(episodes: str, strokes: str) -> Config:
 
 def _for_all(side: EnergyTerms, answers: np.ndarray) -> np.ndarray:
     """[K, R, Q] the same answers for every way to draw."""
-    return np.broadcast_to(answers, (len(side.shift), *answers.shape))
+    return np.broadcast_to(answers, (len(np.asarray(side.shift)), *answers.shape))
 
 
 def _accuracies(

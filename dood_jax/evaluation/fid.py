@@ -82,7 +82,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     neighbours = training.take(rows[:_SHOWN]).floats
     blocks = {"generated": drawn[:_SHOWN], "the nearest training image of each": neighbours}
     in_a_row = {title: block[None] for title, block in blocks.items()}
-    figures.sheets(record.with_suffix(".png"), in_a_row, upright=True)
+    figures.image_blocks(record.with_suffix(".png"), in_a_row, stacked=True)
     return values
 
 

@@ -82,7 +82,7 @@ def run_samples(models: Sequence[Model], config: Config, workdir: Path) -> dict[
     measurement = results.Measurement("samples", config, models)
     real = image_sets.test_images(config.data, config.evaluation)
     sketch = samples(model, config, brushes_of(model, config), _GRID**2, config.evaluation.seed)
-    generated = sketch.canvases[:, -1]
+    generated = np.asarray(sketch.canvases[:, -1])
     num_strokes = sketch.strokes.presence.sum(1)
     values = {
         "strokes": float(num_strokes.mean()),
@@ -92,8 +92,8 @@ def run_samples(models: Sequence[Model], config: Config, workdir: Path) -> dict[
     }
     record = measurement.write(workdir, values, len(generated))
     rows = np.arange(_GRID**2) % len(real)
-    blocks = {f"{config.data.name}: real": real[rows], "generated": generated}
-    blocks["stroke by stroke"] = figures.drawn(sketch.canvases)
+    blocks: dict[str, np.ndarray] = {f"{config.data.name}: real": real[rows], "generated": generated}
+    blocks["stroke by stroke"] = figures.coloured_drawings(np.asarray(sketch.canvases))
     grids = {title: block.reshape(_GRID, _GRID, *block.shape[1:]) for title, block in blocks.items()}
-    figures.sheets(record.with_suffix(".png"), grids)
+    figures.image_blocks(record.with_suffix(".png"), grids)
     return values

@@ -137,7 +137,7 @@ def save(path: Path, record: dict[str, Any]) -> None:
 
 @functools.cache
 def published() -> dict[str, Any]:
-    """The numbers of the paper and of its rivals, as `published.json` holds them (method.md 12)."""
+    """The numbers of the paper and of its rivals, as `published.json` holds them (method.md 11)."""
     return json.loads(importlib.resources.files("dood_jax.evaluation").joinpath("published.json").read_text())
 
 

@@ -136,9 +136,9 @@ class CachedLogWeights:
 
     def put(self, start: int, weights: LogWeights) -> None:
         """Writes the log-weights of one batch. A killed process leaves the whole file or none."""
-        likelihoods = {f"log_likelihood_{scale}": nats for scale, nats in weights.log_likelihood.items()}
-        arrays = {"log_ratio": weights.log_ratio, "strokes": weights.strokes, "l1": weights.l1}
-        self._arrays.put(f"{start:07d}", **arrays, **likelihoods)
+        arrays = {f"log_likelihood_{scale}": nats for scale, nats in weights.log_likelihood.items()}
+        arrays |= {"log_ratio": weights.log_ratio, "strokes": weights.strokes, "l1": weights.l1}
+        self._arrays.put(f"{start:07d}", **{name: np.asarray(array) for name, array in arrays.items()})
 
     def discard(self) -> None:
         """Removes the folder; call it once the result is written."""

@@ -129,7 +129,7 @@ def test_a_step_is_the_optimum_of_its_penalised_squares():
     solver = Solver(length_scales=(0.5,), start_angles=(0.0,), outlier_penalty=0.0)
     one, other = stacked([HOOK, BAR]), stacked([HOOK * 0.9, BAR + 0.1])
     shape, goal = (
-        jax.tree_util.tree_map(lambda leaf: leaf[0], registration.deformable(side, QUICK))
+        jax.tree_util.tree_map(lambda leaf: np.asarray(leaf[0]), registration.deformable(side, QUICK))
         for side in (one, other)
     )
     square, angle = registration._pairwise(shape.ends, goal.ends)

@@ -10,6 +10,14 @@ from dood_jax.errors import BadInput
 from dood_jax.evaluation import registry
 from dood_jax.evaluation.registry import Task
 
+AIR = {
+    "recognition": "air",
+    "decoder": "image",
+    "prior": "codes",
+    "guidance": "residual",
+    "placement": "glimpse",
+}
+
 
 @pytest.fixture
 def seen(models, monkeypatch, tmp_path):
@@ -54,3 +62,12 @@ def test_images_may_be_taken_to_have_been_enlarged(seen):
 def test_what_parameters_fix_stays(seen):
     with pytest.raises(BadInput, match=r"model\.features=9 contradicts the checkpoint, which has 16"):
         seen(2, {"model.features": 9})
+
+
+@pytest.mark.parametrize("task", ["one_shot", "exemplars", "completion", "clusters"])
+def test_tasks_of_control_points_refuse_models_without(models, config, tmp_path, task):
+    """A model like Attend, Infer, Repeat has latent codes in their place."""
+    air = dataclasses.replace(models[0], config=dataclasses.replace(models[0].config, **AIR))
+    with pytest.raises(BadInput, match=r"model\.decoder='image' is not available; choose from curve"):
+        registry.TASKS[task].run([air], config.on("mnist"), tmp_path)
+    assert not list(tmp_path.iterdir())
