@@ -54,7 +54,8 @@ def on_sheet(ink: np.ndarray) -> np.ndarray:
     kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
     sheet = np.zeros((_SHEET_SIDE, _SHEET_SIDE), np.float32)
     top, left = (_SHEET_SIDE - height) // 2, (_SHEET_SIDE - width) // 2
-    sheet[top : top + height, left : left + width] = Image.fromarray(drawn).resize((width, height), kind)
+    fitted = np.asarray(Image.fromarray(drawn).resize((width, height), kind))
+    sheet[top : top + height, left : left + width] = fitted
     return np.clip(sheet, 0, 1)
 
 

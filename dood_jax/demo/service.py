@@ -83,7 +83,8 @@ class Service:
         """What generates images with a model (method.md 10.5); None if the model is not offered."""
         if name not in self.names:
             return None
-        return lambda count, seed: self.model(name).sample(count, seed, spread=PUBLISHED).canvases[:, -1]
+        generate = lambda count, seed: self.model(name).sample(count, seed, spread=PUBLISHED)
+        return lambda count, seed: np.asarray(generate(count, seed).canvases[:, -1])
 
 
 class Particles(NamedTuple):

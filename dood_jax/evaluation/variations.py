@@ -165,7 +165,7 @@ def run_completion(models: Sequence[Model], config: Config, workdir: Path) -> di
     sketch = best_drawings(model, given.floats, config)
     brushes = generation.brushes_of(model, config)
     samples = generation.samples(model, config, brushes, _NUM_SAMPLES, config.evaluation.seed)
-    unit = mean_distance(samples.canvases[None, :, -1])
+    unit = mean_distance(np.asarray(samples.canvases[None, :, -1]))
     by_prefix = {}
     for num_kept in range(sketch.strokes.presence.shape[1]):
         rows = np.flatnonzero(sketch.strokes.presence.sum(1) > num_kept)
@@ -204,7 +204,7 @@ def mean_distance(drawn: np.ndarray) -> float:
 def _generated_starts(model: Model, config: Config, brushes: BrushParams) -> tuple[np.ndarray, np.ndarray]:
     """[N, H, W] generated single strokes, and [N, K, H, W] completions of the model's drawings of them."""
     seed = config.evaluation.seed
-    starts = generation.samples(model, config, brushes, _GENERATED_STARTS, seed).canvases[:, 0]
+    starts = np.asarray(generation.samples(model, config, brushes, _GENERATED_STARTS, seed).canvases[:, 0])
     drawn = model.infer(starts, seed)
     return starts, completions_of(model, drawn, config, drawn.strokes.presence.shape[1])
 
@@ -246,6 +246,6 @@ def _show_completions(
         completed = np.concatenate([completions_of(model, chosen, config, num_kept), completed])
     images = np.concatenate([given.floats[rows], np.zeros_like(own_starts)])
     starts = np.concatenate([starts, own_starts])
-    further = [figures.coloured_completions(starts, completed[:, which]) for which in range(completed.shape[1])]
+    further = [figures.coloured_completions(starts, canvases) for canvases in np.moveaxis(completed, 1, 0)]
     blocks = {"real": images[:, None], "start": starts[:, None], "taken further": np.stack(further, 1)}
     figures.image_blocks(path, blocks)

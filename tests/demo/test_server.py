@@ -304,6 +304,14 @@ def test_examples_come_from_the_users_data(client, monkeypatch, tmp_path):
     assert np.array_equal(np.array(shown), images)
 
 
+def test_a_prepared_set_is_asked_for_by_its_categories(client, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOOD_DATA_DIR", str(tmp_path))
+    asked = {}
+    monkeypatch.setattr(images.prepared, "find", lambda _, name, split, kinds: asked.update({name: kinds}))
+    assert client.get("/api/examples").json() == {"sets": []}
+    assert asked["quickdraw"][:3] == ("eye", "bicycle", "tree") and asked["mnist"] == ()
+
+
 def test_the_start_compiles_every_kind_and_says_how_far_it_is(app, tiny_service, monkeypatch):
     asked = []
     monkeypatch.setattr(
