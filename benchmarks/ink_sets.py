@@ -21,7 +21,7 @@ from PIL import Image, ImageDraw
 from dood_jax.data import omniglot, pack, sources
 from dood_jax.data.synthetic import random_drawing
 
-SIZES, WIDTHS = (64, 128, 256), (0.02, 0.035, 0.05)  # pixels; share of the size
+SIZES, WIDTHS = (64, 128, 256), (0.02, 0.035, 0.05)  # pixels; fraction of the size
 CONDITIONS = ("clean", "noise", "shading", "inversion")
 FONTS = ("futural", "rowmans", "scripts", "cursive", "greek")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"

@@ -38,7 +38,7 @@ WIDTH = 256  # of hidden layers, features and recurrent states
 DROPOUT = 0.5
 ENCODER_CALLS = 7  # a stroke
 BETA = 4.0
-KEEP = 0.8  # share that the moments of the learning signal keep
+KEEP = 0.8  # fraction that the moments of the learning signal keep
 RATES = {"baseline": 1e-3, "rest": 1e-4}
 
 

@@ -13,7 +13,7 @@ from dood_jax.evaluation import results as published
 Record = dict[str, Any]
 SETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot")
 _NOT_MEASURED = "–"
-GENERATION_ROWS = (  # of docs/invent.md: what, task, where in its values, decimals
+GENERATION_ROWS = (  # of docs/generation.md: what, task, where in its values, decimals
     ("Fréchet distance of samples from training images", "fid", "fid mean", 1),
     ("… of other training images: the floor", "fid", "real_fid mean", 1),
     ("… ratio", "fid", "ratio", 2),

@@ -2,7 +2,7 @@
 
 Reads `docs/results/*.json`, the learning curves beside them and the cards of the released models; writes
 `docs/results.md`, `docs/rivals.md` and `docs/curves.png`. Nothing on these pages is typed by hand. Prints the
-tables that README.md and `docs/invent.md` hold; tests compare them.
+tables that README.md and `docs/generation.md` hold; tests compare them.
 """
 
 import json

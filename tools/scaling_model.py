@@ -1,9 +1,9 @@
 """What a training step would take on so many chips: arithmetic of what was counted and what is published.
 
 A step's time on one chip is the sum of three, nothing overlapped: what starting its products one after
-another takes, the products at an assumed share of the published peak, and the traffic at an assumed share of
-the published bandwidth. Over n chips comes one all-reduce of the gradient. The equations stand in
-`docs/scaling.md`.
+another takes, the products at an assumed fraction of the published peak, and the traffic at an assumed
+fraction of the published bandwidth. Over n chips comes one all-reduce of the gradient. The equations stand
+in `docs/scaling.md`.
 """
 
 import dataclasses
@@ -82,14 +82,14 @@ CHIPS = {"v5e": V5E, "h100": H100}
 class Assumed(NamedTuple):
     """What nobody published and nobody measured here."""
 
-    products: float = 0.10  # share of the peak that small products reach
-    traffic: float = 0.50  # share of the memory's bandwidth
+    products: float = 0.10  # fraction of the peak that small products reach
+    traffic: float = 0.50  # fraction of the memory's bandwidth
     start: float = 5e-6  # seconds that an operation takes at least, with those fused around a product
-    links: float = 0.50  # share of the links' bandwidth
+    links: float = 0.50  # fraction of the links' bandwidth
 
 
 def chip_seconds(counted: Counted, chip: Chip, assumed: Assumed, images: float, models: int = 1) -> float:
-    """A step of `models` stacked models on one chip, each with its share of images: equation (1)."""
+    """A step of `models` stacked models on one chip, each with its part of the images: equation (1)."""
     multiply_adds = counted.multiply_adds * images / counted.batch_size
     products = 2 * multiply_adds / (assumed.products * chip.peak)
     traffic = counted.traffic_of(images) / (assumed.traffic * chip.bandwidth)

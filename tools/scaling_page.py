@@ -30,7 +30,7 @@ SHAPES = (("h100", 1, SEEDS), ("v5e", 8, 8))  # chips of the study, and seeds wh
 _HEAD = """\
 # Scaling
 Written by `python tools/scaling_page.py --write`. **No accelerator was at hand: every time of a chip
-below is an estimate** from what a step asks for (counted), published peaks, and assumed shares of them
+below is an estimate** from what a step asks for (counted), published peaks, and assumed fractions of them
 (named). Times of two cores and the ratios of the last table are measured.
 
 ## What is counted, published and assumed"""
@@ -38,11 +38,11 @@ below is an estimate** from what a step asks for (counted), published peaks, and
 _FORMULAS = """\
 A step of m stacked models, b images each, on one chip, nothing overlapped:
 
-t(b, m) = products · start + m · (2 · multiply-adds(b) / share / peak + bytes(b) / share / width) (1)
+t(b, m) = products · start + m · (2 · multiply-adds(b) / fraction / peak + bytes(b) / fraction / width) (1)
 
 and over n chips, with G the bytes averaged,
 
-t(b / n, 1) + 2 (n − 1) / n · G / share / link + hops · hop (2)
+t(b / n, 1) + 2 (n − 1) / n · G / fraction / link + hops · hop (2)
 
 Where two kinds of links lie between chips, (2) is taken twice: within eight GPUs, then an eighth of G
 between such groups. Hops are 2 log n in a tree, or 2 (r + c − 2) along the sides of an r × c torus. Bytes
@@ -143,9 +143,9 @@ def published_text() -> str:
 def assumed_table(assumed: Assumed) -> str:
     """What is assumed."""
     rows = [
-        ("share of the peak that these products reach", f"{assumed.products:.0%}"),
-        ("share of the memory's bandwidth", f"{assumed.traffic:.0%}"),
-        ("share of the links' bandwidth", f"{assumed.links:.0%}"),
+        ("fraction of the peak that these products reach", f"{assumed.products:.0%}"),
+        ("fraction of the memory's bandwidth", f"{assumed.traffic:.0%}"),
+        ("fraction of the links' bandwidth", f"{assumed.links:.0%}"),
         ("start of a product and of what is fused around it", f"{1e6 * assumed.start:.0f} µs"),
     ]
     for chip in model.CHIPS.values():
@@ -209,7 +209,7 @@ def sensitivity_table(counted: Counted, chip: Chip, assumed: Assumed) -> list[st
     time = lambda other: 1e3 * model.chip_seconds(counted, chip, other, counted.batch_size)
     rows = ["| | half | as assumed, ms | twice |", "|---|---|---|---|"]
     for name, label in (
-        ("products", "share of the peak"),
+        ("products", "fraction of the peak"),
         ("traffic", "of the bandwidth"),
         ("start", "start"),
     ):

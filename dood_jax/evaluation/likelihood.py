@@ -114,7 +114,8 @@ def with_both_scales(model: Model, config: Config) -> Params:
         return model.params
     missing = SCALES if results.differs_in_source_size(model) else (scales.other_scale(model.config),)
     images, sketch = training_drawings(model.config, model.params, _training_data(model, config))
-    return scales.fit_scales(model.config, model.params, images, sketch.canvases[:, -1], missing)
+    drawn = np.asarray(sketch.canvases[:, -1])
+    return scales.fit_scales(model.config, model.params, images, drawn, missing)
 
 
 def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | None:
@@ -125,7 +126,7 @@ def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | Non
     if not model.config.iterations:
         raise BadInput(f"evaluation.brush_bits={bits} needs a model with iterative inference; give 0")
     _, sketch = training_drawings(model.config, params, _training_data(model, config))
-    return brush_code.fit(model.config, sketch.brush, sketch.strokes.presence, bits)
+    return brush_code.fit(model.config, sketch.brush, np.asarray(sketch.strokes.presence), bits)
 
 
 def _training_data(model: Model, config: Config) -> DataConfig:

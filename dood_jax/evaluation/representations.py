@@ -95,8 +95,8 @@ def strokes_of(model: Model, config: Config, most: int) -> tuple[np.ndarray, np.
         images = training.take(order[start : start + _BATCH_SIZE]).floats
         strokes = generation.without_iterations(model).infer(images, config.evaluation.seed + start).strokes
         drawn = strokes.presence > 0
-        layouts.append(strokes.layout[drawn])
-        points.append(strokes.control_points[drawn])
+        layouts.append(np.asarray(strokes.layout[drawn]))
+        points.append(np.asarray(strokes.control_points[drawn]))
         if sum(map(len, points)) >= most:
             break
     return np.concatenate(layouts)[:most], np.concatenate(points)[:most]

@@ -1,4 +1,4 @@
-"""The table of docs/generation.md is made of the files beside it, and released models keep what they can do."""
+"""The table of docs/generation.md is made of the files beside it; released models keep what they can do."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_the_table_is_up_to_date():
 
 
 @pytest.mark.parametrize("name", ["mnist", "omniglot", "synthetic"])
-def test_invention_was_measured_of_the_models_that_others_begin_with(name):
+def test_generation_was_measured_of_the_models_that_others_begin_with(name):
     record = json.loads((RESULTS / f"fid-{name}.json").read_text())
     assert record["checkpoint"] == name and record["n"] >= 500
 

@@ -145,7 +145,7 @@ def test_what_is_averaged_is_the_tree_of_parameters():
     )
     counts = measured.counts(config)
     assert counts["reduced"] == 4 * counts["parameters"]
-    assert 0 <= reduced - counts["reduced"] < 200  # metrics and the mean pen
+    assert 0 <= reduced - counts["reduced"] < 200  # metrics and the mean brush
 
 
 def test_products_in_a_loop_count_as_often_as_it_goes_round():

@@ -112,8 +112,8 @@ def _fits(found: Classifier, training: LabelledImages) -> bool:
 
 def _digest(training: LabelledImages, steps: int) -> str:
     """Hexadecimal digits that stand for everything that a classifier depends on."""
-    digest = hashlib.sha256(np.ascontiguousarray(training.images))
-    digest.update(np.ascontiguousarray(training.labels))
+    digest = hashlib.sha256(np.ascontiguousarray(training.images).data)
+    digest.update(np.ascontiguousarray(training.labels).data)
     digest.update(json.dumps([training.classes, steps]).encode())
     return digest.hexdigest()[:12]
 

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.api import Model
@@ -64,7 +65,7 @@ def _scores(
         )
         log_weights.append(_log_joints(model, parses)[candidates])
         scores.append(_fitted_scores(model, settings, parses, images, candidates))
-    return np.asarray(token.over_parses(np.stack(scores, -1), np.stack(log_weights, -1)))
+    return np.asarray(token.over_parses(jnp.stack(scores, -1), jnp.stack(log_weights, -1)))
 
 
 def _fitted_scores(
@@ -97,7 +98,8 @@ def _compiled_fit(
     """(params, [N, H, W] images, N drawings) -> [N] scores of tokens after so many steps."""
 
     def one(params, image, drawn):
-        return token.token_score(config, params, image, *drawn, num_steps, fix_rotation_units)
+        latents, brush = drawn
+        return token.token_score(config, params, image, latents, brush, num_steps, fix_rotation_units)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
