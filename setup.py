@@ -1,10 +1,10 @@
-"""Settings live in pyproject.toml; released models are installed from `checkpoints/` with the package."""
+"""Settings live in pyproject.toml; `checkpoints/` and `configs/` are installed inside the package."""
 
 from setuptools import find_packages, setup
 
 setup(
-    packages=[*find_packages(include=["dood_jax*"]), "dood_jax.checkpoints"],
-    package_dir={"dood_jax.checkpoints": "checkpoints"},
+    packages=[*find_packages(include=["dood_jax*"]), "dood_jax.checkpoints", "dood_jax.configs"],
+    package_dir={"dood_jax.checkpoints": "checkpoints", "dood_jax.configs": "configs"},
     package_data={
         "dood_jax.checkpoints": ["**/*"],
         "dood_jax.demo": ["static/*"],

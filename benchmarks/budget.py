@@ -56,10 +56,10 @@ def main(_: list[str]) -> None:
     print(f"{rate / 1e9:.0f} G a second they alone would take {1e3 * total / rate:.1f} ms")
     traffic = step.program.cost_analysis()["bytes accessed"]
     print(f"operations read and write {traffic / 2**30:.2f} GiB, caches included")
-    print(f"{'part':26} {'M multiply-adds':>15} {'ms of threads':>14} {'share':>6}")
+    print(f"{'part':26} {'M multiply-adds':>15} {'ms of threads':>14} {'%':>6}")
     for part in (*PARTS, OTHER):
-        share = profile[part] / sum(profile.values())
-        print(f"{part:26} {products[part] / 1e6:15.0f} {1e3 * profile[part]:14.1f} {100 * share:5.0f}%")
+        fraction = profile[part] / sum(profile.values())
+        print(f"{part:26} {products[part] / 1e6:15.0f} {1e3 * profile[part]:14.1f} {100 * fraction:5.0f}%")
 
 
 def part_of(name: str) -> str:

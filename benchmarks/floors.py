@@ -26,11 +26,14 @@ from scipy.special import erf
 import dood_jax
 from dood_jax import figures
 from dood_jax.checkpointing import restore
+from dood_jax.checkpointing.arrays import checksum
+from dood_jax.checkpointing.metadata import CARD_FILE, commit
 from dood_jax.config import datasets
-from dood_jax.config.groups import DataConfig, EvaluationConfig
+from dood_jax.config.evaluation import EvaluationConfig
+from dood_jax.config.groups import DataConfig
 from dood_jax.data import sources
 from dood_jax.evaluation import results
-from dood_jax.inference import test_images
+from dood_jax.inference import image_sets
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.objectives.iwae import log_mean_exp
 from dood_jax.runtime import parallel
@@ -74,9 +77,9 @@ class Components(NamedTuple):
 def load(name: str) -> Images:
     """The images of a set; synthetic drawings where that is asked for."""
     data = DataConfig(name=name, per_category=5000 if name == "quickdraw" else 0)
-    test = test_images.images(data, EvaluationConfig(num_images=500))
+    test = image_sets.test_images(data, EvaluationConfig(num_images=500))
     if name == SYNTHETIC:
-        train = test_images.synthetic_images(data, 0, 20_000 + CHOSEN_ON)
+        train = image_sets.synthetic_images(data, 0, 20_000 + CHOSEN_ON)
     else:
         images = sources.load_configured(data, "train").images
         rows = np.random.default_rng(0).permutation(len(images))[: FITTED_TO + CHOSEN_ON]
@@ -273,13 +276,13 @@ def main(_: list[str]) -> None:
     measured = {"pca": measure_components, "vae": measure_autoencoders, "blank": measure_blank}
     for name in {*_ONLY.value, "blank"}:  # of the shipped model, whose checksum the record has
         values[name] = measured[name]()
-    card = json.loads((restore.find("mnist") / restore.CARD_FILE).read_text())
+    card = json.loads((restore.find("mnist") / CARD_FILE).read_text())
     record = {
         "task": "floors",
         "values": values,
         "checkpoint": "mnist",
-        "checkpoint_sha256": restore.checksum(card),
-        "commit": restore.commit(),
+        "checkpoint_sha256": checksum(card),
+        "commit": commit(),
         "device": parallel.device_name(),
         "seconds": round(time.monotonic() - started, 1),
         "versions": {"dood_jax": VERSION, "jax": jax.__version__, "numpy": np.__version__},

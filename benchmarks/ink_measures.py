@@ -9,8 +9,8 @@ from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
 _SAMPLES = 32  # points that a stroke is compared at
-_MATCHED = 0.08  # mean DTW distance, as a share of the image, up to which two strokes are the same
-_CLOSED = 0.1  # a stroke whose ends are nearer than this share of the image has no direction
+_MATCHED = 0.08  # mean DTW distance, as a fraction of the image, up to which two strokes are the same
+_CLOSED = 0.1  # a stroke whose ends are nearer than this fraction of the image has no direction
 
 
 @dataclasses.dataclass
@@ -25,7 +25,7 @@ class Found:
 
 
 def measures(known: Known, found: Found) -> dict[str, float]:
-    """All measures of one drawing; Chamfer as a share of the image's longer side.
+    """All measures of one drawing; Chamfer as a fraction of the image's longer side.
 
     IoU is Σ min / Σ max of the true ink and that of the found strokes. Chamfer is the mean of the mean
     distance of found middle lines to the true ones and back, at points half a pixel apart.
@@ -66,8 +66,8 @@ def agreement(truth: list[np.ndarray], found: list[np.ndarray], side: float) -> 
     Strokes are compared at 32 points of equal steps by dynamic time warping, which makes the distance
     independent of their lengths: the mean distance of warped pairs. A true and a found stroke are matched one
     to one (least total distance of the better direction) where that is at most 8 % of the image.
-    Direction: the share of matched strokes nearer in the given direction than reversed; dots and closed
-    strokes, which have none, are left out. Order: the share of pairs of matched strokes in the true order.
+    Direction: the fraction of matched strokes nearer in the given direction than reversed; dots and closed
+    strokes, which have none, are left out. Order: the fraction of pairs of matched strokes in the true order.
     """
     true_points, points = (np.stack([_even(one) for one in lines]) for lines in (truth, found))
     forward = warped(true_points, points) / side

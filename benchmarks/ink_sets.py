@@ -18,9 +18,10 @@ import numpy as np
 from HersheyFonts import HersheyFonts
 from PIL import Image, ImageDraw
 
+from dood_jax.data import omniglot, pack, sources
 from dood_jax.data.synthetic import random_drawing
 
-SIZES, WIDTHS = (64, 128, 256), (0.02, 0.035, 0.05)  # pixels; share of the size
+SIZES, WIDTHS = (64, 128, 256), (0.02, 0.035, 0.05)  # pixels; fraction of the size
 CONDITIONS = ("clean", "noise", "shading", "inversion")
 FONTS = ("futural", "rowmans", "scripts", "cursive", "greek")
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -52,21 +53,18 @@ def known_set(count: int, choosing: bool = False) -> list[Known]:
 
 def omniglot_set(count: int) -> list[Known]:
     """Human pen strokes beside the images made of them; for measuring only."""
-    folder = Path(os.environ["DOOD_DATA_DIR"])
-    files = ("omniglot_strokes.npz", "omniglot_train.npz")
-    pens, images = (np.load(folder / file, allow_pickle=False) for file in files)
-    xy, bits = pens["xy"].astype(float) + 0.5, images["image"]
-    shuffled = np.random.default_rng(0).permutation(len(pens["drawing_start"]) - 1)
+    folder = sources.data_directory(None)
+    human = omniglot.human_strokes(folder)
+    shuffled = np.random.default_rng(0).permutation(len(human.train_row))
     chosen = np.sort(shuffled[CHOSEN_BY : CHOSEN_BY + count])
-    known = []
-    for index in chosen:
-        first, last = pens["drawing_start"][index : index + 2]
-        borders = pens["stroke_start"][first : last + 1]
-        strokes = [xy[a:b] for a, b in itertools.pairwise(borders)]
-        unpacked = np.unpackbits(bits[pens["train_row"][index]], count=105 * 105)
-        ink = unpacked.reshape(105, 105).astype(np.float32)
-        known.append(Known(1 - ink, ink, strokes, float("nan"), "omniglot", "clean"))
-    return known
+    path = pack.path_of(folder, "omniglot", "train")
+    bits = pack.read_arrays(path, ("image",))["image"][human.train_row[chosen]]
+    inks = pack.unpack_bits(path, bits, (omniglot.SIZE, omniglot.SIZE)).astype(np.float32) / 255
+    strokes = [[points.astype(float) + 0.5 for points in human.strokes_of(index)] for index in chosen]
+    return [
+        Known(1 - ink, ink, of_image, float("nan"), "omniglot", "clean")
+        for ink, of_image in zip(inks, strokes, strict=True)
+    ]
 
 
 def quickdraw_set(count: int) -> list[Known]:

@@ -1,9 +1,9 @@
-"""What images cost: loading a set cold and from the cache, and the share of the input in a training step.
+"""What images cost: loading a set cold and from the cache, and the input's fraction of a training step.
 
     python benchmarks/input.py [--name=mnist] [--dir=DIR] [--image_size=50] [--batch_size=64] [--rounds=30]
 
-Loading is timed in this process, cold with an empty cache of its own. The share is the time of choosing the
-batch and gathering its images, compiled alone, over that of the whole step; they take turns.
+Loading is timed in this process, cold with an empty cache of its own. The fraction is the time of choosing
+the batch and gathering its images, compiled alone, over that of the whole step; they take turns.
 """
 
 import functools
@@ -48,10 +48,10 @@ def main(_: list[str]) -> None:
         for state in ("cold", "cached"):
             seconds, images = _seconds(lambda: np.array(sources.load_configured(config.data, "train").images))
             print(f"load {config.data.name} {list(images.shape)} {state}: {seconds:.2f} s, {device}")
-    _print_share(config, jax.device_put(images), device)
+    _print_fraction(config, jax.device_put(images), device)
 
 
-def _print_share(config: Config, images: jax.Array, device: str) -> None:
+def _print_fraction(config: Config, images: jax.Array, device: str) -> None:
     training = config.training
     optimizer = make_optimizer(config.optimizer, training.steps)
     step = parallel.data_parallel(

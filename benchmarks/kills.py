@@ -24,7 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from dood_jax.checkpointing import restore
-from dood_jax.checkpointing.restore import read_lines
+from dood_jax.checkpointing.metadata import commit, read_meta
+from dood_jax.training.metrics import read_lines
 
 _SETTINGS = {"steps": 100, "checkpoint_every": 4, "evaluate_every": 25, "log_every": 1, "keep_checkpoints": 2}
 _TIMED = ("seconds", "images_per_second")
@@ -64,7 +65,7 @@ def run(workdir: Path, kill_after: float | None = None) -> dict[str, Any]:
 
 def outcome(workdir: Path) -> tuple[dict[str, str], list[dict]]:
     """Checksums of the last state, and the metrics without times."""
-    meta = restore.read_meta(restore.find(str(workdir.resolve())))
+    meta = read_meta(restore.find(str(workdir.resolve())))
     lines = [{name: line[name] for name in line if name not in _TIMED} for line in read_lines(workdir)]
     return meta["sha256"], lines
 
@@ -107,7 +108,7 @@ def main() -> None:
     flags = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = survive(flags.kills, flags.seed, Path(folder))
-    record = {"settings": _SETTINGS, "seed": flags.seed, "commit": restore.commit(), **found}
+    record = {"settings": _SETTINGS, "seed": flags.seed, "commit": commit(), **found}
     flags.out.write_text(json.dumps(record, indent=1) + "\n")
     sys.exit(0 if found["bit_equal"] else 1)
 

@@ -1,10 +1,10 @@
-"""What every step of the bent form of one-shot classification is worth.
+"""What every step of one-shot classification by registration is worth.
 
     python benchmarks/one_shot.py --workdir=DIR [--runs] [--json=FILE]
 
-For each step the weights of the evidence are calibrated on episodes of the background alphabets, and accuracy
-is measured on these; with --runs also, with the same weights, on the 20 runs. What is drawn and compared is
-kept in DIR, so that a killed measurement goes on. Needs Omniglot in DOOD_DATA_DIR.
+For each step the weights of the energy are calibrated on episodes of the background alphabets, and accuracy
+is measured on these; with --runs also, with the same weights, on the 20 runs. What is drawn and registered is
+stored in DIR, so that a killed measurement goes on. Needs Omniglot in DOOD_DATA_DIR.
 """
 
 import os
@@ -19,50 +19,52 @@ import numpy as np
 from absl import app, flags, logging
 
 from dood_jax import api
-from dood_jax.checkpointing.restore import commit
+from dood_jax.checkpointing.metadata import commit
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import resolve
 from dood_jax.evaluation import results
-from dood_jax.evaluation.one_shot import registered, registration, task
-from dood_jax.evaluation.one_shot.registration import Evidence, FieldPrior, Fit, Settings
-from dood_jax.evaluation.resume_cache import KeptArrays
+from dood_jax.evaluation.one_shot import registration, task
+from dood_jax.evaluation.one_shot.registration import DeformationPrior, EnergyTerms, Registration, Solver
+from dood_jax.evaluation.resume_cache import CachedArrays
 from dood_jax.runtime import parallel
 
-_WORKDIR = flags.DEFINE_string("workdir", "runs/one_shot", "Where what is drawn and compared is kept.")
+_WORKDIR = flags.DEFINE_string("workdir", "runs/one_shot", "Where what is drawn and registered is stored.")
 _CHECKPOINT = flags.DEFINE_string("checkpoint", "omniglot", "The model that draws.")
 _RUNS = flags.DEFINE_bool("runs", False, "Whether to measure on the 20 runs too.")
 _ONLY = flags.DEFINE_list("only", None, "Steps to measure; all if not given.")
 _JSON = flags.DEFINE_string("json", None, "Where the table is written as JSON.")
 
-STILL = FieldPrior(shift=1e-3, linear=0, smooth=0, stroke_shift=0, stroke_linear=0, jitter=0)
-LINEAR = STILL._replace(shift=FieldPrior().shift, linear=FieldPrior().linear)
-SMOOTH = LINEAR._replace(smooth=FieldPrior().smooth)
-FINE = Fit(reaches=(Fit().reaches[-1],) * len(Fit().reaches), starts=(0.0,))
-ONE_START = Fit(starts=(0.0,))
-DISTANCES, ANGLES = ("ahead", "back"), ("ahead", "back", "turned_ahead", "turned_back")
-BENDING = (*ANGLES, "bending")
+STILL = DeformationPrior(shift=1e-3, linear=0, smooth=0, stroke_shift=0, stroke_linear=0, jitter=0)
+LINEAR = STILL._replace(shift=DeformationPrior().shift, linear=DeformationPrior().linear)
+SMOOTH = LINEAR._replace(smooth=DeformationPrior().smooth)
+SCALES = Solver().length_scales
+FINE = Solver(length_scales=(SCALES[-1],) * len(SCALES), start_angles=(0.0,))
+ONE_START = Solver(start_angles=(0.0,))
+DISTANCES = ("distance_to_target", "distance_from_target")
+ANGLES = (*DISTANCES, "angle_to_target", "angle_from_target")
+DEFORMATION = (*ANGLES, "deformation")
 
 
 class Step(NamedTuple):
-    """A form of the comparison."""
+    """One form of the registration."""
 
     name: str
-    settings: Settings
-    used: tuple[str, ...] = Evidence._fields  # terms of the evidence
+    how: Registration
+    used: tuple[str, ...] = EnergyTerms._fields  # terms of the energy
     strokes: str = "model"
 
 
 STEPS = (
-    Step("distances of segments, place and size normalised", Settings(STILL, FINE), DISTANCES),
-    Step("angles of segments", Settings(STILL, FINE), ANGLES),
-    Step("linear map of the whole", Settings(LINEAR, FINE), BENDING),
-    Step("smooth field", Settings(SMOOTH, FINE), BENDING),
-    Step("strokes move and jitter", Settings(FieldPrior(), FINE), BENDING),
-    Step("coarse to fine", Settings(FieldPrior(), ONE_START), BENDING),
-    Step("three starts", Settings(), BENDING),
-    Step("place and size as evidence", Settings()),
-    Step("traced lines instead of the model's strokes", Settings(), strokes="traced"),
-    Step("both", Settings(), strokes="model+traced"),
+    Step("distances of segments, place and size normalised", Registration(STILL, FINE), DISTANCES),
+    Step("angles of segments", Registration(STILL, FINE), ANGLES),
+    Step("linear map of the whole", Registration(LINEAR, FINE), DEFORMATION),
+    Step("smooth displacements", Registration(SMOOTH, FINE), DEFORMATION),
+    Step("strokes move and jitter", Registration(DeformationPrior(), FINE), DEFORMATION),
+    Step("coarse to fine", Registration(DeformationPrior(), ONE_START), DEFORMATION),
+    Step("three starts", Registration(), DEFORMATION),
+    Step("place and size as terms", Registration()),
+    Step("traced lines instead of the model's strokes", Registration(), strokes="traced"),
+    Step("both", Registration(), strokes="model+traced"),
 )
 
 
@@ -82,43 +84,42 @@ def main(_: list[str]) -> None:
 
 def _row(model: api.Model, step: Step) -> dict[str, Any]:
     """Accuracies and weights of one step."""
-    sides, answers = _evidence(model, step, "validation")
+    sides, answers = _terms(model, step, "validation")
     weights = [registration.calibrate(side, _for_all(side, answers), step.used) for side in sides]
     row = {"step": step.name, "validation": _accuracies(sides, weights, answers)}
     if _RUNS.value:
-        sides, answers = _evidence(model, step, "runs")
+        sides, answers = _terms(model, step, "runs")
         row["runs"] = _accuracies(sides, weights, answers)
     names = ("one_way", "two_way")
     return {**row, "weights": {name: one._asdict() for name, one in zip(names, weights, strict=True)}}
 
 
-def _evidence(model: api.Model, step: Step, episodes: str) -> tuple[tuple[Evidence, Evidence], np.ndarray]:
-    """One-way and two-way evidence with axes [K, R, Q, S], and the [R, Q] answers."""
+def _terms(model: api.Model, step: Step, episodes: str) -> tuple[tuple[EnergyTerms, EnergyTerms], np.ndarray]:
+    """One-way and two-way terms with axes [K, R, Q, S], and the [R, Q] answers."""
     config = _config(episodes, step.strokes)
     runs = task.load(config)
     folder, about = Path(_WORKDIR.value), [_CHECKPOINT.value, episodes]
-    images = KeptArrays(folder, "drawn", about)
-    drawn = registered.draw(model, config, runs, images)
-    compared = KeptArrays(folder, "compared", [*about, repr(step.settings)])
-    ahead, back = registered.compare(drawn, step.settings, compared)
-    return (ahead, registered.both_ways(ahead, back)), runs.answers
+    drawings = task.draw(model, config, runs, CachedArrays(folder, "drawn", about))
+    cache = CachedArrays(folder, "registered", [*about, repr(step.how)])
+    forward, backward = task.register_runs(drawings, step.how, cache)
+    return (forward, registration.sum_of_directions(forward, backward)), runs.answers
 
 
 def _config(episodes: str, strokes: str) -> Config:
     return resolve({"data": {"name": "omniglot"}, "one_shot": {"episodes": episodes, "strokes": strokes}})
 
 
-def _for_all(side: Evidence, answers: np.ndarray) -> np.ndarray:
+def _for_all(side: EnergyTerms, answers: np.ndarray) -> np.ndarray:
     """[K, R, Q] the same answers for every way to draw."""
-    return np.broadcast_to(answers, (len(side.ahead), *answers.shape))
+    return np.broadcast_to(answers, (len(np.asarray(side.shift)), *answers.shape))
 
 
 def _accuracies(
-    sides: tuple[Evidence, Evidence], weights: list[Evidence], answers: np.ndarray
+    sides: tuple[EnergyTerms, EnergyTerms], weights: list[EnergyTerms], answers: np.ndarray
 ) -> dict[str, float]:
     right = {}
     for name, side, one in zip(("one_way", "two_way"), sides, weights, strict=True):
-        energies = registration.over_ways(registration.energy(side, one))
+        energies = registration.average_energy(registration.energy(side, one))
         right[name] = float((energies.argmin(-1) == answers).mean())
     return right
 

@@ -38,7 +38,7 @@ WIDTH = 256  # of hidden layers, features and recurrent states
 DROPOUT = 0.5
 ENCODER_CALLS = 7  # a stroke
 BETA = 4.0
-KEEP = 0.8  # share that the moments of the learning signal keep
+KEEP = 0.8  # fraction that the moments of the learning signal keep
 RATES = {"baseline": 1e-3, "rest": 1e-4}
 
 
@@ -382,14 +382,14 @@ def make_step(dropout: bool = True) -> Callable[[State, Array, Array], tuple[Sta
 
 
 def init(key: Array) -> State:
-    """The state before training (method.md 3.5, 14.1)."""
+    """The state before training (method.md 3.5, 12.1)."""
     params = init_params(key)
     moments = Moments(jnp.zeros(()), jnp.zeros(()), jnp.zeros((), jnp.int32))
     return State(params, moments, make_optimizer().init(params))
 
 
 def init_params(key: Array) -> Params:
-    """Fresh parameters: uniform, but for the output layers of most heads (method.md 3.5, 14.1)."""
+    """Fresh parameters: uniform, but for the output layers of most heads (method.md 3.5, 12.1)."""
     keys = map(functools.partial(jax.random.fold_in, key), itertools.count())
 
     def uniform(fan_in: int, *shape: int) -> Array:

@@ -31,7 +31,7 @@ import plain
 from absl import app, flags
 
 from dood_jax import geometry
-from dood_jax.checkpointing.restore import commit
+from dood_jax.checkpointing.metadata import commit
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
@@ -40,7 +40,7 @@ from dood_jax.model import dood, refinement
 from dood_jax.objectives import exact_stopping, iwae
 from dood_jax.rendering import brushes
 from dood_jax.runtime import parallel
-from dood_jax.training import ensemble
+from dood_jax.runtime.parallel import stack
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_optimizer, make_step
 
@@ -115,8 +115,8 @@ def distance_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int
     rows, columns = (jnp.asarray(geometry.pen_pixels(length), curve.dtype) for length in size)
     start, edge = curve[:-1, :, None, None], (curve[1:] - curve[:-1])[:, :, None, None]
     x, y = columns[None, None] - start[:, 0], rows[:, None] - start[:, 1]
-    share = jnp.clip((x * edge[:, 0] + y * edge[:, 1]) / ((edge**2).sum(1) + 1e-20), 0, 1)
-    square = (x - share * edge[:, 0]) ** 2 + (y - share * edge[:, 1]) ** 2
+    along = jnp.clip((x * edge[:, 0] + y * edge[:, 1]) / ((edge**2).sum(1) + 1e-20), 0, 1)
+    square = (x - along * edge[:, 0]) ** 2 + (y - along * edge[:, 1]) ** 2
     return jnp.exp(-square.min(0) / (2 * width**2))
 
 
@@ -150,12 +150,10 @@ def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> 
     optimizer = make_optimizer(config.optimizer, config.training.steps)
     step = make_step(config, optimizer, example_stream.sample_example)
     images = jnp.asarray(np.round(255 * random_images(256)), jnp.uint8)
-    stream = ensemble.stack(
-        [example_stream.make_stream(seed, 0, len(images), batch_size) for seed in range(models)]
-    )
+    stream = stack([example_stream.make_stream(seed, 0, len(images), batch_size) for seed in range(models)])
     stopping = config.objective.stopping
     init = lambda seed: init_state(config.model, optimizer, jax.random.key(seed), stopping)
-    states = ensemble.stack([jax.device_get(init(seed)) for seed in range(models)])
+    states = stack([jax.device_get(init(seed)) for seed in range(models)])
     one = lambda state, stream: step(state, images, stream, jnp.arange(batch_size))
     return form(name, one if models == 1 else jax.vmap(one), states, stream, carries=True)
 
@@ -172,15 +170,15 @@ def step_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[st
     return measure("training step", forms, rounds)
 
 
-def look_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
-    """What further looks add to a step, and what the grid of enlarged images does."""
+def iteration_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """What iterative inference adds to a step, and what the source resolution does."""
     forms = [
         training_form("fast", batch_size),
         training_form("fast, images as they are", batch_size, source_size=0),
-        training_form("fast, six looks", batch_size, iterations=6),
-        training_form("fast, twenty-four looks", batch_size, iterations=24),
+        training_form("fast, six iterations", batch_size, iterations=6),
+        training_form("fast, twenty-four iterations", batch_size, iterations=24),
     ]
-    return measure("training step, looks", forms, rounds)
+    return measure("training step, iterations", forms, rounds)
 
 
 def published_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
@@ -294,7 +292,7 @@ def model_and_images(config: ModelConfig, batch_size: int) -> tuple[Any, jax.Arr
 GROUPS = {
     "brushes": brush_rows,
     "step": step_rows,
-    "iterations": look_rows,
+    "iterations": iteration_rows,
     "published": published_rows,
     "models": model_rows,
     "compile": compile_rows,

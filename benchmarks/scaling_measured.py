@@ -26,11 +26,12 @@ import jax.extend
 import jax.numpy as jnp
 import run
 
-from dood_jax.checkpointing import restore
+from dood_jax.checkpointing.metadata import commit
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
 from dood_jax.runtime import parallel, processes
+from dood_jax.runtime.parallel import stack
 from dood_jax.training import ensemble
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_optimizer, make_step
@@ -96,7 +97,7 @@ def step_over(devices: list[jax.Device], num_models: int = 1) -> Any:
     init = jax.jit(
         lambda seed: init_state(config.model, optimizer, jax.random.key(seed), config.objective.stopping)
     )
-    state = mapped.place(ensemble.stack([jax.device_get(init(seed)) for seed in range(num_models)]))
+    state = mapped.place(stack([jax.device_get(init(seed)) for seed in range(num_models)]))
     images, stream = mapped.share(jnp.asarray(images)), mapped.place(stream)
 
     def call() -> None:
@@ -181,7 +182,7 @@ def write(path: Path) -> None:
     found = {
         "device": parallel.device_name(),
         "jax": jax.__version__,
-        "commit": restore.commit(),
+        "commit": commit(),
         "simulated_batch": BATCH_SIZE,
         "simulated": simulated(),
         "counted": counts(resolve(default_config())),

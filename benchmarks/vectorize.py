@@ -30,6 +30,8 @@ from ink_sets import Known, known_set, omniglot_set, quickdraw_set
 from ink_tools import MODEL, TOOLS
 
 from dood_jax.checkpointing import restore
+from dood_jax.checkpointing.arrays import checksum
+from dood_jax.checkpointing.metadata import CARD_FILE, commit
 from dood_jax.runtime import parallel
 
 _ONLY = flags.DEFINE_list("only", ["known", "omniglot", "quickdraw"], "Sets to measure.")
@@ -134,12 +136,12 @@ def main(_: list[str]) -> None:
             image(Path(_IMAGE.value), known[:: max(1, len(known) // 9) + 1][:9])
     if _JSON.value:
         device = f"{jax.devices()[0].platform} ({os.cpu_count()} cores)"
-        card = json.loads((restore.find(MODEL) / restore.CARD_FILE).read_text())
+        card = json.loads((restore.find(MODEL) / CARD_FILE).read_text())
         record = {
             "task": "vectorize",
             "checkpoint": MODEL,
-            "checkpoint_sha256": restore.checksum(card),
-            "commit": restore.commit(),
+            "checkpoint_sha256": checksum(card),
+            "commit": commit(),
             "device": device,
             "means": tables,
         }

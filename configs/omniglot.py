@@ -1,10 +1,10 @@
-"""Omniglot, the background alphabets for training and the evaluation alphabets for testing, at 50 x 50.
-
-12,000 steps from scratch took 90 minutes of two CPU cores beside other work and gave 6,822 nats on 500 test
-images, 20 particles. The released model came of the synthetic one in 1,000 steps, 14 minutes beside other
-work: 7,544 nats, ten particles of each set of looks (the paper: 7,386).
+"""Omniglot, background alphabets for training and evaluation alphabets for testing, at 50 x 50.
 
     python -m dood_jax.main --config=configs/finetune.py:omniglot --config.training.steps=1000
+
+So the released model was trained, from the synthetic one, in 14 minutes of two CPU cores beside other work:
+7,544 nats on 500 test images with 20 particles, 10 from each posterior (the paper: 7,386). This config itself
+trains a model from nothing: 12,000 steps in 90 minutes gave 6,822 nats with source_size=0.
 """
 
 from ml_collections import ConfigDict

@@ -11,11 +11,12 @@ import numpy as np
 
 from dood_jax import geometry
 from dood_jax.checkpointing import restore
-from dood_jax.config.groups import EvaluationConfig
+from dood_jax.checkpointing.metadata import meta_of_member, num_models, read_meta
+from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.model import ModelConfig
 from dood_jax.data import preprocessing
 from dood_jax.errors import BadInput, require_choice, require_seed
-from dood_jax.inference import bounds, generate, infer, test_images
+from dood_jax.inference import bounds, generate, image_sets, infer
 from dood_jax.model import dood, networks
 from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
 from dood_jax.model.networks import Params
@@ -23,7 +24,7 @@ from dood_jax.model.spread import LEARNED, Spread
 from dood_jax.rendering import source_grid
 from dood_jax.runtime import parallel
 from dood_jax.types import Array, BrushParams, Sketch
-from dood_jax.vectorize import drawing, page, reading, tracing
+from dood_jax.vectorize import background, drawing, reading, tracing
 from dood_jax.vectorize.drawing import InkDrawing
 
 _BATCH_SIZE = 64
@@ -68,7 +69,7 @@ class Model:
         """
         images = self._checked(images)
         _check_positive(num_particles=num_particles, num_strokes=num_strokes)
-        keys = test_images.example_keys(_as_key(key), len(images))
+        keys = image_sets.example_keys(_as_key(key), len(images))
         strokes = num_strokes or self.config.num_strokes
         return infer.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
 
@@ -98,7 +99,7 @@ class Model:
           brush: [n] or scalars: one brush a drawing; the mean one of training if None.
         """
         _check_positive(n=n, num_strokes=num_strokes)
-        keys = test_images.example_keys(_as_key(key), n)
+        keys = image_sets.example_keys(_as_key(key), n)
         own = BrushParams(*(_for_each("brush", value, n) for value in brush or self.brush))
         strokes = num_strokes or self.config.num_strokes
         return generate.sample(self.config, self.params, own, keys, strokes, spread)
@@ -110,7 +111,7 @@ class Model:
 
         `SMALL_NOISE.times(2)` is twice the noise; `turned` exemplars turn as well.
         """
-        keys = test_images.example_keys(_as_key(key), len(sketch.canvases))
+        keys = image_sets.example_keys(_as_key(key), len(sketch.canvases))
         return generate.vary(self.config, self.params, sketch, keys, noise, turned)
 
     def complete(
@@ -138,7 +139,7 @@ class Model:
         counts = np.minimum(_for_each("kept", kept, len(drawn)), drawn)
         if counts.min() < 0:
             raise BadInput(f"kept={counts.min()} strokes; give 0 or more")
-        keys = test_images.example_keys(_as_key(key), len(drawn))
+        keys = image_sets.example_keys(_as_key(key), len(drawn))
         more = num_strokes or self.config.num_strokes
         return generate.complete(self.config, self.params, sketch, counts, keys, more, spread)
 
@@ -154,12 +155,12 @@ class Model:
         """
         images = self._checked(images)
         _check_positive(num_particles=num_particles, optimize_steps=optimize_steps or None)
-        keys = test_images.example_keys(_as_key(key), len(images))
+        keys = image_sets.example_keys(_as_key(key), len(images))
         settings = EvaluationConfig(
             num_particles=num_particles, batch_size=_SMALL_BATCH_SIZE, optimize_steps=optimize_steps
         )
-        devices = jax.local_devices()
-        return bounds.bound(self.config, self.params, images, keys, settings, devices).log_likelihood
+        group = parallel.DeviceGroup.local()
+        return bounds.bound(self.config, self.params, images, keys, settings, group).log_likelihood
 
     def to_source_grid(self, images: Array, canvases: Array) -> np.ndarray:
         """[B, ..., H, W] canvases, each as its one of [B, H, W] images was recorded (method.md 4.1).
@@ -211,7 +212,7 @@ class Model:
             grey, source = scan.grey, source or scan.ident
         else:
             grey = reading.grey_of(image)
-        found = page.to_page(grey)
+        found = background.remove_background(grey)
         strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
         return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
 
@@ -227,7 +228,7 @@ class Model:
         By the first look alone: it is asked which ways go together, not where they lie to a pixel.
         """
         first_look = dataclasses.replace(self, config=dataclasses.replace(self.config, iterations=0))
-        keys = test_images.example_keys(_as_key(0), len(windows))
+        keys = image_sets.example_keys(_as_key(0), len(windows))
         config = first_look.config
         sketch = infer.infer(config, self.params, windows, keys, 1, config.num_strokes, _BATCH_SIZE)
         curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
@@ -243,11 +244,11 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
     """
     parallel.keep_compiled_programs()
     path = restore.find(str(name_or_dir))
-    whole = restore.read_meta(path)
-    count = restore.num_models(whole)
+    whole = read_meta(path)
+    count = num_models(whole)
     if not 0 <= member < count:
         raise BadInput(f"evaluation.member={member}, but {path} holds {count} (0 is the first)")
-    meta = restore.meta_of_member(whole, member)
+    meta = meta_of_member(whole, member)
     config = restore.model_of(path, meta)
     try:
         brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})

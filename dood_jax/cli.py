@@ -1,9 +1,12 @@
-"""The command `dood`: `dood vectorize FILES… --to=svg,inkml --out=DIR`; `dood demo`, a page to draw on."""
+"""The command `dood`: train, evaluate, vectorize, demo and prepare-data.
+
+What a command needs is imported when it runs, so that help and refusals do not wait for jax.
+"""
 
 import argparse
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from dood_jax import command_line
 from dood_jax.errors import BadInput
@@ -13,20 +16,18 @@ _MODELS = "synthetic,omniglot,mnist,emnist,kmnist,quickdraw"
 _FILES = "images (PNG, JPEG, WebP, TIFF, BMP, GIF), arrays (npy, npz), or folders of them"
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers a bad flag in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        """Exit code 2."""
-        command_line.refuse(f"{message}; see dood --help")
-        raise AssertionError  # `refuse` does not return
-
-
 def main(argv: list[str] | None = None) -> None:
-    """Exits 0 when all is done, 2 for bad input, files too: unreadable, or nothing is found in them."""
-    arguments = _parser().parse_args(argv)
+    """Runs a command. Exits with 0, or as the command says: with 2 for bad input, each in one line."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = _parser()
+    arguments, unknown = parser.parse_known_args(argv)
     try:
-        arguments.run(arguments)
+        if arguments.takes_flags:  # the flags are parsed by what the command runs
+            arguments.run(argv[1:])
+        elif unknown:
+            parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        else:
+            arguments.run(arguments)
     except BadInput as error:
         command_line.refuse(error)
     except KeyboardInterrupt:
@@ -34,11 +35,64 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="dood", description="Images of lines to ordered pen strokes.")
+    parser = command_line.Parser(prog="dood", description="Models that learn to draw from images alone.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_train(commands)
+    _add_evaluate(commands)
     _add_vectorize(commands)
     _add_demo(commands)
+    _add_prepare_data(commands)
     return parser
+
+
+def _add_train(commands: Any) -> None:
+    train = commands.add_parser(
+        "train",
+        help="train a model",
+        description="Trains a model, or goes on with the training that it finds in the folder of the run.",
+    )
+    _add_run_flags(train)
+    train.set_defaults(run=lambda flags: _run_main("train", flags), takes_flags=True)
+
+
+def _add_evaluate(commands: Any) -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="evaluate a trained model",
+        description="Evaluates a model and writes the results and figures into the folder of the run.",
+    )
+    _add_run_flags(evaluate)
+    evaluate.add_argument(
+        "--task",
+        metavar="NAMES",
+        help="names of evaluations, joined by commas (default likelihood,reconstruction)",
+    )
+    evaluate.add_argument(
+        "--checkpoint",
+        metavar="NAME",
+        help="a released model or a folder (default the latest of the run)",
+    )
+    evaluate.add_argument("--input", metavar="FILES", help="images for --task=vectorize, joined by commas")
+    evaluate.set_defaults(run=lambda flags: _run_main("evaluate", flags), takes_flags=True)
+
+
+def _add_run_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags that `dood_jax.main` parses, for the help alone."""
+    parser.add_argument(
+        "--config", metavar="CONFIG", help="a config by its name or file, such as mnist or configs/mnist.py"
+    )
+    parser.add_argument("--workdir", metavar="DIR", help="the folder of the run (default runs/CONFIG)")
+    parser.epilog = "Every key of the config can be changed: --config.training.steps=1000."
+
+
+def _run_main(mode: str, flags: list[str]) -> None:
+    """Hands flags to `dood_jax.main`, as if it had been started with them."""
+    from absl import app
+
+    from dood_jax import main as runs
+
+    sys.argv = ["dood_jax.main", *flags, f"--mode={mode}"]  # a run notes them in its checkpoints
+    app.run(runs.main, flags_parser=command_line.parse_flags)
 
 
 def _add_vectorize(commands: Any) -> None:
@@ -49,11 +103,26 @@ def _add_vectorize(commands: Any) -> None:
     )
     vectorize.add_argument("files", nargs="+", metavar="FILES", help=_FILES)
     vectorize.add_argument("--to", default="svg", help=f"formats, joined by commas: {_FORMATS} (default svg)")
-    vectorize.add_argument("--out", default=".", metavar="DIR", help="where they go (default here)")
+    vectorize.add_argument("--out", default=".", metavar="DIR", help="folder to write into (default here)")
     vectorize.add_argument(
         "--checkpoint", default="synthetic", help="a released model or a folder (default synthetic)"
     )
-    vectorize.set_defaults(run=_vectorize)
+    vectorize.set_defaults(run=_vectorize, takes_flags=False)
+
+
+def _vectorize(arguments: argparse.Namespace) -> None:
+    """Vectorizes files; exits with 2 if one of them could not be read or holds no drawing."""
+    from dood_jax.vectorize import batch
+
+    formats = batch.parse_formats(arguments.to)
+    batch.gather(arguments.files)  # refuses names that do not exist before the model is loaded
+    out = command_line.writable(Path(arguments.out), "--out")
+    from dood_jax import api
+
+    model = api.load(arguments.checkpoint)
+    outcome = batch.export(model.vectorize, arguments.files, formats, out)
+    if outcome.failures:
+        sys.exit(2)
 
 
 def _add_demo(commands: Any) -> None:
@@ -62,37 +131,22 @@ def _add_demo(commands: Any) -> None:
         help="a page to draw on, in the browser",
         description="Serves a page on this machine: draw, or drop an image, and the models draw it again.",
     )
-    demo.add_argument("--port", type=int, default=8000, help="0: any that is free (default 8000)")
+    demo.add_argument("--port", type=int, default=8000, help="0 for any that is free (default 8000)")
     demo.add_argument(
         "--host",
         default="127.0.0.1",
-        help="0.0.0.0: for everybody who reaches this machine (default 127.0.0.1)",
+        help="0.0.0.0 for everybody who reaches this machine (default 127.0.0.1)",
     )
     demo.add_argument(
         "--checkpoint",
         default=_MODELS,
         help=f"released models or folders, joined by commas (default {_MODELS})",
     )
-    demo.set_defaults(run=_demo)
-
-
-def _vectorize(arguments: argparse.Namespace) -> None:
-    from dood_jax.vectorize import batch  # only now: SciPy takes its time, and jax a second
-
-    formats = batch.parse_formats(arguments.to)
-    batch.gather(arguments.files)
-    out = command_line.writable(Path(arguments.out), "--out")
-    from dood_jax import api
-    from dood_jax.runtime import parallel
-
-    parallel.keep_compiled_programs()
-    model = api.load(arguments.checkpoint)
-    outcome = batch.export(model.vectorize, arguments.files, formats, out)
-    if outcome.failures:
-        sys.exit(2)
+    demo.set_defaults(run=_demo, takes_flags=False)
 
 
 def _demo(arguments: argparse.Namespace) -> None:
+    """Serves the page until it is interrupted."""
     if not 0 <= arguments.port < 2**16:
         raise BadInput(f"--port={arguments.port} is no port; give one from 0 to 65535")
     try:
@@ -109,6 +163,22 @@ def _demo(arguments: argparse.Namespace) -> None:
     if not names:
         raise BadInput("--checkpoint names no model; leave it out for all that are released")
     server.serve(arguments.host, arguments.port, names)
+
+
+def _add_prepare_data(commands: Any) -> None:
+    prepare = commands.add_parser(
+        "prepare-data", help="write a data set as TensorFlow Datasets would", add_help=False
+    )
+    prepare.set_defaults(run=_prepare_data, takes_flags=True)
+
+
+def _prepare_data(flags: list[str]) -> None:
+    """Prepares a data set; see `dood_jax.data.prepare`, which also has the help."""
+    from dood_jax.data import prepare
+
+    parser = command_line.Parser("dood prepare-data", description=prepare.__doc__)
+    prepare.add_flags(parser)
+    prepare.run(parser.parse_args(flags))
 
 
 if __name__ == "__main__":

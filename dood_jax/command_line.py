@@ -1,61 +1,87 @@
-"""Bad input answered in one line: flags, config files, and whatever raises BadInput."""
+"""Answers bad input on the command line in one line: bad flags, bad config files, and any BadInput."""
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from absl import flags, logging
 
-from dood_jax.errors import BadInput, RunFailed
+from dood_jax.errors import BadInput
 
+_PACKAGE = Path(__file__).parent
+CONFIGS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")  # installed with the package, and in a checkout
 _LONGEST = 1000  # characters of a line
 
 
+class Parser(argparse.ArgumentParser):
+    """Parses the flags of a command. A bad flag is answered in one line, and flags cannot be abbreviated."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Takes what `argparse.ArgumentParser` takes."""
+        super().__init__(*arguments, **{"allow_abbrev": False, **options})
+
+    def error(self, message: str) -> NoReturn:
+        """Exits with code 2."""
+        refuse(f"{message}; see {self.prog} --help")
+
+
 def refuse(error: Exception | str) -> NoReturn:
-    """One line on stderr, exit code 2."""
-    _say(error)
+    """Writes one line to stderr and exits with code 2."""
+    report(error)
     sys.exit(2)
 
 
-def give_up(error: Exception) -> NoReturn:
-    """Exits 2 with one line for bad input, 1 with one for a failure of disk, memory or run; else re-raises.
-
-    Beside other processes it does not wait for them: they are ended by JAX's runtime.
-    """
-    if isinstance(error, BadInput):
-        refuse(error)
-    from dood_jax.runtime import processes  # noqa: PLC0415 - imports jax
-
-    known = isinstance(error, RunFailed | OSError | MemoryError) or "RESOURCE_EXHAUSTED" in str(error)
-    if known:
-        _say(f"{type(error).__name__}: {error}" if not isinstance(error, RunFailed) else error)
-    if processes.is_alone():
-        if known:
-            sys.exit(1)
-        raise error
-    processes.end_beside_others(error, known)
+def report(error: Exception | str) -> None:
+    """Writes one line to stderr."""
+    line = " ".join(str(error).split()) or type(error).__name__
+    sys.stderr.write(f"dood_jax: {line[:_LONGEST]}\n")
 
 
-def _say(error: Exception | str) -> None:
-    said = " ".join(str(error).split()) or type(error).__name__
-    sys.stderr.write(f"dood_jax: {said[:_LONGEST]}\n")
+def writable(folder: Path, flag: str = "--workdir") -> Path:
+    """Makes a folder and returns it. Raises BadInput, naming the flag, if nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise BadInput(f"{flag}={folder} cannot be written ({error.strerror}); give another") from error
 
 
 def parse_flags(argv: list[str]) -> list[str]:
-    """Parses absl flags and loads the file of the `config` flag; refuses what it cannot use.
+    """Parses absl flags and loads the file of the flag `config`; refuses what it cannot use.
 
-    absl itself answers a bad flag with two lines and an unknown config key with a traceback.
+    A config that is not a file is looked for by its name in `configs/`, which is installed with the package.
+    absl itself would answer a bad flag with two lines, and an unknown config key with a traceback.
     """
-    said_from = logging.get_verbosity()
-    logging.set_verbosity(logging.FATAL)  # what there is to say, we say
+    argv = [_with_installed_config(argument) for argument in argv]
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)  # absl logs errors that are reported here
     try:
         rest = _accepted(argv)
     finally:
-        logging.set_verbosity(said_from)
+        logging.set_verbosity(verbosity)
     if rest[1:]:
         refuse(f"argument {rest[1]!r} is not a flag; see --help")
     return rest
+
+
+def _with_installed_config(argument: str) -> str:
+    """An argument as it is, or with the path of the installed config that `--config=NAME` stands for.
+
+    `configs/NAME.py` stands for it too, where there is no such file.
+    """
+    flag, _, value = argument.partition("=")
+    name, colon, about = value.partition(":")
+    if flag not in ("--config", "-config") or not name or Path(name).exists():
+        return argument
+    if str(Path(name).parent) in (".", "configs"):
+        for folder in CONFIGS:
+            path = folder / f"{Path(name).stem}.py"
+            if path.is_file():
+                return f"{flag}={path}{colon}{about}"
+    return argument
 
 
 def _accepted(argv: list[str]) -> list[str]:
@@ -69,44 +95,36 @@ def _accepted(argv: list[str]) -> list[str]:
             raise
         refuse(f"the config file ends the program ({error}); it needs a function get_config()")
     except Exception as error:  # a config file is a program and may raise anything
-        refuse(_explain(error, argv))
+        refuse(_explanation(error, argv))
     _refuse_missing_config(argv)
     return rest
 
 
-def writable(workdir: Path, flag: str = "--workdir") -> Path:
-    """Makes the folder, or raises BadInput naming the flag."""
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=workdir):
-            return workdir
-    except OSError as error:
-        raise BadInput(f"{flag}={workdir} cannot be written ({error.strerror}); give another") from error
+def _without_traceback(message: str) -> str:
+    """The message of a config file's error, which absl gives with all calls that led to it."""
+    return message.strip().splitlines()[-1].partition(": ")[2] if "Traceback" in message else message
 
 
-def _without_traceback(said: str) -> str:
-    """What a config file raised, of which absl tells with all calls before."""
-    return said.strip().splitlines()[-1].partition(": ")[2] if "Traceback" in said else said
-
-
-def _explain(error: Exception, argv: list[str]) -> str:
-    """Which `--config.key` names nothing, or what is wrong with the config file."""
+def _explanation(error: Exception, argv: list[str]) -> str:
+    """Which `--config.key` does not exist, or what is wrong with the config file."""
     key = str(error).strip("\"'").split("'")[0]
     overrides = [flag for flag in argv if flag.startswith("--config.")]
     named = [flag for flag in overrides if key in flag.partition("=")[0].split(".")]
     if named and isinstance(error, AttributeError | KeyError):
-        return f"{named[0]}: the config has no key {key!r}; its keys are those of dood_jax/settings"
+        return f"{named[0]}: the config has no key {key!r}; its keys are those of dood_jax/config"
     if "'get_config'" in str(error):
         return f"the config file cannot be used ({error}); it needs a function get_config()"
     return f"the config file cannot be used ({type(error).__name__}: {error}); mend it"
 
 
 def _refuse_missing_config(argv: list[str]) -> None:
-    """A config file that was not found fails only when it is touched."""
+    """Refuses a config file that does not exist, which absl notices only when its values are used."""
     given = next((flag for flag in argv if flag.startswith("--config=")), "")
     try:
         _ = flags.FLAGS["config"].value and flags.FLAGS["config"].value.keys()
     except Exception:  # ml_collections raises its own kind
-        refuse(f"{given or '--config'} is not a file that can be read; try configs/mnist.py")
+        names = sorted({path.stem for folder in CONFIGS for path in folder.glob("*.py")})
+        remedy = f"give the path of one, or a name: {', '.join(names)}" if names else "give the path of one"
+        refuse(f"{given or '--config'} is not a file that can be read; {remedy}")
     if given and flags.FLAGS["config"].value is None:
         refuse(f"{given}: its get_config() returns nothing; let it return a config")

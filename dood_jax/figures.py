@@ -1,6 +1,7 @@
-"""Arrays to images; knows no model.
+"""Draws figures of arrays as PNG files; knows no model.
 
-Ink is dark on light paper. Strokes are told apart by a palette that colour-blind readers can tell apart.
+Images are ink in 0..1 and are drawn dark on light paper. Strokes have the colours of a palette that
+colour-blind readers can tell apart.
 """
 
 from pathlib import Path
@@ -12,15 +13,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
-Line = tuple[list[float], list[float]]  # x and y
+Line = tuple[list[float], list[float]]  # x and y of its points
 
 _PALETTE = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-_PANEL_INCHES = 0.62
-_PANELS_A_ROW = 3
-_FEW_COLOURS = 128  # a third of the size, and no eye sees it
+_PANEL_INCHES = 0.62  # side of an image with a name of its own
+_SMALL_INCHES = 0.42  # side of an image among many
+_PANELS_A_ROW = 3  # of curves
 _STROKE_ON_MAP = 0.065  # size of a stroke's frame, in the map's unit square
-_SHEET_INCHES = 0.42  # of an image among many
-_ROW_BEFORE = ((1, 0), (0, 0), (0, 0), (0, 0))  # for np.pad
+_FEW_COLOURS = 128  # make a PNG three times smaller, and the eye does not see it
 
 
 def step_by_step(
@@ -30,41 +30,42 @@ def step_by_step(
     title: str = "",
     windows: np.ndarray | None = None,
 ) -> None:
-    """Writes a PNG: a row for the targets, then one for the drawing after every stroke.
+    """Writes a PNG with a row of targets, and below it a row of drawings after each stroke.
 
     Args:
-      path: of the PNG.
-      images: [N, H, W] targets, 0..1, ink = 1; one column each.
-      canvases: [N, T, H, W] after each stroke.
-      title: above the image.
-      windows: [N, T, 4, 2] corners in pixels of the window of each stroke, outlined; NaN for none.
+      path: the PNG file.
+      images: [N, H, W] targets, one in each column.
+      canvases: [N, T, H, W] drawings after each stroke.
+      title: is written above the figure.
+      windows: [N, T, 4, 2] corners of a window for each stroke, in pixels; they are outlined. NaN for none.
     """
     num_strokes = canvases.shape[1]
     added = np.diff(canvases, axis=1, prepend=0)
-    rows = [np.repeat(1 - images[..., None], 3, axis=-1)]
+    rows = [_dark(images)]
     rows += [_coloured(added[:, : k + 1]) for k in range(num_strokes)]
     names = ["target"] + [f"stroke {k}" for k in range(1, num_strokes + 1)]
     outlines = None
     if windows is not None:
-        outlines = np.pad(np.swapaxes(windows, 0, 1), _ROW_BEFORE, constant_values=np.nan)
+        none = np.full_like(windows[:, :1], np.nan)  # for the targets
+        outlines = np.swapaxes(np.concatenate([none, windows], axis=1), 0, 1)
     _grid(path, np.stack(rows), names, title, outlines)
 
 
 def side_by_side(path: Path, images: np.ndarray, canvases: dict[str, np.ndarray]) -> None:
-    """Writes a PNG: a row for the [N, H, W] targets, then one for the [N, T, H, W] drawings of each name."""
-    rows = [np.repeat(1 - images[..., None], 3, axis=-1)]
+    """Writes a PNG with a row of [N, H, W] targets, and below it a row for each of the [N, T, H, W] drawings."""
+    rows = [_dark(images)]
     rows += [_coloured(np.diff(drawn, axis=1, prepend=0)) for drawn in canvases.values()]
     _grid(path, np.stack(rows), ["target", *canvases])
 
 
-def histograms(path: Path, shares: dict[str, list[float]], x_name: str, y_name: str) -> None:
-    """Writes a PNG: for every name a bar at 0, 1, 2 … of its share."""
+def histograms(path: Path, heights: dict[str, list[float]], x_name: str, y_name: str) -> None:
+    """Writes a PNG with bars at 0, 1, 2 … for each name; the axes are called `x_name` and `y_name`."""
     figure, axis = plt.subplots(figsize=(6.4, 2.6), layout="constrained")
-    width = 0.8 / len(shares)
-    for which, (name, heights) in enumerate(shares.items()):
-        places = np.arange(len(heights)) + (which - (len(shares) - 1) / 2) * width
-        axis.bar(places, heights, width, color=colour(which), label=name)
-    axis.set_xticks(range(max(len(heights) for heights in shares.values())))
+    width = 0.8 / len(heights)
+    for which, (name, bars) in enumerate(heights.items()):
+        places = np.arange(len(bars)) + (which - (len(heights) - 1) / 2) * width
+        axis.bar(places, bars, width, color=colour(which), label=name)
+    axis.set_xticks(range(max(len(bars) for bars in heights.values())))
     axis.set_xlabel(x_name)
     axis.set_ylabel(y_name)
     axis.spines[["top", "right"]].set_visible(False)
@@ -73,12 +74,12 @@ def histograms(path: Path, shares: dict[str, list[float]], x_name: str, y_name: 
 
 
 def curves(path: Path, lines: dict[str, Line], x_name: str, y_name: str) -> None:
-    """Writes a PNG: for every name a line through its x and y numbers."""
+    """Writes a PNG with a named line for each entry."""
     curve_panels(path, {"": lines}, x_name, y_name)
 
 
 def curve_panels(path: Path, panels: dict[str, dict[str, Line]], x_name: str, y_name: str) -> None:
-    """Writes a PNG: a panel for every title, three a row, with a line for every name."""
+    """Writes a PNG with a titled panel for each entry, three in a row, each with named lines."""
     rows, columns = -(-len(panels) // _PANELS_A_ROW), min(len(panels), _PANELS_A_ROW)
     size = (7.2, 3.6) if len(panels) == 1 else (4 * columns, 3.2 * rows)
     figure, axes = plt.subplots(rows, columns, figsize=size, layout="constrained", squeeze=False)
@@ -103,14 +104,14 @@ def heat_map(
     row_title: str,
     column_title: str,
 ) -> None:
-    """Writes a PNG: a cell for every row and column, shaded by its number, images above drawings inside.
+    """Writes a PNG with a table: each cell is shaded by its number and shows images above drawings.
 
     Args:
-      path: of the PNG.
+      path: the PNG file.
       values: row name -> column name -> number.
-      images: the same -> [2, N, H, W] images and drawings, 0..1, ink = 1.
-      row_title: what rows are.
-      column_title: what columns are.
+      images: row name -> column name -> [2, N, H, W] images and drawings.
+      row_title: what the rows are.
+      column_title: what the columns are.
     """
     rows, columns = list(values), list(next(iter(values.values())))
     numbers = np.array([[values[row][column] for column in columns] for row in rows])
@@ -129,32 +130,32 @@ def heat_map(
         colour = "black" if number > middle else "white"
         axis.text(column, row + 0.38, f"{number:,.0f}", ha="center", va="center", color=colour, fontsize=9)
         left, bottom = (column + 0.06) / len(columns), 1 - (row + 0.72) / len(rows)
-        inside = axis.inset_axes([left, bottom, 0.88 / len(columns), 0.66 / len(rows)])
-        above_each_other = np.concatenate(images[rows[row]][columns[column]], axis=1)
-        inside.imshow(1 - np.hstack(above_each_other), cmap="gray", vmin=0, vmax=1)
+        inside = axis.inset_axes((left, bottom, 0.88 / len(columns), 0.66 / len(rows)))
+        pairs = np.concatenate(list(images[rows[row]][columns[column]]), axis=1)  # one above the other
+        inside.imshow(1 - np.hstack(list(pairs)), cmap="gray", vmin=0, vmax=1)
         inside.axis("off")
     _save(figure, path)
 
 
-def sheets(path: Path, blocks: dict[str, np.ndarray], upright: bool = False) -> None:
-    """Writes a PNG: blocks of images, each with its title, beside each other or one under the other.
+def image_blocks(path: Path, blocks: dict[str, np.ndarray], stacked: bool = False) -> None:
+    """Writes a PNG with titled blocks of images.
 
     Args:
-      path: of the PNG.
-      blocks: title -> [rows, columns, H, W] ink 0..1, or [rows, columns, H, W, 3] colours.
-      upright: whether one is under the other; they have as many columns then.
+      path: the PNG file.
+      blocks: title -> [rows, columns, H, W] ink, or [rows, columns, H, W, 3] colours.
+      stacked: whether blocks are one below the other, all with the same number of columns. Otherwise they
+        are beside each other.
     """
-    sheet = {title: _joined(block) for title, block in blocks.items()}
     rows, columns = ([block.shape[axis] for block in blocks.values()] for axis in (0, 1))
-    if upright:
-        size = (max(columns) * _SHEET_INCHES, sum(rows) * _SHEET_INCHES + 0.22 * len(rows))
-        figure, axes = plt.subplots(len(rows), 1, figsize=size, height_ratios=rows, layout="constrained")
+    if stacked:
+        size = (max(columns) * _SMALL_INCHES, sum(rows) * _SMALL_INCHES + 0.22 * len(rows))
+        figure, axes = plt.subplots(len(rows), 1, figsize=size, height_ratios=rows, squeeze=False)
     else:
-        size = (sum(columns) * _SHEET_INCHES, max(rows) * _SHEET_INCHES + 0.25)
-        figure, axes = plt.subplots(1, len(rows), figsize=size, width_ratios=columns, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
-    for axis, (title, image) in zip(np.atleast_1d(axes), sheet.items(), strict=True):
-        axis.imshow(image, interpolation="bilinear", vmin=0, vmax=1)
+        size = (sum(columns) * _SMALL_INCHES, max(rows) * _SMALL_INCHES + 0.25)
+        figure, axes = plt.subplots(1, len(rows), figsize=size, width_ratios=columns, squeeze=False)
+    figure.set_layout_engine("constrained", w_pad=0.02, h_pad=0.02, wspace=0.01, hspace=0.01)
+    for axis, (title, block) in zip(axes.flat, blocks.items(), strict=True):
+        axis.imshow(_joined(block), interpolation="bilinear", vmin=0, vmax=1)
         axis.set_title(title, fontsize=8, pad=3, loc="left")
         axis.axis("off")
     _save(figure, path)
@@ -162,37 +163,37 @@ def sheets(path: Path, blocks: dict[str, np.ndarray], upright: bool = False) -> 
 
 
 def colour(which: int) -> str:
-    """Of a stroke, by its place in the drawing."""
+    """The colour of a stroke by its place in the drawing, as #rrggbb."""
     return _PALETTE[which % len(_PALETTE)]
 
 
-def drawn(canvases: np.ndarray) -> np.ndarray:
-    """[N, T, H, W] canvases after each stroke -> [N, H, W, 3] the drawings, each stroke in its colour."""
+def coloured_drawings(canvases: np.ndarray) -> np.ndarray:
+    """[N, H, W, 3] drawings with each stroke in its colour, of [N, T, H, W] canvases after each stroke."""
     return _coloured(np.diff(canvases, axis=1, prepend=0))
 
 
-def taken_further(start: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """[N, H, W] canvases before and after -> [N, H, W, 3]: the former in black, what was added coloured."""
+def coloured_completions(start: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """[N, H, W, 3] drawings with the [N, H, W] canvas at the start in black, and what was added in colour."""
     return _coloured(np.stack([np.zeros_like(start), whole - start], 1), _dark(start))
 
 
 def strokes_on_map(
     path: Path, places: np.ndarray, kinds: np.ndarray, shown: np.ndarray, curves: np.ndarray, title: str
 ) -> None:
-    """Writes a PNG: a dot a stroke, coloured by kind, with some of the strokes drawn where they lie.
+    """Writes a PNG with a dot for each stroke, and some of the strokes drawn at their dots.
 
     Args:
-      path: of the PNG.
-      places: [N, 2] in the unit square.
-      kinds: [N] from 0.
+      path: the PNG file.
+      places: [N, 2] of the dots in the unit square.
+      kinds: [N] numbers from 0 that choose the colours.
       shown: [M] which strokes are drawn.
-      curves: [M, C, 2] their points in the unit square, y down.
-      title: above the map.
+      curves: [M, C, 2] points along them in the unit square, y down.
+      title: is written above the map.
     """
     figure, axis = plt.subplots(figsize=(5.6, 5.6), layout="constrained")
     palette = (*_PALETTE, "#999999")
     colours = np.array([palette[kind % len(palette)] for kind in kinds])
-    axis.scatter(*places.T, s=9, c=colours, alpha=0.35, linewidths=0)
+    axis.scatter(places[:, 0], places[:, 1], s=9, c=colours, alpha=0.35, linewidths=0)
     for which, curve in zip(shown, curves, strict=True):
         x, y = (places[which] + _STROKE_ON_MAP * (curve - 0.5) * np.array([1, -1])).T
         axis.plot(x, y, color="white", linewidth=4.4, solid_capstyle="round", zorder=2)
@@ -205,20 +206,20 @@ def strokes_on_map(
 
 
 def _joined(block: np.ndarray) -> np.ndarray:
-    """[rows, columns, H, W, ...] images -> one image, a light line between them."""
-    colours = block if block.ndim == 5 else np.repeat(1 - block[..., None], 3, axis=-1)
+    """One image of [rows, columns, H, W] ink or [rows, columns, H, W, 3] colours, divided by light lines."""
+    colours = block if block.ndim == 5 else _dark(block)
     framed = np.pad(colours, ((0, 0), (0, 0), (1, 0), (1, 0), (0, 0)), constant_values=0.85)
     rows, columns, height, width, _ = framed.shape
     return framed.transpose(0, 2, 1, 3, 4).reshape(rows * height, columns * width, 3)[1:, 1:]
 
 
 def _dark(ink: np.ndarray) -> np.ndarray:
-    """[N, H, W] ink -> [N, H, W, 3] black on paper."""
+    """[..., H, W, 3] black on white, of [..., H, W] ink."""
     return np.repeat(1 - np.clip(ink, 0, 1)[..., None], 3, axis=-1)
 
 
 def _coloured(ink: np.ndarray, paper: np.ndarray | None = None) -> np.ndarray:
-    """[N, T, H, W] ink -> [N, H, W, 3] image with each stroke in its colour, on white or other paper."""
+    """[N, H, W, 3] images of [N, T, H, W] ink, each stroke in its colour, on white or [N, H, W, 3] paper."""
     colours = np.array([matplotlib.colors.to_rgb(_PALETTE[k % len(_PALETTE)]) for k in range(ink.shape[1])])
     paper = np.ones((*ink[:, 0].shape, 3)) if paper is None else paper
     for k, colour in enumerate(colours):
@@ -230,7 +231,10 @@ def _coloured(ink: np.ndarray, paper: np.ndarray | None = None) -> np.ndarray:
 def _grid(
     path: Path, panels: np.ndarray, names: list[str], title: str = "", outlines: np.ndarray | None = None
 ) -> None:
-    """Writes [rows, columns, H, W, 3] panels with a name for each row and [rows, columns, 4, 2] outlines."""
+    """Writes a PNG of [rows, columns, H, W, 3] images, with a name for each row.
+
+    `outlines` are [rows, columns, 4, 2] corners in pixels that are drawn over the images, or None.
+    """
     rows, columns = panels.shape[:2]
     size = (columns * _PANEL_INCHES + 0.9, rows * _PANEL_INCHES + (0.4 if title else 0.05))
     figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
@@ -262,9 +266,6 @@ def _save(figure: plt.Figure, path: Path) -> None:
 
 def _lighten(path: Path) -> None:
     """Rewrites a PNG with few colours."""
-    few = (
-        Image.open(path)
-        .convert("RGB")
-        .quantize(_FEW_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    )
+    image = Image.open(path).convert("RGB")
+    few = image.quantize(_FEW_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)

@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, NoReturn
+from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -181,15 +181,15 @@ def _released(workdir: Path, folder: Path) -> list[tuple[str, Path]]:
     The one that is there already is taken; others are written into the folder.
     """
     os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a training may still hold the accelerator
-    from dood_jax.checkpointing import restore  # noqa: PLC0415 - imports jax
+    from dood_jax.checkpointing import metadata, restore  # noqa: PLC0415 - imports jax
 
     newest = restore.find(str(workdir.resolve()))
-    meta = restore.read_meta(newest)
-    step, count = meta["step"], restore.num_models(meta)
+    meta = metadata.read_meta(newest)
+    step, count = meta["step"], metadata.num_models(meta)
     if count > 1:
         return [(f"member-{which}/", _release(newest, workdir, which, folder)) for which in range(count)]
     for made in (newest, workdir / "release"):
-        if (made / "card.json").is_file() and restore.read_meta(made)["step"] == step:
+        if (made / "card.json").is_file() and metadata.read_meta(made)["step"] == step:
             return [("", made)]
     return [("", _release(newest, workdir, 0, folder))]
 
@@ -264,19 +264,12 @@ def _write(folder: Path, files: dict[Path, bytes]) -> None:
         print(f"{path}: {len(content) / _MIB:.2f} MiB")
 
 
-class _Parser(argparse.ArgumentParser):
-    """Answers a bad flag in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(message)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     """Does what the arguments say; exits 2 with one line for bad input."""
-    parser = _Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, metavar="{data,results,unpack}")
     for command in (data, results, unpack):
-        flags = commands.add_parser(command.__name__, description=command.__doc__, allow_abbrev=False)
+        flags = commands.add_parser(command.__name__, description=command.__doc__)
         flags.set_defaults(command=command)
         flags.add_argument("--out", type=Path, required=True, help="file, or new folder, to write")
         if command is data:

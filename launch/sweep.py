@@ -108,8 +108,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the flags; 2 with one line for bad input."""
     words = list(sys.argv[1:] if argv is None else argv)
     at = words.index("--") if "--" in words else len(words)
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    parser.error = lambda message: command_line.refuse(f"{message}; see --help")
+    parser = command_line.Parser(description=__doc__.partition("\n")[0])
     parser.add_argument(
         "--configs", default="mnist,emnist,kmnist,quickdraw,omniglot", help="files in configs/"
     )

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dood_jax.checkpointing.restore import read_lines
+from dood_jax.training.metrics import read_lines
 
 ROOT = Path(__file__).parent.parent
 TINY = f"--config={ROOT}/tests/tiny_config.py"

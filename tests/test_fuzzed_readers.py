@@ -20,11 +20,13 @@ from hypothesis import strategies as some
 from PIL import Image
 
 from dood_jax.checkpointing import restore
+from dood_jax.checkpointing.metadata import meta_of_member, num_models, read_meta
 from dood_jax.config.groups import Config
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import folder, originals, pack, prepared
 from dood_jax.errors import BadInput
+from dood_jax.training.metrics import JSON_LINES, read_lines
 from dood_jax.vectorize import reading
 
 ROOT = Path(__file__).parent.parent
@@ -140,7 +142,7 @@ def test_packs_of_odd_arrays(tmp_path):
 @fuzz(max_examples=150)
 @given(damaged(gzip.compress(b"\0\0\x08\x03" + bytes([0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4]) + bytes(24))))
 def test_idx_files(content):
-    read = read_or_refused(originals.read, "images.gz", content)
+    read = read_or_refused(originals.read_idx, "images.gz", content)
     assert read is None or read.dtype == np.uint8
 
 
@@ -171,9 +173,9 @@ def test_cards(tmp_path):
     path = tmp_path / "card.json"
 
     def read(folder):
-        meta = restore.read_meta(folder)
-        count = restore.num_models(meta)
-        return [restore.model_of(folder, restore.meta_of_member(meta, which)) for which in range(count)]
+        meta = read_meta(folder)
+        count = num_models(meta)
+        return [restore.model_of(folder, meta_of_member(meta, which)) for which in range(count)]
 
     @fuzz(max_examples=300)
     @given(odd_cards())
@@ -221,8 +223,8 @@ def test_metrics(tmp_path):
     @fuzz(max_examples=200)
     @given(some.lists(entry, max_size=4))
     def check(lines):
-        (tmp_path / restore.JSON_LINES).write_bytes(b"\n".join(lines))
-        for one in restore.read_lines(tmp_path):
+        (tmp_path / JSON_LINES).write_bytes(b"\n".join(lines))
+        for one in read_lines(tmp_path):
             assert isinstance(one["step"], int) and isinstance(one["seconds"], int | float)
         assert all(np.isfinite(bound) for bound in restore.held_out_bounds(tmp_path).values())
 

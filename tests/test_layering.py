@@ -13,7 +13,7 @@ import dood_jax
 PACKAGE = Path(dood_jax.__file__).parent
 ROWS = (
     ("errors", "version"),
-    ("types", "figures"),
+    ("types", "figures", "command_line"),
     ("geometry",),
     ("rendering",),
     ("distributions",),
@@ -21,17 +21,17 @@ ROWS = (
     ("networks",),
     ("model",),
     ("objectives",),
-    ("data",),
-    ("checkpointing", "runtime"),
-    ("inference",),
     ("test_time",),
+    ("data", "runtime"),
+    ("checkpointing",),
+    ("inference",),
     ("training",),
     ("vectorize",),
     ("api",),
     ("evaluation",),
-    ("command_line",),
     ("demo",),
-    ("main", "cli"),
+    ("main",),
+    ("cli",),
 )
 ROW_OF = {place: row for row, places in enumerate(ROWS) for place in places}
 WITHOUT_JAX = (

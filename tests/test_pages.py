@@ -1,36 +1,59 @@
-"""No result is of a model that is not shipped: each names the parameters that it was measured with."""
+"""README and docs: results are of released models, and what pages name or link to exists."""
 
+import itertools
 import json
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
-import results_page
+import result_tables
+from PIL import Image
 
-from dood_jax.checkpointing.restore import checksum
+from dood_jax.checkpointing.arrays import checksum
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OF_NO_MODEL = ("rivals", "scaling", "vectorize")  # models trained for the comparison, none, rules alone
 RECORDS = [path for path in sorted(RESULTS.glob("*.json")) if path.stem not in OF_NO_MODEL]
-SHIPPED = {
+RELEASED = {
     path.parent.name: checksum(json.loads(path.read_text()))
     for path in sorted((ROOT / "checkpoints").glob("*/card.json"))
 }
 
 
+SOURCES = [
+    path
+    for folder in ("dood_jax", "configs", "benchmarks", "tools", "tests", "launch")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+SECTIONS = set(re.findall(r"^#+ ([\d.]+) ", (ROOT / "docs" / "method.md").read_text(), re.MULTILINE))
+CITED = re.compile(r"method\.md\]?(?:\(\S+?\))?,?\s+(\d[\d.]*\d|\d)(?:(?:, | and | to )(\d[\d.]*\d|\d))?")
+
+
+def cited(text: str) -> set[str]:
+    """Sections of method.md that a text names, as in "method.md 3.9", "method.md 10.4 to 10.10"."""
+    return {section for found in CITED.findall(text) for section in found if section}
+
+
+def slugs(page: Path) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
 def foreign(record: dict) -> list[str]:
-    """What a record says of models that are not the shipped ones; nothing where it says nothing of any."""
-    names = results_page.as_list(record.get("checkpoint", []))
-    sums = results_page.as_list(record.get("checkpoint_sha256", []))
+    """What a record says of models that are not the released ones; nothing where it says nothing of any."""
+    names = result_tables.as_list(record.get("checkpoint", []))
+    sums = result_tables.as_list(record.get("checkpoint_sha256", []))
     if len(sums) != len(names):
         return [f"{len(names)} checkpoints, {len(sums)} checksums"]
-    return [name for name, one in zip(names, sums, strict=True) if SHIPPED.get(name) != one]
+    return [name for name, one in zip(names, sums, strict=True) if RELEASED.get(name) != one]
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
-def test_a_result_is_of_shipped_models_or_of_none(path):
+def test_a_result_is_of_released_models_or_of_none(path):
     record = json.loads(path.read_text())
     assert "checkpoint" in record and not foreign(record)
     assert path.stem == "floors" or not record["commit"].endswith("-dirty")
@@ -50,6 +73,61 @@ def test_the_results_that_a_page_names_are_there(page):
     assert all((RESULTS / name).is_file() for name in named), named
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_the_files_that_a_page_links_to_are_there(page):
+    links = re.findall(r"\]\((?!https?:)([^)\s]+)\)", page.read_text())
+    for link in links:
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in slugs(target), link
+
+
+def test_the_sections_of_the_method_that_code_and_pages_cite_exist():
+    found = {path: cited(path.read_text()) for path in (*SOURCES, *PAGES)}
+    assert len(set().union(*found.values())) > 30
+    assert not {path.name: missing for path, sections in found.items() if (missing := sections - SECTIONS)}
+
+
+def test_sections_are_found_in_citations():
+    assert cited("(method.md 3.9) [method.md](method.md) 10.4 to 10.10, method.md 4.") == {
+        *("3.9", "10.4", "10.10", "4")
+    }
+
+
+def test_sections_of_the_method_have_no_gaps():
+    sections = re.findall(r"^#+ ([\d.]+) ", (ROOT / "docs" / "method.md").read_text(), re.MULTILINE)
+    for last, this in itertools.pairwise([[int(part) for part in one.split(".")] for one in sections]):
+        assert this in ([*last, 1], [*last[:-1], last[-1] + 1], [last[0] + 1])
+
+
+def test_the_code_that_the_method_names_exists():
+    named = re.findall(r"`((?:\w+/)+\w+\.py)(?:: ([\w, ]+))?`", (ROOT / "docs" / "method.md").read_text())
+    assert len(named) > 8
+    for file, functions in named:
+        source = (ROOT / "dood_jax" / file).read_text()
+        for name in filter(None, functions.split(", ")):
+            assert re.search(rf"^ *(def|class) {name}\b|^{name}\b", source, re.MULTILINE), (file, name)
+
+
+def test_the_readme_fits_on_a_few_screens():
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 150 and max(map(len, lines)) <= 110
+
+
+@pytest.mark.slow
+def test_the_python_example_of_the_readme_runs(tmp_path, monkeypatch):
+    example = re.search(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    line = np.zeros((64, 64), np.uint8)
+    line[30:34, 10:54] = 255
+    Image.fromarray(line).save(tmp_path / "digit.png")
+    Image.fromarray(255 - line).save(tmp_path / "photo.jpg")
+    monkeypatch.chdir(tmp_path)
+    names = {"array": line / 255}
+    exec(example, names)
+    assert names["sketch"].strokes.control_points.shape[1:] == (6, 5, 2)
+
+
 def test_the_mnist_model_keeps_its_likelihood():
     values = json.loads((RESULTS / "likelihood-mnist.json").read_text())["values"]
     assert values["log_likelihood_map"]["mean"] >= 7460
@@ -62,4 +140,4 @@ def test_the_readme_measures_likelihoods_alone():
 
 
 def test_the_tables_of_the_readme_are_those_of_the_results():
-    assert results_page.readme_table(RESULTS) in (ROOT / "README.md").read_text()
+    assert result_tables.readme_table(RESULTS) in (ROOT / "README.md").read_text()

@@ -1,1 +1,1 @@
-"""Checkpoints: the manager of a run's, finding and reading, metadata."""
+"""Checkpoints: pytrees of arrays and their metadata, written whole or not at all, found and read again."""

@@ -82,6 +82,24 @@ def default_config() -> ConfigDict:
     return ConfigDict(groups)
 
 
+def continued_config(what: str, default_start: str = "") -> ConfigDict:
+    """Defaults for training that goes on from a trained model, with 24 iterations of iterative inference.
+
+    Args:
+      what: `SET[,FROM]`: the dataset, and the model to begin with, a released name or the folder of a run.
+      default_start: stands for FROM where it is not given; the released model of the dataset if empty.
+    """
+    name, _, start = what.partition(",")
+    config = default_config()
+    config.data.name = name
+    if name == "quickdraw":
+        config.data.per_category = 5000
+    config.model.iterations = 24
+    config.objective.update(floor_start_step=0, floor_end_step=1)  # the floor is for models that know nothing
+    config.training.update(init_from=start or default_start or name, steps=6000)
+    return config
+
+
 def resolve(config: ConfigDict | dict) -> Config:
     """Frozen, checked settings; raises BadInput naming the key that is unknown or out of range."""
     plain = config.to_dict() if isinstance(config, ConfigDict) else config

@@ -1,7 +1,8 @@
-"""Images that were once decoded and resized, kept as memory-mapped arrays in the user's cache folder.
+"""Decoded and resized images, cached as memory-mapped arrays in the user's cache folder.
 
-An entry is a folder named after what it was made from. It is written beside its place, flushed, and renamed,
-so that it is there whole or not at all, whoever else writes the same or is killed at it. Any may be deleted.
+An entry is a folder whose name is a hash of what it was made from. It is written beside its place, flushed,
+and renamed, so that it is there whole or not at all, even if another process writes the same entry or one is
+killed while writing. Every entry may be deleted at any time.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from absl import logging
@@ -35,19 +37,23 @@ def key(**parts: str | int | bool | tuple[str, ...]) -> str:
 
 
 def fetch(entry: str, build: Callable[[], Dataset]) -> Dataset:
-    """The set kept under a key; built and kept first if there is none, or what there is cannot be read.
+    """The dataset cached under a key; it is built and cached first if there is none, or a damaged one.
 
-    Without a cache folder that can be written the set is built and returned all the same.
+    Where the cache folder cannot be written, the dataset is built and returned all the same.
+
+    Args:
+      entry: as `key` makes it.
+      build: makes the dataset.
     """
     path = folder() / entry
-    kept = _read(path)
-    if kept is not None:
-        return kept
+    cached = _read(path)
+    if cached is not None:
+        return cached
     built = build()
     try:
         _write(path, built)
     except OSError as error:
-        logging.warning("images are not kept in %s (%s): the next start decodes them again", path, error)
+        logging.warning("images are not cached in %s (%s): the next start decodes them again", path, error)
         return built
     return _read(path) or built
 
@@ -73,7 +79,7 @@ def _read(path: Path) -> Dataset | None:
 
 
 def _write(path: Path, dataset: Dataset) -> None:
-    """Writes an entry beside its place and moves it there; another process's entry is left as it is."""
+    """Writes an entry beside its place and moves it there; one by another process is left as it is."""
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
     partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=path.parent))
@@ -96,13 +102,14 @@ def _write(path: Path, dataset: Dataset) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _flush(file) -> None:
+def _flush(file: IO) -> None:
+    """Brings what was written to the disk, so that a power cut after the rename loses nothing."""
     file.flush()
     os.fsync(file.fileno())
 
 
 def _sweep(directory: Path) -> None:
-    """Removes what killed processes left."""
+    """Removes the unfinished entries of processes that were killed."""
     for left in directory.glob(f"{_PARTIAL}*"):
         try:
             abandoned = time.time() - left.stat().st_mtime > _ABANDONED_AFTER

@@ -1,13 +1,4 @@
-"""What every source of images returns, safe reading of npz files, and the resize that the datasets share.
-
-What every source of images returns.
-
-Arrays of an npz file: none is made before it is known to be as large as it says, and not too large.
-
-A file of kilobytes can claim arrays of terabytes, or unpack to them.
-
-Images to the model's size (method.md 2.2).
-"""
+"""What every source of images returns, the resize that all share, and safe reading of npz files."""
 
 import math
 import zipfile
@@ -19,14 +10,17 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+MOST_BYTES = 4 * 2**30  # of all arrays of a file together, unpacked
+
 
 class Dataset(NamedTuple):
     """Images in memory: white ink (255) on black, upright, row 0 at the top."""
 
     images: np.ndarray  # uint8 [N, H, W]
     labels: np.ndarray  # int32 [N]
-    metadata: dict[str, Any]  # name, split, source; classes: names by label; alphabets of Omniglot; note
-    attributes: Mapping[str, np.ndarray] = MappingProxyType({})  # [N] each: Omniglot's drawer, …
+    # name, split and source of the set; `classes`, names by label; `alphabets` of Omniglot; a note
+    metadata: dict[str, Any]
+    attributes: Mapping[str, np.ndarray] = MappingProxyType({})  # [N] each, such as Omniglot's `drawer`
 
 
 def take(dataset: Dataset, rows: np.ndarray) -> Dataset:
@@ -35,20 +29,32 @@ def take(dataset: Dataset, rows: np.ndarray) -> Dataset:
     return dataset._replace(images=dataset.images[rows], labels=dataset.labels[rows], attributes=attributes)
 
 
-MOST_BYTES = 4 * 2**30  # of all arrays of a file together
+def resize(images: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [N, h, w] -> uint8 [N, size, size] by antialiased bilinear resampling (method.md 2.2)."""
+    if images.shape[1:] == (size, size):
+        return images
+    resized = np.empty((len(images), size, size), np.uint8)
+    for i, image in enumerate(images):
+        resized[i] = np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR))
+    return resized
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
-    """All arrays by name, nothing unpickled; raises what zipfile, NumPy or we find wrong."""
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """All arrays of an npz file by name; nothing is unpickled.
+
+    A file of kilobytes can claim arrays of terabytes, or unpack to them. So no array is made before it is
+    known to be as large as its header says, and all of them not too large together. Raises ValueError where
+    that is not so, and whatever zipfile and NumPy raise for a damaged file.
+    """
     with path.open("rb") as file:
         with zipfile.ZipFile(file) as archive:
-            _require_honest(archive)
+            _require_true_sizes(archive)
         file.seek(0)
         with np.load(file, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
 
 
-def _require_honest(archive: zipfile.ZipFile) -> None:
+def _require_true_sizes(archive: zipfile.ZipFile) -> None:
     """Raises ValueError for an array that has not the size its header says, or for too much in all."""
     total = sum(member.file_size for member in archive.infolist())
     if total > MOST_BYTES:
@@ -62,6 +68,7 @@ def _require_honest(archive: zipfile.ZipFile) -> None:
 
 
 def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """The shape and type of the array in an npy file, which is left behind its header."""
     version = np.lib.format.read_magic(file)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -71,13 +78,3 @@ def _header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
         raise ValueError(f"an array file of version {version}")
     shape, _, dtype = readers[version](file)
     return shape, dtype
-
-
-def resize(images: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [N, h, w] -> uint8 [N, size, size] by antialiased bilinear resampling, as published."""
-    if images.shape[1:] == (size, size):
-        return images
-    resized = np.empty((len(images), size, size), np.uint8)
-    for i, image in enumerate(images):
-        resized[i] = Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR)
-    return resized

@@ -1,4 +1,4 @@
-"""Preparing a set with TensorFlow Datasets: from the network, from the authors' files, or from memory."""
+"""Prepares a dataset with TensorFlow Datasets (TFDS): from the network, the authors' files, or memory."""
 
 import sys
 import urllib.error
@@ -15,7 +15,7 @@ from dood_jax.data.dataset import Dataset
 from dood_jax.data.tfds_builders import BUILDERS, ImageBuilder
 from dood_jax.errors import BadInput
 
-_PATIENCE = 15  # seconds for the first answer of a server; TFDS itself tries for minutes
+_TIMEOUT = 15  # seconds that a server has for its first answer; TFDS itself tries for minutes
 
 
 def make_builder(
@@ -28,16 +28,16 @@ def make_builder(
     per_category: int = 0,
     note: str = "",
 ) -> ImageBuilder:
-    """Our builder of a set.
+    """Our TFDS builder of a dataset.
 
     Args:
-      name: of the set.
-      directory: a data directory.
-      splits: to be written from the authors' files.
-      images: sets by split, to be written instead of the authors' files.
+      name: of the dataset.
+      directory: the data directory to write into.
+      splits: those that are written from the authors' files.
+      images: datasets by split, which are written instead of the authors' files.
       categories: of Quick, Draw!; only their files are fetched.
-      per_category: most drawings of each over both splits; 0: all.
-      note: in what the set is unlike the published one.
+      per_category: most drawings of each category over both splits; 0: all.
+      note: how the dataset differs from the published one.
     """
     options = {"categories": categories, "per_category": per_category} if name == "quickdraw" else {}
     if name == "emnist":
@@ -46,10 +46,10 @@ def make_builder(
 
 
 def prepare(builder: ImageBuilder, manual_dir: Path | None = None) -> None:
-    """Writes the set as array_record, whole or not at all; does nothing if it is there.
+    """Writes the dataset as array_record, whole or not at all; does nothing if it is there.
 
-    What is not in `manual_dir` is downloaded into the data directory's `downloads`; either way the checksums
-    are verified. Raises whatever the network, the disk or TFDS raise, for a wrong checksum too.
+    Files that are not in `manual_dir` are downloaded into the data directory's `downloads`; either way the
+    checksums are verified. Raises whatever the network, the disk or TFDS raise, for a wrong checksum too.
     """
     from_network = builder.images is None and manual_dir is None
     if from_network and not any((Path(builder.data_dir_root) / "downloads").glob("**/*.INFO*")):
@@ -63,10 +63,10 @@ def prepare(builder: ImageBuilder, manual_dir: Path | None = None) -> None:
 
 
 def _require_server(url: str) -> None:
-    """BadInput if nobody answers; what is answered does not matter, the download itself will tell."""
+    """Raises BadInput if nobody answers; any answer will do, as the download itself tells what is wrong."""
     try:
         request = urllib.request.Request(quote(url, safe=":/"), method="HEAD")  # noqa: S310 - our own URLs
-        urllib.request.urlopen(request, timeout=_PATIENCE).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=_TIMEOUT).close()  # noqa: S310
     except urllib.error.HTTPError:
         return
     except OSError as error:
@@ -74,6 +74,6 @@ def _require_server(url: str) -> None:
 
 
 def read(builder: ImageBuilder, name: str, split: str) -> Dataset:
-    """One split through the builder itself."""
+    """One split of a dataset that was just prepared, through its builder."""
     records = iter(builder.as_data_source(split))
     return prepared.read_records(records, builder.info.features, name, split, str(builder.data_dir))

@@ -1,11 +1,8 @@
-"""A folder of image files as a dataset.
+"""A folder of image files as a dataset, and how one image file becomes white ink on a black square.
 
-One image file to white ink on a black square, whatever its colours, shape, turn and transparency.
-
-Bring your own: a folder of images, in one heap or in a folder per class, split by its owner or by us.
-
-`FOLDER/train/…` and `FOLDER/test/…` are taken as the splits where both are there; else a fifth of the
-images, chosen by the sha256 of their names, is for testing.
+The images lie in one heap, or in a folder for each class. `FOLDER/train/…` and `FOLDER/test/…` are taken as
+the splits where both are there; else a fifth of the images, chosen by the sha256 of their names, are test
+images.
 """
 
 import hashlib
@@ -23,10 +20,10 @@ MOST_PIXELS = 50_000_000  # more is refused before it is decoded
 
 
 def read_image(path: Path, size: int) -> np.ndarray:
-    """uint8 [size, size], ink 255: grey, padded with paper to a square, resized as the sets are.
+    """uint8 [size, size] ink of an image file: grey, padded to a square, and resized as the sets are.
 
     What is transparent is paper. Otherwise the paper is what surrounds the drawing: if the median of the
-    border is bright, the image is inverted.
+    border is bright, the image is inverted. So ink is 255 and paper 0, whatever the colours of the file.
 
     Raises BadInput for a file that cannot be read as an image.
     """
@@ -35,47 +32,48 @@ def read_image(path: Path, size: int) -> np.ndarray:
             warnings.simplefilter("ignore")  # of Pillow on size, which is checked here, and on odd metadata
             with Image.open(path) as opened:
                 require_size(*opened.size)
-                ink = _ink_of(ImageOps.exif_transpose(opened))
+                grey = _grey_levels(ImageOps.exif_transpose(opened))
     except Exception as error:  # Pillow raises kinds of its own for each format
         said = first_line(error)
         raise BadInput(f"{path} cannot be read as an image ({said}); mend it or take it out") from error
-    if min(ink.shape) == 0:
+    if min(grey.shape) == 0:
         raise BadInput(f"{path} has no pixels; take it out")
-    return _square(ink, size)
+    return _square_ink(grey, size)
 
 
-def of_image(image: Image.Image, size: int) -> np.ndarray:
-    """uint8 [size, size] of an opened image, as `read` has it; BadInput for one that cannot be used."""
+def from_pillow(image: Image.Image, size: int) -> np.ndarray:
+    """uint8 [size, size] ink of an opened image, as `read_image` has it; raises BadInput if it has none."""
     try:
         require_size(*image.size)
-        ink = _ink_of(ImageOps.exif_transpose(image))
+        grey = _grey_levels(ImageOps.exif_transpose(image))
     except Exception as error:  # Pillow raises kinds of its own for each format
         raise BadInput(f"this image cannot be used ({error})") from error
-    if min(ink.shape) == 0:
+    if min(grey.shape) == 0:
         raise BadInput("this image has no pixels")
-    return _square(ink, size)
+    return _square_ink(grey, size)
 
 
-def _ink_of(image: Image.Image) -> np.ndarray:
+def _grey_levels(image: Image.Image) -> np.ndarray:
+    """uint8 [h, w] grey levels of an image of any mode."""
     return _without_transparency(image) if image.has_transparency_data else _grey(image)
 
 
-def _square(ink: np.ndarray, size: int) -> np.ndarray:
-    """uint8 [size, size] with ink 255 of uint8 [h, w] of either."""
-    border = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
-    ink = 255 - ink if np.median(border) > 127 else ink
+def _square_ink(grey: np.ndarray, size: int) -> np.ndarray:
+    """uint8 [size, size] ink of uint8 [h, w] grey levels, inverted if the border is bright."""
+    border = np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+    ink = 255 - grey if np.median(border) > 127 else grey
     square = Image.fromarray(_pad_to_square(ink))
     return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR))
 
 
 def require_size(width: int, height: int) -> None:
-    """Raises ValueError for an image that is too large to be decoded, by what its header says."""
+    """Raises ValueError for an image that is, by what its header says, too large to be decoded."""
     if width * height > MOST_PIXELS or max(width, height) ** 2 > 4 * MOST_PIXELS:
         raise ValueError(f"{width} x {height} pixels are more than {MOST_PIXELS:,}")
 
 
 def _grey(image: Image.Image) -> np.ndarray:
-    """uint8 [h, w]; 16-bit images are scaled, not clipped."""
+    """uint8 [h, w] of an opaque image; 16-bit images are scaled, not clipped."""
     if image.mode.startswith("I"):
         return (np.clip(np.asarray(image, np.int64), 0, 65535) // 257).astype(np.uint8)
     if image.mode == "F":
@@ -92,6 +90,7 @@ def _without_transparency(image: Image.Image) -> np.ndarray:
 
 
 def _pad_to_square(ink: np.ndarray) -> np.ndarray:
+    """The ink in the middle of a square of paper."""
     high, wide = ink.shape
     side = max(high, wide)
     above, left = (side - high) // 2, (side - wide) // 2
@@ -99,7 +98,7 @@ def _pad_to_square(ink: np.ndarray) -> np.ndarray:
 
 
 def files_of(directory: Path, split: str) -> list[Path]:
-    """The sorted images of a split; raises BadInput if there are none, saying where was looked for what."""
+    """The sorted image files of a split; raises BadInput, saying what was looked for where, without any."""
     suffixes = ", ".join(SUFFIXES)
     if not directory.is_dir():
         raise BadInput(f"data.dir={str(directory)!r} is not a folder; give one with images ({suffixes})")
@@ -113,11 +112,11 @@ def files_of(directory: Path, split: str) -> list[Path]:
     if len(found) < 2:
         raise BadInput(
             f"{len(found) or 'no'} images in {directory}, looked there and in its folders for {suffixes};"
-            " give at least 2, as some are held out"
+            " give at least 2, as some are test images"
         )
     in_random_order = sorted(found, key=lambda path: _digest(str(path.relative_to(directory)).encode()))
-    held_out = set(in_random_order[: max(1, len(found) // 5)])
-    return [path for path in found if (path in held_out) == (split == "test")]
+    test = set(in_random_order[: max(1, len(found) // 5)])
+    return [path for path in found if (path in test) == (split == "test")]
 
 
 def fingerprint(directory: Path, files: list[Path]) -> str:
@@ -130,7 +129,7 @@ def fingerprint(directory: Path, files: list[Path]) -> str:
 
 
 def read_folder(directory: Path, files: list[Path], split: str, size: int) -> Dataset:
-    """The images at [size, size]; a class is the folder that an image lies in."""
+    """The image files as a dataset of [size, size]; the class of an image is the folder that it lies in."""
     root = directory / split if (directory / split) in files[0].parents else directory
     names = [str(path.parent.relative_to(root)) for path in files]
     classes = _class_names(directory)
@@ -141,7 +140,7 @@ def read_folder(directory: Path, files: list[Path], split: str, size: int) -> Da
 
 
 def _class_names(directory: Path) -> tuple[str, ...]:
-    """The same for both splits, so that a label means the same in both."""
+    """Names of the classes of both splits together, so that a label means the same in both."""
     splits = [directory / name for name in ("train", "test")]
     roots = splits if all(path.is_dir() for path in splits) else [directory]
     found = {str(path.parent.relative_to(root)) for root in roots for path in _images_in(root)}
@@ -149,7 +148,7 @@ def _class_names(directory: Path) -> tuple[str, ...]:
 
 
 def _images_in(root: Path) -> list[Path]:
-    """Images in a folder and in its folders, however deep; hidden ones are left out."""
+    """Image files in a folder and in its subfolders, however deep; hidden ones are left out."""
     return sorted(
         path
         for path in root.rglob("*")

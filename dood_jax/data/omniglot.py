@@ -1,4 +1,4 @@
-"""Omniglot beside its images: names of characters, the one-shot runs, and how people drew them."""
+"""What Omniglot has beside its images: names of characters, one-shot runs, and the pen strokes of people."""
 
 import itertools
 from pathlib import Path
@@ -24,27 +24,32 @@ Manipuri Mongolian Old_Church_Slavonic_(Cyrillic) Oriya Sylheti Syriac_(Serto) T
 """
 ALPHABETS = {"train": tuple(_BACKGROUND.split()), "test": tuple(_EVALUATION.split())}
 NUM_CHARACTERS = 1623  # of both
-WAYS = 20  # characters of a one-shot run
+WAYS = 20  # characters of a one-shot run or episode
 DRAWERS = 20  # of every character
-ATTRIBUTES = ("alphabet", "character", "drawer", "char_id")  # index, 1-based in it, 1-20, official 1-1623
+# Of every image: the index of its alphabet, the number of its character in it from 1, its drawer from 1, and
+# the official number of the character from 1.
+ATTRIBUTES = ("alphabet", "character", "drawer", "char_id")
 
 
 class OneShotRuns(NamedTuple):
-    """The 20 within-alphabet runs of 20-way classification: R runs of Q queries and S supports."""
+    """One-shot classification: R runs, each of Q queries among S supports of one alphabet."""
 
     supports: np.ndarray  # uint8 [R, S, H, W], one of each character
     queries: np.ndarray  # uint8 [R, Q, H, W]
-    answers: np.ndarray  # int32 [R, Q] which support shows the query's character
+    answers: np.ndarray  # int32 [R, Q]: which support shows the query's character
 
 
 class HumanStrokes(NamedTuple):
-    """Pen movements of people, for measuring only: never train on them what is called unsupervised."""
+    """How people drew images of the training set: all strokes, one after the other.
 
-    points: np.ndarray  # float32 [points, 2] x right, y down, pixels of the 105 x 105 image
+    For measuring only: a model that is called unsupervised is never trained on them.
+    """
+
+    points: np.ndarray  # float32 [points, 2], x right, y down, in pixels of the 105 x 105 image
     milliseconds: np.ndarray  # int32 [points]
-    stroke_start: np.ndarray  # int32 [strokes + 1] first point of each stroke
-    drawing_start: np.ndarray  # int32 [drawings + 1] first stroke of each drawing
-    train_row: np.ndarray  # int32 [drawings] the image in the training set
+    stroke_start: np.ndarray  # int32 [strokes + 1], first point of each stroke
+    drawing_start: np.ndarray  # int32 [drawings + 1], first stroke of each drawing
+    train_row: np.ndarray  # int32 [drawings], row of the image in the training set
 
     def strokes_of(self, drawing: int) -> list[np.ndarray]:
         """The [points, 2] strokes of one drawing, in the order they were drawn."""
@@ -54,7 +59,7 @@ class HumanStrokes(NamedTuple):
 
 
 def labels_of(alphabet: np.ndarray, character: np.ndarray) -> np.ndarray:
-    """Labels in the order of [N] alphabets, then characters, in which official ids are not; int32 [N]."""
+    """int32 [N] labels 0, 1, … in the order of [N] alphabets, then of [N] numbers of characters in them."""
     return np.unique(np.stack([alphabet, character]), axis=1, return_inverse=True)[1].ravel().astype(np.int32)
 
 
@@ -73,18 +78,22 @@ def with_class_names(dataset: Dataset) -> Dataset:
 
 
 def one_shot_runs(directory: Path, image_size: int) -> OneShotRuns:
-    """Reads `omniglot_oneshot.npz` at an image size; raises BadInput if it is not there or damaged."""
+    """The 20 published runs of 20-way classification, at an image size.
+
+    They are read from `omniglot_oneshot.npz`; raises BadInput if it is not there or damaged.
+    """
     path = directory / "omniglot_oneshot.npz"
     arrays = pack.read_arrays(path, ("support", "query", "label"))
-    images = []
-    for packed in (arrays["support"], arrays["query"]):
+
+    def images(packed: np.ndarray) -> np.ndarray:
         flat = pack.unpack_bits(path, packed.reshape(-1, packed.shape[-1]), (SIZE, SIZE))
-        images.append(resize(flat, image_size).reshape(*packed.shape[:2], image_size, image_size))
-    return OneShotRuns(*images, arrays["label"].astype(np.int32))
+        return resize(flat, image_size).reshape(*packed.shape[:2], image_size, image_size)
+
+    return OneShotRuns(images(arrays["support"]), images(arrays["query"]), arrays["label"].astype(np.int32))
 
 
 def human_strokes(directory: Path) -> HumanStrokes:
-    """Reads `omniglot_strokes.npz`; raises BadInput if it is not there, damaged or out of joint."""
+    """Reads `omniglot_strokes.npz`; raises BadInput if it is not there, damaged, or contradicts itself."""
     path = directory / "omniglot_strokes.npz"
     names = ("xy", "t", "stroke_start", "drawing_start", "train_row")
     arrays = pack.read_arrays(path, names)
@@ -101,29 +110,36 @@ def human_strokes(directory: Path) -> HumanStrokes:
 
 
 def episodes(background: Dataset, count: int, seed: int) -> OneShotRuns:
-    """Episodes like the runs, from a set at its size: 20 characters of an alphabet, each by two drawers.
+    """Episodes like the published runs: 20 characters of an alphabet, each drawn by two people.
 
-    Alphabets take turns; characters and the two drawers of an episode are chosen at random. Raises
-    BadInput if no alphabet has 20 characters.
+    Alphabets take turns; the characters and the two drawers of an episode are chosen at random.
+
+    Args:
+      background: a split of Omniglot; its image size is that of the episodes.
+      count: R, the number of episodes.
+      seed: of the choices.
+
+    Raises:
+      BadInput: no alphabet has 20 characters.
     """
-    rows = {}
-    for row, who in enumerate(zip(*(background.attributes[name] for name in ATTRIBUTES[:3]), strict=True)):
-        rows[tuple(map(int, who))] = row
-    characters = {alphabet: sorted({key[1] for key in rows if key[0] == alphabet}) for alphabet, *_ in rows}
+    columns = (background.attributes[name] for name in ATTRIBUTES[:3])
+    row_of = {tuple(map(int, drawn)): row for row, drawn in enumerate(zip(*columns, strict=True))}
+    characters: dict[int, set[int]] = {}
+    for alphabet, character, _ in row_of:
+        characters.setdefault(alphabet, set()).add(character)
     large = sorted(alphabet for alphabet, members in characters.items() if len(members) >= WAYS)
     if not large:
         raise BadInput(f"no alphabet of {len(characters)} has {WAYS} characters; give them all")
-    rng = np.random.default_rng(seed)
-    order = rng.permutation(large)
+    random = np.random.default_rng(seed)
+    order = random.permutation(large)
     supports, queries, answers = [], [], []
     for episode in range(count):
         alphabet = int(order[episode % len(order)])
-        chosen = rng.choice(characters[alphabet], WAYS, replace=False)
-        drawers = rng.choice(DRAWERS, 2, replace=False) + 1
-        answers.append(rng.permutation(WAYS))
-        for side, drawer, shown in zip(
-            (supports, queries), drawers, (chosen, chosen[answers[-1]]), strict=True
-        ):
-            side.append([rows[alphabet, int(character), int(drawer)] for character in shown])
+        chosen = random.choice(sorted(characters[alphabet]), WAYS, replace=False)
+        first, second = (random.choice(DRAWERS, 2, replace=False) + 1).tolist()
+        answer = random.permutation(WAYS)
+        supports.append([row_of[alphabet, character, first] for character in chosen.tolist()])
+        queries.append([row_of[alphabet, character, second] for character in chosen[answer].tolist()])
+        answers.append(answer)
     images = np.asarray(background.images)
     return OneShotRuns(images[supports], images[queries], np.array(answers, np.int32))

@@ -1,10 +1,7 @@
-"""The files that the authors of the datasets published: IDX, and the arrays of Quick, Draw!.
+"""Files of the datasets as their authors published them, read as we have images: upright, white on black.
 
-The idx format of the original MNIST files: a magic number, the sizes of the axes, then bytes.
-
-Quick, Draw! as it is used: some categories, at most so many drawings of each, a fifth of them held out.
-
-The files as their authors publish them, read into our conventions: upright, white ink on black.
+MNIST, KMNIST and EMNIST are gzipped IDX files, Quick, Draw! is an npy file for each category, and Omniglot a
+zip of images. Quick, Draw! has no test split of its own: a fifth of each category becomes one here.
 """
 
 import gzip
@@ -15,6 +12,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -24,9 +22,15 @@ from dood_jax.data import omniglot
 from dood_jax.data.dataset import MOST_BYTES, Dataset, take
 from dood_jax.errors import BadInput
 
+_SPLIT_SEED = 20_000
+_TEST_PARTS = 5  # one drawing of so many is a test image
 
-def read(place: str, compressed: bytes) -> np.ndarray:
-    """The uint8 array of a gzipped idx file; raises BadInput naming the place if it is damaged."""
+
+def read_idx(place: str, compressed: bytes) -> np.ndarray:
+    """The uint8 array of a gzipped IDX file: a magic number, the sizes of the axes, then bytes.
+
+    Raises BadInput, naming the place that the file comes from, if it is damaged.
+    """
     try:
         content = gzip.GzipFile(fileobj=io.BytesIO(compressed)).read(MOST_BYTES)
         zeros, kind, axes = struct.unpack_from(">HBB", content)
@@ -39,64 +43,10 @@ def read(place: str, compressed: bytes) -> np.ndarray:
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
-_SEED = 20_000
-
-
-def select(dataset: Dataset, categories: tuple[str, ...], per_category: int) -> Dataset:
-    """The drawings of some categories, labelled by their place among those found.
-
-    Args:
-      dataset: with names of its classes in `metadata`.
-      categories: wanted; those that the set lacks are named in `metadata`.
-      per_category: most drawings of a category over both splits, a fifth of them for `test`; 0: all.
-
-    Raises:
-      BadInput: the set has none of the categories.
-    """
-    classes = list(dataset.metadata["classes"])
-    found = tuple(name for name in categories if name in classes)
-    lacking = [name for name in categories if name not in classes]
-    if not found:
-        raise BadInput(
-            f"data.categories: {dataset.metadata['source']} has none of {_brief(categories)};"
-            f" it has {', '.join(classes)}"
-        )
-    new_label = np.full(len(classes), -1, np.int32)
-    new_label[[classes.index(name) for name in found]] = np.arange(len(found))
-    rows = np.flatnonzero(new_label[dataset.labels] >= 0)
-    if per_category:
-        held_out = per_category // 5
-        share = held_out if dataset.metadata["split"] == "test" else per_category - held_out
-        rows = rows[_rank_in_class(dataset.labels[rows]) < share]
-    chosen = take(dataset, rows)
-    metadata = {**dataset.metadata, "classes": found, "lacking": tuple(lacking)}
-    return chosen._replace(labels=new_label[chosen.labels], metadata=metadata)
-
-
-def held_out(labels: np.ndarray) -> np.ndarray:
-    """Which of [N] drawings are for testing where nobody split them: a random fifth of a class; bool [N]."""
-    sizes = np.bincount(labels)
-    return _rank_in_class(labels) < sizes[labels] // 5
-
-
-def _rank_in_class(labels: np.ndarray) -> np.ndarray:
-    """[N] place of every drawing in a random order of its class: always the same, whatever other classes."""
-    rank = np.empty(len(labels), np.int64)
-    by_class = np.argsort(labels, kind="stable")
-    for rows in np.split(by_class, np.cumsum(np.bincount(labels))[:-1]):
-        rank[rows] = np.random.default_rng(_SEED).permutation(len(rows))
-    return rank
-
-
-def _brief(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:10])
-    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
-
-
 def digits(images: Path, labels: Path, name: str, split: str) -> Dataset:
-    """MNIST or KMNIST from two gzipped idx files."""
-    arrays = [read(str(path), path.read_bytes()) for path in (images, labels)]
-    return _labelled(*arrays, name, split, str(images))
+    """MNIST or KMNIST from two gzipped IDX files."""
+    arrays = [read_idx(str(path), path.read_bytes()) for path in (images, labels)]
+    return _labelled(arrays[0], arrays[1], name, split, str(images))
 
 
 def emnist(archive: Path, split: str) -> Dataset:
@@ -104,12 +54,14 @@ def emnist(archive: Path, split: str) -> Dataset:
     arrays = []
     for kind, axes in (("images", 3), ("labels", 1)):
         member = f"gzip/emnist-balanced-{split}-{kind}-idx{axes}-ubyte.gz"
-        arrays.append(read(f"{member} in {archive}", _member(archive, member)))
+        arrays.append(read_idx(f"{member} in {archive}", _member(archive, member)))
     return _labelled(arrays[0].transpose(0, 2, 1), arrays[1], "emnist", split, str(archive))
 
 
 def drawings(files: Mapping[str, Path], split: str, per_category: int) -> Dataset:
-    """Quick, Draw! from the bitmaps of some categories, a fifth of each held out.
+    """Quick, Draw! from the bitmaps of some categories, a fifth of each for `test`.
+
+    A category gives the same drawings whatever other categories are chosen.
 
     Args:
       files: npy files of uint8 [N, 784] by category.
@@ -125,13 +77,13 @@ def drawings(files: Mapping[str, Path], split: str, per_category: int) -> Datase
             raise BadInput(
                 f"{path} does not hold the drawings of {category} ({error}); fetch it anew"
             ) from error
-        order = np.random.default_rng(label).permutation(len(bitmaps))
+        order = np.random.default_rng(list(category.encode())).permutation(len(bitmaps))
         rows = np.sort(order[: per_category or len(bitmaps)])
         images.append(np.asarray(bitmaps[rows]))
         labels.append(np.full(len(rows), label, np.int32))
     metadata = {"name": "quickdraw", "split": split, "source": "npy bitmaps", "classes": tuple(files)}
     both = Dataset(np.concatenate(images), np.concatenate(labels), metadata)
-    return take(both, np.flatnonzero(held_out(both.labels) == (split == "test")))
+    return take(both, np.flatnonzero(in_test_split(both.labels) == (split == "test")))
 
 
 def characters(archive: Path, split: str) -> Dataset:
@@ -151,13 +103,66 @@ def characters(archive: Path, split: str) -> Dataset:
     char_id, drawer = np.array([file[:-4].split("_") for _, _, file in parts], int).T
     labels = omniglot.labels_of(alphabet, character)
     attributes = dict(zip(omniglot.ATTRIBUTES, (alphabet, character, drawer, char_id), strict=True))
-    classes = omniglot.class_names(names, character, labels)
-    metadata = {"name": "omniglot", "split": split, "source": str(archive)}
-    metadata.update(classes=classes, alphabets=tuple(alphabets.tolist()))
+    metadata: dict[str, Any] = {"name": "omniglot", "split": split, "source": str(archive)}
+    metadata["classes"] = omniglot.class_names(names, character, labels)
+    metadata["alphabets"] = tuple(alphabets.tolist())
     return Dataset(255 - np.stack(images), labels, metadata, attributes)
 
 
+def select(dataset: Dataset, categories: tuple[str, ...], per_category: int) -> Dataset:
+    """The drawings of some categories of Quick, Draw!, labelled by their place among those found.
+
+    Args:
+      dataset: one split, with the names of its classes in `metadata`.
+      categories: those wanted; those that the set lacks are named in `metadata`.
+      per_category: most drawings of a category over both splits, a fifth of them in test; 0: all.
+
+    Raises:
+      BadInput: the set has none of the categories.
+    """
+    classes = list(dataset.metadata["classes"])
+    found = tuple(name for name in categories if name in classes)
+    lacking = tuple(name for name in categories if name not in classes)
+    if not found:
+        raise BadInput(
+            f"data.categories: {dataset.metadata['source']} has none of {_brief(categories)};"
+            f" it has {', '.join(classes)}"
+        )
+    new_label = np.full(len(classes), -1, np.int32)
+    new_label[[classes.index(name) for name in found]] = np.arange(len(found))
+    rows = np.flatnonzero(new_label[dataset.labels] >= 0)
+    if per_category:
+        num_test = per_category // _TEST_PARTS
+        most = num_test if dataset.metadata["split"] == "test" else per_category - num_test
+        rows = rows[_rank_in_class(dataset.labels[rows]) < most]
+    chosen = take(dataset, rows)
+    metadata = {**dataset.metadata, "classes": found, "lacking": lacking}
+    return chosen._replace(labels=new_label[chosen.labels], metadata=metadata)
+
+
+def in_test_split(labels: np.ndarray) -> np.ndarray:
+    """Which of [N] drawings, by label, are test images if nobody split them: bool [N], a fifth of a class."""
+    sizes = np.bincount(labels)
+    return _rank_in_class(labels) < sizes[labels] // _TEST_PARTS
+
+
+def _rank_in_class(labels: np.ndarray) -> np.ndarray:
+    """[N] place of every drawing in a random order of its class: always the same, whatever other classes."""
+    rank = np.empty(len(labels), np.int64)
+    by_class = np.argsort(labels, kind="stable")
+    for rows in np.split(by_class, np.cumsum(np.bincount(labels))[:-1]):
+        rank[rows] = np.random.default_rng(_SPLIT_SEED).permutation(len(rows))
+    return rank
+
+
+def _brief(names: tuple[str, ...]) -> str:
+    """The first ten names, and how many more there are."""
+    shown = ", ".join(names[:10])
+    return shown if len(names) <= 10 else f"{shown} and {len(names) - 10} more"
+
+
 def _labelled(images: np.ndarray, labels: np.ndarray, name: str, split: str, source: str) -> Dataset:
+    """A set of images and labels that fit the catalogue; else raises BadInput."""
     size, classes = CATALOG[name].size, CATALOG[name].classes
     if images.shape != (len(labels), size, size) or labels.ndim != 1 or int(labels.max()) >= len(classes):
         raise BadInput(
@@ -169,6 +174,7 @@ def _labelled(images: np.ndarray, labels: np.ndarray, name: str, split: str, sou
 
 
 def _member(archive: Path, name: str) -> bytes:
+    """A file in a zip; raises BadInput if it is not there or damaged."""
     try:
         with zipfile.ZipFile(archive) as opened:
             return opened.read(name)

@@ -1,7 +1,7 @@
-"""The npz pack: `<name>_<split>.npz` with `image` uint8 [N, h, w] and integer `label` [N].
+"""The npz pack: files `<name>_<split>.npz` with `image`, uint8 [N, h, w], and `label`, integers [N].
 
-Beside them may lie `classes`, names by label, and arrays with one value an image. Images of two colours
-may be packed to bits, [N, bytes] with their size in `shape`.
+A file may also hold `classes`, names by label, and arrays with one value for each image. Images of two
+colours may be packed to bits: `image` is uint8 [N, bytes] then, and `shape` holds their height and width.
 """
 
 import hashlib
@@ -19,7 +19,7 @@ _NAME_LISTS = {"classes": "classes", "alphabet_names": "alphabets", "source_name
 
 
 def path_of(directory: Path, name: str, split: str) -> Path:
-    """Where the pack keeps a split."""
+    """Where the pack has a split."""
     return directory / f"{name}_{split}.npz"
 
 
@@ -30,7 +30,7 @@ def fingerprint(path: Path) -> str:
 
 
 def read(path: Path, name: str, split: str) -> Dataset:
-    """Reads one split at its native size; raises BadInput for a file that is damaged or of another kind."""
+    """One split at its size as published; raises BadInput for a file that is damaged or of another kind."""
     arrays = read_arrays(path, ("image", "label"))
     images, labels = arrays["image"], arrays["label"]
     if "shape" in arrays:
@@ -62,9 +62,9 @@ def read(path: Path, name: str, split: str) -> Dataset:
 
 
 def read_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """All arrays of an npz file; raises BadInput if it cannot be read or one that is needed is not there."""
+    """All arrays of an npz file; raises BadInput if it cannot be read or lacks one that is needed."""
     try:
-        found = dataset.read(path)
+        found = dataset.read_npz(path)
         for name in needed:
             found[name]
     except Exception as error:  # zip, zlib and numpy each raise kinds of their own
@@ -76,7 +76,16 @@ def read_arrays(path: Path, needed: tuple[str, ...]) -> dict[str, np.ndarray]:
 
 
 def unpack_bits(path: Path, packed: np.ndarray, size: np.ndarray | tuple[int, int]) -> np.ndarray:
-    """uint8 [N, bytes], eight pixels each, 1 = ink -> uint8 [N, h, w] of 0 and 255."""
+    """Bits to pixels: uint8 [N, bytes] of eight pixels each, 1 = ink -> uint8 [N, h, w] of 0 and 255.
+
+    Args:
+      path: of the file, for the message.
+      packed: the bits.
+      size: height and width of an image.
+
+    Raises:
+      BadInput: bits that are not those of images of this size, or too many.
+    """
     shape = tuple(np.ravel(size).tolist())
     is_size = len(shape) == 2 and all(isinstance(side, int) and side > 0 for side in shape)
     pixels = shape[0] * shape[1] if is_size else 0

@@ -1,17 +1,21 @@
-"""`python -m dood_jax.data.prepare --name=mnist …`: a set as a directory that TensorFlow Datasets reads."""
+"""Writes a dataset as a directory that TensorFlow Datasets (TFDS) can read: `dood prepare-data --name=mnist`.
+
+The images come from the npz pack, from the authors' files, or are downloaded.
+`python -m dood_jax.data.prepare` takes the same flags.
+"""
 
 import argparse
-import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import logging
 
-from dood_jax.config import datasets as categories_of_quickdraw
+from dood_jax import command_line
+from dood_jax.config import datasets
 from dood_jax.config.datasets import CATALOG, SPLITS
 from dood_jax.data import omniglot, pack
 from dood_jax.data.dataset import Dataset
-from dood_jax.errors import BadInput, first_line, require_at_least, require_choice
+from dood_jax.errors import BadInput, require_at_least, require_choice
 
 _FILES_NAMED = 4  # in a message, at most
 
@@ -21,25 +25,25 @@ def prepare(
     from_dir: str | None,
     to_dir: str,
     *,
-    categories: str = categories_of_quickdraw.PUBLISHED_CATEGORIES,
+    categories: str = datasets.PUBLISHED_CATEGORIES,
     per_category: int = 0,
 ) -> Path:
-    """Writes one set, whole or not at all, and returns its directory.
+    """Writes one dataset, whole or not at all, and returns its directory.
 
     Args:
       name: mnist, emnist, kmnist, quickdraw or omniglot.
-      from_dir: folder of the npz pack or of the authors' files, which are verified; None: download.
+      from_dir: folder of the npz pack, or of the authors' files, which are verified; None: download them.
       to_dir: the data directory to write into.
-      categories: of Quick, Draw!, from the authors' files; the pack's are all written.
-      per_category: most drawings of each over both splits, likewise; 0: all.
+      categories: of Quick, Draw!, from the authors' files; those of the pack are all written.
+      per_category: most drawings of each category over both splits, from the authors' files; 0: all.
 
     Raises:
-      BadInput: nothing to prepare from, a file that is damaged or not the published one, or a directory that
+      BadInput: there is nothing to prepare from, a file is damaged or not the published one, or the directory
         is there already or cannot be written.
     """
     require_choice("--name", name, tuple(CATALOG))
     require_at_least("--per_category", per_category, 0)
-    options: dict[str, Any] = {"categories": categories_of_quickdraw.parse_categories(categories)}
+    options: dict[str, Any] = {"categories": datasets.parse_categories(categories)}
     options["per_category"] = per_category
     directory = Path(to_dir).expanduser()
     if not from_dir:
@@ -59,6 +63,7 @@ def prepare(
 
 
 def _write(name: str, directory: Path, options: dict[str, Any], manual_dir: Path | None = None) -> Path:
+    """Writes a dataset with the options of our builder; `manual_dir` holds the authors' files."""
     from dood_jax.data import download  # noqa: PLC0415 - imports TFDS, which takes a second
 
     builder = download.make_builder(name, directory, **options)
@@ -76,7 +81,7 @@ def _write(name: str, directory: Path, options: dict[str, Any], manual_dir: Path
 
 
 def _from_pack(name: str, source: Path) -> dict[str, Dataset]:
-    """What the pack has of a set, by split."""
+    """The splits of a dataset that the pack has."""
     paths = {split: pack.path_of(source, name, split) for split in SPLITS}
     read = {split: pack.read(path, name, split) for split, path in paths.items() if path.is_file()}
     classes = CATALOG[name].classes
@@ -88,10 +93,10 @@ def _from_pack(name: str, source: Path) -> dict[str, Dataset]:
 
 
 def _note(name: str, images: dict[str, Dataset]) -> str:
-    """In what the pack is unlike the published set, for whoever reads the directory; "" if in nothing."""
+    """How the pack differs from the published dataset, for whoever reads the directory; "" if it does not."""
     if name == "quickdraw":
         kinds = len(next(iter(images.values())).metadata["classes"])
-        return f"from the npz pack, {kinds} of {len(categories_of_quickdraw.CATEGORIES)} categories"
+        return f"from the npz pack, {kinds} of {len(datasets.CATEGORIES)} categories"
     published = CATALOG[name].counts
     counts = {split: len(dataset.labels) for split, dataset in images.items()}
     if counts == published and not any("source_names" in data.metadata for data in images.values()):
@@ -101,7 +106,7 @@ def _note(name: str, images: dict[str, Dataset]) -> str:
 
 
 def _authors_files(name: str, source: Path, categories: tuple[str, ...]) -> tuple[Path, tuple[str, ...]]:
-    """The folder of the authors' files, `source` or the one of the set in it, and the splits whole there."""
+    """The folder with the authors' files, `source` or `source/name`, and the splits that it has in full."""
     from dood_jax.data import tfds_builders  # noqa: PLC0415 - imports TFDS
 
     files = tfds_builders.file_names(name, categories)
@@ -117,26 +122,29 @@ def _authors_files(name: str, source: Path, categories: tuple[str, ...]) -> tupl
     raise BadInput(f"nothing to prepare {name} from in {source}: looked for {packed}, and for {some}")
 
 
-class _OneLineParser(argparse.ArgumentParser):
-    """Answers a bad flag in one line."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of `run` to a parser."""
+    parser.add_argument("--name", required=True, help=f"the dataset: {', '.join(CATALOG)}")
+    parser.add_argument("--from", dest="from_dir", help="folder of the npz pack or of the authors' files")
+    parser.add_argument("--to", dest="to_dir", required=True, help="data directory to write into")
+    parser.add_argument("--categories", default=datasets.PUBLISHED_CATEGORIES, help="of Quick, Draw!, or all")
+    parser.add_argument("--per_category", type=int, default=5000, help="most drawings of each; 0: all")
 
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(message)
+
+def run(flags: argparse.Namespace) -> None:
+    """Prepares what the flags say and prints where it is."""
+    options = {"categories": flags.categories, "per_category": flags.per_category}
+    print(prepare(flags.name, flags.from_dir, flags.to_dir, **options))
 
 
 def main() -> None:
     """Prepares what the flags say; exits 2 with one line for bad input."""
-    parser = _OneLineParser("python -m dood_jax.data.prepare", description=__doc__, allow_abbrev=False)
-    parser.add_argument("--name", required=True, help=f"of the set: {', '.join(CATALOG)}")
-    parser.add_argument("--from", dest="from_dir", help="folder of the npz pack or of the authors' files")
-    parser.add_argument("--to", dest="to_dir", required=True, help="data directory to write into")
-    parser.add_argument("--categories", default=categories_of_quickdraw.PUBLISHED_CATEGORIES, help="or all")
-    parser.add_argument("--per_category", type=int, default=5000, help="most drawings of each; 0: all")
+    parser = command_line.Parser("python -m dood_jax.data.prepare", description=__doc__)
+    add_flags(parser)
     try:
-        print(prepare(**vars(parser.parse_args())))
+        run(parser.parse_args())
     except BadInput as error:
-        sys.stderr.write(f"dood_jax: {first_line(error)}\n")
-        sys.exit(2)
+        command_line.refuse(error)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Sets that TensorFlow Datasets prepared, by anyone's builder or ours, read without TensorFlow."""
+"""Datasets that TensorFlow Datasets (TFDS) prepared, with its builders or ours, read without TensorFlow."""
 
 import hashlib
+import io
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -8,26 +9,28 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image
 
-from dood_jax.config.datasets import CATALOG, SPLITS
+from dood_jax.config.datasets import CATALOG
 from dood_jax.data import folder, omniglot, originals
 from dood_jax.data.dataset import Dataset, take
 from dood_jax.errors import BadInput, first_line
 
-_INFO = "dataset_info.json"
+NOTE = "Note: "  # begins the description of a dataset that differs from the published one
+_INFO = "dataset_info.json"  # the description of a prepared directory
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 _CHUNK = 1000  # records read at a time
 
 
 class Prepared(NamedTuple):
-    """A directory that TFDS prepared, and what its own description says."""
+    """A directory that TFDS prepared, and its own description."""
 
     path: Path
-    info: dict[str, Any]
+    info: dict[str, Any]  # of `dataset_info.json`
 
     @property
     def splits(self) -> dict[str, int]:
-        """Number of images by split."""
+        """The number of images of each split."""
         return {
             split["name"]: sum(map(int, split.get("shardLengths", [])))
             for split in self.info.get("splits", [])
@@ -35,35 +38,36 @@ class Prepared(NamedTuple):
 
     @property
     def form(self) -> str:
-        """Of its files; TFDS says nothing where it is its standard."""
+        """The format of its files; the description leaves it out where it is TFDS's standard."""
         return self.info.get("fileFormat", "tfrecord")
 
     @property
     def note(self) -> str:
-        """In what the set is unlike the published one, if whoever prepared it said so."""
+        """How the dataset differs from the published one, if whoever prepared it said so."""
         description = self.info.get("description", "")
-        return description.removeprefix("Note: ") if description.startswith("Note: ") else ""
+        return description.removeprefix(NOTE) if description.startswith(NOTE) else ""
 
 
 def find(directory: Path, name: str, split: str, categories: tuple[str, ...]) -> Prepared | None:
-    """The prepared directory of a split below a data directory, or that itself; None if there is none.
+    """The prepared directory of a split below a data directory, or that directory itself; None without one.
 
-    Of several that can be read, the newest version; of Quick, Draw!, the one with most of the categories.
-
-    Raises:
-      BadInput: what is there is another set, or in a format that needs TensorFlow.
+    Of several that can be read it is the newest version, or, for Quick, Draw!, the one with most of the
+    categories. Raises BadInput if another dataset is there, or one in a format that needs TensorFlow.
     """
     found = find_all(directory, name)
     usable = [prepared for prepared in found if _rows_of(prepared, name, split)]
     if not usable:
         return None
-    best = max(usable, key=lambda prepared: _worth(prepared, categories))
+    best = max(usable, key=lambda prepared: _preference(prepared, categories))
     _require_array_record(best)
     return best
 
 
 def find_all(directory: Path, name: str) -> list[Prepared]:
-    """Every whole prepared directory of a set, whatever its splits; raises BadInput for another set's."""
+    """Every complete prepared directory of a dataset, whatever its splits.
+
+    Raises BadInput if the directory given is itself a prepared one, of another dataset.
+    """
     entry = CATALOG[name]
     if (directory / _INFO).is_file():
         places = [directory]
@@ -79,8 +83,8 @@ def find_all(directory: Path, name: str) -> list[Prepared]:
 
 
 def fingerprint(prepared: Prepared, name: str, split: str) -> str:
-    """sha256 of the files that decide what is read."""
-    stored = split if split in prepared.splits else "train"
+    """sha256 of all files that decide what `read` returns."""
+    stored = _stored_split(prepared, split)
     digest = hashlib.sha256()
     for path in sorted(prepared.path.iterdir()):
         if path.suffix in (".json", ".txt") or path.name.startswith(f"{CATALOG[name].tfds_name}-{stored}."):
@@ -91,24 +95,24 @@ def fingerprint(prepared: Prepared, name: str, split: str) -> str:
 
 
 def read(prepared: Prepared, name: str, split: str, categories: tuple[str, ...] = ()) -> Dataset:
-    """One split in the library's conventions; raises BadInput if the directory is damaged.
+    """One split in our conventions; raises BadInput if the directory is damaged.
 
-    Of Quick, Draw! only the categories are read: somebody's 50 million drawings do not fit into memory.
+    Of Quick, Draw! only the given categories are read: all 50 million drawings do not fit into memory.
     """
-    import tensorflow_datasets as tfds  # noqa: PLC0415 - a second, and only for who has such a directory
+    import tensorflow_datasets as tfds  # noqa: PLC0415 - takes a second, which others need not wait
 
-    stored = split if split in prepared.splits else "train"
+    stored = _stored_split(prepared, split)
     try:
         builder = tfds.builder_from_directory(prepared.path)
         is_file = isinstance(builder.info.features["image"], tfds.features.Image)
         decoders = {"image": tfds.decode.SkipDecoding()} if is_file else None
         records = builder.as_data_source(stored, decoders=decoders)
         features = builder.info.features
-        wanted = _in_order(records)
+        chosen: Iterable[dict] = _in_order(records)
         if categories:
             names = features["label"].names
-            wanted = (record for record in wanted if names[record["label"]] in categories)
-        dataset = read_records(wanted, features, name, split, str(prepared.path))
+            chosen = (record for record in chosen if names[record["label"]] in categories)
+        dataset = read_records(chosen, features, name, split, str(prepared.path))
     except BadInput:
         raise
     except Exception as error:  # array_record and protobuf raise kinds of their own
@@ -122,19 +126,19 @@ def read(prepared: Prepared, name: str, split: str, categories: tuple[str, ...] 
             f"{prepared.path} has {len(records)} records of {prepared.splits[stored]}; prepare it anew"
         )
     if name == "quickdraw" and "test" not in prepared.splits:
-        dataset = take(dataset, np.flatnonzero(originals.held_out(dataset.labels) == (split == "test")))
+        dataset = take(dataset, np.flatnonzero(originals.in_test_split(dataset.labels) == (split == "test")))
     return dataset
 
 
 def read_records(records: Iterable[dict], features: Any, name: str, split: str, source: str) -> Dataset:
-    """Records of TFDS to a set.
+    """Records of TFDS as a dataset.
 
     Args:
-      records: with `image` uint8 [h, w, channels] or an encoded file, `label` and more.
-      features: of the set, with the names of its classes.
-      name: of the set.
-      split: of the set.
-      source: for `metadata`.
+      records: with `image`, uint8 [h, w, channels] or an encoded file, `label`, and more.
+      features: of the dataset, with the names of its classes.
+      name: of the dataset.
+      split: of the dataset.
+      source: for the metadata.
     """
     size = CATALOG[name].size
     read: list[np.ndarray] = []
@@ -161,6 +165,7 @@ def _in_order(records: Any) -> Iterator[dict]:
 
 
 def _omniglot(images: np.ndarray, values: dict, features: Any, metadata: dict) -> Dataset:
+    """Omniglot from uint8 [N, h, w] images, black on white, and the other columns of its records."""
     names = np.array(features["alphabet"].names or [str(i) for i in range(features["alphabet"].num_classes)])
     names = names[values["alphabet"]]
     alphabets, alphabet = np.unique(names, return_inverse=True)
@@ -177,10 +182,6 @@ def _omniglot(images: np.ndarray, values: dict, features: Any, metadata: dict) -
 def _one_channel(image: Any) -> np.ndarray:
     """uint8 [h, w] of a grey image, decoded or not."""
     if isinstance(image, bytes):
-        import io  # noqa: PLC0415
-
-        from PIL import Image  # noqa: PLC0415
-
         with Image.open(io.BytesIO(image)) as opened:
             folder.require_size(*opened.size)
             return np.asarray(opened.convert("L"))
@@ -188,9 +189,10 @@ def _one_channel(image: Any) -> np.ndarray:
 
 
 def _described(path: Path) -> Prepared:
+    """A prepared directory with its description; raises BadInput if that cannot be used."""
     try:
         prepared = Prepared(path, dict(json.loads((path / _INFO).read_text())))
-        _ = prepared.splits, prepared.form, prepared.note  # what is asked of it later
+        _ = prepared.splits, prepared.form, prepared.note  # fail here, not when they are used
         return prepared
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise BadInput(
@@ -199,6 +201,7 @@ def _described(path: Path) -> Prepared:
 
 
 def _require_same(prepared: Prepared, name: str) -> None:
+    """Raises BadInput for a directory of another dataset."""
     entry = CATALOG[name]
     wanted = f"{entry.tfds_name}/{entry.config}" if entry.config else entry.tfds_name
     config = prepared.info.get("configName")
@@ -211,6 +214,7 @@ def _require_same(prepared: Prepared, name: str) -> None:
 
 
 def _require_array_record(prepared: Prepared) -> None:
+    """Raises BadInput for a format that only TensorFlow reads."""
     if prepared.form != "array_record":
         raise BadInput(
             f"{prepared.path} is in {prepared.form}, which only TensorFlow reads; convert it where that is:"
@@ -219,14 +223,20 @@ def _require_array_record(prepared: Prepared) -> None:
         )
 
 
+def _stored_split(prepared: Prepared, split: str) -> str:
+    """Where the images of a split are stored; Quick, Draw! of TFDS has `train` alone, which we divide."""
+    return split if split in prepared.splits else "train"
+
+
 def _rows_of(prepared: Prepared, name: str, split: str) -> int:
-    """How many images of a split there are; TFDS's own Quick, Draw! has no test split, we hold some out."""
-    if name == "quickdraw" and set(prepared.splits) == {SPLITS[0]}:
-        split = SPLITS[0]
+    """How many images are stored where those of a split are; 0 if the split is not there."""
+    if name == "quickdraw" and set(prepared.splits) == {"train"}:
+        split = "train"
     return prepared.splits.get(split, 0)
 
 
-def _worth(prepared: Prepared, categories: tuple[str, ...]) -> tuple:
+def _preference(prepared: Prepared, categories: tuple[str, ...]) -> tuple:
+    """What is preferred among directories: readable, most categories, newest version, most images."""
     version = tuple(map(int, prepared.path.name.split("."))) if _VERSION.fullmatch(prepared.path.name) else ()
     names = prepared.path / "label.labels.txt"
     held = set(names.read_text().splitlines()) if categories and names.is_file() else set()

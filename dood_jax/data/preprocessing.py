@@ -1,13 +1,13 @@
-"""Images of any kind to what a model takes, and a warning of what it should not be given (method.md 2.2).
+"""Turns images of any kind into what a model takes, and warns of what it should not be given (method.md 2.2).
 
-How an image was enlarged is worth hundreds of nats: the sets were by Pillow's bilinear resampling, and so
-are images here.
+How an image was enlarged is worth hundreds of nats. The images of the datasets were enlarged by Pillow's
+bilinear resampling, and so are all images here.
 """
 
 import warnings
-from collections.abc import Sequence
 from pathlib import Path
 
+import jax.numpy as jnp
 import numpy as np
 from PIL import Image
 
@@ -16,17 +16,17 @@ from dood_jax.errors import BadInput, OddImages
 from dood_jax.rendering import source_grid
 from dood_jax.types import Array
 
-_BRIGHT = 0.6  # median of a border that is paper rather than ink
-_SHARP = 0.06  # ink that an enlarged image cannot have, as a share of all ink, from which one was none
+_BRIGHT = 0.6  # a border whose median is above this is paper rather than ink
+_SHARP = 0.06  # more of the ink off the source grid than this fraction: the image was not enlarged at all
 
-Image = Array | Image.Image | str | Path
+AnyImage = np.ndarray | Array | Image.Image | str | Path
 
 
-def prepare(images: Image | Sequence[Image], size: int = 50) -> np.ndarray:
-    """Images as a model takes them: float32 [B, size, size], 0..1, ink = 1.
+def prepare(images: AnyImage | list[AnyImage] | tuple[AnyImage, ...], size: int = 50) -> np.ndarray:
+    """Images as a model takes them: float32 [B, size, size] in 0..1, ink = 1.
 
-    Each is made grey, inverted if its border is bright (dark ink on light paper), padded with paper to a
-    square and resized as the sets are. What is transparent is paper.
+    Each image is made grey, inverted if its border is bright (dark ink on light paper), padded with paper to
+    a square and resized as the datasets are. What is transparent is paper.
 
     Args:
       images: one image or several: files, Pillow images, or arrays [H, W], [B, H, W], [H, W, C] or
@@ -39,21 +39,22 @@ def prepare(images: Image | Sequence[Image], size: int = 50) -> np.ndarray:
     """
     if size < 1:
         raise BadInput(f"size={size}; give at least 1")
-    found = [image for one in _several(images) for image in _images(one, size)]
+    several = images if isinstance(images, list | tuple) else [images]
+    found = [image for one in several for image in _images(one, size)]
     if not found:
         raise BadInput("there are no images; give at least one")
     return np.stack(found).astype(np.float32) / 255
 
 
 def warn_of_odd(images: np.ndarray, source_size: int) -> None:
-    """Warns where most [B, H, W] images look inverted, or enlarged otherwise than the sets were.
+    """Warns, by OddImages, where most images look inverted, or enlarged otherwise than the datasets were.
 
-    The second is a guess from how smooth they are: thick, soft lines look alike, and some images pass that
-    were enlarged by another filter.
+    The second is a guess from how smooth they are: thick, soft lines look similar, and some images that were
+    enlarged by another filter are not noticed.
 
     Args:
-      images: float32, 0..1.
-      source_size: pixels a side that images may have had, as the model knows it; 0: none was enlarged.
+      images: float32 [B, H, W], 0..1.
+      source_size: pixels of a side before images were enlarged, as the model knows it; 0: they were not.
     """
     edges = (images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1])
     border = np.median(np.concatenate(edges, axis=1), axis=1)
@@ -67,30 +68,29 @@ def warn_of_odd(images: np.ndarray, source_size: int) -> None:
 
 
 def _look_enlarged(images: np.ndarray, source_size: int) -> bool:
-    """Whether most images are smooth as enlarged ones are, or of doubled pixels, but off the grid."""
-    off = np.abs(images - source_grid.nearest_enlarged(source_size, images)).mean((1, 2))
-    share = off / np.maximum(images.mean((1, 2)), 1e-6)
+    """Whether most images are as smooth as enlarged ones, or of doubled pixels, but off the source grid."""
+    nearest = np.asarray(source_grid.nearest_enlarged(source_size, jnp.asarray(images)))
+    off = np.abs(images - nearest).mean((1, 2))
+    fraction = off / np.maximum(images.mean((1, 2)), 1e-6)
     size = images.shape[-1]
+    # Resampling by the nearest pixel repeats pixels: each must equal the first one that has the same source.
     source = ((np.arange(size) + 0.5) * source_size / size).astype(int)
-    first = np.searchsorted(source, source)  # the first of the pixels that the nearest one gives
+    first = np.searchsorted(source, source)
     doubled = (images == images[:, first][:, :, first]).all((1, 2))
-    return bool(((off >= source_grid.ROUNDING) & ((share < _SHARP) | doubled)).mean() > 0.5)
+    return bool(((off >= source_grid.ROUNDING) & ((fraction < _SHARP) | doubled)).mean() > 0.5)
 
 
 def _warn(said: str) -> None:
+    """An OddImages warning at the line of the user who called the model."""
     warnings.warn(f"{said}. dood_jax.prepare makes images as models take them.", OddImages, stacklevel=5)
 
 
-def _several(images: Image | Sequence[Image]) -> Sequence[Image]:
-    return images if isinstance(images, list | tuple) else [images]
-
-
-def _images(given: Image, size: int) -> list[np.ndarray]:
+def _images(given: AnyImage, size: int) -> list[np.ndarray]:
     """uint8 [size, size] of each image in one file, Pillow image or array."""
     if isinstance(given, str | Path):
         return [folder.read_image(Path(given), size)]
     if isinstance(given, Image.Image):
-        return [folder.of_image(given, size)]
+        return [folder.from_pillow(given, size)]
     array = np.asarray(given)
     if array.ndim == 4 or (array.ndim == 3 and array.shape[2] not in (1, 3, 4)):
         return [_of_array(one, size) for one in _bytes_of(array)]
@@ -105,11 +105,11 @@ def _of_array(array: np.ndarray, size: int) -> np.ndarray:
         raise BadInput(f"an array of shape {list(array.shape)} is no image; give [H, W] or [H, W, 3]")
     if 0 in array.shape:
         raise BadInput(f"an array of shape {list(array.shape)} has no pixels")
-    return folder.of_image(Image.fromarray(array), size)
+    return folder.from_pillow(Image.fromarray(array), size)
 
 
 def _bytes_of(array: np.ndarray) -> np.ndarray:
-    """uint8 of grey levels or colours of any type, all of one range."""
+    """An array of grey levels or colours of any type as uint8; all its values have one range."""
     if not array.size:
         return array.astype(np.uint8)
     if array.dtype == bool:

@@ -1,8 +1,9 @@
-"""Our builders for TensorFlow Datasets: they need no TensorFlow, and write array_record.
+"""Our builders for TensorFlow Datasets (TFDS), which need no TensorFlow and write array_record.
 
 Names, versions, features and pixels are those of TFDS's own builders (EMNIST lies on its side, Omniglot is
-black on white), so that anybody's reader reads them. They read the authors' files, fetched by TFDS's download
-manager and held against TFDS's checksums, or images in memory. Importing this module imports TFDS.
+black on white), so that any reader of TFDS can read the result. The builders take the authors' files, which
+TFDS's download manager fetches and compares with TFDS's checksums, or images in memory. Importing this module
+imports TFDS, which takes a second.
 """
 
 import hashlib
@@ -20,21 +21,24 @@ from dood_jax.config import datasets
 from dood_jax.config.datasets import CATALOG, SPLITS
 from dood_jax.data import omniglot, originals
 from dood_jax.data.dataset import Dataset
-
-NOTE = "Note: "  # begins the description of a set that is not as published
+from dood_jax.data.prepared import NOTE
 
 Files = dict[str, dict[str, str]]  # split -> part -> URL
 
 
-class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
-    """What the five sets have in common.
+class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg] # of TFDS
+    """What the builders of the five datasets have in common.
 
     Attributes:
       urls: where the authors' files of each split are.
-      images: to be written instead of what is in these files, by split.
+      images: datasets by split, which are written instead of these files; None: the files are read.
     """
 
     urls: Files
+
+    def __init_subclass__(cls) -> None:
+        """Keeps ours out of TFDS's registry, where its own builders have the same names."""
+        super().__init_subclass__(skip_registration=True)  # type: ignore[call-arg] # of TFDS
 
     def __init__(
         self,
@@ -44,7 +48,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         note: str = "",
         **options: Any,
     ) -> None:
-        """Builds some splits; a note says in what they are unlike the published ones."""
+        """Builds some splits; a note says how they differ from the published ones."""
         self.images = images
         self._splits, self._note = splits, note
         super().__init__(**options)
@@ -90,7 +94,7 @@ class ImageBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
 
 def _digit_files(base: str) -> Files:
-    """Where the four files of an MNIST lie."""
+    """Where the four files of a dataset in the format of MNIST lie."""
     return {
         split: {
             "images": f"{base}/{prefix}-images-idx3-ubyte.gz",
@@ -106,7 +110,7 @@ def _drawing_files(categories: tuple[str, ...]) -> Files:
     return {split: {name: f"{base}/{name}.npy" for name in categories} for split in SPLITS}
 
 
-class Mnist(ImageBuilder, skip_registration=True):
+class Mnist(ImageBuilder):
     """Handwritten digits."""
 
     name = "mnist"
@@ -114,7 +118,7 @@ class Mnist(ImageBuilder, skip_registration=True):
     urls = _digit_files("https://storage.googleapis.com/cvdf-datasets/mnist")
 
 
-class Kmnist(ImageBuilder, skip_registration=True):
+class Kmnist(ImageBuilder):
     """Old Japanese characters."""
 
     name = "kmnist"
@@ -122,7 +126,7 @@ class Kmnist(ImageBuilder, skip_registration=True):
     urls = _digit_files("http://codh.rois.ac.jp/kmnist/dataset/kmnist")
 
 
-class Emnist(ImageBuilder, skip_registration=True):
+class Emnist(ImageBuilder):
     """Digits and letters, the balanced selection; written lying on its side, as published."""
 
     name = "emnist"
@@ -139,7 +143,7 @@ class Emnist(ImageBuilder, skip_registration=True):
         return originals.emnist(files["archive"], split)
 
 
-class Omniglot(ImageBuilder, skip_registration=True):
+class Omniglot(ImageBuilder):
     """Characters of 50 alphabets; written black on white, as published, with who drew them."""
 
     name = "omniglot"
@@ -175,8 +179,8 @@ class Omniglot(ImageBuilder, skip_registration=True):
         return originals.characters(files["archive"], split)
 
 
-class QuickdrawBitmap(ImageBuilder, skip_registration=True):
-    """Drawings of some categories; only their files are fetched."""
+class QuickdrawBitmap(ImageBuilder):
+    """Drawings of some categories of Quick, Draw!; only their files are fetched."""
 
     name = "quickdraw_bitmap"
     VERSION = tfds.core.Version(CATALOG["quickdraw"].version)
@@ -197,7 +201,7 @@ class QuickdrawBitmap(ImageBuilder, skip_registration=True):
 
     @property
     def url_infos(self):
-        """TFDS's checksums of this set, which it does not look for where our code lies."""
+        """TFDS's checksums of this dataset; TFDS would look for them beside our code."""
         records = tfds.core.tfds_path("datasets/quickdraw_bitmap/checksums.tsv")
         infos = tfds.core.download.checksums.load_url_infos(records)
         return {url: _with_plain_filename(info) for url, info in infos.items()}
@@ -219,13 +223,13 @@ BUILDERS: dict[str, type[ImageBuilder]] = {
 
 
 def file_names(name: str, categories: tuple[str, ...]) -> dict[str, list[str]]:
-    """What the authors call the files of each split of a set, of these categories of Quick, Draw!."""
+    """Names of the authors' files of each split of a dataset, for Quick, Draw! of these categories."""
     urls = _drawing_files(categories) if name == "quickdraw" else BUILDERS[name].urls
     return {split: [url.rsplit("/", 1)[1] for url in parts.values()] for split, parts in urls.items()}
 
 
 def _png(image: np.ndarray) -> io.BytesIO:
-    """A lossless file of a uint8 [h, w] image."""
+    """A PNG file of a uint8 [h, w] image."""
     file = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(image)).save(file, "png", compress_level=1)
     file.seek(0)
@@ -233,5 +237,5 @@ def _png(image: np.ndarray) -> io.BytesIO:
 
 
 def _with_plain_filename(info):
-    """Records of Quick, Draw! name files with %20 for a blank; people's own copies have the blank."""
+    """A checksum record whose file is named with blanks, as copies of Quick, Draw! are, instead of %20."""
     return type(info)(size=info.size, checksum=info.checksum, filename=unquote(info.filename or ""))

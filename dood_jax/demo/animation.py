@@ -1,60 +1,32 @@
-"""Drawings as data for the page, and as animations.
+"""An animated image in which a model redraws the shapes of the page, stroke by stroke, over and over.
 
-A few drawings by hand: to try the page with, and to compile for before anybody has drawn.
+    python -m dood_jax.demo.animation --out=docs/drawing.svg
 
-The page's drawings as one animated image: `python -m dood_jax.demo.animation --out=docs/drawing.svg`.
-
-A model redraws the shapes that come with the page, stroke by stroke, over and over. The image is SVG with
-SMIL; a reader that knows nothing of SMIL shows the finished drawings.
+The image is SVG with SMIL. A reader that does not know SMIL shows the finished drawings.
 """
 
-import argparse
-import json
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
-from PIL import Image, ImageDraw
 
 from dood_jax import command_line, figures
-from dood_jax.demo.service import PAGE, Shown, Studio
+from dood_jax.demo.images import Shape, drawn, shapes
+from dood_jax.demo.service import PAGE, Service, Shown
 from dood_jax.errors import BadInput
 from dood_jax.runtime import parallel
 from dood_jax.vectorize import curves
 from dood_jax.vectorize.curves import InkStroke
 
-Shape = list[list[list[float]]]  # strokes of (x, y) points in the unit square
-
-_SIDE, _PEN = 480, 24  # pixels of the page's sheet and of its pen
-
-
-def shapes() -> dict[str, Shape]:
-    """All of them by name."""
-    return json.loads((resources.files("dood_jax.demo") / "static" / "shapes.json").read_text())
-
-
-def drawn(shape: Shape) -> np.ndarray:
-    """float32 [480, 480] ink of a shape, as the page would send it."""
-    image = Image.new("L", (_SIDE, _SIDE))
-    pen = ImageDraw.Draw(image)
-    for stroke in shape:
-        points = [(x * _SIDE, y * _SIDE) for x, y in stroke]
-        pen.line(points, fill=255, width=_PEN, joint="curve")
-        for x, y in (points[0], points[-1]):
-            pen.ellipse((x - _PEN / 2, y - _PEN / 2, x + _PEN / 2, y + _PEN / 2), fill=255)
-    return np.asarray(image, np.float32) / 255
-
-
-_COLUMNS, _CELL, _MARGIN = 4, 200, 6  # pixels
-_GHOST, _GHOST_WIDTH = "#e4e1db", 50  # of the given drawing, on its page
-_SPEED, _PAUSE = 900.0, 0.12  # of the pen: its page's units a second, seconds in the air
+_COLUMNS, _CELL, _MARGIN = 4, 200, 6  # drawings in a row, side of each and margin in pixels
+_GHOST, _GHOST_WIDTH = "#e4e1db", 50  # colour and width of the given shape, on its page
+_SPEED, _PAUSE = 900.0, 0.12  # of the pen: units of the page in a second, and seconds in the air
 _REST = 2.0  # seconds with all drawings finished
 
 
 def animate(drawings: Sequence[tuple[Shape, Shown]]) -> str:
-    """An SVG of given shapes, as ghosts, and what was drawn of each, which appears in its turn."""
+    """An SVG of shapes, drawn faintly, and over each the model's drawing, which appears stroke by stroke."""
     timetables = [_timetable(shown) for _, shown in drawings]
     seconds = max(times[-1][1] for times in timetables) + _REST
     rows = -(-len(drawings) // _COLUMNS)
@@ -77,7 +49,7 @@ def animate(drawings: Sequence[tuple[Shape, Shown]]) -> str:
 
 
 def _timetable(shown: Shown) -> list[tuple[float, float]]:
-    """Begin and end of every stroke in seconds."""
+    """Begin and end of each stroke in seconds."""
     times, now = [], 0.3
     for stroke in shown.ink.strokes:
         end = now + 0.1 + curves.length(stroke.points()) / _SPEED
@@ -87,7 +59,7 @@ def _timetable(shown: Shown) -> list[tuple[float, float]]:
 
 
 def _cell(root: ElementTree.Element, row: int, column: int) -> ElementTree.Element:
-    """A sheet of paper, and a drawing on it whose units are those of a page."""
+    """Adds a sheet of paper, and returns an element on it whose units are those of a page."""
     side, left, top = _CELL - 2 * _MARGIN, column * _CELL + _MARGIN, row * _CELL + _MARGIN
     place = {"x": left, "y": top, "width": side, "height": side}
     _add(root, "rect", **place, rx=10, fill="#fff", stroke="#ddd6ca")
@@ -97,7 +69,7 @@ def _cell(root: ElementTree.Element, row: int, column: int) -> ElementTree.Eleme
 def _add_stroke(
     cell: ElementTree.Element, stroke: InkStroke, colour: str, begin: float, end: float, seconds: float
 ) -> None:
-    """A path that grows from one share of the time to another."""
+    """Adds a path that grows from `begin` to `end`, which are fractions of all `seconds`."""
     start, *rest = (f"{x:.0f} {y:.0f}" for x, y in stroke.control_points)
     path = _add(cell, "path", d=f"M{start}C{' '.join(rest)}", stroke=colour, stroke_width=round(stroke.width))
     path.set("pathLength", "1")
@@ -111,7 +83,7 @@ def _add_stroke(
 def _add_window(
     cell: ElementTree.Element, corners: np.ndarray, colour: str, begin: float, end: float, seconds: float
 ) -> None:
-    """Where the model looks while it draws a stroke."""
+    """Adds the [4, 2] corners of a stroke's frame, seen while the stroke is drawn."""
     points = " ".join(f"{x:.0f},{y:.0f}" for x, y in corners)
     window = _add(cell, "polygon", points=points, stroke=colour, stroke_width=5, opacity=0)
     window.set("stroke-dasharray", "18 16")
@@ -120,15 +92,9 @@ def _add_window(
 
 
 def _add_appearance(element: ElementTree.Element, times: str, values: str, whole: dict[str, str]) -> None:
-    _add(
-        element,
-        "animate",
-        attributeName="opacity",
-        values=values,
-        keyTimes=times,
-        calcMode="discrete",
-        **whole,
-    )
+    """Makes an element visible and invisible at some times."""
+    steps = {"attributeName": "opacity", "calcMode": "discrete"}
+    _add(element, "animate", values=values, keyTimes=times, **steps, **whole)
 
 
 def _add(parent: ElementTree.Element, name: str, **attributes: str | float) -> ElementTree.Element:
@@ -138,16 +104,18 @@ def _add(parent: ElementTree.Element, name: str, **attributes: str | float) -> E
 
 def main(argv: list[str] | None = None) -> None:
     """Writes the image; exits 2 with one line for a model or place that cannot be used."""
-    parser = argparse.ArgumentParser(description="Draws the shapes of the page again, as an animated SVG.")
-    parser.add_argument("--out", required=True, metavar="FILE.svg")
+    parser = command_line.Parser(
+        "python -m dood_jax.demo.animation", description="Redraws the shapes of the page as an animated SVG."
+    )
+    parser.add_argument("--out", required=True, metavar="FILE.svg", help="the file to write")
     parser.add_argument("--checkpoint", default="synthetic", help="a released model or a folder")
-    parser.add_argument("--seed", type=int, default=0)
-    arguments = parser.parse_args(argv)
-    parallel.keep_compiled_programs()
+    parser.add_argument("--seed", type=int, default=0, help="of the drawings")
     try:
-        studio = Studio((arguments.checkpoint,))
+        arguments = parser.parse_args(argv)
+        parallel.keep_compiled_programs()
+        service = Service((arguments.checkpoint,))
         answers = [
-            (shape, studio.answer("redraw", arguments.checkpoint, drawn(shape), arguments.seed))
+            (shape, service.answer("redraw", arguments.checkpoint, drawn(shape), arguments.seed))
             for shape in shapes().values()
         ]
         out = Path(arguments.out)

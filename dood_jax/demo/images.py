@@ -1,17 +1,18 @@
-"""What is drawn on the page as an image, and the example images that it offers.
+"""Reads what was drawn or sent as ink, makes the image that a model takes, and offers example images.
 
-What somebody drew or sent, as ink on a square sheet, and as the image that a model reads of it.
-
-Images to begin with: of the five sets where they lie on this machine, else made up by their models.
+Examples are test images of the five data sets where those lie on this machine, else images that their models
+generate. A few shapes drawn by hand come with the page.
 """
 
 import io
+import json
 import os
 from collections.abc import Callable
+from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from dood_jax.config import datasets
 from dood_jax.config.datasets import CATALOG
@@ -20,40 +21,61 @@ from dood_jax.data.dataset import resize
 from dood_jax.errors import BadInput
 from dood_jax.vectorize import background, reading
 
-MOST_BYTES = 12 * 2**20
+Shape = list[list[list[float]]]  # strokes of (x, y) points in the unit square
+Generate = Callable[[int, int], np.ndarray]  # (count, seed) -> [count, H, W] images, 0..1, ink = 1
+
+MOST_BYTES = 12 * 2**20  # of a file that is sent
 MOST_PIXELS = 20_000_000
-_SIDE = 480  # pixels of a sheet that an image is put on
-_FILLED = 0.76  # of its side, by the image's longer one
-_IS_INK = 0.3
+TITLES = {
+    "mnist": "MNIST",
+    "emnist": "EMNIST",
+    "kmnist": "KMNIST",
+    "quickdraw": "Quick, Draw!",
+    "omniglot": "Omniglot",
+}
+_SHEET_SIDE, _SHEET_PEN = 480, 24  # pixels of the page's drawing sheet and of its pen
+_FILLED = 0.76  # fraction of the sheet's side that the longer side of a sent image takes
+_IS_INK = 0.3  # what is above this is drawn
+_EXAMPLE_SIDE = 50  # pixels
+_NUM_EXAMPLES = 4  # of one set
 
 
 def read(data: bytes) -> np.ndarray:
-    """float32 [H, W] ink of an image file, 0..1; raises BadInput for what cannot be used."""
+    """float32 [H, W] ink of the content of an image file, 0..1; raises BadInput for what cannot be used."""
     return background.remove_background(reading.read_upload(data, MOST_PIXELS)).ink
 
 
 def on_sheet(ink: np.ndarray) -> np.ndarray:
-    """float32 [480, 480]: what is drawn on a [H, W] image, made as large as fits well, in the middle."""
+    """float32 [480, 480] sheet: what is drawn in [H, W] ink, in the middle and as large as fits well."""
     rows, columns = (np.flatnonzero((ink > _IS_INK).any(axis)) for axis in (1, 0))
     drawn = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    scale = _FILLED * _SIDE / max(drawn.shape)
-    high, wide = (max(1, round(side * scale)) for side in drawn.shape)
-    filter_ = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-    sheet = np.zeros((_SIDE, _SIDE), np.float32)
-    top, left = (_SIDE - high) // 2, (_SIDE - wide) // 2
-    sheet[top : top + high, left : left + wide] = Image.fromarray(drawn).resize((wide, high), filter_)
+    scale = _FILLED * _SHEET_SIDE / max(drawn.shape)
+    height, width = (max(1, round(side * scale)) for side in drawn.shape)
+    kind = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+    sheet = np.zeros((_SHEET_SIDE, _SHEET_SIDE), np.float32)
+    top, left = (_SHEET_SIDE - height) // 2, (_SHEET_SIDE - width) // 2
+    fitted = np.asarray(Image.fromarray(drawn).resize((width, height), kind))
+    sheet[top : top + height, left : left + width] = fitted
     return np.clip(sheet, 0, 1)
 
 
-def as_recorded_for(ink: np.ndarray, size: int, trained_on: str) -> np.ndarray:
-    """float32 [size, size]: [H, W] ink as the images were made that a model learned from (method.md 2.2).
+def model_input(ink: np.ndarray, size: int, trained_on: str) -> np.ndarray:
+    """Makes the image that a model takes, as the images were made that it learned from (method.md 2.2).
 
-    Those of a published set have that set's few pixels first. Lines that come out faint, being thin, are made
-    as dark as the darkest.
+    A published set has few pixels, so the image is first resized to these. A thin line comes out faint, so
+    the image is scaled until its darkest pixel is 1.
+
+    Args:
+      ink: float32 [H, W], 0..1.
+      size: side of the model's images.
+      trained_on: name of the data set that the model learned from.
+
+    Returns:
+      float32 [size, size].
     """
     square = _pad_to_square(np.round(255 * ink).astype(np.uint8))[None]
-    native = CATALOG[trained_on].size if trained_on in CATALOG else square.shape[1]
-    coarse = resize(square, min(native, square.shape[1]))
+    source_size = CATALOG[trained_on].size if trained_on in CATALOG else square.shape[1]
+    coarse = resize(square, min(source_size, square.shape[1]))
     image = resize(coarse, size)[0].astype(np.float32)
     return image / max(image.max(), 1)
 
@@ -66,23 +88,28 @@ def to_png(ink: np.ndarray) -> bytes:
 
 
 def _pad_to_square(image: np.ndarray) -> np.ndarray:
-    high, wide = image.shape
-    side = max(high, wide)
-    above, left = (side - high) // 2, (side - wide) // 2
-    return np.pad(image, ((above, side - high - above), (left, side - wide - left)))
+    height, width = image.shape
+    side = max(height, width)
+    above, left = (side - height) // 2, (side - width) // 2
+    return np.pad(image, ((above, side - height - above), (left, side - width - left)))
 
 
-TITLES = {
-    "mnist": "MNIST",
-    "emnist": "EMNIST",
-    "kmnist": "KMNIST",
-    "quickdraw": "Quick, Draw!",
-    "omniglot": "Omniglot",
-}
-_SIZE = 50
-_COUNT = 4  # images of a set
+def shapes() -> dict[str, Shape]:
+    """The shapes that come with the page, by name."""
+    return json.loads((resources.files("dood_jax.demo") / "static" / "shapes.json").read_text())
 
-Invent = Callable[[int, int], np.ndarray]  # count, seed -> [count, H, W] images
+
+def drawn(shape: Shape) -> np.ndarray:
+    """float32 [480, 480] ink of a shape, as the page would send it."""
+    image = Image.new("L", (_SHEET_SIDE, _SHEET_SIDE))
+    pen = ImageDraw.Draw(image)
+    radius = _SHEET_PEN / 2
+    for stroke in shape:
+        points = [(x * _SHEET_SIDE, y * _SHEET_SIDE) for x, y in stroke]
+        pen.line(points, fill=255, width=_SHEET_PEN, joint="curve")
+        for x, y in (points[0], points[-1]):
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
+    return np.asarray(image, np.float32) / 255
 
 
 class Examples(NamedTuple):
@@ -90,40 +117,43 @@ class Examples(NamedTuple):
 
     name: str
     title: str
-    are_invented: bool  # by the model, not taken from the set
+    are_generated: bool  # by the model, not taken from the set
     images: np.ndarray  # [N, H, W] 0..1, ink = 1
 
 
-def of_set(name: str, seed: int, invent: Invent | None) -> Examples | None:
-    """Random test images of a set that lies in $DOOD_DATA_DIR, else what `invent` gives, if it is given.
+def all_examples(seed: int, generator_of: Callable[[str], Generate | None]) -> list[Examples]:
+    """Examples of the five sets; `generator_of` gives what generates images in place of a set, or None."""
+    found = [_examples_of(name, seed, generator_of(name)) for name in CATALOG]
+    return [examples for examples in found if examples]
+
+
+def _examples_of(name: str, seed: int, generate: Generate | None) -> Examples | None:
+    """Random test images of a set that lies in $DOOD_DATA_DIR, else generated ones, else None.
 
     Nothing is downloaded, and a set that cannot be read counts as one that is not there.
     """
     images = _test_images(name)
     if images is not None:
-        rows = np.random.default_rng(seed).choice(len(images), min(_COUNT, len(images)), replace=False)
+        count = min(_NUM_EXAMPLES, len(images))
+        rows = np.random.default_rng(seed).choice(len(images), count, replace=False)
         return Examples(name, TITLES[name], False, images[np.sort(rows)].astype(np.float32) / 255)
-    if invent is None:
+    if generate is None:
         return None
-    return Examples(name, TITLES[name], True, invent(_COUNT, seed))
+    return Examples(name, TITLES[name], True, generate(_NUM_EXAMPLES, seed))
 
 
 def _test_images(name: str) -> np.ndarray | None:
-    """Uint8 [N, 50, 50], memory-mapped; None where there are none."""
+    """uint8 [N, 50, 50] test images, memory-mapped; None where there are none."""
     if not os.environ.get("DOOD_DATA_DIR"):
         return None
     directory = sources.data_directory(None)
-    categories = datasets.PUBLISHED_CATEGORIES if name == "quickdraw" else ()
+    categories: tuple[str, ...] = ()
+    if name == "quickdraw":
+        categories = datasets.parse_categories(datasets.PUBLISHED_CATEGORIES)
     try:
         is_there = pack.path_of(directory, name, "test").is_file() or prepared.find(
-            directory, name, "test", tuple(categories)
+            directory, name, "test", categories
         )
-        return sources.load(name, "test", image_size=_SIZE).images if is_there else None
+        return sources.load(name, "test", image_size=_EXAMPLE_SIDE).images if is_there else None
     except BadInput:
         return None
-
-
-def all_sets(seed: int, invent_by: Callable[[str], Invent | None]) -> list[Examples]:
-    """Of each of the five sets; `invent_by` says who makes images up in place of a set."""
-    found = [of_set(name, seed, invent_by(name)) for name in CATALOG]
-    return [one for one in found if one]

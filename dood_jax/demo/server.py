@@ -1,4 +1,4 @@
-"""The page's server: a few fixed files, and answers of the models; it reads nothing else of the machine."""
+"""The server of the page: sends a few fixed files and the answers of the models, and reads nothing else."""
 
 import asyncio
 import base64
@@ -23,8 +23,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dood_jax.demo import images
-from dood_jax.demo.job_queue import Busy, Turns, Warming
-from dood_jax.demo.service import PAGE, Answer, Shown, Studio
+from dood_jax.demo.job_queue import Busy, JobQueue, Warmup
+from dood_jax.demo.service import PAGE, Answer, Service, Shown
 from dood_jax.errors import BadInput, require_seed
 from dood_jax.vectorize.drawing import InkDrawing
 from dood_jax.vectorize.formats import WRITERS
@@ -50,7 +50,7 @@ _TYPES = {
     "gif": "image/gif",
     "json": "application/json",
 }
-_CLIENT = "x-dood-client"  # the page names itself by it; other pages cannot without our leave
+_CLIENT = "x-dood-client"  # header by which the page names itself; pages of other servers cannot send it
 _MOST_KEPT = 400  # drawings that can be downloaded
 _LOCAL = ("127.0.0.1", "localhost", "[::1]", "::1")
 
@@ -60,15 +60,15 @@ class TooLarge(BadInput):
 
 
 class Server:
-    """What answers, and the drawings that it has given lately."""
+    """Answers requests, and keeps the latest drawings for download."""
 
-    def __init__(self, studio: Studio, warming: Warming) -> None:
-        """Of the models of a studio."""
-        self._studio, self._warming, self._turns = studio, warming, Turns()
+    def __init__(self, service: Service, warmup: Warmup) -> None:
+        """Starts a queue for the jobs of a service."""
+        self._service, self._warmup, self._queue = service, warmup, JobQueue()
         self._kept: OrderedDict[str, InkDrawing] = OrderedDict()
 
     def routes(self) -> list[Route]:
-        """All there is."""
+        """All addresses that are answered."""
         files = importlib.resources.files("dood_jax.demo") / "static"
         fixed = [
             Route(address, functools.partial(_file, (files / name).read_bytes(), kind))
@@ -84,44 +84,41 @@ class Server:
         ]
 
     async def warm(self) -> None:
-        """Compiles what the page needs, a step at a time, so that those who draw come in between."""
-        for step in self._warming.steps(self._studio):
-            with contextlib.suppress(BadInput, Busy):  # it is said to whoever asks for the same
-                await self._turns.run("the start", step)
-            self._warming.done()
+        """Compiles what the page needs, one job at a time, so that those who draw come in between."""
+        for job in self._warmup.jobs(self._service):
+            with contextlib.suppress(BadInput, Busy):  # whoever asks for the same is told
+                await self._queue.run("warmup", job)
+            self._warmup.job_done()
 
     async def status(self, request: Request) -> Response:
-        """The models, how far the start is, and how many come before the one who asks."""
-        ahead = self._turns.ahead(_client(request))
-        return JSONResponse({"models": self._studio.names, "ahead": ahead, **self._warming.progress()})
+        """The models, the progress of the warmup, and how many jobs come before that of the client."""
+        ahead = self._queue.ahead(_client(request))
+        return JSONResponse({"models": self._service.names, "ahead": ahead, **self._warmup.progress()})
 
     async def examples(self, request: Request) -> Response:
-        """Images of the five sets, other ones for every seed."""
+        """Images of the five sets, others for every seed."""
         seed = _seed(request)
-        job = lambda: [_example_record(one) for one in images.all_sets(seed, self._studio.inventor)]
-        return JSONResponse({"sets": await self._turns.run(_client(request) + "/examples", job)})
+        job = lambda: [_example_record(one) for one in images.all_examples(seed, self._service.generator)]
+        return JSONResponse({"sets": await self._queue.run(_client(request) + "/examples", job)})
 
     async def sheet(self, request: Request) -> Response:
-        """An image file to its drawing on a square sheet: PNG."""
+        """Puts what is drawn in an image file on a square sheet, and returns that as PNG."""
         data = await _body(request)
         job = lambda: images.to_png(images.on_sheet(images.read(data)))
-        return Response(await self._turns.run(_client(request), job), media_type="image/png")
+        return Response(await self._queue.run(_client(request), job), media_type="image/png")
 
     async def draw(self, request: Request) -> Response:
-        """What a model makes of the image in the body; `kind`, `model` and `seed` in the address."""
+        """Answers with what a model makes of the image in the body, by parameters `kind`, `model`, `seed`."""
         asked = request.query_params
-        kind, name, seed = (
-            asked.get("kind", "redraw"),
-            asked.get("model", self._studio.names[0]),
-            _seed(request),
-        )
+        kind, name = asked.get("kind", "redraw"), asked.get("model", self._service.names[0])
+        seed = _seed(request)
         data = await _body(request)
-        job = lambda: self._studio.answer(kind, name, images.read(data), seed)
-        answer = await self._turns.run(_client(request), job)
+        job = lambda: self._service.answer(kind, name, images.read(data), seed)
+        answer = await self._queue.run(_client(request), job)
         return JSONResponse({"model": name, "kind": kind, **self._record(answer)})
 
     async def download(self, request: Request) -> Response:
-        """A drawing given lately, as a file in one of the formats of `ink.formats`."""
+        """Sends one of the latest drawings as a file in one of the formats of `vectorize.formats`."""
         ident, _, kind = request.path_params["name"].partition(".")
         if ident not in self._kept or kind not in WRITERS:
             return _refusal(404, "this drawing is gone; draw it again")
@@ -132,6 +129,7 @@ class Server:
         return Response(whole, media_type=_TYPES.get(kind, "application/octet-stream"), headers=headers)
 
     def _record(self, answer: Answer) -> dict[str, Any]:
+        """An answer as JSON; its drawings are kept for download."""
         drawings = [{"id": self._keep(one.ink), **_drawing_record(one)} for one in answer.drawings]
         numbers = {"seconds": round(answer.seconds, 3), "nats": answer.nats, "l1": answer.l1}
         return {"page": PAGE, "drawings": drawings, **numbers}
@@ -144,9 +142,9 @@ class Server:
         return ident
 
 
-def make_app(studio: Studio, warming: Warming, hosts: tuple[str, ...] = _LOCAL) -> Starlette:
-    """The application; `hosts` are the names under which it may be asked for."""
-    server = Server(studio, warming)
+def make_app(service: Service, warmup: Warmup, hosts: tuple[str, ...] = _LOCAL) -> Starlette:
+    """The web application; `hosts` are the host names for which it answers."""
+    server = Server(service, warmup)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -169,10 +167,13 @@ def make_app(studio: Studio, warming: Warming, hosts: tuple[str, ...] = _LOCAL) 
 
 
 def serve(host: str, port: int, names: tuple[str, ...]) -> None:
-    """Serves until it is interrupted; raises BadInput if the address cannot be had or no model loaded."""
-    studio = Studio(names)
+    """Serves until it is interrupted.
+
+    Raises BadInput if a model is not there, or if the address cannot be used.
+    """
+    service = Service(names)
     for name in names:
-        studio.require(name)
+        service.require(name)
     try:
         listening = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -186,7 +187,7 @@ def serve(host: str, port: int, names: tuple[str, ...]) -> None:
         sys.stdout.write(f"Draw on http://{shown}:{listening.getsockname()[1]} (Ctrl-C ends)\n")
         sys.stdout.flush()
         everywhere = host in ("0.0.0.0", "::")  # noqa: S104 - asked for by the flag
-        app = make_app(studio, Warming(names), ("*",) if everywhere else (*_LOCAL, host, shown))
+        app = make_app(service, Warmup(names), ("*",) if everywhere else (*_LOCAL, host, shown))
         config = uvicorn.Config(
             app, log_config=None, log_level="warning", timeout_graceful_shutdown=1, server_header=False
         )
@@ -205,7 +206,7 @@ def _refusal(status: int, message: str) -> Response:
 
 
 def _client(request: Request) -> str:
-    """Who asks; pages of other servers cannot send the header."""
+    """A name for who asks, from the address and the header that only our page can send."""
     name = request.headers.get(_CLIENT, "")
     if not re.fullmatch(r"[\w-]{1,40}", name):
         raise BadInput(f"the header {_CLIENT} is missing; give letters and digits of your choice")
@@ -220,7 +221,7 @@ def _seed(request: Request) -> int:
 
 
 async def _body(request: Request) -> bytes:
-    """All of it, or TooLarge as soon as it is more than is allowed."""
+    """The whole body; raises TooLarge as soon as it is more than is allowed."""
     size = request.headers.get("content-length", "")
     if size.isdecimal() and int(size) > images.MOST_BYTES:
         raise TooLarge(f"{int(size) / 2**20:.1f} MB are too many; give an image of up to {_megabytes()}")
@@ -239,11 +240,11 @@ def _megabytes() -> str:
 
 def _example_record(one: images.Examples) -> dict[str, Any]:
     urls = ["data:image/png;base64," + base64.b64encode(images.to_png(p)).decode() for p in one.images]
-    return {"name": one.name, "title": one.title, "invented": one.are_invented, "images": urls}
+    return {"name": one.name, "title": one.title, "generated": one.are_generated, "images": urls}
 
 
 def _drawing_record(shown: Shown) -> dict[str, Any]:
-    """Lengths on a page of 1000 x 1000."""
+    """A drawing as JSON, with lengths on a page of 1000 x 1000."""
     ink = shown.ink
     scale = PAGE / max(ink.width, ink.height)
     corners = [None] * len(ink.strokes) if shown.windows is None else shown.windows.round(1).tolist()

@@ -1,4 +1,4 @@
-"""What the page asks of a model: draw an image again, vary it, complete it, trace every line of it."""
+"""What the page asks of the models: to redraw an image, vary it, complete it, or trace every line of it."""
 
 import functools
 import time
@@ -11,6 +11,7 @@ import numpy as np
 from dood_jax import api
 from dood_jax.api import Model
 from dood_jax.checkpointing import restore
+from dood_jax.checkpointing.metadata import read_meta
 from dood_jax.config.model import ModelConfig
 from dood_jax.demo import images
 from dood_jax.errors import BadInput, require_choice
@@ -22,44 +23,44 @@ from dood_jax.objectives import iwae
 from dood_jax.types import Array, Sketch
 from dood_jax.vectorize.drawing import InkDrawing
 
-PAGE = 1000  # pixels of the side of the pages that drawings are given on
+PAGE = 1000  # side of the page that drawings are returned on, in pixels
 _PARTICLES = 40  # drawings of an image, of which the best is shown
-_MOST_STROKES = 10
-_VARIANTS = 8
-_COMPLETIONS = 16  # sampled, of which those that add something are shown
-_MOST_ADDED = 4  # strokes
+_MOST_STROKES = 10  # of a drawing
+_VARIANTS = 8  # and completions that are shown
+_COMPLETIONS = 16  # that are sampled; those that add something are shown
+_MOST_ADDED = 4  # strokes of a completion
 
 
 class Shown(NamedTuple):
     """One drawing for the page."""
 
     ink: InkDrawing
-    windows: np.ndarray | None = None  # [strokes, 4, 2] corners of where the model looked, in pixels
-    kept: int = 0  # strokes that were there before the model went on
+    windows: np.ndarray | None = None  # [strokes, 4, 2] corners of each stroke's frame, in pixels
+    kept: int = 0  # strokes that were there before a completion
 
 
 class Answer(NamedTuple):
-    """What came of an image."""
+    """What a model made of an image."""
 
     drawings: list[Shown]
     seconds: float
-    nats: float | None = None  # bound on the log-probability of the image, as the model read it
-    l1: float | None = None  # sum of |image - first drawing| over the model's pixels, or over the sheet's
+    nats: float | None = None  # bound on the log-probability of the image that the model took
+    l1: float | None = None  # sum of |image - first drawing| over pixels of that image; traced, of the sheet
 
 
-class Studio:
-    """Models by name, loaded when they are first asked."""
+class Service:
+    """The models that the page offers, loaded when they are first asked."""
 
     def __init__(self, names: tuple[str, ...]) -> None:
-        """The first is asked unless another is named."""
+        """Takes the names of the models; the first answers unless another is named."""
         self.names = names
         self._models: dict[str, Model] = {}
 
     def answer(self, kind: str, name: str, ink: np.ndarray, seed: int) -> Answer:
-        """Does one of `KINDS` to [H, W] ink.
+        """Asks a model for one of `KINDS`, of float32 [H, W] ink, 0..1.
 
         Raises:
-          BadInput: an unknown kind or name, a model that cannot be loaded, ink that cannot be drawn.
+          BadInput: unknown kind or name, a model that cannot be loaded, or ink that cannot be drawn.
         """
         require_choice("kind", kind, tuple(KINDS))
         model = self.model(name)
@@ -68,7 +69,7 @@ class Studio:
         return answer._replace(seconds=time.perf_counter() - started)
 
     def model(self, name: str) -> Model:
-        """A model of those offered."""
+        """One of the models; raises BadInput if it is not offered or cannot be loaded."""
         require_choice("model", name, self.names)
         if name not in self._models:
             self._models[name] = api.load(name)
@@ -76,31 +77,32 @@ class Studio:
 
     def require(self, name: str) -> None:
         """Raises BadInput if a model that is offered is not there."""
-        restore.read_meta(restore.find(name))
+        read_meta(restore.find(name))
 
-    def inventor(self, name: str) -> Callable[[int, int], np.ndarray] | None:
-        """(count, seed) -> [count, H, W] images that a model invents (method.md 10.5), if it is offered."""
+    def generator(self, name: str) -> images.Generate | None:
+        """What generates images with a model (method.md 10.5); None if the model is not offered."""
         if name not in self.names:
             return None
-        return lambda count, seed: self.model(name).sample(count, seed, spread=PUBLISHED).canvases[:, -1]
+        generate = lambda count, seed: self.model(name).sample(count, seed, spread=PUBLISHED)
+        return lambda count, seed: np.asarray(generate(count, seed).canvases[:, -1])
 
 
 class Particles(NamedTuple):
-    """K drawings of one image, weighed."""
+    """K drawings of one image with their ELBOs."""
 
     sketch: Sketch  # [K, ...]
     elbo: Array  # [K]
 
     def best_of(self, groups: int) -> Sketch:
-        """[groups, ...] the drawing of highest ELBO in each of so many equal groups."""
+        """[groups, ...] the drawing of highest ELBO in each of several groups of equal size."""
         elbo = np.asarray(self.elbo).reshape(groups, -1)
         rows = elbo.argmax(1) + np.arange(groups) * elbo.shape[1]
         return jax.tree_util.tree_map(lambda leaf: np.asarray(leaf)[rows], self.sketch)
 
 
 def _redraw(model: Model, ink: np.ndarray, seed: int) -> Answer:
-    """The best of 40 drawings, and the bound that all of them give."""
-    image, particles = _look(model, ink, seed)
+    """The best of K drawings, and the K-particle bound (method.md 10.1)."""
+    image, particles = _infer(model, ink, seed)
     best = particles.best_of(1)
     nats = float(iwae.log_mean_exp(particles.elbo))
     recorded = model.to_source_grid(image[None], best.canvases[:, -1])
@@ -110,14 +112,14 @@ def _redraw(model: Model, ink: np.ndarray, seed: int) -> Answer:
 
 def _vary(model: Model, ink: np.ndarray, seed: int) -> Answer:
     """New exemplars, each of another drawing of the image (method.md 10.7)."""
-    _, particles = _look(model, ink, seed)
+    _, particles = _infer(model, ink, seed)
     varied = model.vary(particles.best_of(_VARIANTS), seed)
     return Answer(_shown(model, varied, "varied"), 0, float(iwae.log_mean_exp(particles.elbo)))
 
 
 def _complete(model: Model, ink: np.ndarray, seed: int) -> Answer:
-    """The best drawing taken further in several ways (method.md 10.8)."""
-    _, particles = _look(model, ink, seed)
+    """The best drawing, continued in several ways (method.md 10.8)."""
+    _, particles = _infer(model, ink, seed)
     best = jax.tree_util.tree_map(lambda leaf: np.repeat(leaf, _COMPLETIONS, 0), particles.best_of(1))
     kept = int(best.strokes.presence[0].sum())
     completed = model.complete(best, kept, seed, _MOST_ADDED, PUBLISHED)
@@ -144,9 +146,12 @@ KINDS: dict[str, Callable[[Model, np.ndarray, int], Answer]] = {
 }
 
 
-def _look(model: Model, ink: np.ndarray, seed: int) -> tuple[np.ndarray, Particles]:
-    """[H, W] ink as the model reads it, and its drawings of it; raises BadInput if it draws no stroke."""
-    image = images.as_recorded_for(ink, model.config.image_size, model.meta["config"]["data"]["name"])
+def _infer(model: Model, ink: np.ndarray, seed: int) -> tuple[np.ndarray, Particles]:
+    """The [S, S] image that the model takes of [H, W] ink, and its drawings of it.
+
+    Raises BadInput if the model draws no stroke.
+    """
+    image = images.model_input(ink, model.config.image_size, model.meta["config"]["data"]["name"])
     keys = jax.random.split(jax.random.key(seed), _PARTICLES)
     particles = _particles(model.config, model.params, image, keys)
     if not particles.best_of(1).strokes.presence.any():
@@ -156,6 +161,8 @@ def _look(model: Model, ink: np.ndarray, seed: int) -> tuple[np.ndarray, Particl
 
 @functools.partial(jax.jit, static_argnums=0)
 def _particles(config: ModelConfig, params: Params, image: Array, keys: Array) -> Particles:
+    """Drawings of a [H, W] image, one for each of [K] keys."""
+
     def one(key):
         drawing, _, elbo = iwae.sample_particle(config, params, image, key, _MOST_STROKES)
         canvases = canvases_of(config, drawing.ink, drawing.brush.canvas_slope)
@@ -165,6 +172,7 @@ def _particles(config: ModelConfig, params: Params, image: Array, keys: Array) -
 
 
 def _shown(model: Model, sketch: Sketch, source: str, with_windows: bool = False) -> list[Shown]:
+    """The drawings of a batch as ink, perhaps with the frames of their strokes."""
     inks = model.to_ink(sketch, PAGE, f"{source} by {model.name}")
     if not with_windows:
         return [Shown(ink) for ink in inks]

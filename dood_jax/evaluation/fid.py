@@ -82,7 +82,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     neighbours = training.take(rows[:_SHOWN]).floats
     blocks = {"generated": drawn[:_SHOWN], "the nearest training image of each": neighbours}
     in_a_row = {title: block[None] for title, block in blocks.items()}
-    figures.sheets(record.with_suffix(".png"), in_a_row, upright=True)
+    figures.image_blocks(record.with_suffix(".png"), in_a_row, stacked=True)
     return values
 
 
@@ -99,7 +99,7 @@ def _reconstructed(model: Model, training: LabelledImages, count: int) -> np.nda
     """[count, H, W] drawings of other training images, without iterative inference."""
     rows = np.random.default_rng(_RECONSTRUCTION_SEED).permutation(len(training.labels))[:count]
     images = training.take(rows).floats
-    return model.to_source_grid(images, generation.first_look(model).infer(images).canvases[:, -1])
+    return model.to_source_grid(images, generation.without_iterations(model).infer(images).canvases[:, -1])
 
 
 # ---- Distances between sets of images ----

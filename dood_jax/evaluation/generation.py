@@ -25,8 +25,8 @@ PUBLISHED_NOISE = {  # of exemplars, where it is not `SMALL_NOISE`
 _GRID = 8  # images along a side of each grid in the figure
 
 
-def first_look(model: Model) -> Model:
-    """The model without iterative inference (method.md 5.1): it draws several times faster."""
+def without_iterations(model: Model) -> Model:
+    """The model that makes initial drawings alone, without iterative inference: several times faster."""
     return dataclasses.replace(model, config=dataclasses.replace(model.config, iterations=0))
 
 
@@ -64,7 +64,7 @@ def brushes_of(model: Model, config: Config) -> BrushParams:
         return BrushParams(*(np.reshape(value, 1) for value in model.brush))
     count = _MEDIAN_IMAGES if which == "median" else _MAX_BRUSHES
     training = labelled_images.load(config.data, "train", count)
-    found = first_look(model).infer(training.floats, config.evaluation.seed).brush
+    found = without_iterations(model).infer(training.floats, config.evaluation.seed).brush
     brushes = BrushParams(found.ink_width[:, 0], found.ink_slope[:, 0], found.canvas_slope)
     if which == "median":
         return BrushParams(*(np.median(value, keepdims=True) for value in brushes))
@@ -82,7 +82,7 @@ def run_samples(models: Sequence[Model], config: Config, workdir: Path) -> dict[
     measurement = results.Measurement("samples", config, models)
     real = image_sets.test_images(config.data, config.evaluation)
     sketch = samples(model, config, brushes_of(model, config), _GRID**2, config.evaluation.seed)
-    generated = sketch.canvases[:, -1]
+    generated = np.asarray(sketch.canvases[:, -1])
     num_strokes = sketch.strokes.presence.sum(1)
     values = {
         "strokes": float(num_strokes.mean()),
@@ -92,8 +92,8 @@ def run_samples(models: Sequence[Model], config: Config, workdir: Path) -> dict[
     }
     record = measurement.write(workdir, values, len(generated))
     rows = np.arange(_GRID**2) % len(real)
-    blocks = {f"{config.data.name}: real": real[rows], "generated": generated}
-    blocks["stroke by stroke"] = figures.drawn(sketch.canvases)
+    blocks: dict[str, np.ndarray] = {f"{config.data.name}: real": real[rows], "generated": generated}
+    blocks["stroke by stroke"] = figures.coloured_drawings(np.asarray(sketch.canvases))
     grids = {title: block.reshape(_GRID, _GRID, *block.shape[1:]) for title, block in blocks.items()}
-    figures.sheets(record.with_suffix(".png"), grids)
+    figures.image_blocks(record.with_suffix(".png"), grids)
     return values

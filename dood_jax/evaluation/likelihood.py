@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from dood_jax.api import Model
@@ -22,10 +21,12 @@ from dood_jax.evaluation import results
 from dood_jax.evaluation.resume_cache import CachedLogWeights
 from dood_jax.inference import bounds, image_sets
 from dood_jax.inference.bounds import Bound
+from dood_jax.inference.infer import training_drawings
 from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
 from dood_jax.objectives import brush_code
 from dood_jax.objectives.brush_code import BrushCode
+from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.test_time import scales
 
 
@@ -83,17 +84,17 @@ def _bounds(
 
     One set of drawings serves both scales, unless posteriors are optimised, which is done for each scale.
     """
-    settings, devices = config.evaluation, jax.devices()
+    settings, group = config.evaluation, DeviceGroup.all(config.training.parallel)
     keys = image_sets.evaluation_keys(settings, len(images))
     code = _brush_code(model, config, params)
     if not settings.optimize_steps:
         cache = CachedLogWeights(folder, model, config, images, params)
-        return bounds.bounds(model.config, params, images, keys, settings, devices, cache, code), [cache]
+        return bounds.bounds(model.config, params, images, keys, settings, group, cache, code), [cache]
     found, caches = {}, []
     for scale in SCALES:
         cache = CachedLogWeights(folder, model, config, images, params, scale)
         under = dataclasses.replace(model.config, likelihood_scale=scale)
-        found[scale] = bounds.bound(under, params, images, keys, settings, devices, cache, code)
+        found[scale] = bounds.bound(under, params, images, keys, settings, group, cache, code)
         caches.append(cache)
     return found, caches
 
@@ -112,7 +113,9 @@ def with_both_scales(model: Model, config: Config) -> Params:
     if has_both_scales(model):
         return model.params
     missing = SCALES if results.differs_in_source_size(model) else (scales.other_scale(model.config),)
-    return scales.fit_scales(model.config, model.params, _training_data(model, config), missing)
+    images, sketch = training_drawings(model.config, model.params, _training_data(model, config))
+    drawn = np.asarray(sketch.canvases[:, -1])
+    return scales.fit_scales(model.config, model.params, images, drawn, missing)
 
 
 def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | None:
@@ -122,8 +125,8 @@ def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | Non
         return None
     if not model.config.iterations:
         raise BadInput(f"evaluation.brush_bits={bits} needs a model with iterative inference; give 0")
-    _, sketch = scales.training_drawings(model.config, params, _training_data(model, config))
-    return brush_code.fit(model.config, sketch.brush, sketch.strokes.presence, bits)
+    _, sketch = training_drawings(model.config, params, _training_data(model, config))
+    return brush_code.fit(model.config, sketch.brush, np.asarray(sketch.strokes.presence), bits)
 
 
 def _training_data(model: Model, config: Config) -> DataConfig:

@@ -40,9 +40,9 @@ def run_reconstruction(models: Sequence[Model], config: Config, workdir: Path) -
     if len(models) == 1:
         (sketch,) = sketches.values()
         marks = windows(sketch, images.shape[-1])[shown]
-        figures.step_by_step(figure, images[shown], sketch.canvases[shown], windows=marks)
+        figures.step_by_step(figure, images[shown], np.asarray(sketch.canvases[shown]), windows=marks)
     else:
-        drawn = {name: sketch.canvases[shown] for name, sketch in sketches.items()}
+        drawn = {name: np.asarray(sketch.canvases[shown]) for name, sketch in sketches.items()}
         figures.side_by_side(figure, images[shown], drawn)
     return values
 

@@ -19,8 +19,9 @@ from dood_jax.errors import BadInput
 from dood_jax.evaluation import likelihood, results
 from dood_jax.inference import bounds, image_sets
 from dood_jax.runtime import parallel
+from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.test_time import scales
-from dood_jax.training import metrics as run_logging
+from dood_jax.training.metrics import read_lines
 
 _LOCAL_FLAGS = ("--workdir", "--config.data.dir")  # which name folders of the machine, left out of the card
 
@@ -39,9 +40,9 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     rounded = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16).astype(np.float32), params)
     images = image_sets.test_images(config.data, config.evaluation)
     keys = image_sets.evaluation_keys(config.evaluation, len(images))
-    devices = jax.local_devices()
+    group = DeviceGroup.local(config.training.parallel)
     full, small = (
-        bounds.bound(model.config, params, images, keys, config.evaluation, devices).summary()
+        bounds.bound(model.config, params, images, keys, config.evaluation, group).summary()
         for params in (params, rounded)
     )
     values = {
@@ -62,7 +63,7 @@ def origin(model: Model, workdir: Path) -> dict[str, Any]:
     """The card's settings, command, seconds and device of the training, without folders of its machine."""
     meta = dict(model.meta)
     arguments = [flag for flag in meta.pop("arguments") if not flag.startswith(_LOCAL_FLAGS)]
-    lines = [line for line in run_logging.read_lines(workdir) if line["step"] <= meta["step"]]
+    lines = [line for line in read_lines(workdir) if line["step"] <= meta["step"]]
     data = {**meta["config"]["data"], "dir": None}
     config = {**meta["config"], "data": data, "model": dataclasses.asdict(model.config)}
     return {

@@ -93,10 +93,10 @@ def strokes_of(model: Model, config: Config, most: int) -> tuple[np.ndarray, np.
     points: list[np.ndarray] = []
     for start in range(0, len(order), _BATCH_SIZE):
         images = training.take(order[start : start + _BATCH_SIZE]).floats
-        strokes = generation.first_look(model).infer(images, config.evaluation.seed + start).strokes
+        strokes = generation.without_iterations(model).infer(images, config.evaluation.seed + start).strokes
         drawn = strokes.presence > 0
-        layouts.append(strokes.layout[drawn])
-        points.append(strokes.control_points[drawn])
+        layouts.append(np.asarray(strokes.layout[drawn]))
+        points.append(np.asarray(strokes.control_points[drawn]))
         if sum(map(len, points)) >= most:
             break
     return np.concatenate(layouts)[:most], np.concatenate(points)[:most]
@@ -192,7 +192,7 @@ def run_probe(models: Sequence[Model], config: Config, workdir: Path) -> dict[st
         raise BadInput(f"{config.data.name} has images of one class; a probe needs at least 2 to tell apart")
     seed = config.evaluation.seed
     of_training, of_test = (
-        latent_vectors(generation.first_look(model).infer(part.floats, seed + which).strokes)
+        latent_vectors(generation.without_iterations(model).infer(part.floats, seed + which).strokes)
         for which, part in enumerate((training, test))
     )
     sets = (of_training, training.labels, of_test, test.labels)

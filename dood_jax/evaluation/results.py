@@ -107,7 +107,7 @@ def suffix(config: Config, models: Sequence[Model] = ()) -> str:
 
     `-transposed`: EMNIST lying on its side; `-without-source-size` or `-source-size-N`: images compared at
     another source resolution than in training; `-optimized`: after test-time optimisation; `-brush-bits`:
-    the code of the brush is paid for.
+    with the brush charged.
     """
     parts = ["transposed"] if config.data.transpose else []
     other_sizes = {model.config.source_size for model in models if differs_in_source_size(model)}
@@ -137,7 +137,7 @@ def save(path: Path, record: dict[str, Any]) -> None:
 
 @functools.cache
 def published() -> dict[str, Any]:
-    """The numbers of the paper and of its rivals, as `published.json` holds them (method.md 12)."""
+    """The numbers of the paper and of its rivals, as `published.json` holds them (method.md 11)."""
     return json.loads(importlib.resources.files("dood_jax.evaluation").joinpath("published.json").read_text())
 
 

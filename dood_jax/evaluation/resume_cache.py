@@ -48,7 +48,7 @@ def origin_of(model: Model, config: Config, images: np.ndarray) -> list[Any]:
         identity(model),
         dataclasses.asdict(model.config),
         config.as_dict()["evaluation"],
-        hashlib.sha256(np.ascontiguousarray(images)).hexdigest(),
+        hashlib.sha256(np.ascontiguousarray(images).data).hexdigest(),
         VERSION,
         commit(),
     ]
@@ -83,7 +83,8 @@ class CachedArrays:
         self._folder.mkdir(parents=True, exist_ok=True)
         unfinished = self._folder / "writing.npz"
         now = time.monotonic()
-        np.savez(unfinished, **arrays, **{_SECONDS: np.float64(now - self._since)})
+        stored: dict[str, Any] = {**arrays, _SECONDS: np.float64(now - self._since)}
+        np.savez(unfinished, **stored)
         os.replace(unfinished, self._file(part))
         self._since = now
 
@@ -136,9 +137,9 @@ class CachedLogWeights:
 
     def put(self, start: int, weights: LogWeights) -> None:
         """Writes the log-weights of one batch. A killed process leaves the whole file or none."""
-        likelihoods = {f"log_likelihood_{scale}": nats for scale, nats in weights.log_likelihood.items()}
-        arrays = {"log_ratio": weights.log_ratio, "strokes": weights.strokes, "l1": weights.l1}
-        self._arrays.put(f"{start:07d}", **arrays, **likelihoods)
+        arrays = {f"log_likelihood_{scale}": nats for scale, nats in weights.log_likelihood.items()}
+        arrays |= {"log_ratio": weights.log_ratio, "strokes": weights.strokes, "l1": weights.l1}
+        self._arrays.put(f"{start:07d}", **{name: np.asarray(array) for name, array in arrays.items()})
 
     def discard(self) -> None:
         """Removes the folder; call it once the result is written."""

@@ -201,14 +201,14 @@ def _introduction(config: Config, size: int) -> list[str]:
     settings, source_size = config.evaluation, config.model.source_size
     steps, bits = settings.optimize_steps, settings.brush_bits
     optimized = f", posteriors optimised by {steps} steps an image" if steps else ""
-    paid = f", brushes paid for with {bits} bits a number" if bits else ""
+    charged = f", brushes charged at {bits} bits a number" if bits else ""
     compared = "as they are"
     if may_be_enlarged(source_size, size):
         compared = f"at their source resolution where it is {source_size} × {source_size} pixels"
     emnist = "on its side, as published" if config.data.transpose else "upright; on its side as published"
     return [
         f"Nats an image of {size} × {size}, {settings.num_images or 'all'} images a set,"
-        f" {settings.num_particles} particles{optimized}{paid}; images compared {compared}.",
+        f" {settings.num_particles} particles{optimized}{charged}; images compared {compared}.",
         f"± is the standard deviation over seeds, or the standard error of one. EMNIST is {emnist}.",
     ]
 

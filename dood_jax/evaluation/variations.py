@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 from scipy.spatial.distance import cdist
 
@@ -122,9 +121,9 @@ def _show_exemplars(path: Path, model: Model, config: Config, given: LabelledIma
     """Draws images, of as many classes as there are, beside their exemplars."""
     earlier = [np.sum(given.labels[:row] == label) for row, label in enumerate(given.labels)]
     rows = np.sort(np.argsort(earlier, kind="stable")[:_SHOWN_EXEMPLARS])
-    chosen = jax.tree_util.tree_map(lambda leaf: leaf[rows], sketch)
+    chosen = sketch[rows]
     new = exemplars_of(model, chosen, config, 1.0)
-    figures.sheets(path, {"given": given.floats[rows][:, None], "new exemplars": new})
+    figures.image_blocks(path, {"given": given.floats[rows][:, None], "new exemplars": new})
 
 
 def _show_noise_curve(path: Path, curve: dict[str, dict[str, Any]]) -> None:
@@ -166,13 +165,12 @@ def run_completion(models: Sequence[Model], config: Config, workdir: Path) -> di
     sketch = best_drawings(model, given.floats, config)
     brushes = generation.brushes_of(model, config)
     samples = generation.samples(model, config, brushes, _NUM_SAMPLES, config.evaluation.seed)
-    unit = mean_distance(samples.canvases[None, :, -1])
+    unit = mean_distance(np.asarray(samples.canvases[None, :, -1]))
     by_prefix = {}
     for num_kept in range(sketch.strokes.presence.shape[1]):
         rows = np.flatnonzero(sketch.strokes.presence.sum(1) > num_kept)
         if len(rows):
-            starts = jax.tree_util.tree_map(lambda leaf: leaf[rows], sketch)  # noqa: B023 - called at once
-            drawn = completions_of(model, starts, config, num_kept)
+            drawn = completions_of(model, sketch[rows], config, num_kept)
             by_prefix[str(num_kept)] = _completion_values(classifier, given.take(rows), drawn, unit)
     generated = _generated_starts(model, config, brushes)
     of_generated = mean_distance(generated[1])
@@ -206,7 +204,7 @@ def mean_distance(drawn: np.ndarray) -> float:
 def _generated_starts(model: Model, config: Config, brushes: BrushParams) -> tuple[np.ndarray, np.ndarray]:
     """[N, H, W] generated single strokes, and [N, K, H, W] completions of the model's drawings of them."""
     seed = config.evaluation.seed
-    starts = generation.samples(model, config, brushes, _GENERATED_STARTS, seed).canvases[:, 0]
+    starts = np.asarray(generation.samples(model, config, brushes, _GENERATED_STARTS, seed).canvases[:, 0])
     drawn = model.infer(starts, seed)
     return starts, completions_of(model, drawn, config, drawn.strokes.presence.shape[1])
 
@@ -241,13 +239,13 @@ def _show_completions(
     """Draws starts from test images, then generated ones, and their completions; new ink is coloured."""
     num_kept = config.generation.num_prefix_strokes
     rows = np.flatnonzero(sketch.strokes.presence.sum(1) > num_kept)[:_SHOWN_COMPLETIONS]
-    chosen = jax.tree_util.tree_map(lambda leaf: leaf[rows], sketch)
+    chosen = sketch[rows]
     starts = chosen.canvases[:, num_kept - 1] if num_kept else np.zeros_like(chosen.canvases[:, 0])
     own_starts, completed = generated
     if len(rows):
         completed = np.concatenate([completions_of(model, chosen, config, num_kept), completed])
     images = np.concatenate([given.floats[rows], np.zeros_like(own_starts)])
     starts = np.concatenate([starts, own_starts])
-    further = [figures.taken_further(starts, completed[:, which]) for which in range(completed.shape[1])]
+    further = [figures.coloured_completions(starts, canvases) for canvases in np.moveaxis(completed, 1, 0)]
     blocks = {"real": images[:, None], "start": starts[:, None], "taken further": np.stack(further, 1)}
-    figures.sheets(path, blocks)
+    figures.image_blocks(path, blocks)

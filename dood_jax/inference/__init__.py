@@ -1,1 +1,1 @@
-"""What the Python interface, evaluation and the training loop share: infer, generate, bounds, in batches."""
+"""What the training loop, the Python interface and the evaluation tasks share, in batches over devices."""

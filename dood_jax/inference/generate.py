@@ -15,6 +15,7 @@ from dood_jax.model.exemplar import TypeNoise
 from dood_jax.model.networks import Params
 from dood_jax.model.spread import Spread
 from dood_jax.runtime import parallel
+from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.types import Array, BrushParams, Sketch
 
 _BATCH_SIZE = 64
@@ -24,20 +25,20 @@ def sample(
     model: ModelConfig, params: Params, brushes: BrushParams, keys: Array, num_strokes: int, spread: Spread
 ) -> Sketch:
     """Drawings from the prior, one for each of [N] keys and brushes ([N] of every part) (method.md 10.5)."""
-    devices = tuple(jax.local_devices())
-    one = _compiled_sample(model, num_strokes, devices)
+    group = DeviceGroup.local()
+    one = _compiled_sample(model, num_strokes, group)
     given = (brushes, _for_each(spread, len(keys)))
-    return in_batches(one, params, keys, given, _BATCH_SIZE, len(devices))
+    return in_batches(one, params, keys, given, _BATCH_SIZE, len(group.devices))
 
 
 def vary(
     model: ModelConfig, params: Params, sketch: Sketch, keys: Array, noise: TypeNoise, turned: bool
 ) -> Sketch:
     """A new exemplar of each of N drawings (method.md 10.7)."""
-    devices = tuple(jax.local_devices())
-    one = _compiled_exemplar(model, turned, devices)
+    group = DeviceGroup.local()
+    one = _compiled_exemplar(model, turned, group)
     given = (sketch.strokes, sketch.brush, _for_each(noise, len(keys)))
-    return in_batches(one, params, keys, given, _BATCH_SIZE, len(devices))
+    return in_batches(one, params, keys, given, _BATCH_SIZE, len(group.devices))
 
 
 def complete(
@@ -50,10 +51,10 @@ def complete(
     spread: Spread,
 ) -> Sketch:
     """The first [N] counts of strokes of N drawings, taken further (method.md 10.8)."""
-    devices = tuple(jax.local_devices())
-    one = _compiled_completion(model, num_strokes, devices)
+    group = DeviceGroup.local()
+    one = _compiled_completion(model, num_strokes, group)
     given = (sketch.strokes, sketch.brush, counts, _for_each(spread, len(keys)))
-    return in_batches(one, params, keys, given, _BATCH_SIZE, len(devices))
+    return in_batches(one, params, keys, given, _BATCH_SIZE, len(group.devices))
 
 
 def _for_each(settings: Any, count: int) -> Any:
@@ -67,7 +68,7 @@ def _sketch(model: ModelConfig, params: Params, strokes: Any, brush: BrushParams
 
 @functools.lru_cache
 def _compiled_sample(
-    model: ModelConfig, num_strokes: int, devices: tuple[jax.Device, ...]
+    model: ModelConfig, num_strokes: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
         brush, spread = given
@@ -75,26 +76,26 @@ def _compiled_sample(
         own = (jnp.broadcast_to(value, (num_strokes,)) for value in brush[:2])
         return _sketch(model, params, strokes, BrushParams(*own, brush.canvas_slope))
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
 
 @functools.lru_cache
 def _compiled_exemplar(
-    model: ModelConfig, turned: bool, devices: tuple[jax.Device, ...]
+    model: ModelConfig, turned: bool, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
         strokes, brush, noise = given
         return _sketch(model, params, *exemplar.exemplar(model, strokes, brush, key, noise, turned))
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
 
 @functools.lru_cache
 def _compiled_completion(
-    model: ModelConfig, num_strokes: int, devices: tuple[jax.Device, ...]
+    model: ModelConfig, num_strokes: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
         *drawn, spread = given
         return _sketch(model, params, *completion.complete(model, params, *drawn, key, num_strokes, spread))
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

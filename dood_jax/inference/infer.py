@@ -8,13 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from dood_jax.config.groups import DataConfig
 from dood_jax.config.model import ModelConfig
+from dood_jax.data import example_stream
+from dood_jax.inference import image_sets
 from dood_jax.inference.batching import in_batches
 from dood_jax.model import dood, refinement
 from dood_jax.model.networks import Params
 from dood_jax.objectives import iwae
 from dood_jax.runtime import parallel
+from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.types import Array, BrushParams, Sketch
+
+_TRAINING_IMAGES, _TRAINING_SEED = 1024, 0  # that `training_drawings` are of
+_TRAINING_BATCH = 64
 
 
 def infer(
@@ -25,22 +32,46 @@ def infer(
     num_particles: int,
     num_strokes: int,
     batch_size: int,
+    group: DeviceGroup | None = None,
 ) -> Sketch:
-    """Drawings of [N, H, W] images: of each image's particles, the one of highest ELBO."""
-    devices = tuple(jax.local_devices())
-    best = _compiled_infer(model, num_particles, num_strokes, devices)
-    return in_batches(best, params, images, keys, batch_size, len(devices))
+    """Draws images.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      images: [N, H, W] in 0..1.
+      keys: [N] of the images.
+      num_particles: drawings of each image, of which the one with the highest ELBO is returned.
+      num_strokes: most strokes of a drawing, T; 0: as trained.
+      batch_size: images that are drawn at once.
+      group: devices to use; those of this process unless given.
+
+    Returns:
+      N drawings, with [N, T, H, W] canvases.
+    """
+    group = group or DeviceGroup.local()
+    best = _compiled_infer(model, num_particles, num_strokes, group)
+    return in_batches(best, params, images, keys, batch_size, len(group.devices))
+
+
+def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> tuple[np.ndarray, Sketch]:
+    """Up to 1,024 training images, always the same, and what a trained model draws of them.
+
+    Returns:
+      float32 [N, H, W] images, and N drawings.
+    """
+    images = image_sets.training_images(data, _TRAINING_IMAGES, _TRAINING_SEED)
+    keys = image_sets.example_keys(example_stream.purpose_key(_TRAINING_SEED, "evaluation"), len(images))
+    return images, infer(model, params, images, keys, 1, model.num_strokes, _TRAINING_BATCH)
 
 
 def optimize(
     model: ModelConfig, params: Params, images: np.ndarray, sketch: Sketch, num_steps: int, batch_size: int
 ) -> Sketch:
-    """Drawings of [N, H, W] images, corrected by gradient steps on each (`model.refinement`).
-
-    Images with as many strokes go together, so that strokes that are not drawn cost nothing.
-    """
+    """Drawings of [N, H, W] images, each corrected by gradient steps; the order of strokes stays."""
+    group = DeviceGroup.local()
+    # Images with the same number of strokes go together, so that strokes that are not drawn cost nothing.
     counts = sketch.strokes.presence.sum(1).astype(int)
-    devices = tuple(jax.local_devices())
     better = jax.tree_util.tree_map(np.array, sketch)
     for count in np.unique(counts[counts > 0]):
         rows = np.flatnonzero(counts == count)
@@ -48,8 +79,8 @@ def optimize(
         brushes = BrushParams(
             *(value[rows, :count] for value in sketch.brush[:2]), sketch.brush.canvas_slope[rows]
         )
-        correct = _compiled_refine(model, num_steps, devices)
-        found = in_batches(correct, params, images[rows], (strokes, brushes), batch_size, len(devices))
+        correct = _compiled_optimize(model, num_steps, group)
+        found = in_batches(correct, params, images[rows], (strokes, brushes), batch_size, len(group.devices))
         better.strokes.control_points[rows, :count] = found.strokes.control_points
         better.brush.ink_width[rows, :count] = found.brush.ink_width
         better.brush.ink_slope[rows, :count] = found.brush.ink_slope
@@ -75,7 +106,7 @@ def best_particle(weigh: Callable[[Array], iwae.Particle], keys: Array) -> iwae.
 
 @functools.lru_cache
 def _compiled_infer(
-    model: ModelConfig, num_particles: int, num_strokes: int, devices: tuple[jax.Device, ...]
+    model: ModelConfig, num_particles: int, num_strokes: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Array], Sketch]:
     def one(params, image, key):
         weigh = functools.partial(iwae.sample_particle, model, params, image, num_strokes=num_strokes or None)
@@ -84,15 +115,15 @@ def _compiled_infer(
             drawing.strokes, drawing.brush, dood.render(model, params, drawing.strokes, drawing.brush)
         )
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
 
 @functools.lru_cache
-def _compiled_refine(
-    model: ModelConfig, num_steps: int, devices: tuple[jax.Device, ...]
+def _compiled_optimize(
+    model: ModelConfig, num_steps: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, image, drawn):
         strokes, brush = refinement.refine(model, params, image, *drawn, num_steps)
         return Sketch(strokes, brush, dood.render(model, params, strokes, brush))
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

@@ -1,1 +1,1 @@
-"""Devices, processes, signals and the lock of a run."""
+"""What a run needs of the machine: devices, other processes, signals, the lock of its folder, and the log."""

@@ -1,12 +1,10 @@
-"""Stopping a run on a signal, and the lock that keeps a second process out of its folder.
+"""Stopping a run by a signal, and the lock that keeps a second process out of its folder.
 
-Ctrl-C and SIGTERM: finish the step, save, leave; of several processes all after the same step.
-
-One run in a folder at a time: a lock that the system drops with its process, however it ends.
+After Ctrl-C or SIGTERM a run finishes its step, saves and leaves; several processes all stop after the same
+step.
 """
 
 import errno
-import fcntl
 import json
 import os
 import signal
@@ -14,7 +12,9 @@ import socket
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
+import filelock
 import jax
 from absl import logging
 from jax.experimental import multihost_utils
@@ -28,14 +28,14 @@ _WATCHED = (signal.SIGINT, signal.SIGTERM)
 class StopSignals:
     """Remembers the first stop signal while open; a second one acts at once.
 
-    Of several processes JAX's runtime takes SIGTERM, whichever process gets it, and finds the step at which
+    With several processes JAX's runtime takes SIGTERM, whichever process gets it, and finds the step at which
     all of them can stop.
     """
 
     def __init__(self) -> None:
-        """Starts with nothing received."""
+        """Starts with no signal received."""
         self.received: int | None = None
-        self._previous = {}
+        self._previous: dict[signal.Signals, Any] = {}
         self._together = jax.process_count() > 1
 
     def __enter__(self) -> "StopSignals":
@@ -50,7 +50,10 @@ class StopSignals:
             signal.signal(number, handler)
 
     def stop_now(self, call: int) -> bool:
-        """Whether to stop before a training call; to be asked in every process, once a call, from 0."""
+        """Whether to stop before a training call.
+
+        Every process must ask once for each call, with its number, counted from 0.
+        """
         if not self._together:
             return self.received is not None
         reached = multihost_utils.reached_preemption_sync_point(call)
@@ -62,56 +65,55 @@ class StopSignals:
         self.received = number
         self.__exit__()
         if self._together:
-            os.kill(os.getpid(), signal.SIGTERM)  # JAX's runtime knows this one alone
+            os.kill(os.getpid(), signal.SIGTERM)  # the one signal that JAX's runtime knows
 
 
-_FILE = "run.lock"
-_UNKNOWN = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)  # said by file systems without locks
+# Errors of file systems that have no locks.
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
 class RunLock:
-    """Holds the lock of a run's folder while open, in the first process of the run."""
+    """Holds the lock of a run's folder while open, in the first process of the run.
+
+    The system drops the lock together with its process, however that ends.
+    """
 
     def __init__(self, workdir: Path) -> None:
-        """Takes nothing yet."""
-        self._path = workdir / _FILE
-        self._file = None
+        """Does not take the lock yet."""
+        self._workdir = workdir
+        self._lock = filelock.FileLock(workdir / "run.lock")
+        # Beside the lock, whose own content belongs to `filelock`.
+        self._holder = workdir / "run.holder.json"
 
     def __enter__(self) -> "RunLock":
-        """Takes the lock; raises BadInput naming the process that has it."""
+        """Takes the lock; raises BadInput, naming its holder, if another process has it."""
         processes.told_by_first(self._take)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Gives it back."""
-        if self._file:
-            self._file.close()
+        self._lock.release()
 
     def _take(self) -> None:
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a+")
+        self._workdir.mkdir(parents=True, exist_ok=True)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            refusal = self._refusal()
-            self._file.close()
-            raise BadInput(refusal) from error
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise BadInput(
+                f"--workdir={self._workdir} is in use by {self._other()}; stop that or give another --workdir"
+            ) from error
         except OSError as error:
-            if error.errno not in _UNKNOWN:
-                self._file.close()
+            if error.errno not in _NO_LOCKS:
                 raise
-            logging.warning("%s cannot be locked (%s): start no other run there", self._path, error.strerror)
-        mine = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
-        self._file.truncate(0)
-        self._file.write(json.dumps(mine))
-        self._file.flush()
+            reason = error.strerror
+            logging.warning("%s cannot be locked (%s): start no other run there", self._workdir, reason)
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": time.strftime("%F %T")}
+        self._holder.write_text(json.dumps(holder))
 
-    def _refusal(self) -> str:
+    def _other(self) -> str:
         """Who has the lock."""
-        self._file.seek(0)
         try:
-            other = json.loads(self._file.read())
-            who = f"process {other['pid']} on {other['host']} since {other['since']}"
-        except (ValueError, KeyError, TypeError):  # it is just being written
-            who = "another process"
-        return f"--workdir={self._path.parent} is in use by {who}; stop that or give another --workdir"
+            other = json.loads(self._holder.read_text())
+            return f"process {other['pid']} on {other['host']} since {other['since']}"
+        except (OSError, ValueError, KeyError, TypeError):  # it is just being written
+            return "another process"

@@ -12,18 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dood_jax.config.groups import DataConfig
 from dood_jax.config.model import ModelConfig
-from dood_jax.data import example_stream, sources
 from dood_jax.distributions import pixels
-from dood_jax.inference import infer, test_images
 from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
 from dood_jax.objectives.elbo import log_likelihood
 from dood_jax.rendering.source_grid import to_source_grid
-from dood_jax.types import Array, Sketch
+from dood_jax.types import Array
 
-_IMAGES, _STEPS, _BATCH = 1024, 400, 128
+_STEPS, _BATCH = 400, 128
 _RATES = (0.1, 0.005)  # of Adam, first and last
 _SEED = 0
 _OBSERVED = {"laplace": pixels, "normal": pixels}
@@ -35,17 +32,18 @@ def other_scale(model: ModelConfig) -> str:
     return "canvas" if model.likelihood_scale == "map" else "map"
 
 
-def fit_scales(model: ModelConfig, params: Params, data: DataConfig, kinds: Sequence[str]) -> Params:
-    """The parameters with scales fitted to drawings of up to 1,024 training images.
+def fit_scales(
+    model: ModelConfig, params: Params, images: np.ndarray, canvases: np.ndarray, kinds: Sequence[str]
+) -> Params:
+    """The parameters with observation scales fitted to drawings of training images.
 
     Args:
       model: whose drawings they are.
       params: its parameters.
-      data: of the training set.
+      images: [N, H, W] training images.
+      canvases: [N, H, W] what the model drew of them.
       kinds: of the scales to fit, `map` or `canvas`.
     """
-    images, sketch = training_drawings(model, params, data)
-    canvases = sketch.canvases[:, -1]
     fitted = {}
     if "map" in kinds:
         recorded = jax.vmap(functools.partial(to_source_grid, model.source_size))(images, canvases)
@@ -53,22 +51,6 @@ def fit_scales(model: ModelConfig, params: Params, data: DataConfig, kinds: Sequ
     if "canvas" in kinds:
         fitted["canvas"] = _fitted_weights(model, params, images, canvases)
     return {**params, "likelihood": {**params["likelihood"], **fitted}}
-
-
-def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> tuple[np.ndarray, Sketch]:
-    """Up to 1,024 training images, float32 [N, H, W], always the same, and what a model draws of them."""
-    images = _training_images(data)
-    keys = test_images.example_keys(example_stream.purpose_key(_SEED, "evaluation"), len(images))
-    return images, infer.infer(model, params, images, keys, 1, model.num_strokes, 64)
-
-
-def _training_images(data: DataConfig) -> np.ndarray:
-    """float32 [N, H, W], always the same."""
-    if data.is_synthetic:
-        return test_images.synthetic_images(data, _SEED, _IMAGES)
-    images = sources.load_configured(data, "train").images
-    chosen = np.random.default_rng(_SEED).permutation(len(images))[:_IMAGES]
-    return images[np.sort(chosen)].astype(np.float32) / 255
 
 
 def _fitted_map(scale: Array) -> Array:

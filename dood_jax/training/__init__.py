@@ -1,1 +1,1 @@
-"""A run: state, step, devices, checkpoints and the loop."""
+"""Training a model: the loop, its step and losses, the state that it carries, and what it reports."""

@@ -1,4 +1,4 @@
-"""The training loop: resume, step, log, evaluate, save."""
+"""The training loop: resume, step, log, validate, save."""
 
 import itertools
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import optax
 from absl import logging
 
 from dood_jax import figures
@@ -13,64 +14,85 @@ from dood_jax.checkpointing.manager import Checkpoints
 from dood_jax.config.groups import Config, TrainingConfig
 from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
-from dood_jax.inference import bounds, infer, test_images
+from dood_jax.inference import bounds, image_sets, infer
 from dood_jax.model import networks
 from dood_jax.runtime import parallel, processes
+from dood_jax.runtime.logs import show_log
+from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.runtime.signals import RunLock, StopSignals
 from dood_jax.training import ensemble
-from dood_jax.training import metrics as run_logging
-from dood_jax.training.metrics import MetricWriter, SkippedInARow
+from dood_jax.training import state as train_state
+from dood_jax.training.losses import Metrics
+from dood_jax.training.metrics import MetricWriter
+from dood_jax.training.nan_guard import NanGuard
 from dood_jax.training.state import TrainState
 from dood_jax.training.step import make_optimizer, make_step
 
-_FIGURE_COLUMNS = 16
+_FIGURE_COLUMNS = 16  # images in the figure of a validation
 
 
 def train(config: Config, workdir: Path) -> int | None:
-    """Trains a model, going on from whatever is in `workdir`; returns the signal that stopped it, if any.
+    """Trains a model into `workdir`, going on from whatever is there.
 
-    Raises RunFailed if steps are not finite again and again, or what must be kept cannot be written.
+    Returns:
+      The signal that stopped the run early, if any.
+
+    Raises:
+      BadInput: the folder is in use or holds another run, or the settings do not fit data and devices.
+      RunFailed: steps are not finite again and again, or a checkpoint cannot be written.
     """
-    devices = jax.devices()
+    devices, training = jax.devices(), config.training
     logging.info("training on %d x %s into %s", len(devices), devices[0].device_kind, workdir)
-    training = config.training
-    images, stream = ensemble.example_streams(config)
     optimizer = make_optimizer(config.optimizer, training.steps)
-    step_once, place, share = parallel.over_devices(
-        make_step(config, optimizer, _sampler(config)), devices, training, len(config.members)
-    )
-    evaluate = _evaluator(config, workdir, devices)
-    images, stream = share(images), place(stream)
+    call, place = _training_call(config, optimizer, devices)
+    validate = _make_validation(config, workdir)
     with RunLock(workdir), Checkpoints(workdir, training.keep_checkpoints) as checkpoints:
         first = ensemble.first_state(config, optimizer)
-        state = place(checkpoints.restore_latest(config, first) or first)
+        state = place(train_state.restore_latest(checkpoints, config, first) or first)
         step = parallel.fetch(state).steps_done
         _require_whole_calls(training, step)
-        run_logging.show_log()
-        logging.info("%d parameters, from step %d to %d", networks.count(state.params), step, training.steps)
-        batch_size = training.batch_size * len(config.members)
-        skips = SkippedInARow(training.max_skipped, workdir)
-        with StopSignals() as signals, MetricWriter(workdir, step, training.steps, batch_size) as writer:
-            for call in itertools.count():
-                if _evaluation_due(training, step) and writer.last_held_out < step:
-                    checkpoints.save(config, state)
-                    writer.held_out(step, evaluate(state))
-                if step >= training.steps or signals.stop_now(call):
+        show_log()
+        num_params = networks.count(state.params)
+        logging.info("%d parameters, from step %d to %d", num_params, step, training.steps)
+        guard = NanGuard(training.max_skipped, workdir)
+        writer = MetricWriter(workdir, step, training.steps, training.batch_size * len(config.members))
+        with writer, StopSignals() as signals:
+            for number in itertools.count():
+                bound = None
+                if _validation_due(training, step) and writer.last_validation < step:
+                    summary = validate(state)
+                    writer.write_validation(step, summary)
+                    bound = float(np.mean(summary["log_likelihood"]))
+                # A step is saved together with its bound, by which the best one is kept.
+                if bound is not None or (step and step % training.checkpoint_every == 0):
+                    train_state.save(checkpoints, config, state, bound)
+                if step >= training.steps or signals.stop_now(number):
                     break
-                state, metrics = step_once(state, images, stream)
-                writer.note_first_call()
-                step += training.steps_per_call
+                state, metrics = call(state)
                 writer.add(metrics)
+                step += training.steps_per_call
                 if step % training.log_every == 0:
-                    skips.note(step, writer.training(step), state)
-                if step % training.checkpoint_every == 0:
-                    checkpoints.save(config, state)
-            checkpoints.save(config, state)
+                    guard.check(step, writer.write_training(step), state)
+            train_state.save(checkpoints, config, state)
         return signals.received
 
 
+def _training_call(
+    config: Config, optimizer: optax.GradientTransformation, devices: list[jax.Device]
+) -> tuple[Callable[[TrainState], tuple[TrainState, Metrics]], Callable[[TrainState], TrainState]]:
+    """What makes `training.steps_per_call` steps over all devices, and what brings a state onto them."""
+    images, stream = ensemble.example_streams(config)
+    step = make_step(config, optimizer, _sampler(config))
+    mapped = parallel.over_devices(step, devices, config.training, len(config.members))
+    images, stream = mapped.share(images), mapped.place(stream)
+    return lambda state: mapped.step(state, images, stream), mapped.place
+
+
 def _sampler(config: Config) -> example_stream.Sampler:
-    """How an example gets its image; BadInput if others shall be laid over it that are not there."""
+    """How an example gets its image.
+
+    Raises BadInput if other images of the set shall be laid over it where there is no such set.
+    """
     data = config.data
     if data.overlay_prob and (data.is_synthetic or len(data.sets) > 1):
         raise BadInput(
@@ -79,16 +101,20 @@ def _sampler(config: Config) -> example_stream.Sampler:
     if data.is_synthetic:
         return example_stream.sample_synthetic
     if data.overlay_prob:
-        return example_stream.sampling_overlays(data.overlay_prob, config.model.source_size)
+        return example_stream.overlay_sampler(data.overlay_prob, config.model.source_size)
     return example_stream.sample_example
 
 
-def _evaluation_due(training: TrainingConfig, step: int) -> bool:
+def _validation_due(training: TrainingConfig, step: int) -> bool:
+    """Whether a step is one after which the model is measured; the last step always is."""
     return step > 0 and (step % training.evaluate_every == 0 or step >= training.steps)
 
 
 def _require_whole_calls(training: TrainingConfig, step: int) -> None:
-    """A run is resumed only where calls of several steps meet its end and all that happens between."""
+    """Raises BadInput unless calls of several steps, from this step on, end at every multiple of theirs.
+
+    Logging, validation, saving and the end of the run all happen at such multiples.
+    """
     if step % training.steps_per_call:
         raise BadInput(
             f"training.steps_per_call={training.steps_per_call} does not divide step {step}, where this run"
@@ -96,47 +122,43 @@ def _require_whole_calls(training: TrainingConfig, step: int) -> None:
         )
 
 
-def _evaluator(config: Config, workdir: Path, devices: list[jax.Device]) -> Callable[[TrainState], dict]:
-    """Held-out bounds and a step-by-step figure for the state of each member."""
+def _make_validation(config: Config, workdir: Path) -> Callable[[TrainState], dict[str, float | np.ndarray]]:
+    """What measures every model of a state on the validation images of its set, and draws a figure of it.
+
+    The result has each metric as a number, or as an array [N] of N models.
+    """
     images = {
-        name: test_images.images(config.data.only(name), config.evaluation) for name in config.data.sets
+        name: image_sets.validation_images(config.data.only(name), config.evaluation)
+        for name in config.data.sets
     }
     count = len(config.members)
 
-    def evaluate(state: TrainState) -> dict[str, float | np.ndarray]:
+    def validate(state: TrainState) -> dict[str, float | np.ndarray]:
         state = parallel.fetch(state)
-        summaries = [
-            _evaluate(
-                config,
-                ensemble.pick(state.params, count, which),
-                images[member.name],
-                devices,
-                workdir / "figures" / ensemble.title(config.members, which),
-                state.steps_done,
-            )
-            for which, member in enumerate(config.members)
-        ]
-        return ensemble.stack(summaries)
+        summaries = []
+        for which, member in enumerate(config.members):
+            params = parallel.pick(state.params, count, which)
+            folder = workdir / "figures" / ensemble.title(config.members, which)
+            figure = folder / f"reconstruction-{state.steps_done:06d}.png"
+            summaries.append(_validate_model(config, params, images[member.name], figure, state.steps_done))
+        return parallel.stack(summaries)
 
-    return evaluate
+    return validate
 
 
-def _evaluate(
-    config: Config,
-    params: networks.Params,
-    images: np.ndarray,
-    devices: list[jax.Device],
-    folder: Path,
-    step: int,
+def _validate_model(
+    config: Config, params: networks.Params, images: np.ndarray, figure: Path, step: int
 ) -> dict[str, float]:
-    """Of one model: the held-out bound, and a figure in the folder."""
-    settings = config.unrefined().evaluation
-    keys = test_images.keys(settings, len(images))
-    summary = bounds.bound(config.model, params, images, keys, settings, devices).summary()
-    if not processes.is_first():
-        return summary
-    shown = images[:_FIGURE_COLUMNS]
-    sketch = infer.infer(config.model, params, shown, keys, 1, settings.num_strokes, len(shown))
-    title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
-    figures.step_by_step(folder / f"reconstruction-{step:06d}.png", shown, sketch.canvases, title)
+    """The bound of one model on [N, H, W] images; the first process also writes the figure."""
+    settings, mode = config.unoptimized().evaluation, config.training.parallel
+    keys = image_sets.evaluation_keys(settings, len(images))
+    bound = bounds.bound(config.model, params, images, keys, settings, DeviceGroup.all(mode))
+    summary = bound.summary()
+    if processes.is_first():
+        shown = images[:_FIGURE_COLUMNS]
+        sketch = infer.infer(
+            config.model, params, shown, keys, 1, settings.num_strokes, len(shown), DeviceGroup.local(mode)
+        )
+        title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
+        figures.step_by_step(figure, shown, sketch.canvases, title)
     return summary

@@ -1,8 +1,8 @@
-"""One training step, and the optimiser that it takes.
+"""One training step, and the optimiser that it uses.
 
-Adam with rates by group of parameters (method.md 8; groups go by the parameter tree's top keys).
-
-One training step: pure, for one device's share of a batch, averaging itself over devices.
+The optimiser is Adam, with rates by groups of parameters that go by the top keys of the parameter tree
+(method.md 8). The step is a pure function for one device's part of a batch; it averages gradients and metrics
+over the devices itself.
 """
 
 import functools
@@ -14,12 +14,12 @@ import optax
 from jax import lax
 
 from dood_jax.config.groups import Config, OptimizerConfig
-from dood_jax.data import example_stream as sampling
-from dood_jax.data.example_stream import Sampler
+from dood_jax.data import example_stream
+from dood_jax.data.example_stream import ExampleStream, Sampler
 from dood_jax.model.networks import PRIOR_NETWORKS, Params
 from dood_jax.training.losses import LOSSES, Batch, LossAux, Metrics
 from dood_jax.training.state import NvilLearner, TrainState
-from dood_jax.types import BrushParams
+from dood_jax.types import Array, BrushParams
 
 _GROUP_OF = {
     "likelihood": "likelihood",
@@ -27,11 +27,14 @@ _GROUP_OF = {
     "baseline_rnn": "baseline",
     "baseline": "baseline",
 }
-_LAST_RATE = 0.02  # of the cosine schedule, as a share of the highest rate
+_LAST_RATE = 0.02  # of the cosine schedule, as a fraction of the highest rate
+_BRUSH_MEMORY = 0.99  # of the running mean of brushes
+
+Step = Callable[..., tuple[TrainState, Metrics]]
 
 
 def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
-    """The optimiser of a run of `num_steps` steps; it minimises."""
+    """The optimiser of a run of `num_steps` steps; it minimises the loss."""
     multipliers = {
         "likelihood": optax.scale(config.likelihood_multiplier),
         "presence": optax.scale(config.presence_multiplier),
@@ -48,7 +51,7 @@ def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTra
 
 
 def _label(params: Params) -> Params:
-    """The group of every parameter."""
+    """The tree of parameters with the name of its group in place of every array."""
     return {
         name: jax.tree_util.tree_map(lambda _, name=name: _GROUP_OF.get(name, "rest"), network)
         for name, network in params.items()
@@ -56,22 +59,24 @@ def _label(params: Params) -> Params:
 
 
 def _schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
-    """Linear warm-up, then constant or a cosine to 2 % at the last step."""
+    """The learning rate: linear warm-up, then constant, or a cosine down to 2 % at the last step."""
     peak, warmup = config.learning_rate, config.warmup_steps
     if config.schedule == "constant":
         return optax.linear_schedule(0, peak, warmup) if warmup else optax.constant_schedule(peak)
     return optax.warmup_cosine_decay_schedule(0, peak, warmup, max(num_steps, warmup + 1), _LAST_RATE * peak)
 
 
-Step = Callable[..., tuple[TrainState, Metrics]]
-
-_BRUSH_MEMORY = 0.99  # of the running mean of brushes
-
-
 def make_step(config: Config, optimizer: optax.GradientTransformation, sampler: Sampler) -> Step:
-    """A function (state, images, stream, [B] global example indices, axis_name) -> (state, metrics).
+    """A function that makes `training.steps_per_call` steps.
 
-    It makes `training.steps_per_call` steps; metrics are their means.
+    Args:
+      config: of the run.
+      optimizer: made by `make_optimizer`.
+      sampler: how an example gets its image.
+
+    Returns:
+      (state, images, stream, [B] global example indices, axis_name) -> (state, metrics), where `axis_name`
+      names the devices that have the rest of the batch, and metrics are means over batch and steps.
     """
     one_step = functools.partial(_train_step, config, optimizer, sampler)
     precision = None if config.training.precision == "default" else config.training.precision
@@ -87,17 +92,27 @@ def make_step(config: Config, optimizer: optax.GradientTransformation, sampler: 
     return steps
 
 
-def _train_step(config, optimizer, sampler, state, images, stream, indices, axis_name):
+def _train_step(
+    config: Config,
+    optimizer: optax.GradientTransformation,
+    sampler: Sampler,
+    state: TrainState,
+    images: Array,
+    stream: ExampleStream,
+    indices: Array,
+    axis_name: str | None,
+) -> tuple[TrainState, Metrics]:
+    """One step. If loss or gradient is not finite it only counts the step as skipped."""
     average = functools.partial(lax.pmean, axis_name=axis_name) if axis_name else lambda values: values
-    keys = sampling.example_keys(stream.seed, state.step, indices)
-    rows = sampling.rows(stream, state.step, indices, config.training.batch_size)
+    keys = example_stream.example_keys(stream.seed, state.step, indices)
+    rows = example_stream.rows(stream, state.step, indices, config.training.batch_size)
     batch = Batch(images, rows, keys, state.step)
-    gradient, aside = _gradient(config, sampler, state, batch, axis_name)
-    gradient, (metrics, brush) = average((gradient, (aside.metrics, aside.brush)))
+    gradient, aux = _gradient(config, sampler, state, batch, axis_name)
+    gradient, metrics, brush = average((gradient, aux.metrics, aux.brush))
     metrics["gradient_norm"] = optax.tree.norm(gradient)
     finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
     metrics["skipped"] = jnp.where(finite, 0.0, 1.0)
-    take = functools.partial(_take_step, optimizer, gradient, brush, aside.learner)
+    take = functools.partial(_take_step, optimizer, gradient, brush, aux.learner)
     state = lax.cond(finite, take, lambda state: state._replace(skipped=state.skipped + 1), state)
     return state._replace(step=state.step + 1), metrics
 
@@ -105,7 +120,10 @@ def _train_step(config, optimizer, sampler, state, images, stream, indices, axis
 def _gradient(
     config: Config, sampler: Sampler, state: TrainState, batch: Batch, axis_name: str | None
 ) -> tuple[Params, LossAux]:
-    """Of the loss in all parameters; zero in those that do not learn, through which nothing is computed."""
+    """The gradient of the loss in all parameters; zero in those that do not learn.
+
+    Nothing is differentiated with respect to the latter, so training the prior alone is cheap.
+    """
     loss, trained = LOSSES[config.objective.stopping], state.trained
     learns = trained if config.optimizer.trained == "all" else PRIOR_NETWORKS
 
@@ -113,9 +131,9 @@ def _gradient(
         return loss(config, sampler, {**trained, **learners}, state.learner, batch, axis_name)
 
     learners = {name: network for name, network in trained.items() if name in learns}
-    gradient, aside = jax.grad(of_learners, has_aux=True)(learners)
-    fixed = {name: jax.tree_util.tree_map(jnp.zeros_like, trained[name]) for name in trained}
-    return {**fixed, **gradient}, aside
+    gradient, aux = jax.grad(of_learners, has_aux=True)(learners)
+    zeros = {name: jax.tree_util.tree_map(jnp.zeros_like, trained[name]) for name in trained}
+    return {**zeros, **gradient}, aux
 
 
 @jax.named_scope("optimizer")
@@ -126,8 +144,9 @@ def _take_step(
     learner: NvilLearner | tuple[()],
     state: TrainState,
 ) -> TrainState:
-    """Moves the parameters and the running mean of brushes; takes what the objective carries on."""
+    """The state after a finite step, but for its number: parameters, running mean of brushes, learner."""
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.trained)
+    # A plain mean over the first steps, then one that forgets.
     memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
     remembered = jax.tree_util.tree_map(
         lambda old, new: memory * old + (1 - memory) * new, state.brush, brush

@@ -12,14 +12,9 @@ import pytest
 
 from dood_jax.checkpointing import restore
 from dood_jax.checkpointing.manager import Checkpoints
-from dood_jax.config.groups import (
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrainingConfig,
-)
+from dood_jax.checkpointing.metadata import read_meta
+from dood_jax.config.evaluation import EvaluationConfig
+from dood_jax.config.groups import Config, DataConfig, ObjectiveConfig, OptimizerConfig, TrainingConfig
 from dood_jax.errors import BadInput
 from dood_jax.training.state import TrainState
 from dood_jax.training.step import make_optimizer
@@ -120,7 +115,7 @@ def test_a_step_on_disk_is_left_alone_and_the_newest_three_are_kept(tmp_path, co
 
 
 def test_meta_tells_config_step_and_pen(run, config, state):
-    meta = restore.read_meta(run / "checkpoints" / "2")
+    meta = read_meta(run / "checkpoints" / "2")
     assert meta["step"] == 2
     assert meta["config"] == json.loads(json.dumps(config.as_dict()))
     assert meta["brush"] == {name: float(value) for name, value in state.brush._asdict().items()}
@@ -198,13 +193,13 @@ def test_unrolling_is_no_part_of_the_architecture(run, config, state):
 
 def test_parameters_of_a_step_are_read_without_the_run(run, tiny, state):
     path = run / "checkpoints" / "2"
-    read = restore.read_params(path, tiny, restore.read_meta(path))
+    read = restore.read_params(path, tiny, read_meta(path))
     assert_equal_bits(read, at_step(state, 2).params)
 
 
 def test_reading_damaged_parameters_is_refused(run, tiny):
     path = run / "checkpoints" / "2"
-    meta = restore.read_meta(path)
+    meta = read_meta(path)
     flip_a_byte_of(path / "params")
     with pytest.raises(BadInput) as refused:
         restore.read_params(path, tiny, meta)
@@ -212,7 +207,7 @@ def test_reading_damaged_parameters_is_refused(run, tiny):
 
 
 def test_a_released_model_comes_back_within_rounding_to_16_bits(released, tiny, params):
-    card = restore.read_meta(released)
+    card = read_meta(released)
     assert (card["step"], card["dtype"]) == (7, "float16")
     read = restore.read_params(released, tiny, card)
     assert {leaf.dtype for leaf in jax.tree_util.tree_leaves(read)} == {np.dtype("float32")}
@@ -231,13 +226,13 @@ def test_a_tampered_release_is_refused(released, tiny):
     restore.release(changed, {}, released)
     (released / "card.json").write_text(json.dumps(card))
     with pytest.raises(BadInput, match=r"is damaged: checksum of .*prior_presence.*bias.* does not match"):
-        restore.read_params(released, tiny, restore.read_meta(released))
+        restore.read_params(released, tiny, read_meta(released))
 
 
 def test_a_release_is_not_read_as_another_model(released, tiny):
     wider = dataclasses.replace(tiny, features=24)
     with pytest.raises(BadInput, match=r"cannot be read as this model: .* has shape \[.*\], not \[.*\]"):
-        restore.read_params(released, wider, restore.read_meta(released))
+        restore.read_params(released, wider, read_meta(released))
 
 
 @pytest.mark.parametrize(
@@ -246,7 +241,7 @@ def test_a_release_is_not_read_as_another_model(released, tiny):
 def test_a_card_of_another_kind_is_refused(released, card, words):
     (released / "card.json").write_text(card)
     with pytest.raises(BadInput, match=words):
-        restore.read_meta(released)
+        read_meta(released)
 
 
 def test_find_takes_a_step_a_run_its_checkpoints_and_a_release(run, released):
@@ -274,4 +269,4 @@ def test_find_says_what_it_looked_for_and_what_there_is(tmp_path, released):
 
 def test_a_folder_without_a_checkpoint_is_refused(tmp_path):
     with pytest.raises(BadInput, match=r"is not a checkpoint: it has neither card\.json nor"):
-        restore.read_meta(tmp_path)
+        read_meta(tmp_path)

@@ -47,14 +47,14 @@ def test_every_part_of_the_key_matters():
 
 
 @pytest.mark.parametrize("file", ["images.npy", "labels.npy", "attribute-drawer.npy", "metadata.json"])
-@pytest.mark.parametrize("share", [None, 0, 0.5, 0.99])
-def test_a_damaged_entry_is_made_anew(file, share):
+@pytest.mark.parametrize("fraction", [None, 0, 0.5, 0.99])
+def test_a_damaged_entry_is_made_anew(file, fraction):
     cache.fetch("entry", lambda: IMAGES)
     path = cache.folder() / "entry" / file
     whole = path.read_bytes()
     path.unlink()
-    if share is not None:
-        path.write_bytes(whole[: int(share * len(whole))])
+    if fraction is not None:
+        path.write_bytes(whole[: int(fraction * len(whole))])
     assert_same(cache.fetch("entry", lambda: IMAGES))
     assert_same(cache.fetch("entry", refuse_to_build))
 

@@ -12,7 +12,7 @@ KEYS = jax.random.split(jax.random.key(0), 400)
 
 
 def scans_of(ink: np.ndarray) -> np.ndarray:
-    return jax.device_get(jax.jit(jax.vmap(lambda key: synthetic.scan_of(ink, key)))(KEYS))
+    return jax.device_get(jax.jit(jax.vmap(lambda key: synthetic.scanned(ink, key)))(KEYS))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dood_jax.config import datasets
 from dood_jax.config.datasets import CATALOG
 from dood_jax.data import load, originals, prepare, sources
 from dood_jax.errors import BadInput
@@ -57,9 +58,9 @@ def register(monkeypatch, directory: Path, builder: type) -> None:
 )
 def test_a_damaged_idx_file_is_refused_by_name(damage):
     array = RANDOM.integers(0, 256, (3, 4, 5)).astype(np.uint8)
-    np.testing.assert_array_equal(originals.read("place", idx_file(array)), array)
+    np.testing.assert_array_equal(originals.read_idx("place", idx_file(array)), array)
     with pytest.raises(BadInput, match=r"^place is not "):
-        originals.read("place", damage(idx_file(array)))
+        originals.read_idx("place", damage(idx_file(array)))
 
 
 def test_emnist_is_read_from_the_zip_and_turned_upright(tmp_path):
@@ -110,6 +111,17 @@ def test_drawings_are_capped_and_split_without_overlap(tmp_path):
         originals.drawings(files, "train", 0)
 
 
+def test_a_category_gives_the_same_drawings_whatever_others_are_chosen(tmp_path):
+    files = {}
+    for name in ("cat", "eye"):
+        files[name] = tmp_path / f"{name}.npy"
+        np.save(files[name], RANDOM.integers(0, 256, (30, 784)).astype(np.uint8))
+    for split in ("train", "test"):
+        alone = originals.drawings({"eye": files["eye"]}, split, 10)
+        among = originals.drawings(files, split, 10)
+        np.testing.assert_array_equal(among.images[among.labels == 1], alone.images)
+
+
 def test_original_files_are_prepared_by_our_builder(tmp_path, monkeypatch):
     written = {
         split: write_digits(tmp_path, prefix, 20) for split, prefix in (("train", "train"), ("test", "t10k"))
@@ -138,9 +150,7 @@ def test_only_the_files_of_the_categories_are_fetched_and_all_have_checksums(tmp
     )
     base = "https://storage.googleapis.com/quickdraw_dataset/full/numpy_bitmap"
     assert set(builder.urls["train"].values()) == {f"{base}/cell phone.npy", f"{base}/car.npy"}
-    every = download.make_builder(
-        "quickdraw", tmp_path, categories=tfds_builders.quickdraw_categories.CATEGORIES
-    )
+    every = download.make_builder("quickdraw", tmp_path, categories=datasets.CATEGORIES)
     assert set(every.urls["test"].values()) == set(builder.url_infos)
     assert builder.url_infos[f"{base}/cell phone.npy"].filename == "cell phone.npy"
     from tensorflow_datasets.core.download import checksums

@@ -42,10 +42,10 @@ def test_missing_file_is_refused(tmp_path):
     assert_refused(tmp_path / "toy_test.npz")
 
 
-@pytest.mark.parametrize("share", [0, 0.01, 0.3, 0.9])
-def test_truncated_file_is_refused(path, share):
+@pytest.mark.parametrize("fraction", [0, 0.01, 0.3, 0.9])
+def test_truncated_file_is_refused(path, fraction):
     whole = path.read_bytes()
-    path.write_bytes(whole[: int(share * len(whole))])
+    path.write_bytes(whole[: int(fraction * len(whole))])
     assert_refused(path)
 
 

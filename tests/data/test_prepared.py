@@ -97,12 +97,12 @@ def test_what_is_half_written_is_not_read(copy):
     assert not sources.prepared.find_all(directory, "mnist")
 
 
-@pytest.mark.parametrize("share", [0, 0.5, 0.99])
-def test_truncated_records_are_refused(copy, share):
+@pytest.mark.parametrize("fraction", [0, 0.5, 0.99])
+def test_truncated_records_are_refused(copy, fraction):
     directory, path = copy
     records = next(path.glob("mnist-train.*"))
     whole = records.read_bytes()
-    records.write_bytes(whole[: int(share * len(whole))])
+    records.write_bytes(whole[: int(fraction * len(whole))])
     with pytest.raises(
         BadInput, match=r"cannot be read as a prepared mnist train set|records of 50"
     ) as refused:

@@ -1,4 +1,4 @@
-"""Categories of Quick, Draw!: which, how many, and which are held out."""
+"""Categories of Quick, Draw!: which, how many, and which are test images."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_what_the_set_lacks_is_said_and_the_rest_is_taken(toy_pack, caplog):
         load("quickdraw", "train", str(toy_pack), 28, categories="zebra,ant")
 
 
-def test_the_cap_counts_both_splits_and_a_fifth_is_held_out(toy_pack):
+def test_the_cap_counts_both_splits_and_a_fifth_of_it_is_for_testing(toy_pack):
     train = load("quickdraw", "train", str(toy_pack), 28, categories="all", per_category=5)
     test = load("quickdraw", "test", str(toy_pack), 28, categories="all", per_category=5)
     assert np.bincount(train.labels).tolist() == [4] * 5
@@ -55,8 +55,8 @@ def test_a_cap_takes_the_same_drawings_whatever_the_other_categories(toy_pack):
     np.testing.assert_array_equal(alone.images, among.images[among.labels == 1])
 
 
-def test_a_fifth_of_each_class_is_held_out_always_the_same():
+def test_a_fifth_of_each_class_is_the_test_split_always_the_same():
     labels = np.random.default_rng(0).permutation(np.repeat(np.arange(3), [10, 25, 101]))
-    held_out = originals.held_out(labels)
-    assert np.bincount(labels[held_out]).tolist() == [2, 5, 20]
-    np.testing.assert_array_equal(held_out, originals.held_out(labels))
+    is_test = originals.in_test_split(labels)
+    assert np.bincount(labels[is_test]).tolist() == [2, 5, 20]
+    np.testing.assert_array_equal(is_test, originals.in_test_split(labels))

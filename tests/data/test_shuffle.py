@@ -14,19 +14,19 @@ from dood_jax.errors import BadInput
 @functools.cache
 def whole_shuffle(size: int):
     """Words -> all entries."""
-    entry = functools.partial(example_stream.shuffled, grid=example_stream.grid(size))
+    entry = functools.partial(example_stream.shuffled, grid=example_stream.shuffle_grid(size))
     return jax.jit(lambda words: jax.vmap(lambda place: entry(place, words=words))(jnp.arange(size)))
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 7, 97, 100, 7011, 60000])
 def test_every_number_comes_once(size):
     for seed in range(3):
-        entries = np.asarray(whole_shuffle(size)(example_stream.words_of(jax.random.key(seed))))
+        entries = np.asarray(whole_shuffle(size)(example_stream.shuffle_words(jax.random.key(seed))))
         np.testing.assert_array_equal(np.sort(entries), np.arange(size))
 
 
 def test_all_orders_of_four_are_about_equally_likely():
-    words = jax.vmap(example_stream.words_of)(jax.random.split(jax.random.key(0), 12000))
+    words = jax.vmap(example_stream.shuffle_words)(jax.random.split(jax.random.key(0), 12000))
     orders = np.asarray(jax.vmap(whole_shuffle(4))(words))
     _, counts = np.unique(orders, axis=0, return_counts=True)
     assert len(counts) == 24
@@ -35,7 +35,7 @@ def test_all_orders_of_four_are_about_equally_likely():
 
 
 def test_neighbours_do_not_stay_together():
-    entries = np.asarray(whole_shuffle(60000)(example_stream.words_of(jax.random.key(5)))).astype(int)
+    entries = np.asarray(whole_shuffle(60000)(example_stream.shuffle_words(jax.random.key(5)))).astype(int)
     assert abs(np.corrcoef(entries[:-1], entries[1:])[0, 1]) < 4 / np.sqrt(60000)
     assert abs(np.corrcoef(entries, np.arange(60000))[0, 1]) < 4 / np.sqrt(60000)
     assert np.mean(np.abs(np.diff(entries)) == 1) < 1e-3
@@ -76,7 +76,7 @@ def test_places_are_right_after_more_examples_than_32_bits_hold():
     size, batch_size = 92474, 4096
     for step in (0, 92473, 92474, 1_500_000, 2**31 - 1):
         for index in (0, 17, 4095):
-            epoch, position = example_stream._place(
+            epoch, position = example_stream._epoch_and_position(
                 jnp.int32(step), jnp.int32(index), batch_size, np.uint32(size)
             )
             assert divmod(step * batch_size + index, size) == (int(epoch), int(position))

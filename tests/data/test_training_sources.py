@@ -15,7 +15,7 @@ from dood_jax.config.groups import DataConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.data import prepare, sources
 from dood_jax.errors import BadInput
-from dood_jax.inference import test_images
+from dood_jax.inference import image_sets
 from dood_jax.training import loop
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -34,7 +34,7 @@ def config_of(name: str):
 
 
 def train(name: str, directory: Path, workdir: Path) -> dict:
-    """Twenty steps of the config with a model that compiles in seconds; the last held-out metrics."""
+    """Twenty steps of the config with a model that compiles in seconds; the last evaluation."""
     config = config_of(name)
     config.data.update(dir=str(directory), image_size=20)
     config.model.update(num_strokes=2, features=16, glimpse_size=10, curve_samples=12, components=2, unroll=1)
@@ -103,17 +103,17 @@ def test_settings_reach_the_files(toy_pack):
     )
 
 
-def test_held_out_images_are_those_of_the_test_split(toy_pack, tmp_path):
+def test_test_images_are_those_of_the_test_split(toy_pack, tmp_path):
     for split in ("train", "test"):
         shutil.copy(toy_pack / f"kmnist_{split}.npz", tmp_path)
     data = DataConfig("kmnist", str(tmp_path), 20)
     settings = resolve(config_of("kmnist")).evaluation
-    images = test_images.images(data, dataclasses.replace(settings, num_images=0))
+    images = image_sets.test_images(data, dataclasses.replace(settings, num_images=0))
     test = sources.load_configured(data, "test").images
     np.testing.assert_allclose(images, test / np.float32(255), rtol=1e-6)
-    some = test_images.images(data, dataclasses.replace(settings, num_images=7))
+    some = image_sets.test_images(data, dataclasses.replace(settings, num_images=7))
     assert len(some) == 7 and all((image == images).all((1, 2)).any() for image in some)
-    assert np.isfinite(test_images.blank_canvas_log_likelihood(data, images))
+    assert np.isfinite(image_sets.blank_canvas_log_likelihood(data, images))
 
 
 @pytest.mark.parametrize(

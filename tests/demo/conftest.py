@@ -19,21 +19,21 @@ def model(tiny, lively) -> api.Model:
 
 
 @pytest.fixture(scope="session")
-def atelier(model):
-    """A studio that has loaded its model."""
+def tiny_service(model):
+    """A service that has loaded its model."""
     from dood_jax.demo import service
 
-    found = service.Studio((NAME,))
+    found = service.Service((NAME,))
     found._models[NAME] = model
     return found
 
 
 @pytest.fixture(scope="session")
-def app(atelier):
+def app(tiny_service):
     from dood_jax.demo import server
-    from dood_jax.demo.job_queue import Warming
+    from dood_jax.demo.job_queue import Warmup
 
-    return server.make_app(atelier, Warming((NAME,)))
+    return server.make_app(tiny_service, Warmup((NAME,)))
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from dood_jax import api
 from dood_jax.demo import animation, service
-from dood_jax.demo.animation import shapes
+from dood_jax.demo.images import shapes
 from dood_jax.vectorize.curves import InkStroke
 from dood_jax.vectorize.drawing import InkDrawing
 

@@ -50,7 +50,7 @@ def wait_until_warm(address: str) -> None:
     request = urllib.request.Request(f"{address}/api/status", headers={"x-dood-client": "test"})
     for _ in range(_START_SECONDS):
         with urllib.request.urlopen(request) as response:
-            if not json.load(response)["warming"]:
+            if not json.load(response)["compiling"]:
                 return
         time.sleep(1)
     raise AssertionError("the server does not get ready")

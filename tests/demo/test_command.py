@@ -55,7 +55,7 @@ def test_a_port_that_is_taken_is_one_line(capsys):
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])
 def test_without_the_extra_the_remedy_is_one_line(missing):
     program = f"import sys; sys.modules['{missing}'] = None\n"
-    program += "from dood_jax import console; console.main(['demo'])"
+    program += "from dood_jax import cli; cli.main(['demo'])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1
     assert f"{missing} is missing" in done.stderr and "pip install 'dood_jax[demo]'" in done.stderr

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from dood_jax.demo import images, service
-from dood_jax.demo.animation import drawn, shapes
+from dood_jax.demo.images import drawn, shapes
 
 
 def test_a_model_reads_images_made_as_its_own_set_was(line):
@@ -14,18 +14,18 @@ def test_a_model_reads_images_made_as_its_own_set_was(line):
     for size in (28, 50):
         as_set = as_set.resize((size, size), Image.Resampling.BILINEAR)
     expected = np.asarray(as_set, np.float32)
-    assert np.allclose(images.as_recorded_for(line, 50, "mnist"), expected / expected.max(), atol=1e-6)
+    assert np.allclose(images.model_input(line, 50, "mnist"), expected / expected.max(), atol=1e-6)
     direct = Image.fromarray(np.round(255 * line).astype(np.uint8)).resize(
         (50, 50), Image.Resampling.BILINEAR
     )
     assert np.allclose(
-        images.as_recorded_for(line, 50, "synthetic"), np.asarray(direct, np.float32) / 255, atol=0.01
+        images.model_input(line, 50, "synthetic"), np.asarray(direct, np.float32) / 255, atol=0.01
     )
 
 
 @pytest.mark.parametrize("shape", [(40, 100), (100, 40), (30, 900)])
 def test_what_is_not_square_is_read_in_the_middle_of_a_square(shape):
-    read = images.as_recorded_for(np.ones(shape, np.float32), 50, "synthetic")
+    read = images.model_input(np.ones(shape, np.float32), 50, "synthetic")
     high, wide = (50 * side / max(shape) for side in shape)
     assert read.max() == 1
     rows, columns = (np.flatnonzero((read > 0.5).any(axis)) for axis in (1, 0))
@@ -36,7 +36,7 @@ def test_what_is_not_square_is_read_in_the_middle_of_a_square(shape):
 def test_thin_lines_are_read_as_dark_as_thick_ones():
     thin = np.zeros((1000, 1000), np.float32)
     thin[500, 200:800] = 1
-    assert images.as_recorded_for(thin, 50, "synthetic").max() == 1
+    assert images.model_input(thin, 50, "synthetic").max() == 1
 
 
 def test_a_sheet_is_kept_by_its_png(line):

@@ -97,7 +97,7 @@ def test_pages_of_other_servers_are_turned_away(client, image):
 
 
 def test_a_drawing_is_numbered_as_the_model_and_numpy_count(redrawn, model, image):
-    image = images.as_recorded_for(images.read(image), model.config.image_size, "mnist")
+    image = images.model_input(images.read(image), model.config.image_size, "mnist")
     keys = jax.random.split(jax.random.key(0), service._PARTICLES)
     weigh = lambda key: iwae.sample_particle(model.config, model.params, image, key, service._MOST_STROKES)
     found = jax.jit(jax.vmap(weigh))(keys)
@@ -247,11 +247,11 @@ def test_what_is_not_offered_is_refused(client, image, query):
 
 
 def test_a_client_waits_for_its_answer_and_others_are_told_how_many_are_before_them(
-    app, atelier, image, monkeypatch
+    app, tiny_service, image, monkeypatch
 ):
     may_go = threading.Event()
     answer = lambda *_: may_go.wait(30) and service.Answer([], 0)
-    monkeypatch.setattr(atelier, "answer", answer)
+    monkeypatch.setattr(tiny_service, "answer", answer)
 
     async def two_clients():
         browser = httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://127.0.0.1")
@@ -274,7 +274,7 @@ def test_a_client_waits_for_its_answer_and_others_are_told_how_many_are_before_t
     assert "still being worked on" in refused(refusal, 429)
 
 
-def test_a_drawing_that_is_gone_cannot_be_downloaded(app, atelier, client, image, monkeypatch):
+def test_a_drawing_that_is_gone_cannot_be_downloaded(app, tiny_service, client, image, monkeypatch):
     assert "gone" in refused(client.get("/api/drawings/abc.svg"), 404)
     monkeypatch.setattr(server, "_MOST_KEPT", 2)
     idents = [drawn(client, "redraw", image)["drawings"][0]["id"] for _ in range(3)]
@@ -283,13 +283,13 @@ def test_a_drawing_that_is_gone_cannot_be_downloaded(app, atelier, client, image
     assert client.get(f"/api/drawings/{idents[2]}.exe").status_code == 404
 
 
-def test_examples_are_made_up_where_no_data_lie(client, monkeypatch, tmp_path, atelier, model):
+def test_examples_are_made_up_where_no_data_lie(client, monkeypatch, tmp_path, tiny_service, model):
     monkeypatch.delenv("DOOD_DATA_DIR", raising=False)
     assert client.get("/api/examples").json() == {"sets": []}  # its one model is of none of the sets
-    monkeypatch.setattr(atelier, "names", ("mnist",))
-    monkeypatch.setitem(atelier._models, "mnist", model)
+    monkeypatch.setattr(tiny_service, "names", ("mnist",))
+    monkeypatch.setitem(tiny_service._models, "mnist", model)
     (found,) = client.get("/api/examples").json()["sets"]
-    assert found["title"] == "MNIST" and found["invented"] and len(found["images"]) == 4
+    assert found["title"] == "MNIST" and found["generated"] and len(found["images"]) == 4
 
 
 def test_examples_come_from_the_users_data(client, monkeypatch, tmp_path):
@@ -298,21 +298,29 @@ def test_examples_come_from_the_users_data(client, monkeypatch, tmp_path):
     np.savez(tmp_path / "mnist_test.npz", image=images, label=np.arange(3))
     (tmp_path / "kmnist_test.npz").write_bytes(b"damaged")
     (found,) = client.get("/api/examples").json()["sets"]
-    assert not found["invented"]
+    assert not found["generated"]
     shown = [base64.b64decode(url.partition(",")[2]) for url in found["images"]]
     shown = [255 - np.asarray(Image.open(io.BytesIO(data))) for data in shown]
     assert np.array_equal(np.array(shown), images)
 
 
-def test_the_start_compiles_every_kind_and_says_how_far_it_is(app, atelier, monkeypatch):
+def test_a_prepared_set_is_asked_for_by_its_categories(client, monkeypatch, tmp_path):
+    monkeypatch.setenv("DOOD_DATA_DIR", str(tmp_path))
+    asked = {}
+    monkeypatch.setattr(images.prepared, "find", lambda _, name, split, kinds: asked.update({name: kinds}))
+    assert client.get("/api/examples").json() == {"sets": []}
+    assert asked["quickdraw"][:3] == ("eye", "bicycle", "tree") and asked["mnist"] == ()
+
+
+def test_the_start_compiles_every_kind_and_says_how_far_it_is(app, tiny_service, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        atelier, "answer", lambda kind, name, ink, seed: asked.append((kind, name, ink.max()))
+        tiny_service, "answer", lambda kind, name, ink, seed: asked.append((kind, name, ink.max()))
     )
-    warming = server.Warming(("tiny", "second"))
-    started = server.Server(atelier, warming)
-    assert warming.progress() == {"ready": [], "warming": "redraw/tiny"}
+    warmup = server.Warmup(("tiny", "second"))
+    started = server.Server(tiny_service, warmup)
+    assert warmup.progress() == {"ready": [], "compiling": "redraw/tiny"}
     asyncio.run(started.warm())
     assert asked == [(kind, "tiny", 1) for kind in service.KINDS] + [("redraw", "second", 1)]
-    assert warming.progress()["warming"] == ""
-    assert warming.progress()["ready"][-2:] == ["redraw/second", "examples"]
+    assert warmup.progress()["compiling"] == ""
+    assert warmup.progress()["ready"][-2:] == ["redraw/second", "examples"]

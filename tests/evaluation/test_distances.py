@@ -20,17 +20,17 @@ def test_the_frechet_distance_is_that_of_the_matrix_square_root(sets):
     sigma, sigma_other = np.cov(one.T), np.cov(other.T)
     root = linalg.sqrtm(sigma @ sigma_other).real
     wanted = between @ between + np.trace(sigma + sigma_other - 2 * root)
-    assert fid.frechet(one, other) == pytest.approx(wanted, rel=1e-6)
+    assert fid.frechet_distance(one, other) == pytest.approx(wanted, rel=1e-6)
 
 
 def test_the_frechet_distance_of_one_number_is_known():
     values = np.array([[-1.0], [1.0]])  # deviation √2
-    assert fid.frechet(values, 3 * values + 5) == pytest.approx(25 + 2 * (3 - 1) ** 2)
+    assert fid.frechet_distance(values, 3 * values + 5) == pytest.approx(25 + 2 * (3 - 1) ** 2)
 
 
 @pytest.mark.parametrize("same", [np.zeros((4, 3)), np.eye(4, 3)])
 def test_a_set_is_at_no_distance_from_itself(same):
-    assert fid.frechet(same, same) == pytest.approx(0, abs=1e-7)
+    assert fid.frechet_distance(same, same) == pytest.approx(0, abs=1e-7)
 
 
 def test_the_kernel_distance_is_the_double_loop(sets):
@@ -40,7 +40,7 @@ def test_the_kernel_distance_is_the_double_loop(sets):
         [similar(x, y) for i, x in enumerate(each) for j, y in enumerate(each) if i != j]
     )
     between = np.mean([similar(x, y) for x in one for y in other])
-    assert fid.kernel(one, other) == pytest.approx(within(one) + within(other) - 2 * between)
+    assert fid.kernel_distance(one, other) == pytest.approx(within(one) + within(other) - 2 * between)
 
 
 def test_precision_and_recall_of_known_cases(sets):
@@ -55,7 +55,7 @@ def test_precision_and_recall_of_known_cases(sets):
 
 
 def test_the_nearest_image_is_the_nearest(monkeypatch):
-    monkeypatch.setattr(fid, "_CHUNK", 7)
+    monkeypatch.setattr(fid, "_NEAREST_BATCH", 7)
     random = np.random.default_rng(0)
     gallery = random.integers(0, 256, (40, 6, 6)).astype(np.uint8)
     asked = random.uniform(size=(9, 6, 6)).astype(np.float32)

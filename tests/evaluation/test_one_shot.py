@@ -1,4 +1,4 @@
-"""One-shot classification at tiny size: what is written and kept, and what is said without the set."""
+"""One-shot classification at tiny size: what is written and cached, and what is said without the set."""
 
 import dataclasses
 import json
@@ -6,15 +6,14 @@ import json
 import numpy as np
 import pytest
 
-from dood_jax.config.groups import OneShotConfig
+from dood_jax.config.evaluation import OneShotConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.data import omniglot
 from dood_jax.data.dataset import Dataset
 from dood_jax.data.omniglot import OneShotRuns
 from dood_jax.errors import BadInput
-from dood_jax.evaluation.one_shot import parsing, registered, registration, task
-from dood_jax.evaluation.one_shot.registered import Drawn
-from dood_jax.evaluation.one_shot.registration import Segments
+from dood_jax.evaluation.one_shot import registration, strokes, task
+from dood_jax.evaluation.one_shot.task import Drawings
 
 LETTERS = (
     [[[0.2, 0.2], [0.2, 0.8], [0.7, 0.8]]],
@@ -23,8 +22,8 @@ LETTERS = (
 )
 
 
-class Nowhere:
-    """Keeps nothing."""
+class NoCache:
+    """Stores nothing."""
 
     def get(self, part):
         return None
@@ -50,8 +49,8 @@ def pack(tmp_path_factory):
 
 @pytest.fixture
 def on_pack(tiny, pack, monkeypatch):
-    monkeypatch.setattr(registered, "_REFINE_STEPS", 0)
-    settings = {"num_parses": 1, "fit_steps": 2, "screened": 2}
+    monkeypatch.setattr(task, "_OPTIMIZE_STEPS", 0)
+    settings = {"num_parses": 1, "fit_steps": 2, "num_candidates": 2}
     data = {"name": "omniglot", "dir": str(pack), "image_size": 20}
     return resolve({"data": data, "one_shot": settings, "evaluation": {"num_particles": 2}})
 
@@ -74,39 +73,40 @@ def test_accuracies_and_misses_are_written(models, on_pack, tmp_path):
 
 def test_a_killed_measurement_goes_on_where_it_was(models, on_pack, tmp_path, monkeypatch):
     whole = task.run(models[:1], on_pack, tmp_path / "whole")
-    compare, calls = registration.compare, []
+    register, calls = registration.register_all, []
 
     def counted(*arguments):
         calls.append(1)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return compare(*arguments)
+        return register(*arguments)
 
-    monkeypatch.setattr(registration, "compare", counted)
+    monkeypatch.setattr(registration, "register_all", counted)
     with pytest.raises(KeyboardInterrupt):
         task.run(models[:1], on_pack, tmp_path)
-    monkeypatch.setattr(parsing, "parse", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(strokes, "parse", lambda *_: pytest.fail("drawn again"))
     assert task.run(models[:1], on_pack, tmp_path) == whole
     assert len(calls) == 5  # of two runs, drawn in two ways; one was interrupted
 
 
 def test_published_forms_fit_those_that_are_likeliest(models, on_pack, tmp_path):
-    values = task.run(models[:1], with_form(on_pack, form="published"), tmp_path)
+    values = task.run(models[:1], with_form(on_pack, form="token_optimization"), tmp_path)
     assert len(values["per_run"]) == 2
-    assert (tmp_path / "results" / "one_shot-omniglot-published.json").is_file()
+    assert (tmp_path / "results" / "one_shot-omniglot-token_optimization.json").is_file()
 
 
 def drawn(curves):
-    found = [registration.of_curves([np.array(curve) for curve in one], 24) for one in curves]
-    return Segments(*(np.stack(values)[None, None] for values in zip(*found, strict=True)))
+    found = [strokes.segments_of_curves([np.array(curve) for curve in one], 24) for one in curves]
+    stacked = strokes.stack_segments(found)
+    return stacked._replace(**{name: values[None, None] for name, values in stacked._asdict().items()})
 
 
 @pytest.mark.parametrize("moved", [0.0, 0.1])
 def test_letters_are_told_apart_either_way(moved):
     others = [[[[x * 0.9 + moved, y + 0.1 * x] for x, y in curve] for curve in one] for one in LETTERS]
-    sides = Drawn(drawn(LETTERS), drawn(others), ("traced",))
-    found = registered.compare(sides, registration.Settings(), Nowhere())
-    for energies in registered.combine(*found):
+    sides = Drawings(drawn(LETTERS), drawn(others), ("traced",))
+    found = task.register_runs(sides, registration.Registration(), NoCache())
+    for energies in task.combine(*found):
         assert energies.shape == (1, 3, 3)
         assert energies.argmin(-1).tolist() == [[0, 1, 2]]
 
@@ -123,10 +123,10 @@ def test_misses_are_named_as_the_files_are():
 def test_lines_are_traced_where_the_ink_is():
     image = np.zeros((105, 105), np.uint8)
     image[50:53, 20:80] = 255
-    (line,) = parsing.trace(image)
+    (line,) = strokes.trace(image)
     np.testing.assert_allclose(line[:, 1], 51.5 / 105, atol=0.01)
     assert sorted(line[[0, -1], 0] * 105) == pytest.approx([20, 80], abs=3)
-    assert parsing.trace(0 * image) == []
+    assert strokes.trace(0 * image) == []
 
 
 def test_a_missing_set_is_one_line(models, on_pack, tmp_path):
@@ -136,7 +136,8 @@ def test_a_missing_set_is_one_line(models, on_pack, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"form": "drawn"}, {"episodes": "test"}, {"num_parses": 0}, {"screened": -1}, {"fit_steps": 0}]
+    "wrong",
+    [{"form": "drawn"}, {"episodes": "test"}, {"num_parses": 0}, {"num_candidates": -1}, {"fit_steps": 0}],
 )
 def test_settings_are_checked(wrong):
     with pytest.raises(BadInput, match=next(iter(wrong))):
@@ -146,13 +147,13 @@ def test_settings_are_checked(wrong):
 def test_a_window_is_filled_by_the_character():
     image = np.zeros((105, 105), np.uint8)
     image[10:20, 30:90] = 255
-    frame = parsing.window(image)
-    shown = parsing.crop(image, frame, 50)
+    window = strokes.ink_window(image)
+    shown = strokes.crop(image, window, 50)
     rows, columns = np.nonzero(shown > 0.5)
     assert np.ptp(columns) + 1 == pytest.approx(40, abs=1)
     assert (rows.mean(), columns.mean()) == pytest.approx((24.5, 24.5), abs=0.6)
-    assert shown.sum() / 50**2 * frame[2] ** 2 == pytest.approx(600 / 105**2, rel=0.05)
-    np.testing.assert_array_equal(parsing.window(0 * image), [0, 0, 1])
+    assert shown.sum() / 50**2 * window[2] ** 2 == pytest.approx(600 / 105**2, rel=0.05)
+    np.testing.assert_array_equal(strokes.ink_window(0 * image), [0, 0, 1])
 
 
 def test_episodes_show_characters_of_one_alphabet_by_two_drawers():

@@ -6,17 +6,23 @@ import jax
 import numpy as np
 import pytest
 
-from dood_jax.config.groups import DataConfig, EvaluationConfig
+from dood_jax.config.evaluation import EvaluationConfig
+from dood_jax.config.groups import DataConfig
 from dood_jax.data import pack
-from dood_jax.inference import batching, bounds, infer, test_images
+from dood_jax.inference import batching, bounds, image_sets, infer
 from dood_jax.objectives import iwae
+from dood_jax.runtime.parallel import DeviceGroup
 
 SETTINGS = EvaluationConfig(num_particles=3, num_strokes=2, batch_size=4)  # the model was trained with 3
 
 
+def group_of(num_devices: int, mode: str = "pmap") -> DeviceGroup:
+    return DeviceGroup(tuple(jax.local_devices()[:num_devices]), mode)
+
+
 @pytest.fixture(scope="module")
 def set_keys():
-    return test_images.example_keys(jax.random.key(5), 7)
+    return image_sets.example_keys(jax.random.key(5), 7)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +54,7 @@ def echo(params, images, keys):
 )
 def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size, num_devices, size):
     images = np.random.default_rng(0).random((count, 4, 4))
-    keys = test_images.example_keys(jax.random.key(0), count)
+    keys = image_sets.example_keys(jax.random.key(0), count)
     results = batching.in_batches(echo, 1.0, images, keys, batch_size, num_devices)
     np.testing.assert_array_equal(results["batch"], np.full(count, size))
     np.testing.assert_allclose(results["sum"], 1 + images.sum((1, 2)))
@@ -57,7 +63,7 @@ def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size,
 
 def test_keys_go_by_place_in_the_set():
     numbers = lambda count, seed=0: np.asarray(
-        jax.random.key_data(test_images.example_keys(jax.random.key(seed), count))
+        jax.random.key_data(image_sets.example_keys(jax.random.key(seed), count))
     )
     np.testing.assert_array_equal(numbers(3), numbers(9)[:3])
     assert len(np.unique(np.concatenate([numbers(9), numbers(9, seed=1)]), axis=0)) == 18
@@ -65,7 +71,7 @@ def test_keys_go_by_place_in_the_set():
 
 def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, images, set_keys, weights):
     """Seven images in batches of four against all at once."""
-    found = bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, jax.local_devices()[:1])
+    found = bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, group_of(1))
     elbo = weights.elbo("map")
     wanted = np.log(np.mean(np.exp(np.float64(elbo)), axis=1))
     np.testing.assert_allclose(found.log_likelihood, wanted, rtol=1e-4)
@@ -78,10 +84,10 @@ def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, images, set_keys
     assert np.all(found.log_likelihood >= found.elbo)
 
 
-def test_two_devices_give_the_bound_of_one(tiny, lively, images, set_keys):
+@pytest.mark.parametrize("mode", ["pmap", "shard_map"])
+def test_two_devices_give_the_bound_of_one(tiny, lively, images, set_keys, mode):
     one, two = (
-        bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, jax.local_devices()[:count])
-        for count in (1, 2)
+        bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, group_of(count, mode)) for count in (1, 2)
     )
     for name in bounds.Bound._fields:
         np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-4, err_msg=name)
@@ -117,7 +123,7 @@ def toy_dir(tmp_path):
 
 def greys_of(toy_dir, **settings) -> list[int]:
     data = DataConfig("mnist", dir=str(toy_dir), image_size=20)
-    images = test_images.images(data, EvaluationConfig(**settings))
+    images = image_sets.test_images(data, EvaluationConfig(**settings))
     assert images.dtype == np.float32
     assert np.all(images == images[:, :1, :1])
     return np.round(images[:, 0, 0] * 255).astype(int).tolist()
@@ -137,7 +143,9 @@ def test_all_held_out_images_are_taken_for_zero_or_more_than_there_are(toy_dir):
 
 def test_held_out_synthetic_images_are_fixed_and_their_first_do_not_depend_on_their_number():
     data = DataConfig("synthetic", image_size=10)
-    few, more = (test_images.images(data, EvaluationConfig(num_images=count, seed=count)) for count in (5, 9))
+    few, more = (
+        image_sets.test_images(data, EvaluationConfig(num_images=count, seed=count)) for count in (5, 9)
+    )
     assert (few.shape, more.shape) == ((5, 10, 10), (9, 10, 10))
     np.testing.assert_allclose(few, more[:5], atol=1e-6)
     assert len(np.unique(more.reshape(9, -1).round(3), axis=0)) == 9

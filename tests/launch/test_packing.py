@@ -19,14 +19,9 @@ import pytest
 import dood_jax
 from dood_jax.checkpointing import restore
 from dood_jax.checkpointing.manager import Checkpoints
-from dood_jax.config.groups import (
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrainingConfig,
-)
+from dood_jax.checkpointing.metadata import read_meta
+from dood_jax.config.evaluation import EvaluationConfig
+from dood_jax.config.groups import Config, DataConfig, ObjectiveConfig, OptimizerConfig, TrainingConfig
 from dood_jax.data import load, omniglot, pack
 from dood_jax.data.prepare import prepare
 from dood_jax.training.state import TrainState
@@ -314,10 +309,10 @@ def test_small_results_are_one_file(run):
 
 @pytest.mark.parametrize(("step", "taken"), [(5, True), (4, False)])
 def test_a_release_of_the_newest_step_is_taken_as_it_is(run, lively, step, taken):
-    meta = restore.read_meta(run / "checkpoints" / "5")
+    meta = read_meta(run / "checkpoints" / "5")
     restore.release(lively, {**meta, "step": step, "metrics": {"measured": 1}}, run / "release")
     home, _ = returned(run)
-    card = restore.read_meta(home)
+    card = read_meta(home)
     assert card["step"] == 5 and ("metrics" in card) == taken
 
 

@@ -6,8 +6,9 @@ import jax
 import numpy as np
 import pytest
 
+from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.groups import DataConfig
-from dood_jax.inference import infer, test_images
+from dood_jax.inference import image_sets, infer
 from dood_jax.objectives.elbo import log_likelihood
 from dood_jax.test_time import scales
 
@@ -16,8 +17,7 @@ DATA = DataConfig("synthetic", image_size=20)
 
 @pytest.fixture(scope="module")
 def few(module_patch):
-    """Fewer images and steps than users have."""
-    module_patch.setattr(scales, "_IMAGES", 48)
+    """Fewer steps, of smaller batches, than users have."""
     module_patch.setattr(scales, "_STEPS", 200)
     module_patch.setattr(scales, "_BATCH", 48)
 
@@ -29,19 +29,19 @@ def module_patch():
 
 
 @pytest.fixture(scope="module")
-def fitted(few, tiny, lively):
+def fitted(few, tiny, lively, drawn):
     """Scale -> parameters in which it was fitted to a model trained with the other."""
     return {
-        scale: scales.fit_scales(dataclasses.replace(tiny, likelihood_scale=trained), lively, DATA, [scale])
+        scale: scales.fit_scales(dataclasses.replace(tiny, likelihood_scale=trained), lively, *drawn, [scale])
         for scale, trained in (("map", "canvas"), ("canvas", "map"))
     }
 
 
 @pytest.fixture(scope="module")
-def drawn(few, tiny, lively):
+def drawn(tiny, lively):
     """The images that are fitted to, and the canvases drawn of them."""
-    images = scales._training_images(DATA)
-    keys = test_images.example_keys(scales.sampler.stream(0, "evaluation"), len(images))
+    images = image_sets.training_images(DATA, 48, seed=0)
+    keys = image_sets.evaluation_keys(EvaluationConfig(seed=0), len(images))
     return images, infer.infer(tiny, lively, images, keys, 1, tiny.num_strokes, 64).canvases[:, -1]
 
 

@@ -21,11 +21,11 @@ from dood_jax.checkpointing.restore import held_out_bounds
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput, RunFailed
-from dood_jax.inference import bounds, test_images
+from dood_jax.inference import bounds, image_sets
 from dood_jax.runtime import parallel
 from dood_jax.runtime.signals import RunLock
 from dood_jax.training import loop
-from dood_jax.training.metrics import SkippedInARow
+from dood_jax.training.nan_guard import SkippedInARow
 from dood_jax.training.state import TrainState
 from dood_jax.types import BrushParams
 
@@ -155,11 +155,11 @@ def test_where_nothing_can_be_locked_a_run_goes_on_with_a_warning(tmp_path, monk
 def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
     """It was written on two."""
     config = config_of()
-    images = test_images.images(config.data, config.evaluation)
-    keys = test_images.keys(config.evaluation, len(images))
+    images = image_sets.test_images(config.data, config.evaluation)
+    keys = image_sets.evaluation_keys(config.evaluation, len(images))
     model = dood_jax.load(run)
     about = (model.config, model.params, images, keys, config.evaluation)
-    found = [bounds.bound(*about, jax.local_devices()[:count]) for count in (1, 2)]
+    found = [bounds.bound(*about, parallel.DeviceGroup(tuple(jax.local_devices()[:count]))) for count in (1, 2)]
     np.testing.assert_allclose(found[0].log_likelihood, found[1].log_likelihood, rtol=1e-5)
     assert held_out_bounds(run)[6] == pytest.approx(found[0].summary()["log_likelihood"], rel=1e-5)
 

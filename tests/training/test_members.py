@@ -11,18 +11,13 @@ import numpy as np
 import pytest
 
 import dood_jax
-from dood_jax.config.groups import (
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrainingConfig,
-)
+from dood_jax.config.evaluation import EvaluationConfig
+from dood_jax.config.groups import Config, DataConfig, ObjectiveConfig, OptimizerConfig, TrainingConfig
 from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import registry
 from dood_jax.runtime import parallel
+from dood_jax.runtime.parallel import pick, stack
 from dood_jax.training import ensemble, loop
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_optimizer, make_step
@@ -82,10 +77,10 @@ def three_steps(run, state, images, stream):
 @pytest.mark.parametrize("num_devices", [1, 2])
 def test_each_model_is_as_if_trained_alone(config, sets, stream, step, fresh, num_devices):
     devices = jax.local_devices()[:num_devices]
-    states = ensemble.stack([fresh(member.seed) for member in config.members])
+    states = stack([fresh(member.seed) for member in config.members])
     run, place, _ = parallel.over_devices(step, devices, config.training, 4)
     resident = parallel.replicate(np.concatenate(sets), devices)
-    together, metrics = three_steps(run, place(states), resident, place(ensemble.stack(stream)))
+    together, metrics = three_steps(run, place(states), resident, place(stack(stream)))
     alone_run = parallel.data_parallel(step, devices[:1], BATCH, "pmap")
     for which, member in enumerate(config.members):
         images = sets[which // 2]
@@ -94,7 +89,7 @@ def test_each_model_is_as_if_trained_alone(config, sets, stream, step, fresh, nu
         for one, other in zip(metrics, own_metrics, strict=True):
             for name, value in other.items():
                 np.testing.assert_allclose(one[name][which], value, rtol=1e-5, err_msg=name)
-        picked = ensemble.pick(together, 4, which)
+        picked = pick(together, 4, which)
         for one, other in zip(
             jax.tree_util.tree_leaves(picked), jax.tree_util.tree_leaves(alone), strict=True
         ):

@@ -9,14 +9,8 @@ import numpy as np
 import optax
 import pytest
 
-from dood_jax.config.groups import (
-    Config,
-    DataConfig,
-    EvaluationConfig,
-    ObjectiveConfig,
-    OptimizerConfig,
-    TrainingConfig,
-)
+from dood_jax.config.evaluation import EvaluationConfig
+from dood_jax.config.groups import Config, DataConfig, ObjectiveConfig, OptimizerConfig, TrainingConfig
 from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
 from dood_jax.runtime import parallel

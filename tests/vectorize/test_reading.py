@@ -82,6 +82,13 @@ def test_arrays(tmp_path, ink, array):
     assert np.abs(ink_in(tmp_path / "array.npy") - ink).mean() < 0.03
 
 
+def test_a_float_is_nan_where_nothing_was_painted(ink):
+    grey = np.where(ink > 0, 1 - ink, np.nan).astype(np.float32)
+    np.testing.assert_array_equal(reading.grey_of(grey), grey)
+    found = background.remove_background(reading.grey_of(255 * grey)).ink
+    assert np.abs(found - ink).mean() < 1e-3
+
+
 def test_an_archive_holds_many_images_each_with_a_name(tmp_path, ink):
     np.savez(tmp_path / "many.npz", train=np.stack([ink] * 12), label=np.arange(12), one=ink)
     scans = reading.read(tmp_path / "many.npz")

@@ -112,6 +112,18 @@ def test_the_command_writes_every_format(tmp_path, image):
     assert len(json.loads((out / "deep" / "b.json").read_text())["strokes"]) == len(STROKES)
 
 
+@pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255)])
+@pytest.mark.parametrize("hidden", [(0, 0, 0), (255, 255, 255)])
+def test_transparent_files_are_drawn_whatever_colour_is_hidden_in_them(tmp_path, ink, colour, hidden):
+    """Black or white ink on nothing, where a clear pixel has some colour of its own."""
+    opaque = np.round(255 * ink).astype(np.uint8)
+    colours = np.where(opaque[..., None] > 0, colour, hidden).astype(np.uint8)
+    Image.fromarray(np.dstack([colours, opaque])).save(tmp_path / "clear.png")
+    assert run(tmp_path / "clear.png", "--to=json", f"--out={tmp_path}/out") == 0
+    drawn = json.loads((tmp_path / "out" / "clear.json").read_text())
+    assert len(drawn["strokes"]) == len(STROKES)
+
+
 def test_one_line_for_each_failure_and_the_rest_is_done(tmp_path, image, capfd):
     image.save(tmp_path / "good.png")
     Image.new("L", (40, 40), 255).save(tmp_path / "blank.png")

@@ -18,7 +18,7 @@ let next = null; // what to ask after it
 let seed = 0;
 let answer = null;
 let pause = null;
-let warming = "…"; // what the server compiles before it is asked
+let compiling = "…"; // what the server compiles before it is asked
 let hasExamples = false;
 let exampleSeed = 0;
 
@@ -160,14 +160,14 @@ async function report() {
     return;
   }
   if (!byId("model").options.length) offer(status.models);
-  warming = status.warming;
+  compiling = status.compiling;
   if (status.ready.includes("examples") && !hasExamples) showExamples();
   const kind = asking && `${asking}/${byId("model").value}`;
   const isNew = kind && !status.ready.includes(kind);
-  line.className = asking || warming ? "busy" : "";
+  line.className = asking || compiling ? "busy" : "";
   if (asking && status.ahead > 0) line.textContent = `in the queue: ${status.ahead} before you`;
   else if (asking) line.textContent = isNew ? "the first time takes a minute…" : "drawing…";
-  else if (warming) line.textContent = `getting ready: ${warming.replace("/", ", ")}`;
+  else if (compiling) line.textContent = `getting ready: ${compiling.replace("/", ", ")}`;
   else line.textContent = "ready";
 }
 
@@ -177,7 +177,7 @@ function offer(names) {
 
 async function watch() {
   await report();
-  setTimeout(watch, asking ? 400 : warming ? 1500 : 5000);
+  setTimeout(watch, asking ? 400 : compiling ? 1500 : 5000);
 }
 
 // Pictures from outside.
@@ -205,11 +205,11 @@ async function showExamples() {
   byId("others").disabled = true;
   try {
     const { sets } = await (await fetch(`/api/examples?seed=${exampleSeed++}`, { headers })).json();
-    const rows = sets.map(({ title, invented, images }) => {
+    const rows = sets.map(({ title, generated, images }) => {
       const row = document.createElement("div");
       row.className = "set";
       const name = document.createElement("h3");
-      name.textContent = invented ? `${title}, made up` : title;
+      name.textContent = generated ? `${title}, made up` : title;
       row.append(name, ...images.map((url, i) => exampleButton(`${title} ${i + 1}`, picture(url), () => place(url))));
       return row;
     });

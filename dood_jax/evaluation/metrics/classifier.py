@@ -130,7 +130,8 @@ def _augmented(image: Array, key: Array) -> Array:
     """A [H, W] image, shifted, scaled and rotated a little; consumes the key."""
     change = _AUGMENTATION * jax.random.uniform(key, (4,), minval=-1, maxval=1)
     matrix = geometry.layout_to_matrix(jnp.array([0, 0, 1, 0]) + change)
-    return spatial_transformer.warp(image[None], matrix, image.shape)[0]
+    height, width = image.shape
+    return spatial_transformer.warp(image[None], matrix, (height, width))[0]
 
 
 def _compiled_step(network: Network, adam: optax.GradientTransformation) -> Callable:
@@ -155,7 +156,8 @@ def _compiled_apply(num_classes: int) -> Callable:
     """(params, [B, H, W] images) -> [B, 64] features and [B, C] probabilities."""
 
     def apply(params, images):
-        features, logits = Network(num_classes).apply({"params": params}, images)
+        outputs: Any = Network(num_classes).apply({"params": params}, images)
+        features, logits = outputs
         return features, jax.nn.softmax(logits)
 
     return jax.jit(apply)

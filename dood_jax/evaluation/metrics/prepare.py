@@ -13,22 +13,22 @@ import hashlib
 import importlib.resources
 import json
 import os
-import sys
 import time
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 from absl import logging
 from flax import traverse_util
 
+from dood_jax import command_line
 from dood_jax.checkpointing.metadata import commit
 from dood_jax.config.datasets import NAMES, SYNTHETIC
 from dood_jax.config.groups import DataConfig
 from dood_jax.config.resolving import resolve
-from dood_jax.errors import BadInput, first_line, require_at_least
+from dood_jax.errors import BadInput, require_at_least
 from dood_jax.evaluation.metrics import classifier, labelled_images
 from dood_jax.evaluation.metrics.classifier import Classifier
 from dood_jax.evaluation.metrics.labelled_images import LabelledImages
@@ -112,17 +112,10 @@ def _fits(found: Classifier, training: LabelledImages) -> bool:
 
 def _digest(training: LabelledImages, steps: int) -> str:
     """Hexadecimal digits that stand for everything that a classifier depends on."""
-    digest = hashlib.sha256(np.ascontiguousarray(training.images))
-    digest.update(np.ascontiguousarray(training.labels))
+    digest = hashlib.sha256(np.ascontiguousarray(training.images).data)
+    digest.update(np.ascontiguousarray(training.labels).data)
     digest.update(json.dumps([training.classes, steps]).encode())
     return digest.hexdigest()[:12]
-
-
-class _OneLineParser(argparse.ArgumentParser):
-    """Answers a bad flag in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        raise BadInput(message)
 
 
 def _asked(arguments: argparse.Namespace) -> tuple[DataConfig, Path, int]:
@@ -136,9 +129,7 @@ def _asked(arguments: argparse.Namespace) -> tuple[DataConfig, Path, int]:
 
 def main() -> None:
     """Trains the classifier that the flags describe and prints its card; bad input exits 2 with one line."""
-    parser = _OneLineParser(
-        "python -m dood_jax.evaluation.metrics.prepare", description=__doc__, allow_abbrev=False
-    )
+    parser = command_line.Parser("python -m dood_jax.evaluation.metrics.prepare", description=__doc__)
     parser.add_argument("--name", required=True, help=f"the set: {', '.join((*NAMES, SYNTHETIC))}")
     parser.add_argument("--dir", help="the data directory; by default the one of training")
     parser.add_argument("--to", required=True, help="folder to write NAME.npz into")
@@ -151,8 +142,7 @@ def main() -> None:
         write(trained, folder / f"{data.name}.npz")
         print(json.dumps(trained.card))
     except BadInput as error:
-        sys.stderr.write(f"dood_jax: {first_line(error)}\n")
-        sys.exit(2)
+        command_line.refuse(error)
 
 
 if __name__ == "__main__":

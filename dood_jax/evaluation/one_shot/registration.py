@@ -101,8 +101,11 @@ def register_all(supports: Segments, queries: Segments, how: Registration) -> tu
     forward = jax.device_get(register(support_drawings, query_drawings, how.solver))
     backward = jax.device_get(register(query_drawings, support_drawings, how.solver))
     shift, size = place_and_size_terms(supports, queries)
-    transposed = (term.T for term in backward)
-    return EnergyTerms(*forward, shift=shift, size=size), EnergyTerms(*transposed, shift=shift, size=size)
+    backward = Residuals(*(term.T for term in backward))
+    forward_terms, backward_terms = (
+        EnergyTerms(**residuals._asdict(), shift=shift, size=size) for residuals in (forward, backward)
+    )
+    return forward_terms, backward_terms
 
 
 # ---- The prior of displacements ----

@@ -84,10 +84,10 @@ def ink_window(image: np.ndarray) -> np.ndarray:
 def crop(image: np.ndarray, window: np.ndarray, size: int) -> np.ndarray:
     """float32 [size, size] in 0..1: what a uint8 [h, h] image shows in a [3] window, paper around it."""
     height = len(image)
-    left, top, side = window * height
+    left, top, side = (float(edge) for edge in window * height)
     padded = Image.fromarray(np.pad(image, height))
     box = (left + height, top + height, left + height + side, top + height + side)
-    shown = padded.resize((size, size), Image.Resampling.BILINEAR, box=tuple(float(edge) for edge in box))
+    shown = padded.resize((size, size), Image.Resampling.BILINEAR, box=box)
     return np.asarray(shown, np.float32) / 255
 
 
@@ -113,8 +113,9 @@ def segments_of_sketch(sketch: Sketch, windows: np.ndarray, count: int) -> Segme
     found = []
     for row, (left, top, side) in enumerate(windows):
         drawn = sketch.strokes.presence[row] > 0
-        layouts, points = sketch.strokes.layout[row][drawn], sketch.strokes.control_points[row][drawn]
-        placed = _curves_on_canvas(layouts, points) * side + np.float32([left, top])
+        layouts = np.asarray(sketch.strokes.layout[row][drawn])
+        points = np.asarray(sketch.strokes.control_points[row][drawn])
+        placed = _curves_on_canvas(layouts, points) * side + np.array([left, top], np.float32)
         found.append(segments_of_curves(list(placed), count))
     return stack_segments(found)
 
@@ -134,7 +135,7 @@ def segments_of_curves(polylines: Sequence[np.ndarray], count: int) -> Segments:
     lengths = np.maximum([arc[-1] for arc in arcs], _MIN_STROKE_LENGTH)
     counts = _segments_per_stroke(lengths, count)
     ends, arc_lengths, strokes = [], [], []
-    for stroke in np.flatnonzero(counts):
+    for stroke in np.flatnonzero(counts).tolist():
         cuts = np.linspace(0, arcs[stroke][-1], counts[stroke] + 1)
         points = np.stack([np.interp(cuts, arcs[stroke], axis) for axis in polylines[stroke].T], axis=1)
         ends.append(np.stack([points[:-1], points[1:]], axis=1))

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.api import Model
@@ -21,6 +22,7 @@ from dood_jax.evaluation.one_shot.strokes import Parses
 from dood_jax.evaluation.resume_cache import CachedArrays
 from dood_jax.inference import batching
 from dood_jax.runtime import parallel
+from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.test_time import token
 
 _PARTICLES = 20  # drawings, of which the best one becomes a parse
@@ -63,7 +65,7 @@ def _scores(
         )
         log_weights.append(_log_joints(model, parses)[candidates])
         scores.append(_fitted_scores(model, settings, parses, images, candidates))
-    return np.asarray(token.over_parses(np.stack(scores, -1), np.stack(log_weights, -1)))
+    return np.asarray(token.over_parses(jnp.stack(scores, -1), jnp.stack(log_weights, -1)))
 
 
 def _fitted_scores(
@@ -73,37 +75,40 @@ def _fitted_scores(
     queries = np.arange(len(images)).repeat(candidates.shape[1])
     drawn = (parses.sketch.strokes, parses.sketch.brush)
     of_candidates = jax.tree_util.tree_map(lambda leaf: leaf[candidates.reshape(-1)], drawn)
-    devices = tuple(jax.local_devices())
-    fit = _compiled_fit(model.config, settings.fit_steps, settings.fix_rotation_units, devices)
-    found = batching.in_batches(fit, model.params, images[queries], of_candidates, _BATCH_SIZE, len(devices))
+    group = DeviceGroup.local()
+    fit = _compiled_fit(model.config, settings.fit_steps, settings.fix_rotation_units, group)
+    found = batching.in_batches(
+        fit, model.params, images[queries], of_candidates, _BATCH_SIZE, len(group.devices)
+    )
     return found.reshape(candidates.shape)
 
 
 def _log_joints(model: Model, parses: Parses) -> np.ndarray:
     """[S] log p(support, parse) of one parse of each of S supports."""
-    devices = tuple(jax.local_devices())
+    group = DeviceGroup.local()
     drawn = (parses.sketch.strokes, parses.sketch.brush)
-    joint = _compiled_joint(model.config, devices)
-    return batching.in_batches(joint, model.params, parses.images, drawn, _BATCH_SIZE, len(devices))
+    joint = _compiled_joint(model.config, group)
+    return batching.in_batches(joint, model.params, parses.images, drawn, _BATCH_SIZE, len(group.devices))
 
 
 @functools.lru_cache
 def _compiled_fit(
-    config: ModelConfig, num_steps: int, fix_rotation_units: bool, devices: tuple[jax.Device, ...]
+    config: ModelConfig, num_steps: int, fix_rotation_units: bool, group: DeviceGroup
 ) -> Callable:
     """(params, [N, H, W] images, N drawings) -> [N] scores of tokens after so many steps."""
 
     def one(params, image, drawn):
-        return token.token_score(config, params, image, *drawn, num_steps, fix_rotation_units)
+        latents, brush = drawn
+        return token.token_score(config, params, image, latents, brush, num_steps, fix_rotation_units)
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
 
 @functools.lru_cache
-def _compiled_joint(config: ModelConfig, devices: tuple[jax.Device, ...]) -> Callable:
+def _compiled_joint(config: ModelConfig, group: DeviceGroup) -> Callable:
     """(params, [N, H, W] images, N drawings) -> [N] joint log-probabilities."""
 
     def one(params, image, drawn):
         return token.log_joint(config, params, image, *drawn)
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), devices)
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

@@ -1,0 +1,220 @@
+"""Tables in Markdown of the records in `docs/results`, for the pages that hold them.
+
+A record is what a task or a benchmark wrote: nested plain values (see `dood_jax/evaluation/results.py`).
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from dood_jax.evaluation import results as published
+
+Record = dict[str, Any]
+SETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot")
+_NOT_MEASURED = "–"
+GENERATION_ROWS = (  # of docs/generation.md: what, task, where in its values, decimals
+    ("Fréchet distance of samples from training images", "fid", "fid mean", 1),
+    ("… of other training images: the floor", "fid", "real_fid mean", 1),
+    ("… ratio", "fid", "ratio", 2),
+    ("… of initial drawings of training images", "fid", "reconstructed fid", 1),
+    ("precision of samples", "fid", "precision mean", 2),
+    ("… of real images", "fid", "real_precision mean", 2),
+    ("recall of samples", "fid", "recall mean", 2),
+    ("… of real images", "fid", "real_recall mean", 2),
+    ("fraction of samples that the classifier recognises (a class above 0.9)", "fid", "confident", 2),
+    ("… of real images", "fid", "real_confident", 2),
+    ("distance of samples from the nearest training image", "fid", "nearest", 1),
+    ("… of test images", "fid", "real_nearest", 1),
+    ("completions of one stroke: of the image's class", "completion", "class_consistency", 2),
+    ("… diversity (two samples: 1)", "completion", "diversity", 2),
+    (
+        "completions of two strokes: of the image's class",
+        "completion",
+        "by_prefix_strokes 2 class_consistency",
+        2,
+    ),
+    ("exemplars: of the image's class", "exemplars", "class_agreement", 2),
+    ("… originality (two real images of a class: 1)", "exemplars", "originality", 2),
+    ("… of the image's class, twice the noise", "exemplars", "curve 2.0 class_agreement", 2),
+    ("silhouette of 8 clusters of strokes", "clusters", "silhouette", 2),
+    ("… of their curves on the canvas", "clusters", "placed_silhouette", 2),
+    ("class told from the strokes: a small network", "probe", "accuracy", 3),
+    ("… linear", "probe", "linear", 3),
+)
+RIVALS = {  # variants of configs/ablations.py
+    "dood": "DooD",
+    "renderer": "− δR: a network draws strokes",
+    "guidance": "− EG: the canvas is not seen",
+    "prior": "− sequential prior",
+    "difference_air": "Difference-AIR",
+    "air": "AIR",
+    "vae": "VAE",
+}
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [f"| {' | '.join(row)} |" for row in rows]
+    return "\n".join([f"| {' | '.join(head)} |", "|---" * len(head) + "|", *lines])
+
+
+def nats(bound: dict[str, float]) -> str:
+    """A mean with its standard error."""
+    return f"{bound['mean']:,.0f} ± {bound['stderr']:.0f}"
+
+
+def as_list(value: Any) -> list[Any]:
+    """Several values as they are, a single one in a list."""
+    return value if isinstance(value, list) else [value]
+
+
+def _paper(source: str, targets: Sequence[str]) -> list[str]:
+    """Published nats of DooD trained on one set."""
+    numbers = [published.published_log_likelihood("DooD", source, target) for target in targets]
+    return [_NOT_MEASURED if number is None else f"{number:,.0f}" for number in numbers]
+
+
+def models_table(cards: dict[str, Record]) -> str:
+    """A row for every released model, by the cards."""
+    rows = []
+    for name, card in cards.items():
+        metrics = card["metrics"]
+        rows.append(
+            [
+                name,
+                f"`{card['command']}`",
+                card["config"]["training"].get("init_from") or "nothing",
+                f"{card['step']:,}",
+                f"{card['seconds'] / 60:.0f}",
+                nats({"mean": metrics["log_likelihood"], "stderr": metrics["stderr"]}),
+                f"{metrics['strokes']:.1f}",
+                f"{metrics['l1']:.0f}",
+                card["commit"],
+            ]
+        )
+    head = ["model", "command", "begins with", "steps", "minutes", "nats", "strokes", "L1", "commit"]
+    return table(head, rows)
+
+
+def own_sets_table(records: Sequence[Record]) -> str:
+    """A row for every run of the `likelihood` task: nats under both scales beside the paper's."""
+    rows = []
+    for record in records:
+        values, settings = record["values"], record["config"]["evaluation"]
+        rows.append(
+            [
+                record["checkpoint"],
+                "with" if record["config"]["model"].get("source_size") else "without",
+                str(settings["num_images"]),
+                str(settings["num_particles"]),
+                nats(values["log_likelihood_map"]),
+                *_paper(record["dataset"], [record["dataset"]]),
+                nats(values["log_likelihood_canvas"]),
+                f"{values['strokes']:.1f}",
+                f"{values['l1']:.0f}",
+            ]
+        )
+    head = ["model", "source resolution", "images", "particles", "map", "paper", "canvas", "strokes", "L1"]
+    return table(head, rows)
+
+
+def comparison_table(study: Record, other: Record) -> str:
+    """Nats of the map in two runs of the `transfer` task, with the paper's."""
+    bits = other["config"]["evaluation"].get("brush_bits")
+    names = ("as in `transfer`", f"brush charged, {bits} bits" if bits else "without source resolution")
+    targets = [target for target in SETS if target in other["values"]["blank_canvas"]]
+    rows = []
+    for source in other["values"]["table"]["map"]:
+        for name, record in zip(names, (study, other), strict=True):
+            cells = record["values"]["table"]["map"].get(source)
+            if cells is not None:
+                rows.append([source, name, *(nats(cells[target]) for target in targets)])
+        rows.append([source, "published DooD", *_paper(source, targets)])
+    return table(["trained on", "", *targets], rows)
+
+
+def errors_table(values: Record) -> str:
+    """L1 errors of a run of the `transfer` task, with strokes in brackets."""
+    targets = [target for target in SETS if target in values["blank_canvas"]]
+    cell = lambda source, target: (
+        f"{values['l1'][source][target]['mean']:.0f} ({values['strokes'][source][target]['mean']:.1f})"
+    )
+    rows = [[source, *(cell(source, target) for target in targets)] for source in values["l1"]]
+    return table(["trained on", *targets], rows)
+
+
+def floors_table(values: Record) -> str:
+    """Nats of principal components fitted to each set."""
+    rows = [
+        [source, str(found["components"]), *(nats(found["on"][target]) for target in SETS)]
+        for source, found in values["pca"].items()
+    ]
+    return table(["components of", "how many", *SETS], rows)
+
+
+def floor_curves(values: Record) -> tuple[str, str]:
+    """Nats on MNIST against the number of latent numbers, of components and of autoencoders, if any."""
+
+    def curve(name: str, found: dict[str, Record]) -> str:
+        return table(
+            ["MNIST, latent numbers", *found], [[name, *(f"{x['mean']:,.0f}" for x in found.values())]]
+        )
+
+    autoencoders = values.get("vae", {})
+    components = curve("principal components", values["pca"]["mnist"]["by_components"])
+    return components, curve("autoencoder", autoencoders) if autoencoders else ""
+
+
+def rivals_table(record: Record) -> str:
+    """A row for DooD and for each of its rivals, at equal training time."""
+    values = record["values"]
+    targets = list(values["blank_canvas"])
+    rows = []
+    for name, row in zip(record["training_steps"], values["table"]["map"], strict=True):
+        bounds = values["table"]["map"][row].values()
+        costs = [f"{record[of][name]:,.0f}" for of in ("milliseconds_a_step", "training_steps", "parameters")]
+        strokes, l1 = (next(iter(values[of][row].values()))["mean"] for of in ("strokes", "l1"))
+        cells = [f"{bound['mean']:,.0f} ± {bound['stderr']:,.0f}" for bound in bounds]
+        rows.append([RIVALS[name], *costs, *cells, f"{strokes:.1f}", f"{l1:.0f}"])
+    blank = [f"{values['blank_canvas'][target]:,.0f}" for target in targets]
+    rows.append(["blank canvas", "", "", "", *blank, "0", ""])
+    return table(["model", "ms a step", "steps", "parameters", *targets, "strokes", "L1 on MNIST"], rows)
+
+
+def readme_table(results: Path) -> str:
+    """README's table: both models across sets, with and without source resolution, beside paper and floor."""
+    read = lambda name: json.loads((results / f"{name}.json").read_text())["values"]
+    with_size, without, floors = read("transfer"), read("transfer-without-source-size"), read("floors")["pca"]
+    rows = []
+    for source, name in (("mnist", "MNIST"), ("synthetic", "synthetic strokes")):
+        of_set = {
+            "map, without source resolution": without["table"]["map"][source],
+            "map, with source resolution": with_size["table"]["map"][source],
+            "canvas, with source resolution": with_size["table"]["canvas"][source],
+            "principal components: map, without source resolution": floors[source]["on"],
+        }
+        of_source = [
+            [what, *(f"{cells[one]['mean']:,.0f}" for one in SETS)] for what, cells in of_set.items()
+        ]
+        of_source.insert(3, ["published DooD: map, without source resolution", *_paper(source, SETS)])
+        for number, row in enumerate(of_source):
+            rows.append([name if number == 0 else "", *(cell.replace("-", "−") for cell in row)])
+    return table(["trained on", "", "MNIST", "EMNIST", "KMNIST", "Quick, Draw!", "Omniglot"], rows)
+
+
+def generation_table(results: Path) -> str:
+    """How well the models of the sets generate and complete; a dash for what was not measured."""
+    names = (*SETS, "synthetic")
+    rows = []
+    for what, task, place, decimals in GENERATION_ROWS:
+        cells = []
+        for name in names:
+            path = results / f"{task}-{name}.json"
+            value = json.loads(path.read_text())["values"] if path.is_file() else {}
+            for key in place.split():
+                value = (value or {}).get(key)
+            cells.append(_NOT_MEASURED if value is None else f"{value:.{decimals}f}")
+        if set(cells) != {_NOT_MEASURED}:
+            rows.append([what, *cells])
+    return table(["", *names], rows)
