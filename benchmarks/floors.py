@@ -34,7 +34,7 @@ from dood_jax.config.groups import DataConfig
 from dood_jax.data import sources
 from dood_jax.evaluation import results
 from dood_jax.inference import image_sets
-from dood_jax.model.likelihood import SCALE_RANGE
+from dood_jax.model.observation import SCALE_RANGE
 from dood_jax.objectives.iwae import log_mean_exp
 from dood_jax.runtime import parallel
 from dood_jax.version import VERSION

@@ -60,7 +60,7 @@ def model_alone(known: Known) -> Found:
     started = time.perf_counter()
     ink = background.remove_background(known.grey).ink
     small = np.asarray(Image.fromarray(ink).resize((50, 50), Image.Resampling.BILINEAR)).clip(0, 1)[None]
-    sketch = model().refine(small, model().infer(small))
+    sketch = model().optimize(small, model().infer(small))
     seconds = time.perf_counter() - started
     count = int(sketch.strokes.presence[0].sum())
     side = known.grey.shape[0]

@@ -21,6 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from dood_jax.model.drawing import draw
+from dood_jax.test_time.optimize import optimize_strokes
+
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -36,7 +39,7 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
 from dood_jax.data.synthetic import random_drawing
-from dood_jax.model import dood, refinement
+from dood_jax.model import dood
 from dood_jax.objectives import exact_stopping, iwae
 from dood_jax.rendering import brushes
 from dood_jax.runtime import parallel
@@ -232,7 +235,7 @@ def _seconds_to_first_step(folder: Path, batch_size: int) -> float:
 def infer_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
     """Drawings inferred, one particle each, against the forward pass of training."""
     params, images, keys = model_and_images(config, batch_size)
-    infer = lambda image, key: dood.draw(config, params, image, key).strokes
+    infer = lambda image, key: draw(config, params, image, key).strokes
     forms = [
         form("forward pass of training", jax.vmap(functools.partial(_bound, config, params)), images, keys),
         form("infer", jax.vmap(infer), images, keys),
@@ -260,10 +263,8 @@ def likelihood_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[d
 def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
     """A hundred gradient steps on every drawing, all six strokes present; the time of one image."""
     params, images, keys = model_and_images(config, batch_size)
-    drawing = jax.vmap(lambda image, key: dood.draw(config, params, image, key, hold_presence=True))(
-        images, keys
-    )
-    refine = jax.vmap(lambda *drawn: refinement.refine(config, params, *drawn, 100))
+    drawing = jax.vmap(lambda image, key: draw(config, params, image, key, hold_presence=True))(images, keys)
+    refine = jax.vmap(lambda *drawn: optimize_strokes(config, params, *drawn, 100))
     rows = measure("refinement", [form("one image", refine, images, *drawing[:2])], max(2, rounds // 10))
     each = lambda row, name: row[name] / batch_size
     names = ("milliseconds", "core_milliseconds")
@@ -272,7 +273,7 @@ def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[
 
 def _bound(config: ModelConfig, params: Any, image: jax.Array, key: jax.Array) -> jax.Array:
     """What training computes of one image, without its gradient."""
-    drawing = dood.draw(config, params, image, key, hold_presence=True)
+    drawing = draw(config, params, image, key, hold_presence=True)
     return exact_stopping.expected_elbo(exact_stopping.prefix_terms(config, params, image, drawing))
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import ArrayLike
 
 from dood_jax import geometry
 from dood_jax.checkpointing import restore
@@ -17,17 +18,17 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.data import preprocessing
 from dood_jax.errors import BadInput, require_choice, require_seed
 from dood_jax.inference import bounds, generate, image_sets, infer
-from dood_jax.model import dood, networks
-from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
+from dood_jax.model import networks
+from dood_jax.model.drawing import render
 from dood_jax.model.networks import Params
-from dood_jax.model.spread import LEARNED, Spread
+from dood_jax.model.prior import LEARNED, Spread
+from dood_jax.model.variation import SMALL_NOISE, TypeNoise
 from dood_jax.rendering import source_grid
 from dood_jax.runtime import parallel
 from dood_jax.types import Array, BrushParams, Sketch
 from dood_jax.vectorize import background, drawing, reading, tracing
 from dood_jax.vectorize.drawing import InkDrawing
 
-_BATCH_SIZE = 64
 _SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
 _HAIR = 1e-3  # by which pixels may lie outside 0..1: resizing leaves as much
 
@@ -47,11 +48,16 @@ class Model:
         size, config = self.config.image_size, self.config
         return (
             f"Model({self.name!r}: {networks.count(self.params):,} parameters, images of {size} x {size},"
-            f" up to {config.num_strokes} strokes, {config.iterations} looks)"
+            f" up to {config.num_strokes} strokes, {config.iterations} iterations)"
         )
 
     def infer(
-        self, images: Array, key: Array | int = 0, num_particles: int = 1, num_strokes: int | None = None
+        self,
+        images: ArrayLike,
+        key: Array | int = 0,
+        num_particles: int = 1,
+        num_strokes: int | None = None,
+        iterations: int | None = None,
     ) -> Sketch:
         """Strokes of [B, H, W] images, 0..1, ink = 1.
 
@@ -60,6 +66,8 @@ class Model:
           key: or a seed.
           num_particles: drawings tried an image; the one of highest ELBO is returned.
           num_strokes: most strokes, T; as trained if None.
+          iterations: of iterative inference; as trained if None, 0 for the first pass alone, which is several
+            times as fast.
 
         Images that look inverted, or enlarged in another way than the model's own, are drawn with a warning;
         `dood_jax.prepare` makes what it takes of any.
@@ -70,11 +78,13 @@ class Model:
         images = self._checked(images)
         _check_positive(num_particles=num_particles, num_strokes=num_strokes)
         keys = image_sets.example_keys(_as_key(key), len(images))
+        if iterations is not None and (iterations < 0 or (iterations and not self.config.iterations)):
+            raise BadInput(f"iterations={iterations}; this model was trained with {self.config.iterations}")
         strokes = num_strokes or self.config.num_strokes
-        return infer.infer(self.config, self.params, images, keys, num_particles, strokes, _BATCH_SIZE)
+        return infer.infer(self.config, self.params, images, keys, num_particles, strokes, iterations)
 
-    def refine(self, images: Array, sketch: Sketch, num_steps: int = 100) -> Sketch:
-        """`infer`'s drawings of [B, H, W] images, corrected by gradient steps on each image alone."""
+    def optimize(self, images: ArrayLike, sketch: Sketch, num_steps: int = 100) -> Sketch:
+        """`infer`'s drawings of [B, H, W] images after gradient steps on each image alone (method.md 10.11)."""
         images = self._checked(images)
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):
@@ -89,7 +99,7 @@ class Model:
         spread: Spread = LEARNED,
         brush: BrushParams | None = None,
     ) -> Sketch:
-        """Invents n drawings (method.md 10.5).
+        """Generates n drawings (method.md 10.5).
 
         Args:
           n: how many.
@@ -105,19 +115,28 @@ class Model:
         return generate.sample(self.config, self.params, own, keys, strokes, spread)
 
     def vary(
-        self, sketch: Sketch, key: Array | int = 0, noise: TypeNoise = SMALL_NOISE, turned: bool = False
+        self,
+        sketch: Sketch,
+        key: Array | int = 0,
+        noise: TypeNoise = SMALL_NOISE,
+        fix_rotation_units: bool = False,
     ) -> Sketch:
         """A new exemplar of each drawing: the same strokes by another hand (method.md 10.7).
 
-        `SMALL_NOISE.times(2)` is twice the noise; `turned` exemplars turn as well.
+        `SMALL_NOISE.times(2)` is twice the noise. As published an exemplar's angle in radians is taken for
+        degrees, so that it hardly turns; with `fix_rotation_units` it turns by its whole angle.
+
+        Raises:
+          BadInput: the model's strokes are no curves.
         """
+        require_choice("model.decoder", self.config.decoder, ("curve",))
         keys = image_sets.example_keys(_as_key(key), len(sketch.canvases))
-        return generate.vary(self.config, self.params, sketch, keys, noise, turned)
+        return generate.vary(self.config, self.params, sketch, keys, noise, fix_rotation_units)
 
     def complete(
         self,
         sketch: Sketch,
-        kept: Array | int,
+        num_prefix_strokes: ArrayLike,
         key: Array | int = 0,
         num_strokes: int | None = None,
         spread: Spread = LEARNED,
@@ -126,32 +145,36 @@ class Model:
 
         Args:
           sketch: of N drawings of T strokes.
-          kept: [N] or one number of strokes that are kept of each; no more than are drawn are.
+          num_prefix_strokes: [N], or one number for all: first strokes that stay, if so many are drawn.
           key: or a seed.
           num_strokes: most new strokes, S; as trained if None.
           spread: see `sample`.
 
         Returns:
           N drawings of T + S strokes.
+
+        Raises:
+          BadInput: the model's strokes are no curves, or a negative number.
         """
+        require_choice("model.decoder", self.config.decoder, ("curve",))
         _check_positive(num_strokes=num_strokes)
         drawn = sketch.strokes.presence.sum(1).astype(np.int32)
-        counts = np.minimum(_for_each("kept", kept, len(drawn)), drawn)
+        counts = np.minimum(_for_each("num_prefix_strokes", num_prefix_strokes, len(drawn)), drawn)
         if counts.min() < 0:
-            raise BadInput(f"kept={counts.min()} strokes; give 0 or more")
+            raise BadInput(f"num_prefix_strokes={counts.min()}; give 0 or more")
         keys = image_sets.example_keys(_as_key(key), len(drawn))
         more = num_strokes or self.config.num_strokes
         return generate.complete(self.config, self.params, sketch, counts, keys, more, spread)
 
     def log_likelihood(
-        self, images: Array, key: Array | int = 0, num_particles: int = 200, optimize_steps: int = 0
+        self, images: ArrayLike, key: Array | int = 0, num_particles: int = 200, optimize_steps: int = 0
     ) -> np.ndarray:
         """[B] importance-weighted bound on log p(x) of [B, H, W] images, in nats (method.md 10.1).
 
         The brush is free, so it bounds the largest log p(x | brush). Compare it between images that hold as
         much ink: a blank one has more than a digit. Of a single image it changes by tens of nats from
-        machine to machine, since the model's looks amplify rounding; means do not. With `optimize_steps` the
-        posterior of each image is refined first by so many gradient steps.
+        machine to machine, since iterations amplify rounding; means do not. With `optimize_steps` the
+        posterior of each image takes so many gradient steps first.
         """
         images = self._checked(images)
         _check_positive(num_particles=num_particles, optimize_steps=optimize_steps or None)
@@ -162,15 +185,16 @@ class Model:
         group = parallel.DeviceGroup.local()
         return bounds.bound(self.config, self.params, images, keys, settings, group).log_likelihood
 
-    def to_source_grid(self, images: Array, canvases: Array) -> np.ndarray:
-        """[B, ..., H, W] canvases, each as its one of [B, H, W] images was recorded (method.md 4.1).
+    def to_source_grid(self, images: ArrayLike, canvases: ArrayLike) -> np.ndarray:
+        """[B, ..., H, W] canvases, each on the grid that its one of [B, H, W] images was made on.
 
-        What the model compares with images: blurred where an image was enlarged, else as drawn.
+        This is what the model compares with images (method.md 4.1): blurred where an image was enlarged,
+        otherwise as drawn.
         """
         images, canvases = _check_images(images, self.config.image_size), np.asarray(canvases)
         if len(canvases) != len(images) or canvases.shape[-2:] != images.shape[-2:]:
             raise BadInput(f"canvases {canvases.shape} of images {images.shape}; give as many, as large")
-        return np.asarray(_as_recorded(self.config.source_size, images, canvases))
+        return np.asarray(_to_source_grid(self.config.source_size, images, canvases))
 
     def render(self, strokes: Sketch, size: int | None = None) -> np.ndarray:
         """[B, T, size, size] canvases of `infer`'s or `sample`'s drawings, at any image size."""
@@ -195,7 +219,7 @@ class Model:
             for points, presence, pen in zip(placed, sketch.strokes.presence, pens, strict=True)
         ]
 
-    def vectorize(self, image: Array | str | Path, source: str = "") -> InkDrawing:
+    def vectorize(self, image: ArrayLike | str | Path, source: str = "") -> InkDrawing:
         """The pen strokes of one image of lines, of any size, in drawing order.
 
         Args:
@@ -216,7 +240,7 @@ class Model:
         strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
         return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
 
-    def _checked(self, images: Array) -> np.ndarray:
+    def _checked(self, images: ArrayLike) -> np.ndarray:
         """float32 [B, H, W], with a warning for those that look inverted or enlarged in another way."""
         images = _check_images(images, self.config.image_size)
         preprocessing.warn_of_odd(images, self.config.source_size)
@@ -225,12 +249,10 @@ class Model:
     def _recognise(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence.
 
-        By the first look alone: it is asked which ways go together, not where they lie to a pixel.
+        By the first pass alone: it is asked which ways go together, not where they lie to a pixel.
         """
-        first_look = dataclasses.replace(self, config=dataclasses.replace(self.config, iterations=0))
         keys = image_sets.example_keys(_as_key(0), len(windows))
-        config = first_look.config
-        sketch = infer.infer(config, self.params, windows, keys, 1, config.num_strokes, _BATCH_SIZE)
+        sketch = infer.infer(self.config, self.params, windows, keys, 1, iterations=0)
         curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
         return curves, sketch.strokes.presence
 
@@ -258,7 +280,7 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
     return Model(config, params, brush, meta, str(name_or_dir))
 
 
-def _check_images(images: Array, size: int) -> np.ndarray:
+def _check_images(images: ArrayLike, size: int) -> np.ndarray:
     try:
         images = np.asarray(images)
         if np.iscomplexobj(images):
@@ -291,7 +313,7 @@ def _check_positive(**numbers: int | None) -> None:
             raise BadInput(f"{name}={value}; give at least 1")
 
 
-def _for_each(name: str, value: Array | float, count: int) -> np.ndarray:
+def _for_each(name: str, value: ArrayLike, count: int) -> np.ndarray:
     """[count] of one number or as many."""
     if np.shape(value) not in ((), (count,)):
         raise BadInput(
@@ -311,20 +333,19 @@ def _as_key(key: Array | int) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _as_recorded(source_size: int, images: Array, canvases: Array) -> Array:
+def _to_source_grid(source_size: int, images: Array, canvases: Array) -> Array:
     return jax.vmap(functools.partial(source_grid.to_source_grid, source_size))(images, canvases)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
 def _render(config: ModelConfig, params: Params, strokes: Any, brush: BrushParams, size: int | None) -> Array:
-    return jax.vmap(functools.partial(dood.render, config, params, image_size=size))(strokes, brush)
+    return jax.vmap(functools.partial(render, config, params, image_size=size))(strokes, brush)
 
 
 @jax.jit
 def _placed(layout: Array, control_points: Array) -> Array:
     """[N, T, P, 2] control points on the canvas."""
-    place = lambda layout, points: geometry.place_points(geometry.layout_to_matrix(layout), points)
-    return jax.vmap(jax.vmap(place))(layout, control_points)
+    return jax.vmap(geometry.place_strokes)(layout, control_points)
 
 
 @functools.partial(jax.jit, static_argnums=0)

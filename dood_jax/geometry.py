@@ -85,7 +85,7 @@ def place_strokes(layout: Array, control_points: Array) -> Array:
 
 
 def in_stroke_frames(layout: Array, points: Array) -> Array:
-    """[T, P, 2] points on the canvas, seen in the frames of [T, 4] layouts: the inverse of `place_strokes`."""
+    """[T, P, 2] points on the canvas, in the frames of [T, 4] layouts: the inverse of `place_strokes`."""
     matrices = jax.vmap(lambda one: invert(layout_to_matrix(one)))(layout)
     return jax.vmap(place_points)(matrices, points)
 

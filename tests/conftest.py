@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from dood_jax.model import drawing
+
 os.environ.setdefault("NPROC", "32")  # loops over several CPU devices can deadlock with fewer threads
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
@@ -109,6 +111,6 @@ def draw(tiny: ModelConfig):
 
     @functools.lru_cache
     def compiled(**options):
-        return jax.jit(jax.vmap(functools.partial(dood.draw, tiny, **options), in_axes=(None, 0, 0)))
+        return jax.jit(jax.vmap(functools.partial(drawing.draw, tiny, **options), in_axes=(None, 0, 0)))
 
     return lambda params, images, keys, **options: jax.device_get(compiled(**options)(params, images, keys))

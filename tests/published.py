@@ -9,16 +9,16 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from dood_jax.model.parts import parts_of
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import PRESETS
 from dood_jax.distributions import presence
-from dood_jax.model import dood, networks
-from dood_jax.model.parts import parts_of
+from dood_jax.model.dood import bind
+from dood_jax.model.drawing import draw_from_noise
 from dood_jax.model.recognition import StrokeNoise
 from dood_jax.model.renderer import canvas_of
-from dood_jax.model.state import initial_state
-from dood_jax.model.stroke import canvas_before, draw_stroke, weigh_stroke
+from dood_jax.model.stroke import canvas_before, draw_stroke, initial_state, weigh_stroke
 from dood_jax.objectives import iwae, nvil
 from dood_jax.types import Drawing
 
@@ -133,7 +133,7 @@ def objective(golden: Golden, params: dict, moments: nvil.Moments, noise: Stroke
     """The loss of K particles, and what the vectors tell of it; noise is [K, 4, T, ...]."""
 
     def one(image, noise):
-        drawing = dood.draw_from_noise(golden.config, params, image, noise)
+        drawing = draw_from_noise(golden.config, params, image, noise)
         terms = nvil.terms(golden.config, params, image, drawing, float(golden.arrays["beta"]))
         return terms, masked_log_probs(drawing), drawing
 
@@ -171,7 +171,7 @@ def fresh_moments(dtype: np.dtype) -> nvil.Moments:
 def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) -> dict[str, jax.Array]:
     """Every quantity of one drawing that training does not keep, stroke by stroke."""
     config, parts = golden.config, parts_of(golden.config)
-    nets = networks.bind(config, params)
+    nets = bind(config, params)
     target = parts.guidance.prepare(nets, image)
     state, steps = initial_state(config), []
     for t in range(config.num_strokes):

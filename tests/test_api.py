@@ -12,7 +12,7 @@ import dood_jax
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
 from dood_jax.inference import infer
-from dood_jax.model.exemplar import SMALL_NOISE
+from dood_jax.model.variation import SMALL_NOISE
 from dood_jax.objectives import iwae
 from dood_jax.rendering import source_grid
 from dood_jax.types import BrushParams

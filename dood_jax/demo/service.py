@@ -17,8 +17,8 @@ from dood_jax.demo import images
 from dood_jax.errors import BadInput, require_choice
 from dood_jax.evaluation.reconstruction import windows
 from dood_jax.model.networks import Params
+from dood_jax.model.prior import PUBLISHED
 from dood_jax.model.renderer import canvases_of
-from dood_jax.model.spread import PUBLISHED
 from dood_jax.objectives import iwae
 from dood_jax.types import Array, Sketch
 from dood_jax.vectorize.drawing import InkDrawing

@@ -13,8 +13,8 @@ from dood_jax.config.groups import Config
 from dood_jax.evaluation import results
 from dood_jax.evaluation.metrics import labelled_images
 from dood_jax.inference import image_sets
-from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise
-from dood_jax.model.spread import Spread
+from dood_jax.model.prior import Spread
+from dood_jax.model.variation import SMALL_NOISE, TypeNoise
 from dood_jax.types import BrushParams, Sketch
 
 _MEDIAN_IMAGES = 64  # images whose median brush is taken, as published

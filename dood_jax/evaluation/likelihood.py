@@ -22,8 +22,8 @@ from dood_jax.evaluation.resume_cache import CachedLogWeights
 from dood_jax.inference import bounds, image_sets
 from dood_jax.inference.bounds import Bound
 from dood_jax.inference.infer import training_drawings
-from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
+from dood_jax.model.observation import SCALES
 from dood_jax.objectives import brush_code
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.runtime.parallel import DeviceGroup

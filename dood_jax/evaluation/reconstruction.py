@@ -55,7 +55,7 @@ def best_drawings(model: Model, images: np.ndarray, config: Config) -> Sketch:
     settings = config.evaluation
     sketch = model.infer(images, settings.seed, settings.num_particles, settings.num_strokes or None)
     if settings.optimize_steps:
-        sketch = model.refine(images, sketch, settings.optimize_steps)
+        sketch = model.optimize(images, sketch, settings.optimize_steps)
     return sketch
 
 

@@ -20,8 +20,8 @@ import numpy as np
 from dood_jax.api import Model
 from dood_jax.checkpointing.metadata import commit
 from dood_jax.config.groups import Config
-from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
+from dood_jax.model.observation import SCALES
 from dood_jax.objectives.iwae import LogWeights
 from dood_jax.version import VERSION
 

@@ -28,8 +28,8 @@ from dood_jax.evaluation import likelihood, results
 from dood_jax.evaluation.reconstruction import best_drawings
 from dood_jax.evaluation.resume_cache import digest, origin_of
 from dood_jax.inference import image_sets
-from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
+from dood_jax.model.observation import SCALES
 from dood_jax.rendering.source_grid import may_be_enlarged
 from dood_jax.runtime import processes
 

@@ -11,8 +11,8 @@ from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.model import ModelConfig
 from dood_jax.inference.batching import ResumeCache, in_batches
 from dood_jax.inference.infer import best_particle
-from dood_jax.model.likelihood import SCALES
 from dood_jax.model.networks import Params
+from dood_jax.model.observation import SCALES
 from dood_jax.objectives import iwae
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.runtime import parallel

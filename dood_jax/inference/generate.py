@@ -10,10 +10,10 @@ import numpy as np
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.inference.batching import in_batches
-from dood_jax.model import completion, dood, exemplar
-from dood_jax.model.exemplar import TypeNoise
+from dood_jax.model import drawing, variation
 from dood_jax.model.networks import Params
-from dood_jax.model.spread import Spread
+from dood_jax.model.prior import Spread
+from dood_jax.model.variation import TypeNoise
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.types import Array, BrushParams, Sketch
@@ -32,11 +32,16 @@ def sample(
 
 
 def vary(
-    model: ModelConfig, params: Params, sketch: Sketch, keys: Array, noise: TypeNoise, turned: bool
+    model: ModelConfig,
+    params: Params,
+    sketch: Sketch,
+    keys: Array,
+    noise: TypeNoise,
+    fix_rotation_units: bool,
 ) -> Sketch:
     """A new exemplar of each of N drawings (method.md 10.7)."""
     group = DeviceGroup.local()
-    one = _compiled_exemplar(model, turned, group)
+    one = _compiled_exemplar(model, fix_rotation_units, group)
     given = (sketch.strokes, sketch.brush, _for_each(noise, len(keys)))
     return in_batches(one, params, keys, given, _BATCH_SIZE, len(group.devices))
 
@@ -63,7 +68,7 @@ def _for_each(settings: Any, count: int) -> Any:
 
 
 def _sketch(model: ModelConfig, params: Params, strokes: Any, brush: BrushParams) -> Sketch:
-    return Sketch(strokes, brush, dood.render(model, params, strokes, brush))
+    return Sketch(strokes, brush, drawing.render(model, params, strokes, brush))
 
 
 @functools.lru_cache
@@ -72,7 +77,7 @@ def _compiled_sample(
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
         brush, spread = given
-        strokes = dood.sample(model, params, brush, key, num_strokes, spread)
+        strokes = drawing.sample(model, params, brush, key, num_strokes, spread)
         own = (jnp.broadcast_to(value, (num_strokes,)) for value in brush[:2])
         return _sketch(model, params, strokes, BrushParams(*own, brush.canvas_slope))
 
@@ -81,11 +86,13 @@ def _compiled_sample(
 
 @functools.lru_cache
 def _compiled_exemplar(
-    model: ModelConfig, turned: bool, group: DeviceGroup
+    model: ModelConfig, fix_rotation_units: bool, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
         strokes, brush, noise = given
-        return _sketch(model, params, *exemplar.exemplar(model, strokes, brush, key, noise, turned))
+        return _sketch(
+            model, params, *variation.exemplar(model, strokes, brush, key, noise, fix_rotation_units)
+        )
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
@@ -96,6 +103,6 @@ def _compiled_completion(
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
         *drawn, spread = given
-        return _sketch(model, params, *completion.complete(model, params, *drawn, key, num_strokes, spread))
+        return _sketch(model, params, *variation.complete(model, params, *drawn, key, num_strokes, spread))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

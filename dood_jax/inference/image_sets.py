@@ -14,7 +14,7 @@ from dood_jax.config.groups import DataConfig
 from dood_jax.data import sources
 from dood_jax.data.example_stream import purpose_key
 from dood_jax.data.synthetic import random_drawing
-from dood_jax.model.likelihood import SCALE_RANGE
+from dood_jax.model.observation import SCALE_RANGE
 from dood_jax.types import Array
 
 SYNTHETIC_TEST_SEED = 1_000_003  # none of these is a seed that a run is likely to have

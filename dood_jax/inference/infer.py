@@ -13,15 +13,16 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.data import example_stream
 from dood_jax.inference import image_sets
 from dood_jax.inference.batching import in_batches
-from dood_jax.model import dood, refinement
+from dood_jax.model.drawing import render
 from dood_jax.model.networks import Params
 from dood_jax.objectives import iwae
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import DeviceGroup
+from dood_jax.test_time.optimize import optimize_strokes
 from dood_jax.types import Array, BrushParams, Sketch
 
 _TRAINING_IMAGES, _TRAINING_SEED = 1024, 0  # that `training_drawings` are of
-_TRAINING_BATCH = 64
+_BATCH_SIZE = 64
 
 
 def infer(
@@ -30,8 +31,8 @@ def infer(
     images: np.ndarray,
     keys: Array,
     num_particles: int,
-    num_strokes: int,
-    batch_size: int,
+    num_strokes: int = 0,
+    iterations: int | None = None,
     group: DeviceGroup | None = None,
 ) -> Sketch:
     """Draws images.
@@ -43,15 +44,16 @@ def infer(
       keys: [N] of the images.
       num_particles: drawings of each image, of which the one with the highest ELBO is returned.
       num_strokes: most strokes of a drawing, T; 0: as trained.
-      batch_size: images that are drawn at once.
+      iterations: of iterative inference; as many as the model says if None, 0 is the first pass alone.
       group: devices to use; those of this process unless given.
 
     Returns:
       N drawings, with [N, T, H, W] canvases.
     """
     group = group or DeviceGroup.local()
-    best = _compiled_infer(model, num_particles, num_strokes, group)
-    return in_batches(best, params, images, keys, batch_size, len(group.devices))
+    iterations = model.iterations if iterations is None else iterations
+    best = _compiled_infer(model, num_particles, num_strokes, iterations, group)
+    return in_batches(best, params, images, keys, _BATCH_SIZE, len(group.devices))
 
 
 def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> tuple[np.ndarray, Sketch]:
@@ -62,7 +64,7 @@ def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> t
     """
     images = image_sets.training_images(data, _TRAINING_IMAGES, _TRAINING_SEED)
     keys = image_sets.example_keys(example_stream.purpose_key(_TRAINING_SEED, "evaluation"), len(images))
-    return images, infer(model, params, images, keys, 1, model.num_strokes, _TRAINING_BATCH)
+    return images, infer(model, params, images, keys, 1)
 
 
 def optimize(
@@ -106,14 +108,14 @@ def best_particle(weigh: Callable[[Array], iwae.Particle], keys: Array) -> iwae.
 
 @functools.lru_cache
 def _compiled_infer(
-    model: ModelConfig, num_particles: int, num_strokes: int, group: DeviceGroup
+    model: ModelConfig, num_particles: int, num_strokes: int, iterations: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Array], Sketch]:
+    asked = {"num_strokes": num_strokes or None, "iterations": iterations}
+
     def one(params, image, key):
-        weigh = functools.partial(iwae.sample_particle, model, params, image, num_strokes=num_strokes or None)
+        weigh = functools.partial(iwae.sample_particle, model, params, image, **asked)
         drawing = best_particle(weigh, jax.random.split(key, num_particles)).drawing
-        return Sketch(
-            drawing.strokes, drawing.brush, dood.render(model, params, drawing.strokes, drawing.brush)
-        )
+        return Sketch(drawing.strokes, drawing.brush, render(model, params, drawing.strokes, drawing.brush))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
@@ -123,7 +125,7 @@ def _compiled_optimize(
     model: ModelConfig, num_steps: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, image, drawn):
-        strokes, brush = refinement.refine(model, params, image, *drawn, num_steps)
-        return Sketch(strokes, brush, dood.render(model, params, strokes, brush))
+        strokes, brush = optimize_strokes(model, params, image, *drawn, num_steps)
+        return Sketch(strokes, brush, render(model, params, strokes, brush))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

@@ -15,6 +15,7 @@ from flax import linen as nn
 from jax import lax
 
 from dood_jax.config.model import ModelConfig
+from dood_jax.errors import BadInput
 from dood_jax.model.families import DIAGONAL, Family
 from dood_jax.model.guidance import (
     BlindGuidance,
@@ -26,12 +27,23 @@ from dood_jax.model.guidance import (
     PriorContext,
     ResidualGuidance,
 )
-from dood_jax.model.iterative_inference import InferenceState, Refiner, corrector_inputs, first_inference_state
+from dood_jax.model.iterative_inference import (
+    InferenceState,
+    Refiner,
+    corrector_inputs,
+    first_inference_state,
+)
 from dood_jax.model.networks import Change, Params
 from dood_jax.model.observation import ObservationModel
 from dood_jax.model.prior import CERTAIN, FixedPrior, Prior, SequentialPrior, Spread
 from dood_jax.model.published import CORRELATED
-from dood_jax.model.recognition import PosteriorStep, Recognition, StrokeNoise, StrokeRecognition, stroke_noise
+from dood_jax.model.recognition import (
+    PosteriorStep,
+    Recognition,
+    StrokeNoise,
+    StrokeRecognition,
+    stroke_noise,
+)
 from dood_jax.model.renderer import NeuralRenderer, PieceRenderer, Renderer, canvas_of
 from dood_jax.model.rivals import AirRecognition, VaeRecognition
 from dood_jax.model.stroke import StrokeState, initial_state
@@ -66,7 +78,14 @@ class DooD(nn.Module):
 
     def setup(self) -> None:
         """Lays the parameters of all parts side by side."""
-        for part in (self.guidance, self.recognition, self.prior, self.renderer, self.observation, self.refiner):
+        for part in (
+            self.guidance,
+            self.recognition,
+            self.prior,
+            self.renderer,
+            self.observation,
+            self.refiner,
+        ):
             if part is not None:
                 nn.share_scope(self, part)
 
@@ -184,6 +203,8 @@ class DooD(nn.Module):
         self, image: Array, strokes: StrokeLatents, state: InferenceState
     ) -> tuple[InferenceState, Change]:
         """One iteration of inference on a whole drawing of a [H, W] image (method.md 5.1)."""
+        if self.refiner is None:
+            raise BadInput("model.iterations=0: this model has no corrector; train one with iterations")
         target = self.guidance.encode_target(image)
 
         def glimpses(canvas):
@@ -192,7 +213,6 @@ class DooD(nn.Module):
 
         render = self.renderer.finished_canvas
         inputs = corrector_inputs(self.config, image, strokes, state, render, glimpses)
-        assert self.refiner is not None, "a model without iterations has no corrector"
         return self.refiner(state, inputs, strokes.presence)
 
     def ink(self, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None) -> Array:

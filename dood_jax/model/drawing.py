@@ -1,7 +1,7 @@
 """Whole drawings of one image: inferred from it, sampled from the prior, replayed, rendered.
 
 A model is a pair (config, params); callers vmap these functions over images and particles. `draw` is the way
-from an image to its strokes: the first pass stroke after stroke (`draw_from_noise`), then the iterations of
+from an image to its strokes: the first pass stroke after stroke (`first_pass`), then the iterations of
 inference (`iterate`), then a sample of the posterior that they end in (`sample_iterated`).
 """
 
@@ -40,7 +40,6 @@ def draw(
     *,
     iterations: int | None = None,
     num_strokes: int | None = None,
-    hold_presence: bool = False,
     dropout_key: Array | None = None,
     prior_learns: Array | bool = True,
 ) -> Drawing:
@@ -53,8 +52,6 @@ def draw(
       key: consumed.
       iterations: of iterative inference; as many as the config says if None, 0 is the first pass alone.
       num_strokes: most strokes, T; as trained if None.
-      hold_presence: keep every bit on, for objectives that sum over stopping times; the drawing is that of
-        the first pass then, whatever the iterations.
       dropout_key: consumed; drops units as in training, where the model does that. None drops none.
       prior_learns: [] whether the prior's networks get a gradient.
 
@@ -62,11 +59,40 @@ def draw(
       A drawing of T strokes; those after the stop have presence 0 and no ink.
     """
     iterations = config.iterations if iterations is None else iterations
-    iterates = iterations > 0 and not hold_presence
-    key, key_iterated = jax.random.split(key) if iterates else (key, None)
+    key_first, key_iterated = jax.random.split(key) if iterations else (key, key)
+    first = first_pass(
+        config,
+        params,
+        image,
+        key_first,
+        num_strokes=num_strokes,
+        dropout_key=dropout_key,
+        prior_learns=prior_learns,
+    )
+    if not iterations:
+        return first
+    posterior = iterate(config, params, image, first.strokes, first.brush, iterations)
+    return sample_iterated(config, params, first, posterior, key_iterated, prior_learns)
+
+
+def first_pass(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    key: Array,
+    *,
+    num_strokes: int | None = None,
+    hold_presence: bool = False,
+    dropout_key: Array | None = None,
+    prior_learns: Array | bool = True,
+) -> Drawing:
+    """The strokes of one image as they are first drawn, one after the other; see `draw` for the arguments.
+
+    With `hold_presence` every bit stays on, for objectives that sum over stopping times.
+    """
     keys = jax.random.split(key, num_strokes or config.num_strokes)
     noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
-    drawing = draw_from_noise(
+    return draw_from_noise(
         config,
         params,
         image,
@@ -75,10 +101,6 @@ def draw(
         dropout_key=dropout_key,
         prior_learns=prior_learns,
     )
-    if key_iterated is None:
-        return drawing
-    posterior = iterate(config, params, image, drawing.strokes, drawing.brush, iterations)
-    return sample_iterated(config, params, drawing, posterior, key_iterated, prior_learns)
 
 
 def draw_from_noise(
@@ -91,7 +113,7 @@ def draw_from_noise(
     dropout_key: Array | None = None,
     prior_learns: Array | bool = True,
 ) -> Drawing:
-    """The first pass of `draw` with its randomness given, [T, ...] of each kind."""
+    """`first_pass` with its randomness given, [T, ...] of each kind."""
     target_key, step_keys, end_key = _dropout_keys(dropout_key, len(noise.presence))
     target = bind(config, params, target_key).encode_target(image)
 

@@ -143,7 +143,9 @@ def brush_limits(config: ModelConfig) -> BrushParams:
 
 def brush_of(config: ModelConfig, raw: BrushParams) -> BrushParams:
     """Raw numbers -> the brush within its limits (method.md 5)."""
-    return BrushParams(*(bounded(one, *limits) for one, limits in zip(raw, brush_limits(config), strict=True)))
+    return BrushParams(
+        *(bounded(one, *limits) for one, limits in zip(raw, brush_limits(config), strict=True))
+    )
 
 
 def within_limits(config: ModelConfig, brush: BrushParams) -> BrushParams:

@@ -91,7 +91,7 @@ class Guidance(nn.Module):
         raise NotImplementedError
 
     def windows(self, images: Array, layout: Array) -> Array:
-        """[C, h, w] what is in the window of a [4] layout on [C, H, W] images, with gradient to the layout."""
+        """[C, h, w] the window of a [4] layout on [C, H, W] images, with gradient to the layout."""
         size = self.config.glimpse_size
         return spatial_transformer.glimpse(images, layout, (size, size))
 
@@ -120,7 +120,7 @@ class PatchGuidance(Guidance):
         return PatchTarget(image, self.image_encoder.embed(0, patches(image)), image.sum())
 
     def observe(self, target: PatchTarget, canvas: Array) -> Observation:
-        """Features of target and canvas together, and the fraction Σ|residual| / Σ target still to be drawn."""
+        """Features of target and canvas together, and Σ|residual| / Σ target, what is still to be drawn."""
         embedding = target.embedding + self.image_encoder.embed(1, patches(canvas))
         residual = jnp.abs(target.image - canvas).sum()
         ratio = lax.stop_gradient(residual / jnp.maximum(target.total, _NO_RATIO))[None]
@@ -252,9 +252,7 @@ class BlindGuidance(Guidance):
     def observe(self, target: EncodedTarget, canvas: Array) -> Observation:
         """Features of the target, which learn nothing from the presence head."""
         features = target.features
-        return Observation(
-            (lax.stop_gradient(features),), (features,), self.observe_canvas(canvas), features
-        )
+        return Observation((lax.stop_gradient(features),), (features,), self.observe_canvas(canvas), features)
 
     def observe_canvas(self, canvas: Array) -> CanvasView:
         """The canvas is not seen."""

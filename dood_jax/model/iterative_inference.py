@@ -3,10 +3,10 @@
 The keys are `model.iterations` (how many), `objective.iterated_fraction`, `objective.backprop_iterations` and
 `objective.mismatched_start_prob` (how it is trained), and `evaluation.samples_per_posterior`.
 
-Each iteration takes the gradient of the drawing's error in the points and brush of every stroke, and a glimpse
-of its window, to a correction: inference that goes on, learned once for all images (Marino, Yue and Mandt
-2018). What the first pass drew by chance is no latent variable here but something the posterior starts from,
-so any of it gives a bound.
+Each iteration turns the gradient of the drawing's error in the points and brush of every stroke, and a
+glimpse of its window, into a correction: inference that goes on, learned once for all images (Marino, Yue and
+Mandt 2018). What the first pass drew by chance is no latent variable here but something the posterior
+starts from, so any of it gives a bound.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The layers that models are made of: encoders, heads, the recurrent cell, and the range map of their outputs."""
+"""The layers that models are made of: encoders, heads, the recurrent cell, and the range map of outputs."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple

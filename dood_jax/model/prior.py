@@ -114,7 +114,7 @@ class SequentialPrior(Prior):
     ) -> StrokeLogProbs:
         """Log-probabilities of one given stroke.
 
-        Nothing here decides what is drawn next, so all strokes of a drawing are taken at once, after the scan.
+        Nothing here decides what is drawn next, so all strokes of a drawing are taken at once after the scan.
         """
         on, off = self.presence_log_probs(context, for_presence)
         layout = self._layouts(context).log_prob(stroke.layout)

@@ -100,7 +100,7 @@ class StrokeRecognition(Recognition):
         self.stroke_rnn = self.family.cell(self.config.features)
 
     def advance(self, state: StrokeState, canvas_features: tuple[Array, ...]) -> StrokeState:
-        """One step of both recurrent networks on the last stroke and what is seen of the canvas (method.md 4)."""
+        """One step of both recurrent networks on the last stroke and the canvas (method.md 4)."""
         layout_input = jnp.concatenate([state.layout, *canvas_features])
         stroke_input = jnp.concatenate([state.control_points.reshape(-1), *canvas_features])
         return state._replace(

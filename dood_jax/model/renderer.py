@@ -1,7 +1,5 @@
 """From a stroke's latents and brush to ink, and from the ink of all strokes to the canvas."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -45,7 +43,9 @@ class Renderer(nn.Module):
         if self.config.placement == "points":  # the layout moves the control points (method.md 9.1)
             placed = geometry.place_points(matrix, stroke.control_points)
             return self.finish(self.mark(placed, ink_width, size), ink_slope)
-        marks = self.mark(stroke.control_points, ink_width, size)  # in the stroke's own frame (method.md 3.10)
+        marks = self.mark(
+            stroke.control_points, ink_width, size
+        )  # in the stroke's own frame (method.md 3.10)
         placed = spatial_transformer.warp(marks[None], geometry.invert(matrix), size)[0]
         return self.finish(placed, ink_slope)
 
@@ -80,7 +80,7 @@ class NeuralRenderer(Renderer):
 
 
 class PieceRenderer(NeuralRenderer):
-    """Pieces of an image by a network, neither normalised nor squashed: AIR's and the VAE's (method.md 9.5)."""
+    """Pieces of an image by a network, not normalised or squashed: AIR's and the VAE's (method.md 9.5)."""
 
     def finish(self, marks: Array, ink_slope: Array) -> Array:
         """The marks themselves."""

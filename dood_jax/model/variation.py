@@ -118,7 +118,9 @@ def _point_deviations(num_points: int, noise: TypeNoise) -> Array:
 def _changed_brush(config: ModelConfig, brush: BrushParams, key: Array, noise: TypeNoise) -> BrushParams:
     """The brush moved by one draw for all strokes, within its limits."""
     changes = jax.random.normal(key, (3,)) * jnp.array([noise.ink_width, noise.ink_slope, noise.canvas_slope])
-    return within_limits(config, BrushParams(*(one + change for one, change in zip(brush, changes, strict=True))))
+    return within_limits(
+        config, BrushParams(*(one + change for one, change in zip(brush, changes, strict=True)))
+    )
 
 
 def complete(

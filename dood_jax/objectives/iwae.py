@@ -75,7 +75,8 @@ def log_weights(
     if not config.iterations or (samples_per_posterior == 1 and code is None):
 
         def of_new_drawing(key: Array) -> LogWeights:
-            return _log_weights(config, params, image, draw(config, params, image, key, num_strokes=num_strokes))
+            drawing = draw(config, params, image, key, num_strokes=num_strokes)
+            return _log_weights(config, params, image, drawing)
 
         return lax.map(of_new_drawing, jax.random.split(key, num_particles))
 

@@ -15,8 +15,8 @@ from dood_jax.distributions import presence
 from dood_jax.model.dood import init
 from dood_jax.model.drawing import draw
 from dood_jax.model.networks import Params
-from dood_jax.model.renderer import canvas_of
 from dood_jax.model.published import Baseline
+from dood_jax.model.renderer import canvas_of
 from dood_jax.objectives.elbo import log_likelihood, stroke_log_probs
 from dood_jax.objectives.iwae import log_mean_exp
 from dood_jax.types import Array, Drawing

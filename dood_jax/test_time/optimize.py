@@ -74,7 +74,7 @@ def optimize_strokes(
 ) -> tuple[StrokeLatents, BrushParams]:
     """Moves control points and brushes so that the canvas comes closer to a [H, W] image (method.md 10.11).
 
-    Minimises Σ |error| + 2 Σ error² by Adam, with a cosine to a tenth of its rates. Layouts and presence stay.
+    Minimises Σ |error| + 2 Σ error² by Adam, with a cosine to a tenth of its rates. Layouts and bits stay.
 
     Args:
       config: of the model that drew.

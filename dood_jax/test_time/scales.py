@@ -14,8 +14,8 @@ import optax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import pixels
-from dood_jax.model.likelihood import SCALE_RANGE
 from dood_jax.model.networks import Params
+from dood_jax.model.observation import SCALE_RANGE
 from dood_jax.objectives.elbo import log_likelihood
 from dood_jax.rendering.source_grid import to_source_grid
 from dood_jax.types import Array

@@ -156,9 +156,8 @@ def _validate_model(
     summary = bound.summary()
     if processes.is_first():
         shown = images[:_FIGURE_COLUMNS]
-        sketch = infer.infer(
-            config.model, params, shown, keys, 1, settings.num_strokes, len(shown), DeviceGroup.local(mode)
-        )
+        group = DeviceGroup.local(mode)
+        sketch = infer.infer(config.model, params, shown, keys, 1, settings.num_strokes, group=group)
         title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
         figures.step_by_step(figure, shown, sketch.canvases, title)
     return summary

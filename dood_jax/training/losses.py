@@ -4,7 +4,6 @@
 each with a key of its own.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import NamedTuple
@@ -18,7 +17,7 @@ from dood_jax.config.groups import Config, ObjectiveConfig
 from dood_jax.data.example_stream import Sampler
 from dood_jax.distributions import presence
 from dood_jax.errors import BadInput
-from dood_jax.model import dood
+from dood_jax.model.drawing import draw, first_pass, iterate, sample_iterated
 from dood_jax.model.networks import Params
 from dood_jax.model.renderer import canvas_of
 from dood_jax.objectives import elbo, exact_stopping, nvil
@@ -125,7 +124,7 @@ def draw_example(
     """Picks one of the images on the device by its row and draws it."""
     key_image, key_drawing, key_dropout, key_iterations = _example_keys(config, key)
     image, is_plain = sampler(images, row, key_image)
-    drawing = dood.draw(
+    drawing = first_pass(
         config.model,
         params,
         image,
@@ -200,11 +199,17 @@ def iterated_bound(
     bits = presence.sample(start.posterior.on, key_stop)
     stopped = start._replace(strokes=start.strokes._replace(presence=bits))
     with_gradient = min(config.model.iterations, config.objective.backprop_iterations)
-    model = dataclasses.replace(config.model, iterations=with_gradient)
-    prior_learns = example.is_plain & ~is_mismatched
-    corrected = dood.look_again(
-        model, params, example.image, stopped, key_sample, warmup_iterations, prior_learns
+    posterior = iterate(
+        config.model,
+        params,
+        example.image,
+        stopped.strokes,
+        stopped.brush,
+        with_gradient,
+        warmup_iterations,
     )
+    prior_learns = example.is_plain & ~is_mismatched
+    corrected = sample_iterated(config.model, params, stopped, posterior, key_sample, prior_learns)
     canvas = canvas_of(config.model, corrected.ink.sum(0), corrected.brush.canvas_slope)
     scale = params["likelihood"]
     observer = {**params, "likelihood": if_mismatched(lax.stop_gradient(scale), scale)}
@@ -255,7 +260,7 @@ def _nvil_example(
     (image, is_plain), objective = sampler(images, row, key_image), config.objective
 
     def particle(key_drawing, key_dropout):
-        drawing = dood.draw(
+        drawing = draw(
             config.model, params, image, key_drawing, dropout_key=key_dropout, prior_learns=is_plain
         )
         terms = nvil.terms(

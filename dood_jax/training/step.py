@@ -16,7 +16,8 @@ from jax import lax
 from dood_jax.config.groups import Config, OptimizerConfig
 from dood_jax.data import example_stream
 from dood_jax.data.example_stream import ExampleStream, Sampler
-from dood_jax.model.networks import PRIOR_NETWORKS, Params
+from dood_jax.model.dood import PRIOR_NETWORKS
+from dood_jax.model.networks import Params
 from dood_jax.training.losses import LOSSES, Batch, LossAux, Metrics
 from dood_jax.training.state import NvilLearner, TrainState
 from dood_jax.types import Array, BrushParams

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from dood_jax.distributions.bounded import bounded
+from dood_jax.model.networks import bounded
 
 RAW = np.linspace(-12, 12, 41, dtype=np.float32)
 

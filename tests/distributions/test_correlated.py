@@ -8,7 +8,7 @@ from oracles import assert_close
 from scipy import stats
 
 from dood_jax.distributions import correlated
-from dood_jax.distributions.correlated import CorrelatedGaussian, CorrelatedMixture
+from dood_jax.distributions.gaussian import CorrelatedGaussian, CorrelatedMixture
 
 PAIR = CorrelatedGaussian(jnp.array([0.2, -0.1]), jnp.array([0.3, 0.2]), jnp.array(0.25))
 

@@ -8,7 +8,7 @@ from oracles import assert_close
 from scipy import stats
 
 from dood_jax.distributions import pixels
-from dood_jax.distributions.bounded import bounded
+from dood_jax.model.networks import bounded
 
 log_prob = jax.jit(pixels.laplace_log_prob)
 

@@ -8,9 +8,7 @@ from scipy import stats
 from scipy.special import logsumexp, softmax
 
 from dood_jax.distributions import correlated, gaussian, mixture
-from dood_jax.distributions.correlated import CorrelatedGaussian, CorrelatedMixture
-from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.distributions.mixture import Mixture
+from dood_jax.distributions.gaussian import CorrelatedGaussian, CorrelatedMixture, Gaussian, Mixture
 
 log_prob = jax.jit(mixture.log_prob)
 

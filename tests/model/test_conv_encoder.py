@@ -7,7 +7,7 @@ import published
 import pytest
 from oracles import assert_close_to_largest
 
-from dood_jax.networks.conv_encoder import ConvEncoder
+from dood_jax.model.published import ConvEncoder
 
 SIZE = 9
 

@@ -7,10 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dood_jax.networks import heads
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model import dood, networks, patch_guidance
-from dood_jax.networks import heads
+from dood_jax.model.dood import bind
+from dood_jax.model.drawing import draw, render, sample
 from dood_jax.rendering import compositing
 from dood_jax.types import BrushParams
 
@@ -32,9 +34,9 @@ def drawings(draw, lively, images, keys):
 def invented(tiny, params):
     """4,096 drawings sampled from the fresh prior, and the canvases of the first 64."""
     keys = jax.random.split(jax.random.key(11), 4096)
-    strokes = jax.jit(jax.vmap(functools.partial(dood.sample, tiny, params, PEN)))(keys)
+    strokes = jax.jit(jax.vmap(functools.partial(sample, tiny, params, PEN)))(keys)
     first = jax.tree_util.tree_map(lambda leaf: leaf[:64], strokes)
-    canvases = jax.vmap(lambda one: dood.render(tiny, {}, one, PEN))(first)
+    canvases = jax.vmap(lambda one: render(tiny, {}, one, PEN))(first)
     return jax.device_get(strokes), np.asarray(canvases)
 
 
@@ -81,8 +83,8 @@ def test_hold_presence_keeps_every_bit_and_changes_no_stroke_before_the_stop(
 
 def test_unrolled_scan_draws_the_same(tiny, lively, images, keys, drawings):
     unrolled = dataclasses.replace(tiny, unroll=3)
-    draw = jax.jit(jax.vmap(functools.partial(dood.draw, unrolled, lively)))
-    assert_same(draw(images, keys), drawings)
+    draw_one = jax.jit(jax.vmap(functools.partial(draw, unrolled, lively)))
+    assert_same(draw_one(images, keys), drawings)
 
 
 def test_more_strokes_at_test_time_begin_with_those_of_training(draw, lively, images, keys, drawings):
@@ -96,7 +98,7 @@ def test_more_strokes_at_test_time_begin_with_those_of_training(draw, lively, im
 
 def test_canvas_slope_is_decided_on_the_blank_canvas(tiny, lively, draw, images, keys):
     drawing = draw(lively, images, keys, hold_presence=True)
-    nets = networks.bind(tiny, lively)
+    nets = bind(tiny, lively)
 
     def slope_on(canvas):
         target = patch_guidance.prepare(nets, images[0])
@@ -118,7 +120,7 @@ def test_an_example_does_not_depend_on_its_batch_mates(draw, lively, images, key
 
 
 def test_rendering_a_drawing_composites_its_ink(tiny, drawings):
-    canvases = jax.jit(jax.vmap(functools.partial(dood.render, tiny, {})))(drawings.strokes, drawings.brush)
+    canvases = jax.jit(jax.vmap(functools.partial(render, tiny, {})))(drawings.strokes, drawings.brush)
     summed = np.cumsum(np.float64(drawings.ink), axis=1)
     wanted = np.tanh(summed / drawings.brush.canvas_slope[:, None, None, None])
     np.testing.assert_allclose(canvases, wanted, atol=1e-5)
@@ -126,7 +128,7 @@ def test_rendering_a_drawing_composites_its_ink(tiny, drawings):
 
 def test_rendering_at_twice_the_size_is_the_same_image(tiny, drawings):
     """Every pen pixel of the small image, i/20, is one of the large, 2i/40."""
-    render = functools.partial(dood.render, tiny, {})
+    render_one = functools.partial(render, tiny, {})
     small = jax.jit(jax.vmap(render))(drawings.strokes, drawings.brush)
     large = jax.jit(jax.vmap(functools.partial(render, image_size=40)))(drawings.strokes, drawings.brush)
     assert large.shape == (8, 3, 40, 40)
@@ -140,7 +142,7 @@ def test_networks_see_earlier_ink_without_gradient(tiny, lively, images, keys, d
     pens = {name: lively[name] for name in ("brush", "canvas_slope")}
 
     def draw_with(pens):
-        return dood.draw(tiny, {**lively, **pens}, images[0], keys[0], hold_presence=True)
+        return draw(tiny, {**lively, **pens}, images[0], keys[0], hold_presence=True)
 
     def seen(pens):
         drawing = draw_with(pens)
@@ -197,8 +199,8 @@ def test_sampled_counts_follow_the_prior_of_going_on(invented):
 
 
 def test_sampling_is_a_function_of_the_key_and_takes_more_strokes(tiny, lively):
-    sample = jax.jit(functools.partial(dood.sample, tiny, lively, PEN, num_strokes=5))
-    one, again, other = (sample(jax.random.key(seed)) for seed in (0, 0, 1))
+    sample_one = jax.jit(functools.partial(sample, tiny, lively, PEN, num_strokes=5))
+    one, again, other = (sample_one(jax.random.key(seed)) for seed in (0, 0, 1))
     assert_same(one, again, rtol=0, atol=0)
     assert one.layout.shape == (5, 4)
     assert np.abs(one.layout - other.layout).min() > 0

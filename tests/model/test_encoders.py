@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from dood_jax.networks.encoders import PatchEncoder, patches
+from dood_jax.model.networks import PatchEncoder, patches
 
 FEATURES = 7
 

@@ -4,11 +4,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dood_jax.networks import heads
 from oracles import assert_close
 from scipy.special import expit
 
-from dood_jax.distributions.bounded import bounded
-from dood_jax.networks import heads
+from dood_jax.model.networks import Head, bounded
 
 POINTS, COMPONENTS = 5, 3
 LOW, HIGH = [-0.8, -0.8, 0.25, -np.pi / 4], [0.8, 0.8, 1, np.pi / 4]
@@ -33,7 +33,7 @@ def numpy_mixture(raw, size, low, high):
 
 def test_head_is_one_silu_layer_and_a_linear_layer_of_its_joined_inputs():
     inputs = [random_raw(3), random_raw(2)]
-    head = heads.Head(hidden=8, outputs=4)
+    head = Head(hidden=8, outputs=4)
     params = head.init(jax.random.key(0), inputs)["params"]
     params = jax.tree.map(lambda leaf: leaf + 0.1, params)
     hidden = np.concatenate(inputs) @ params["Dense_0"]["kernel"] + params["Dense_0"]["bias"]
@@ -44,14 +44,14 @@ def test_head_is_one_silu_layer_and_a_linear_layer_of_its_joined_inputs():
 
 
 def test_head_without_output_scale_starts_from_its_bias():
-    head = heads.Head(hidden=8, outputs=3, output_scale=0, output_bias=(1, -2, 0.5))
+    head = Head(hidden=8, outputs=3, output_scale=0, output_bias=(1, -2, 0.5))
     output, _ = head.init_with_output(jax.random.key(0), [random_raw(3)])
     np.testing.assert_array_equal(output, [1, -2, 0.5])
 
 
 def test_output_scale_shrinks_the_first_output_weights_only():
     whole, part = (
-        heads.Head(hidden=8, outputs=3, output_scale=scale).init(jax.random.key(0), [random_raw(3)])["params"]
+        Head(hidden=8, outputs=3, output_scale=scale).init(jax.random.key(0), [random_raw(3)])["params"]
         for scale in (1, 0.3)
     )
     np.testing.assert_allclose(part["out"]["kernel"], 0.3 * whole["out"]["kernel"], rtol=1e-6)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from dood_jax import geometry
-from dood_jax.model import completion, dood
-from dood_jax.model.exemplar import SMALL_NOISE, TypeNoise, exemplar
-from dood_jax.model.renderer import brush_limits
-from dood_jax.model.spread import PUBLISHED, Spread
-from dood_jax.model.token import TokenRanges
+from dood_jax.model import dood
+from dood_jax.model.drawing import extend, render, sample, state_after
+from dood_jax.model.families import brush_limits
+from dood_jax.model.prior import PUBLISHED, Spread
+from dood_jax.model.variation import SMALL_NOISE, TokenRanges, TypeNoise, complete, exemplar
 from dood_jax.types import BrushParams, StrokeLatents
 
 PEN = BrushParams(jnp.float32(0.03), jnp.float32(0.4), jnp.float32(0.6))
@@ -47,7 +47,7 @@ def drawn():
 
 def test_without_spread_only_means_of_components_are_drawn(tiny, params):
     keys = jax.random.split(jax.random.key(0), 64)
-    sample = lambda spread: jax.vmap(lambda key: dood.sample(tiny, params, PEN, key, 1, spread))(keys)
+    sample = lambda spread: jax.vmap(lambda key: sample(tiny, params, PEN, key, 1, spread))(keys)
     sample = jax.jit(sample)
     count = lambda spread: len(np.unique(np.round(sample(spread).layout[:, 0], 5), axis=0))
     assert count(NOTHING) <= tiny.components
@@ -59,28 +59,28 @@ def test_without_spread_only_means_of_components_are_drawn(tiny, params):
 def test_a_drawing_goes_on_from_its_state_as_if_it_had_never_stopped(certain):
     config, params = certain
     key = jax.random.key(5)
-    whole = dood.sample(config, params, PEN, key, 4, NOTHING)
+    whole = sample(config, params, PEN, key, 4, NOTHING)
     assert whole.presence.all() and np.abs(np.diff(whole.layout, axis=0)).min() > 0
     pens = BrushParams(jnp.full(4, PEN.ink_width), jnp.full(4, PEN.ink_slope), PEN.canvas_slope)
     for count in (0, 2, 3):
-        state = dood.state_after(config, params, whole, pens, count)
-        rest = dood.extend(config, params, state, PEN, key, 4 - count, NOTHING)
+        state = state_after(config, params, whole, pens, count)
+        rest = extend(config, params, state, PEN, key, 4 - count, NOTHING)
         np.testing.assert_allclose(rest.layout, whole.layout[count:], atol=1e-5)
         np.testing.assert_allclose(rest.control_points, whole.control_points[count:], atol=1e-5)
 
 
 @pytest.fixture(scope="module")
-def complete(tiny, lively):
+def completed(tiny, lively):
     """(drawing, strokes kept, key) -> completion with two more strokes at most."""
-    return jax.jit(lambda drawn, count, key: completion.complete(tiny, lively, *drawn, count, key, 2))
+    return jax.jit(lambda drawn, count, key: complete(tiny, lively, *drawn, count, key, 2))
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_a_completion_keeps_strokes_and_adds_others_with_the_first_pen(complete, drawn, count):
+def test_a_completion_keeps_strokes_and_adds_others_with_the_first_pen(completed, drawn, count):
     strokes, pens = drawn
     added = []
     for seed in range(12):
-        found, found_pens = complete(drawn, count, jax.random.key(seed))
+        found, found_pens = completed(drawn, count, jax.random.key(seed))
         assert found.layout.shape == (5, 4)
         np.testing.assert_array_equal(found.layout[:count], strokes.layout[:count])
         np.testing.assert_array_equal(found.control_points[:count], strokes.control_points[:count])
@@ -94,7 +94,7 @@ def test_a_completion_keeps_strokes_and_adds_others_with_the_first_pen(complete,
 
 def test_without_noise_an_exemplar_is_the_drawing(tiny, drawn):
     strokes, pens = exemplar(tiny, *drawn, jax.random.key(0), SMALL_NOISE.times(0))
-    canvas = lambda one, brush: dood.render(tiny, {}, one, brush)
+    canvas = lambda one, brush: render(tiny, {}, one, brush)
     np.testing.assert_allclose(canvas(strokes, pens), canvas(*drawn), atol=1e-4)
 
 

@@ -11,7 +11,7 @@ from scipy import ndimage
 from scipy.special import expit
 
 from dood_jax.distributions import pixels
-from dood_jax.model.likelihood import ObservationScale
+from dood_jax.model.observation import ObservationScale
 
 SIZE = 20
 NUM_FEATURES = 14

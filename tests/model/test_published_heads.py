@@ -4,13 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from dood_jax.networks import heads, published_heads
 from oracles import assert_close
 from scipy.special import expit
 
 from dood_jax.distributions import correlated
-from dood_jax.networks import heads, published_heads
-from dood_jax.networks.published_heads import DenseStack
-from dood_jax.networks.recurrence import published_cell
+from dood_jax.model.published import DenseStack, published_cell
 
 POINTS, COMPONENTS = 5, 40
 START = {  # what each head says before training: MODEL.md's values at the start

@@ -7,7 +7,7 @@ import pytest
 from oracles import assert_close
 from scipy.special import expit
 
-from dood_jax.networks.recurrence import GRUCell
+from dood_jax.model.networks import GRUCell
 
 NAMES = ("kernel_i", "kernel_h", "bias_i", "bias_h")
 FEATURES, INPUTS = 6, 4

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from dood_jax.inference import infer
-from dood_jax.model import dood, refinement
+from dood_jax.model import dood
+from dood_jax.model.drawing import render
 from dood_jax.rendering.source_grid import bilinear, through, to_source_grid
+from dood_jax.test_time.optimize import optimize_strokes
 from dood_jax.types import BrushParams, Sketch, StrokeLatents
 
 COUNTS = np.array([1, 3, 0, 2, 3])  # strokes of each drawing
@@ -32,7 +34,7 @@ def true_sketch(tiny) -> Sketch:
 
 
 def with_canvases(model, strokes, brush, params=None) -> Sketch:
-    draw = jax.jit(jax.vmap(lambda strokes, brush: dood.render(model, params or {}, strokes, brush)))
+    draw = jax.jit(jax.vmap(lambda strokes, brush: render(model, params or {}, strokes, brush)))
     return Sketch(strokes, brush, np.asarray(draw(strokes, brush)))
 
 
@@ -112,10 +114,10 @@ def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny
 
     @jax.jit
     def loss(strokes, brush):
-        error = jnp.abs(images[1] - dood.render(tiny, {}, strokes, brush)[-1])
+        error = jnp.abs(images[1] - render(tiny, {}, strokes, brush)[-1])
         return (error + 2 * error**2).sum()
 
-    moved, pens = refinement.refine(tiny, {}, images[1], identity, brush, 1)
+    moved, pens = optimize_strokes(tiny, {}, images[1], identity, brush, 1)
     for index in ((0, 0, 0), (1, 2, 1), (2, 4, 0)):
         step = np.zeros_like(identity.control_points)
         step[index] = 1e-3
@@ -132,7 +134,7 @@ def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny
 def test_pens_stay_within_what_the_heads_can_give(tiny, images, shaken):
     extreme = BrushParams(*(jnp.full_like(value, 10) for value in shaken.brush))
     one = jax.tree_util.tree_map(lambda leaf: leaf[1], (images, shaken.strokes, extreme))
-    _, pens = refinement.refine(tiny, {}, *one, 2)
+    _, pens = optimize_strokes(tiny, {}, *one, 2)
     assert (pens.ink_width <= 0.04).all() and (pens.ink_slope <= 0.9).all() and pens.canvas_slope <= 1.5
 
 

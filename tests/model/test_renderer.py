@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model.networks import Networks, bind
+from dood_jax.model.dood import bind
+from dood_jax.model.networks import Networks
+from dood_jax.model.published import DenseStack
 from dood_jax.model.renderer import make_renderer
-from dood_jax.networks.published_heads import DenseStack
 
 POINTS = np.float32([(0.1, 0.5), (0.3, 0.2), (0.5, 0.8), (0.7, 0.3), (0.9, 0.6)])
 LAYOUT = np.float32([0.2, -0.3, 0.5, 0.4])

@@ -13,7 +13,8 @@ import scipy.stats
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.model import dood
-from dood_jax.model.networks import bind
+from dood_jax.model.dood import bind
+from dood_jax.model.drawing import draw, render
 from dood_jax.objectives import exact_stopping
 from dood_jax.objectives.elbo import elbo
 from dood_jax.rendering import spatial_transformer
@@ -46,14 +47,14 @@ def lively(name: str) -> dict:
     )
 
 
-def draw(name: str, images, keys, **options):
-    one = functools.partial(dood.draw, config_of(name), lively(name), **options)
+def draw_by(name: str, images, keys, **options):
+    one = functools.partial(draw, config_of(name), lively(name), **options)
     return jax.device_get(jax.jit(jax.vmap(one))(images, keys))
 
 
 @pytest.fixture(scope="module")
 def drawings(images, keys) -> dict:
-    return {name: draw(name, images, keys, hold_presence=True) for name in QUICK}
+    return {name: draw_by(name, images, keys, hold_presence=True) for name in QUICK}
 
 
 @pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in RIVALS[:3])])
@@ -61,7 +62,7 @@ def test_every_network_of_a_rival_learns(name, images, keys):
     """Those that a baseline alone looks at get nothing from the sum over stops."""
 
     def value(params):
-        drawing = dood.draw(config_of(name), params, images[0], keys[0], hold_presence=True)
+        drawing = draw(config_of(name), params, images[0], keys[0], hold_presence=True)
         terms = exact_stopping.prefix_terms(config_of(name), params, images[0], drawing)
         return exact_stopping.surrogate(terms, 0.5, 5.0)
 
@@ -90,7 +91,7 @@ def test_the_canvas_of_air_is_the_sum_of_its_placed_pieces(name, drawings):
         inverse = np.column_stack([placing, -placing @ [x, y]]).astype(np.float32)
         total = total + np.asarray(spatial_transformer.warp(jnp.float32(piece)[None], inverse, (20, 20))[0])
         sums.append(total)
-    canvases = jax.device_get(dood.render(config, params, one.strokes, one.brush))
+    canvases = jax.device_get(render(config, params, one.strokes, one.brush))
     np.testing.assert_allclose(canvases, sums, atol=2e-3)
     np.testing.assert_allclose(np.cumsum(one.ink, 0), sums, atol=2e-3)
 
@@ -103,7 +104,7 @@ def test_air_sees_the_image_and_difference_air_what_is_left_of_it(images, keys):
         out = params["stroke_decoder"]["out"]
         params = {**params, "stroke_decoder": {**params["stroke_decoder"]}}
         params["stroke_decoder"]["out"] = {**out, "bias": out["bias"] + decoder_bias}
-        one = functools.partial(dood.draw, config_of(name), params, hold_presence=True)
+        one = functools.partial(draw, config_of(name), params, hold_presence=True)
         return np.asarray(jax.jit(one)(images[0], keys[0]).strokes.layout[:2])
 
     faint, strong = (second_layout("air", bias) for bias in (0.0, 3.0))
@@ -132,14 +133,14 @@ def test_air_weighs_its_latents_under_fixed_gaussians(name, drawings):
 def test_rivals_invent(name):
     config, params = config_of(name), lively(name)
     brush = jax.tree_util.tree_map(jnp.float32, dood.BrushParams(0.03, 0.5, 0.9))
-    sample = jax.jit(jax.vmap(lambda key: dood.sample(config, params, brush, key)))
+    sample = jax.jit(jax.vmap(lambda key: sample(config, params, brush, key)))
     strokes = jax.device_get(sample(jax.random.split(jax.random.key(0), 400)))
     counts = strokes.presence.sum(1)
     assert np.all(np.diff(strokes.presence, axis=1) <= 0)
     if name != "guidance":  # odds are even
         assert abs(strokes.presence[:, 0].mean() - 0.5) < 0.1
         assert abs((counts == 3).mean() - 0.125) < 0.07
-    canvas = jax.jit(functools.partial(dood.render, config, params))(
+    canvas = jax.jit(functools.partial(render, config, params))(
         jax.tree_util.tree_map(lambda leaf: leaf[0], strokes), brush
     )
     assert np.all(np.isfinite(canvas))
@@ -158,6 +159,6 @@ def test_a_vae_is_a_code_for_the_whole_image(drawings):
 def test_published_air_draws_and_weighs(images, keys):
     config = config_of("difference_air", "published")
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
-    drawing = jax.jit(functools.partial(dood.draw, config))(params, images[0], keys[0])
+    drawing = jax.jit(functools.partial(draw, config))(params, images[0], keys[0])
     assert np.isfinite(elbo(drawing, 0.0))
     assert "residual_window_encoder" not in bind(config, params).variables["params"]

@@ -9,15 +9,17 @@ import numpy as np
 import optax
 import pytest
 import scipy.stats
+from dood_jax.model.parts import parts_of
+from dood_jax.networks import heads
 from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.errors import BadInput
 from dood_jax.model import dood, second_look
-from dood_jax.model.networks import bind
-from dood_jax.model.parts import parts_of
-from dood_jax.networks import heads
+from dood_jax.model.dood import bind
+from dood_jax.model.drawing import draw
+from dood_jax.model.iterative_inference import IteratedPosterior, first_inference_state, sample
 from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
@@ -88,13 +90,13 @@ def test_draw_looks_again_but_not_where_bits_are_held(config, looking, images, k
     image, key = images[0], keys[0]
     key_first, key_again = jax.random.split(key)
     without = dataclasses.replace(config, iterations=0)
-    first = jax.jit(functools.partial(dood.draw, without))(params, image, key_first)
+    first = jax.jit(functools.partial(draw, without))(params, image, key_first)
     wanted = jax.jit(functools.partial(dood.look_again, config))(params, image, first, key_again)
-    found = jax.jit(functools.partial(dood.draw, config))(params, image, key)
+    found = jax.jit(functools.partial(draw, config))(params, image, key)
     for ours, theirs in zip(*map(jax.tree_util.tree_leaves, (found, wanted)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    held = jax.jit(functools.partial(dood.draw, config, hold_presence=True))(params, image, key)
-    same = jax.jit(functools.partial(dood.draw, without, hold_presence=True))(params, image, key)
+    held = jax.jit(functools.partial(draw, config, hold_presence=True))(params, image, key)
+    same = jax.jit(functools.partial(draw, without, hold_presence=True))(params, image, key)
     np.testing.assert_array_equal(held.strokes.control_points, same.strokes.control_points)
 
 
@@ -128,7 +130,7 @@ def test_nothing_teaches_the_first_look(config, looking, images, keys):
     """Gradient goes to the corrector and the prior, not to what the drawing began with."""
 
     def value(params):
-        first = dood.draw(config, params, images[0], keys[0], hold_presence=True)
+        first = draw(config, params, images[0], keys[0], hold_presence=True)
         drawing = dood.look_again(config, params, images[0], first, keys[1])
         return drawing.ink.sum() + elbo(drawing, 0.0)
 
@@ -157,7 +159,7 @@ def test_looks_before_draw_on_but_teach_nothing(config, lively_looks, images, fi
     assert np.abs(found.points.mean - second_look.place(strokes)).max() > 0.01
 
     def last_looks(params):
-        guess = second_look.first_guess(config, strokes, brush)
+        guess = first_inference_state(config, strokes, brush)
         for k in range(3 + LOOKS):
             guess = lax.stop_gradient(guess) if k <= 3 else guess
             guess, _ = second_look.look(parts_of(config), bind(config, params), image, strokes, guess)
@@ -178,12 +180,12 @@ def test_several_samples_of_one_correction_weigh_as_one_by_one(config, lively_lo
     )
     found = jax.device_get(jax.jit(weigh)(images[0], keys[0]))
     without = dataclasses.replace(config, iterations=0)
-    draw = jax.jit(functools.partial(dood.draw, without, lively_looks))
+    draw_one = jax.jit(functools.partial(draw, without, lively_looks))
     again = jax.jit(functools.partial(dood.look_again, config, lively_looks))
     wanted = []
     for key in jax.random.split(keys[0], 2):
         key_first, key_again = jax.random.split(key)
-        first = draw(images[0], key_first)
+        first = draw_one(images[0], key_first)
         wanted += [again(images[0], first, key) for key in jax.random.split(key_again, 3)]
     strokes = [drawing.strokes.presence.sum() for drawing in wanted]
     np.testing.assert_array_equal(found.strokes, strokes)
@@ -203,14 +205,14 @@ def test_samples_and_their_densities():
         random.uniform(0.05, 0.1, (count, 4)),
         random.uniform(0.003, 0.03, points.shape),
     )
-    correction = second_look.Correction(
+    correction = IteratedPosterior(
         Gaussian(jnp.float32(layout), jnp.float32(layout_width)),
         Gaussian(jnp.float32(points), jnp.float32(point_width)),
         BrushParams(0.0, 0.0, 0.0),
     )
     keys = jax.random.split(jax.random.key(0), 500)
-    sample = jax.jit(jax.vmap(functools.partial(second_look.sample, correction, jnp.ones(count))))
-    strokes, log_layout, log_points = jax.device_get(sample(keys))
+    sample_one = jax.jit(jax.vmap(functools.partial(sample, correction, jnp.ones(count))))
+    strokes, log_layout, log_points = jax.device_get(sample_one(keys))
     densities = scipy.stats.norm(layout, layout_width).logpdf(strokes.layout).sum(-1)
     np.testing.assert_allclose(log_layout, densities, rtol=1e-3, atol=1e-2)
     x, y, scale, angle = np.moveaxis(np.float64(strokes.layout), -1, 0)

@@ -10,7 +10,7 @@ import pytest
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model import dood
-from dood_jax.model.renderer import brush_limits
+from dood_jax.model.families import brush_limits
 from dood_jax.objectives import brush_code, iwae
 from dood_jax.types import BrushParams
 

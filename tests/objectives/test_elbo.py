@@ -7,9 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dood_jax.model import dood
+from dood_jax.model.drawing import draw_from_noise, prior_log_probs, replay
 from dood_jax.model.recognition import stroke_noise
-from dood_jax.model.retracing import retrace, weigh_under_prior
 from dood_jax.objectives.elbo import elbo, log_likelihood, masked_log_prob
 from dood_jax.objectives.exact_stopping import prefix_terms
 from dood_jax.rendering.source_grid import bilinear, through, to_source_grid
@@ -78,13 +77,13 @@ def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, liv
 
     def log_prior(config, noise):
         hold = stopping == "exact"
-        drawing = dood.draw_from_noise(config, lively, images[0], noise, hold_presence=hold)
+        drawing = draw_from_noise(config, lively, images[0], noise, hold_presence=hold)
         if stopping == "exact":
             return prefix_terms(config, lively, images[0], drawing).log_p[2]
         if stopping == "sampled":
             return elbo(drawing, 0.0) + masked_log_prob(drawing.posterior, drawing.strokes.presence)
-        retraced = retrace(config, lively, drawing.strokes, drawing.brush)
-        prior = weigh_under_prior(config, lively, retraced.situations, drawing.strokes)
+        retraced = replay(config, lively, drawing.strokes, drawing.brush)
+        prior = prior_log_probs(config, lively, retraced.situations, drawing.strokes)
         return masked_log_prob(prior, drawing.strokes.presence, retraced.final_stop)
 
     run = jax.jit(log_prior, static_argnums=0)

@@ -12,6 +12,7 @@ from oracles import assert_close
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import PRESETS
 from dood_jax.model import dood
+from dood_jax.model.drawing import draw, draw_from_noise
 from dood_jax.model.recognition import stroke_noise
 from dood_jax.objectives import exact_stopping, iwae, nvil
 
@@ -77,7 +78,7 @@ def test_gradient_is_that_of_the_expected_cost_over_all_sequences_of_bits(
 
     def expected_cost(network):
         whole = with_presence(params, network)
-        drawing = dood.draw_from_noise(config, whole, image, noise, hold_presence=True)
+        drawing = draw_from_noise(config, whole, image, noise, hold_presence=True)
         prefixes = exact_stopping.prefix_terms(config, whole, image, drawing)
         divergence = prefixes.kl + presence_weight * (prefixes.log_q - prefixes.log_p)
         return (jnp.exp(prefixes.log_q) * (divergence - prefixes.log_likelihood / beta)).sum()
@@ -86,7 +87,7 @@ def test_gradient_is_that_of_the_expected_cost_over_all_sequences_of_bits(
         """Of one stopping time, its signal not normalised; and the probability of its bits."""
         whole = with_presence(params, network)
         forced = noise._replace(presence=jnp.where(jnp.arange(count) < strokes, -1.0, 2.0))
-        drawing = dood.draw_from_noise(config, whole, image, forced)
+        drawing = draw_from_noise(config, whole, image, forced)
         terms = nvil.terms(config, whole, image, drawing, beta, presence_weight)
         loss = nvil.losses(terms, nvil.signal(terms)).reinforce
         return loss, (jnp.exp(terms.log_q_presence.sum()), drawing.strokes.presence, terms.value)
@@ -127,7 +128,7 @@ def test_baseline_learns_from_the_cost_and_nothing_else_does(small, images, keys
     config, params = small
 
     def loss(params):
-        drawing = dood.draw(config, params, images[0], keys[0])
+        drawing = draw(config, params, images[0], keys[0])
         terms = nvil.terms(config, params, images[0], drawing, BETA)
         return nvil.losses(terms, nvil.signal(terms)).baseline
 

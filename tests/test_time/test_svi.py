@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
+from dood_jax.networks import heads
 
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.model import second_look
-from dood_jax.model.retracing import retrace, weigh_under_prior
-from dood_jax.networks import heads
+from dood_jax.model.drawing import prior_log_probs, replay
 from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import elbo
 from dood_jax.rendering import compositing
@@ -28,8 +28,8 @@ def test_retracing_a_drawing_gives_its_ink_and_its_prior(tiny, lively, drawings)
     """`draw` weighs strokes as it finds them; `retrace` is told them."""
 
     def again(strokes, brush):
-        found = retrace(tiny, lively, strokes, brush)
-        return found.ink, weigh_under_prior(tiny, lively, found.situations, strokes)
+        found = replay(tiny, lively, strokes, brush)
+        return found.ink, prior_log_probs(tiny, lively, found.situations, strokes)
 
     ink, prior = jax.jit(jax.vmap(again))(drawings.strokes, drawings.brush)
     assert 0 < drawings.strokes.presence.mean() < 1
@@ -90,8 +90,8 @@ def test_a_certain_posterior_weighs_a_drawing_by_its_joint_density(tiny, lively,
     found = svi.optimized_log_weights(tiny, lively, image, posterior, jax.random.key(3), 64)
     layout = correction.layout.mean
     strokes = StrokeLatents(posterior.presence, layout, in_frames(layout, correction.points.mean))
-    retraced = retrace(tiny, lively, strokes, correction.brush)
-    prior = weigh_under_prior(tiny, lively, retraced.situations, strokes)
+    retraced = replay(tiny, lively, strokes, correction.brush)
+    prior = prior_log_probs(tiny, lively, retraced.situations, strokes)
     log_prior = (prior.on[0] + prior.on[1] + prior.off[2]) + sum(
         prior.layout[k] + prior.control_points[k] for k in range(2)
     )

@@ -159,7 +159,9 @@ def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
     keys = image_sets.evaluation_keys(config.evaluation, len(images))
     model = dood_jax.load(run)
     about = (model.config, model.params, images, keys, config.evaluation)
-    found = [bounds.bound(*about, parallel.DeviceGroup(tuple(jax.local_devices()[:count]))) for count in (1, 2)]
+    found = [
+        bounds.bound(*about, parallel.DeviceGroup(tuple(jax.local_devices()[:count]))) for count in (1, 2)
+    ]
     np.testing.assert_allclose(found[0].log_likelihood, found[1].log_likelihood, rtol=1e-5)
     assert held_out_bounds(run)[6] == pytest.approx(found[0].summary()["log_likelihood"], rel=1e-5)
 

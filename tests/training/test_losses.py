@@ -13,8 +13,9 @@ from dood_jax.config.groups import Config
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
-from dood_jax.model import dood, retracing
-from dood_jax.model.networks import PRIOR_NETWORKS
+from dood_jax.model import dood
+from dood_jax.model.dood import PRIOR_NETWORKS
+from dood_jax.model.drawing import draw, prior_log_probs, replay
 from dood_jax.runtime import parallel
 from dood_jax.training import losses
 from dood_jax.training.state import TrainState, init_state
@@ -104,14 +105,14 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(images):
     """In the published preset; the same drawing otherwise."""
     config = config_of("published", "nvil").model
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
-    draw = jax.jit(functools.partial(dood.draw, config, params, images[0], jax.random.key(1)))
-    whole, again = draw(), draw()
-    one, other = (draw(dropout_key=jax.random.key(seed)) for seed in (2, 3))
+    draw_one = jax.jit(functools.partial(draw, config, params, images[0], jax.random.key(1)))
+    whole, again = draw_one(), draw_one()
+    one, other = (draw_one(dropout_key=jax.random.key(seed)) for seed in (2, 3))
     np.testing.assert_array_equal(whole.strokes.control_points, again.strokes.control_points)
     assert np.abs(one.strokes.control_points - whole.strokes.control_points).max() > 1e-4
     assert np.abs(one.strokes.control_points - other.strokes.control_points).max() > 1e-4
     without = dataclasses.replace(config, dropout=0.0)
-    same = jax.jit(functools.partial(dood.draw, without, params, images[0], jax.random.key(1)))(
+    same = jax.jit(functools.partial(draw, without, params, images[0], jax.random.key(1)))(
         dropout_key=jax.random.key(2)
     )
     np.testing.assert_allclose(same.strokes.control_points, whole.strokes.control_points, atol=1e-6)
@@ -121,8 +122,8 @@ def test_every_call_of_an_encoder_draws_its_own_mask(images):
     """A blank image: target, first canvas and first residual look alike, but for their masks."""
     config = config_of("published", "nvil").model
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
-    draw = functools.partial(dood.draw, config, params, 0 * images[0], jax.random.key(1))
-    drawing, whole = jax.jit(lambda key: (draw(dropout_key=key), draw()))(jax.random.key(2))
+    draw_one = functools.partial(draw, config, params, 0 * images[0], jax.random.key(1))
+    drawing, whole = jax.jit(lambda key: (draw_one(dropout_key=key), draw_one()))(jax.random.key(2))
     np.testing.assert_allclose(whole.seen.target[0], whole.seen.canvas[0], atol=1e-6)
     assert np.abs(drawing.seen.target[0] - drawing.seen.canvas[0]).max() > 1e-3
     assert np.abs(drawing.seen.canvas[0] - drawing.seen.canvas[1]).max() > 1e-3
@@ -151,7 +152,9 @@ def first_looks(images):
     config = config_of("fast", "exact", 1, 2)
     params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
     keys, resident = jax.random.split(jax.random.key(1), 4), jnp.uint8(255 * images)
-    draw = jax.vmap(functools.partial(losses._drawn, config, example_stream.sample_example, params, resident))
+    draw_one = jax.vmap(
+        functools.partial(losses._drawn, config, example_stream.sample_example, params, resident)
+    )
     return config, params, jax.jit(draw)(jnp.arange(4), keys)
 
 
@@ -223,8 +226,8 @@ def test_what_the_prior_knows_gets_no_gradient_where_it_does_not_learn(first_loo
 
     def log_prior(params, points, learns):
         strokes = drawing.strokes._replace(control_points=points)
-        situations = retracing.retrace(config.model, params, strokes, drawing.brush).situations
-        return retracing.weigh_under_prior(config.model, params, situations, strokes, learns).layout.sum()
+        situations = replay(config.model, params, strokes, drawing.brush).situations
+        return prior_log_probs(config.model, params, situations, strokes, learns).layout.sum()
 
     gradient = jax.jit(jax.grad(log_prior, (0, 1)))
     of_params, of_points = gradient(params, drawing.strokes.control_points, jnp.array(False))
