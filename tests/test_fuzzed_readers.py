@@ -214,8 +214,26 @@ def test_configs(changes, odd):
         assert found is None or isinstance(found, Config)
 
 
+def test_bounds_of_steps(tmp_path):
+    """Whatever is in the place of a bound, one of the steps is the best."""
+    paths = [tmp_path / "checkpoints" / step / restore.METRICS_FILE for step in ("3", "4")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+    bound = json.dumps({restore.BOUND: -1.5}).encode()
+    entry = some.one_of(some.binary(max_size=30), JSON.map(json.dumps).map(str.encode), damaged(bound))
+
+    @fuzz(max_examples=200)
+    @given(some.tuples(entry, entry))
+    def check(contents):
+        for path, content in zip(paths, contents, strict=True):
+            path.write_bytes(content)
+        assert restore.find(str(tmp_path / "best")).name in ("3", "4")
+
+    check()
+
+
 def test_metrics(tmp_path):
-    line = json.dumps({"step": 3, "kind": "held_out", "seconds": 1.5, "log_likelihood": [1.0, None]})
+    line = json.dumps({"step": 3, "kind": "validation", "seconds": 1.5, "log_likelihood": [1.0, None]})
     entry = some.one_of(
         some.binary(max_size=30), JSON.map(json.dumps).map(str.encode), damaged(line.encode())
     )
@@ -226,7 +244,6 @@ def test_metrics(tmp_path):
         (tmp_path / JSON_LINES).write_bytes(b"\n".join(lines))
         for one in read_lines(tmp_path):
             assert isinstance(one["step"], int) and isinstance(one["seconds"], int | float)
-        assert all(np.isfinite(bound) for bound in restore.held_out_bounds(tmp_path).values())
 
     check()
 

@@ -73,8 +73,12 @@ def _compiled_sample(
     def one(params, key, given):
         brush, spread = given
         strokes = dood.sample(model, params, brush, key, num_strokes, spread)
-        own = (jnp.broadcast_to(value, (num_strokes,)) for value in brush[:2])
-        return _sketch(model, params, strokes, BrushParams(*own, brush.canvas_slope))
+        for_each_stroke = BrushParams(
+            jnp.broadcast_to(brush.ink_width, (num_strokes,)),
+            jnp.broadcast_to(brush.ink_slope, (num_strokes,)),
+            brush.canvas_slope,
+        )
+        return _sketch(model, params, strokes, for_each_stroke)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
@@ -95,7 +99,8 @@ def _compiled_completion(
     model: ModelConfig, num_strokes: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
-        *drawn, spread = given
-        return _sketch(model, params, *completion.complete(model, params, *drawn, key, num_strokes, spread))
+        strokes, brush, count, spread = given
+        completed = completion.complete(model, params, strokes, brush, count, key, num_strokes, spread)
+        return _sketch(model, params, *completed)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

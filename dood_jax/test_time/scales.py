@@ -46,7 +46,9 @@ def fit_scales(
     """
     fitted = {}
     if "map" in kinds:
-        recorded = jax.vmap(functools.partial(to_source_grid, model.source_size))(images, canvases)
+        recorded = jax.vmap(functools.partial(to_source_grid, model.source_size))(
+            jnp.asarray(images), jnp.asarray(canvases)
+        )
         fitted["map"] = _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, recorded))
     if "canvas" in kinds:
         fitted["canvas"] = _fitted_weights(model, params, images, canvases)

@@ -160,5 +160,5 @@ def _validate_model(
             config.model, params, shown, keys, 1, settings.num_strokes, len(shown), DeviceGroup.local(mode)
         )
         title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
-        figures.step_by_step(figure, shown, sketch.canvases, title)
+        figures.step_by_step(figure, shown, np.asarray(sketch.canvases), title)
     return summary
