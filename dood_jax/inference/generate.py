@@ -1,4 +1,7 @@
-"""New drawings in batches: sampled, varied, completed; the same in the Python interface and every task."""
+"""New drawings in batches: sampled, varied, completed; the same in the Python interface and every task.
+
+The devices are those of this process.
+"""
 
 import functools
 from collections.abc import Callable
@@ -24,7 +27,19 @@ _BATCH_SIZE = 64
 def sample(
     model: ModelConfig, params: Params, brushes: BrushParams, keys: Array, num_strokes: int, spread: Spread
 ) -> Sketch:
-    """Drawings from the prior, one for each of [N] keys and brushes ([N] of every part) (method.md 10.5)."""
+    """Samples drawings from the prior (method.md 10.5).
+
+    Args:
+      model: the model.
+      params: its parameters.
+      brushes: [N] of every part; a drawing has the same brush for all of its strokes.
+      keys: [N] of the drawings.
+      num_strokes: most strokes of a drawing, T.
+      spread: factors of the prior's standard deviations, and the temperature of its mixtures.
+
+    Returns:
+      N drawings, with [N, T, H, W] canvases.
+    """
     group = DeviceGroup.local()
     one = _compiled_sample(model, num_strokes, group)
     given = (brushes, _for_each(spread, len(keys)))
@@ -34,7 +49,19 @@ def sample(
 def vary(
     model: ModelConfig, params: Params, sketch: Sketch, keys: Array, noise: TypeNoise, turned: bool
 ) -> Sketch:
-    """A new exemplar of each of N drawings (method.md 10.7)."""
+    """Makes a new exemplar of each of N drawings (method.md 10.7).
+
+    Args:
+      model: the model.
+      params: its parameters.
+      sketch: the N drawings.
+      keys: [N] of the drawings.
+      noise: standard deviations by which the exemplars differ from the drawings.
+      turned: whether strokes turn by the whole angle that is sampled; as published by a hundredth of it.
+
+    Returns:
+      N drawings with as many strokes.
+    """
     group = DeviceGroup.local()
     one = _compiled_exemplar(model, turned, group)
     given = (sketch.strokes, sketch.brush, _for_each(noise, len(keys)))
@@ -50,7 +77,20 @@ def complete(
     num_strokes: int,
     spread: Spread,
 ) -> Sketch:
-    """The first [N] counts of strokes of N drawings, taken further (method.md 10.8)."""
+    """Keeps the first strokes of each of N drawings and samples the others anew (method.md 10.8).
+
+    Args:
+      model: the model.
+      params: its parameters.
+      sketch: the N drawings.
+      counts: [N] numbers of strokes that are kept.
+      keys: [N] of the drawings.
+      num_strokes: most strokes of a completed drawing, T.
+      spread: as for `sample`.
+
+    Returns:
+      N drawings, with [N, T, H, W] canvases.
+    """
     group = DeviceGroup.local()
     one = _compiled_completion(model, num_strokes, group)
     given = (sketch.strokes, sketch.brush, counts, _for_each(spread, len(keys)))
@@ -58,7 +98,7 @@ def complete(
 
 
 def _for_each(settings: Any, count: int) -> Any:
-    """Numbers -> [N] of each, so that no program is compiled for every value."""
+    """[N] of each number, so that programs take them as arguments and are not compiled for every value."""
     return jax.tree_util.tree_map(lambda value: np.full(count, value, np.float32), settings)
 
 
