@@ -7,7 +7,7 @@ model (a Laplace scale a pixel, within the same range) need a minute a set, and 
 closed form. A small variational autoencoder of two hidden layers has the same observation model. Both are
 fitted to training images; what is to be chosen (the number of components, the width) is chosen on other
 training images; the bound is of the same 500 test images that DooD is measured on. Pixels are compared as
-they are: no model here knows the grid that images were recorded on. Needs the sets in DOOD_DATA_DIR.
+they are, without the source resolution. Needs the sets in DOOD_DATA_DIR.
 """
 
 import json

@@ -1,6 +1,6 @@
 """DooD against its ablations and AIR at equal time: trains each, then measures all on every set.
 
-    python benchmarks/rivals.py [--steps=3000] [--workdir=runs/rivals] [--num_images=256] [--json=FILE]
+    python benchmarks/rivals.py [--steps=3000] [--workdir=runs/rivals] [--num_images=256] [--out=FILE]
 
 DooD makes `steps` steps; every rival makes as many as take the same time, its step being timed beside DooD's
 first. What was trained or measured before is not done again. `tools/results_page.py` makes the page of
@@ -29,7 +29,7 @@ from dood_jax.model.networks import count
 _STEPS = flags.DEFINE_integer("steps", 3000, "Training steps of DooD.")
 _WORKDIR = flags.DEFINE_string("workdir", "runs/rivals", "Where runs and measurements are kept.")
 _NUM_IMAGES = flags.DEFINE_integer("num_images", 256, "Test images of a set.")
-_JSON = flags.DEFINE_string("json", None, "Where the record goes; by default rivals.json in the workdir.")
+_OUT = flags.DEFINE_string("out", None, "Where the record goes; by default rivals.json in the workdir.")
 
 _ROUNDS = 12  # timed steps of each
 _EVERY = 50  # numbers of steps are multiples of it
@@ -50,7 +50,7 @@ def main(_: list[str]) -> None:
     measured = (workdir / "measured" / "results" / "transfer.json").read_text()
     record = json.loads(measured.replace(f"{workdir.resolve()}/", ""))
     record.update(milliseconds_a_step=milliseconds, training_steps=steps, parameters=_parameters())
-    results.save(Path(_JSON.value or workdir / "rivals.json"), record)
+    results.save(Path(_OUT.value or workdir / "rivals.json"), record)
 
 
 def _steps_in_equal_time(steps: int, milliseconds: dict[str, float], name: str) -> int:

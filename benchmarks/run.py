@@ -21,7 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dood_jax.model.drawing import draw
+from dood_jax.model.drawing import draw, first_pass
 from dood_jax.test_time.optimize import optimize_strokes
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -105,7 +105,7 @@ def measure(group: str, forms: list[Form], rounds: int) -> list[dict[str, Any]]:
 
 def splat_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Samples x pixels exponentials, for autodiff."""
-    rows, columns = (jnp.asarray(geometry.pen_pixels(length), curve.dtype) for length in size)
+    rows, columns = (jnp.asarray(geometry.brush_pixels(length), curve.dtype) for length in size)
     from_columns, from_rows = (
         columns[None, None] - curve[:, 0, None, None],
         rows[:, None] - curve[:, 1, None, None],
@@ -115,7 +115,7 @@ def splat_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int]) 
 
 def distance_as_written(curve: jax.Array, width: jax.Array, size: tuple[int, int]) -> jax.Array:
     """Every pixel against every segment, the least distance taken, for autodiff."""
-    rows, columns = (jnp.asarray(geometry.pen_pixels(length), curve.dtype) for length in size)
+    rows, columns = (jnp.asarray(geometry.brush_pixels(length), curve.dtype) for length in size)
     start, edge = curve[:-1, :, None, None], (curve[1:] - curve[:-1])[:, :, None, None]
     x, y = columns[None, None] - start[:, 0], rows[:, None] - start[:, 1]
     along = jnp.clip((x * edge[:, 0] + y * edge[:, 1]) / ((edge**2).sum(1) + 1e-20), 0, 1)
@@ -263,7 +263,9 @@ def likelihood_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[d
 def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
     """A hundred gradient steps on every drawing, all six strokes present; the time of one image."""
     params, images, keys = model_and_images(config, batch_size)
-    drawing = jax.vmap(lambda image, key: draw(config, params, image, key, hold_presence=True))(images, keys)
+    drawing = jax.vmap(lambda image, key: first_pass(config, params, image, key, hold_presence=True))(
+        images, keys
+    )
     refine = jax.vmap(lambda *drawn: optimize_strokes(config, params, *drawn, 100))
     rows = measure("refinement", [form("one image", refine, images, *drawing[:2])], max(2, rounds // 10))
     each = lambda row, name: row[name] / batch_size
@@ -273,7 +275,7 @@ def refine_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[
 
 def _bound(config: ModelConfig, params: Any, image: jax.Array, key: jax.Array) -> jax.Array:
     """What training computes of one image, without its gradient."""
-    drawing = draw(config, params, image, key, hold_presence=True)
+    drawing = first_pass(config, params, image, key, hold_presence=True)
     return exact_stopping.expected_elbo(exact_stopping.prefix_terms(config, params, image, drawing))
 
 

@@ -84,7 +84,7 @@ class Model:
         return infer.infer(self.config, self.params, images, keys, num_particles, strokes, iterations)
 
     def optimize(self, images: ArrayLike, sketch: Sketch, num_steps: int = 100) -> Sketch:
-        """`infer`'s drawings of [B, H, W] images after gradient steps on each image alone (method.md 10.11)."""
+        """`infer`'s drawings of [B, H, W] images after gradient steps on each alone (method.md 10.11)."""
         images = self._checked(images)
         _check_positive(num_steps=num_steps)
         if len(sketch.canvases) != len(images):

@@ -52,7 +52,7 @@ def step_by_step(
 
 
 def side_by_side(path: Path, images: np.ndarray, canvases: dict[str, np.ndarray]) -> None:
-    """Writes a PNG with a row of [N, H, W] targets, and below it a row for each of the [N, T, H, W] drawings."""
+    """Writes a PNG with a row of [N, H, W] targets, and below it a row for each [N, T, H, W] drawings."""
     rows = [_dark(images)]
     rows += [_coloured(np.diff(drawn, axis=1, prepend=0)) for drawn in canvases.values()]
     _grid(path, np.stack(rows), ["target", *canvases])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One machine that is reached by ssh, with or without a GPU.
+# Trains on one machine that is reached by ssh, with or without a GPU.
 #
 #   launch/box.sh setup|data ARCHIVE|train|logs|stop|results RUN FILE
 #       --host=USER@HOST [--extra=cuda13|cuda12|dev] [--dry-run]
@@ -7,7 +7,7 @@
 #
 # The host may stand in DOOD_BOX_HOST instead; ports and keys belong in ~/.ssh/config.
 set -euo pipefail
-# shellcheck source=launch/common.sh
+# shellcheck source=common.sh
 source "$(dirname "$0")/common.sh"
 
 HOST=${DOOD_BOX_HOST:-}

@@ -7,6 +7,7 @@ FOLDER=dood # below the home of whoever logs in
 DRY_RUN=${DOOD_DRY_RUN:-}
 EXTRA=dev # of the package: which jax
 
+# die MESSAGE: ends the script with one line.
 die() {
   printf '%s: %s\n' "${0##*/}" "$1" >&2
   exit 2
@@ -55,6 +56,7 @@ parse_flags() {
   done
 }
 
+# require NAME...: ends the script where a flag was not given.
 require() {
   local name
   for name in "$@"; do
@@ -69,7 +71,7 @@ quoted() {
   printf '%s' "${line% }"
 }
 
-# The source of a commit, unpacked, with an environment of its own by uv, which brings Python 3.12.
+# setup: copies the source of a commit, and lets uv install Python 3.12 and the packages beside it.
 setup() {
   local archive top
   top=$(git -C "$(dirname "$0")" rev-parse --show-toplevel)
@@ -84,7 +86,7 @@ setup() {
   on_all "cd $FOLDER && \$HOME/.local/bin/uv pip install --quiet '.[$EXTRA]'"
 }
 
-# data ARCHIVE: one made by `python launch/pack.py data`.
+# data ARCHIVE: copies and unpacks an archive that `python launch/pack.py data` made.
 data() {
   (($# == 1)) || die "data takes one archive, made by: python launch/pack.py data --names=mnist --out=FILE"
   [[ -f $1 ]] || die "$1 is not there; make it: python launch/pack.py data --names=mnist --out=$1"
@@ -92,7 +94,7 @@ data() {
   on_all "cd $FOLDER && .venv/bin/python launch/pack.py unpack ~/data.tar.xz --out=data && rm ~/data.tar.xz"
 }
 
-# train FLAGS...: of dood_jax.main, on all machines, in the background; goes on where the run was.
+# train FLAGS...: starts dood_jax.main with these flags on all machines, in the background. It resumes the run.
 train() {
   (($#)) || die "train takes the flags of dood_jax.main, such as --config=configs/mnist.py"
   local flags
@@ -101,16 +103,17 @@ train() {
 { nohup .venv/bin/python -m dood_jax.main $flags >runs/log.txt 2>&1 </dev/null & echo \$! >runs/pid; }"
 }
 
+# logs: shows the log of the first machine as it grows.
 logs() {
   on_first "tail -n 50 -F $FOLDER/runs/log.txt"
 }
 
-# stop: training saves first and exits.
+# stop: ends training, which saves first.
 stop() {
   on_all "if [ -f $FOLDER/runs/pid ]; then kill -TERM \$(cat $FOLDER/runs/pid); rm $FOLDER/runs/pid; fi"
 }
 
-# results RUN FILE: runs/RUN as a released model with its metrics, as `python launch/pack.py results` makes it.
+# results RUN FILE: fetches runs/RUN as a released model with its metrics, packed by `launch/pack.py results`.
 results() {
   (($# == 2)) || die "results takes the name of a run and a file to write, such as: results mnist mnist.tar.xz"
   [[ ! -e $2 ]] || die "$2 is there already; name another file"

@@ -1,10 +1,11 @@
-"""Carries data to a machine that has none, and results back: archives of a given size, whole or not at all.
+"""Packs data for a machine that has none, and results to bring back, into archives of a given size.
 
     python launch/pack.py data --names=mnist,omniglot --out=pack.tar.xz [--dir=DATA] [--limit_mib=24]
     python launch/pack.py results --workdir=runs/mnist --out=results.tar.xz [--part_mib=24]
     python launch/pack.py unpack FILE... --out=DIR
 
-Data arrive as the npz pack, which training reads; results as a released model beside the run's metrics.
+Data are packed as the npz pack, which training reads; results as a released model beside the metrics of the
+run. Files are written whole or not at all.
 """
 
 import argparse
@@ -19,7 +20,7 @@ import tarfile
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -34,29 +35,34 @@ from dood_jax.errors import BadInput, first_line, require_at_least, require_choi
 
 _MIB = 2**20
 _MOST_BYTES = 2**30  # of an archive, unpacked
-_LEAST_TEST = 2000  # images of a test set before training sets get more
-_LEAST = 500  # of any split; an archive that holds fewer is not worth carrying
-_SAMPLE = 10_000  # images that tell what one costs; xz looks back about as far
+_TEST_FIRST = 2000  # images of a test split that are packed before training splits get more than as many
+_LEAST = 500  # images of any split; an archive with fewer is not worth packing
+_SAMPLE = 10_000  # images by which the size of one is estimated; about as far back xz finds repetitions
 
 
 class Split(NamedTuple):
-    """One split of a set, to be packed as far as it fits."""
+    """One split of a dataset, of which as many images are packed as fit."""
 
     name: str
     split: str
     dataset: Dataset
-    order: np.ndarray  # [N] rows, of which the first are kept
+    order: np.ndarray  # [N] rows; the first ones are packed
 
     def file(self, count: int) -> dict[str, bytes]:
-        """The first `count` images as an npz by its name; not compressed, for the archive is."""
+        """The npz file of the first `count` images, by its name; not compressed, as the archive is."""
         buffer = io.BytesIO()
-        np.savez(buffer, **_arrays(self.name, take(self.dataset, np.sort(self.order[:count]))))
+        arrays: dict[str, Any] = _arrays(self.name, take(self.dataset, np.sort(self.order[:count])))
+        np.savez(buffer, **arrays)
         return {pack.path_of(Path(), self.name, self.split).name: buffer.getvalue()}
 
-    def share(self, level: int, most: int) -> int:
-        """Images kept at a level: it itself; of tests at first no more than due, the rest beyond `most`."""
-        given = level if self.split == "train" else min(level, _LEAST_TEST) + max(0, level - most)
-        return min(given, len(self.order))
+    def count_at(self, level: int, most: int) -> int:
+        """How many images are packed at a level, a number that grows with the archive.
+
+        Training splits have `level` images each, up to `most`, the size of the largest split. Test splits
+        stop at a few thousand at first; the rest of them follows when all training images are packed.
+        """
+        count = level if self.split == "train" else min(level, _TEST_FIRST) + max(0, level - most)
+        return min(count, len(self.order))
 
 
 def data(flags: argparse.Namespace) -> None:
@@ -67,15 +73,15 @@ def data(flags: argparse.Namespace) -> None:
     names = [require_choice("--names", name, tuple(CATALOG)) for name in flags.names.split(",")]
     categories = datasets.parse_categories(flags.categories)
     limit, seed = require_at_least("--limit_mib", flags.limit_mib, 0), require_seed("--seed", flags.seed)
-    splits = []
+    splits: list[Split] = []
     for name, split in itertools.product(dict.fromkeys(names), SPLITS):
         dataset = _read(name, split, sources.data_directory(flags.dir), categories)
         splits.append(Split(name, split, dataset, _order(dataset.labels, seed)))
     with _beside(flags.out) as folder:
-        archive, counts = _fitted(splits, limit * _MIB)
+        archive, counts = _largest_archive(splits, limit * _MIB)
         _write(folder, {flags.out: archive})
-    for split, count in zip(splits, counts, strict=True):
-        print(f"{split.name} {split.split}: {count:,} of {len(split.order):,}")
+    for packed, count in zip(splits, counts, strict=True):
+        print(f"{packed.name} {packed.split}: {count:,} of {len(packed.order):,}")
 
 
 def results(flags: argparse.Namespace) -> None:
@@ -87,7 +93,7 @@ def results(flags: argparse.Namespace) -> None:
     """
     size = int(min(require_at_least("--part_mib", flags.part_mib, 0.1) * _MIB, sys.maxsize))
     with _beside(flags.out) as folder:
-        files = {}
+        files: dict[str, bytes] = {}
         for where, released in _released(flags.workdir, folder):
             found = _contents(released, "card.json", "params/**/*")
             files |= {where + name: content for name, content in found.items()}
@@ -115,7 +121,7 @@ def unpack(flags: argparse.Namespace) -> None:
 
 
 def _read(name: str, split: str, directory: Path, categories: tuple[str, ...]) -> Dataset:
-    """A split at its native size, from a prepared directory or the npz pack."""
+    """A split at its size as published, from a prepared directory or the npz pack."""
     wanted = categories if name == "quickdraw" else ()
     found, path = prepared.find(directory, name, split, wanted), pack.path_of(directory, name, split)
     if found:
@@ -131,7 +137,10 @@ def _read(name: str, split: str, directory: Path, categories: tuple[str, ...]) -
 
 
 def _order(labels: np.ndarray, seed: int) -> np.ndarray:
-    """[N] rows in a random order of which any beginning shows each of [N] labels in its share."""
+    """[N] rows in a random order, every beginning of which has the [N] labels in about the same proportions.
+
+    The rows of a label are spread evenly: the k-th of n rows gets a random place between k/n and (k + 1)/n.
+    """
     random = np.random.default_rng(seed)
     rows = random.permutation(len(labels))
     rows = rows[np.argsort(labels[rows], kind="stable")]
@@ -141,29 +150,32 @@ def _order(labels: np.ndarray, seed: int) -> np.ndarray:
 
 
 def _arrays(name: str, dataset: Dataset) -> dict[str, np.ndarray]:
-    """A set as arrays of the npz pack; Omniglot in bits, its labels without gaps, as its names need."""
+    """A dataset as arrays of the npz pack; Omniglot in bits, with labels 0, 1, … of the characters packed."""
     arrays = {"image": dataset.images, "label": dataset.labels, **dataset.attributes}
     lists = {"alphabet_names": "alphabets", "source_names": "source_names", "classes": "classes"}
     known = dataset.metadata
     arrays |= {array: np.array(known[entry]) for array, entry in lists.items() if entry in known}
     if name == "omniglot":
-        arrays.pop("classes", None)  # are made of alphabets and characters
+        arrays.pop("classes", None)  # the reader makes them of alphabets and characters
         bits = np.packbits(dataset.images.reshape(len(dataset.labels), -1) > 127, axis=1)
         label = omniglot.labels_of(arrays["alphabet"], arrays["character"])
         arrays |= {"image": bits, "label": label, "shape": np.array(dataset.images.shape[1:])}
     return arrays
 
 
-def _fitted(splits: Sequence[Split], limit: float) -> tuple[bytes, list[int]]:
-    """The archive that `limit` bytes allow, and how many images of each split it holds."""
+def _largest_archive(splits: Sequence[Split], limit: float) -> tuple[bytes, list[int]]:
+    """The largest archive of at most `limit` bytes, and how many images of each split it has.
+
+    The level is chosen by the estimated size; where the archive comes out larger, again with less room.
+    """
     most = max(len(split.order) for split in splits)
     samples = [min(_SAMPLE, len(split.order)) for split in splits]
     costs = [len(_archive(split.file(n))) / n for split, n in zip(splits, samples, strict=True)]
-    shares = lambda level: [split.share(level, most) for split in splits]
-    size = lambda level: np.dot(costs, shares(level))
+    counts_at = lambda level: [split.count_at(level, most) for split in splits]
+    size = lambda level: float(np.dot(costs, counts_at(level)))
     room = limit
     while (level := bisect.bisect_right(range(2 * most), room, key=size) - 1) >= min(_LEAST, most):
-        counts = shares(level)
+        counts = counts_at(level)
         files = [split.file(count) for split, count in zip(splits, counts, strict=True)]
         archive = _archive({name: content for file in files for name, content in file.items()})
         if len(archive) <= limit:
@@ -176,11 +188,11 @@ def _fitted(splits: Sequence[Split], limit: float) -> tuple[bytes, list[int]]:
 
 
 def _released(workdir: Path, folder: Path) -> list[tuple[str, Path]]:
-    """Released models of the newest step, and where they go in an archive.
+    """Released models of the newest step, and the folder of each in an archive.
 
-    The one that is there already is taken; others are written into the folder.
+    A released form that the run has already is taken as it is; others are written into `folder`.
     """
-    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a training may still hold the accelerator
+    os.environ.setdefault("JAX_PLATFORMS", "cpu")  # a run may still hold the accelerator
     from dood_jax.checkpointing import metadata, restore  # noqa: PLC0415 - imports jax
 
     newest = restore.find(str(workdir.resolve()))
@@ -207,13 +219,13 @@ def _release(newest: Path, workdir: Path, member: int, folder: Path) -> Path:
 
 
 def _contents(folder: Path, *patterns: str) -> dict[str, bytes]:
-    """Files of a folder that fit glob patterns, by their name in it."""
+    """Files of a folder that match glob patterns, by their path in it."""
     paths = [path for pattern in patterns for path in sorted(folder.glob(pattern)) if path.is_file()]
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in paths}
 
 
 def _archive(files: dict[str, bytes]) -> bytes:
-    """A tar.xz of files by name; of these images it is 10 to 40 % smaller than deflated npz."""
+    """A tar.xz of files by name; for these images it is 10 to 40 % smaller than compressed npz."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:xz") as tar:
         for name, content in files.items():
@@ -224,7 +236,7 @@ def _archive(files: dict[str, bytes]) -> bytes:
 
 
 def _files_in(archive: bytes, source: str) -> dict[str, bytes]:
-    """Files of a tar.xz by name; BadInput, naming its source, if anything is wrong with it."""
+    """Files of a tar.xz by name; raises BadInput, naming the source, if anything is wrong with it."""
     decompressor, files = lzma.LZMADecompressor(memlimit=_MOST_BYTES), {}
     try:
         content = decompressor.decompress(archive, max_length=_MOST_BYTES)
@@ -237,7 +249,8 @@ def _files_in(archive: bytes, source: str) -> dict[str, bytes]:
                 is_plain = member.isfile() and not member.issparse() and not set("\\\0") & set(member.name)
                 if not (is_below and is_plain):
                     raise BadInput(f"{source}: {member.name!r} is no file below --out; nothing is unpacked")
-                files[member.name] = tar.extractfile(member).read()
+                content_of = tar.extractfile(member)
+                files[member.name] = content_of.read() if content_of else b""
     except (lzma.LZMAError, tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         if isinstance(error, BadInput):
             raise
@@ -247,7 +260,7 @@ def _files_in(archive: bytes, source: str) -> dict[str, bytes]:
 
 @contextlib.contextmanager
 def _beside(out: Path) -> Iterator[Path]:
-    """A folder beside `out` to write in and to move from, gone afterwards; BadInput if that fails."""
+    """A temporary folder beside `out`, to write in and to move from; raises BadInput if that fails."""
     try:
         with tempfile.TemporaryDirectory(prefix=".partial-", dir=out.parent) as folder:
             yield Path(folder)

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Submits a training run to SLURM: one process a GPU, which find each other by themselves.
+# Submits a training run to SLURM: one process for each GPU; the processes find each other.
 #
 #   launch/slurm.sh [--nodes=1] [--gpus=1] [--hours=24] [--partition=NAME] [--account=NAME] [--python=.venv/bin/python]
 #       [--dry-run] -- --config=configs/mnist.py …
 #
-# --gpus is a node's. SIGTERM comes two minutes before the end: training saves, and the job is queued again.
-# To be called in a checkout that all nodes see.
+# --gpus counts the GPUs of one node. Two minutes before its time is up the job gets SIGTERM: training saves,
+# and the job is queued again. Call it in a checkout that all nodes see.
 set -euo pipefail
-# shellcheck source=launch/common.sh
+# shellcheck source=common.sh
 source "$(dirname "$0")/common.sh"
 
 NODES=1 GPUS=1 HOURS=24

@@ -1,13 +1,12 @@
-"""A whole across-dataset study: every set, seed and variant trained, then the table of sources and targets.
+"""A whole study across datasets: trains every dataset, seed and variant, then makes the table of transfer.
 
     python launch/sweep.py [--configs=mnist,emnist,…] [--seeds=5] [--stacked] [--out=runs/sweep]
         [--variant=noguide:model.encoder=conv,model.guidance=none]… [--submit='launch/slurm.sh --gpus=1 --']
         [--targets=mnist,…] [--dry-run] [-- --config.training.steps=20000 …]
 
-What stands after `--` goes to every training run. The same command goes on wherever it was: finished runs
-are left as they are, unfinished ones resumed. `--stacked` trains the seeds of a set in one program. With
-`--submit` runs are handed to a queue instead; without it, once they are through, the same command makes the
-table.
+What stands after `--` goes to every training run. The same command continues a study: finished runs are left
+as they are, and unfinished ones are resumed. `--stacked` trains the seeds of a dataset in one program. With
+`--submit` runs are handed to a queue; when they are done, the same command without it makes the table.
 """
 
 import argparse
@@ -28,7 +27,7 @@ _MAIN = [sys.executable, "-m", "dood_jax.main"]
 
 
 class Run(NamedTuple):
-    """One program that trains."""
+    """One training program."""
 
     config: str  # the file's name
     flags: tuple[str, ...]
@@ -36,7 +35,7 @@ class Run(NamedTuple):
     members: int  # models that it trains together; 0: one alone
 
     def command(self, more: Sequence[str]) -> list[str]:
-        """As it is typed; it resumes whatever is in its folder."""
+        """The words of its command line; it resumes whatever is in its folder."""
         return [*_MAIN, f"--config=configs/{self.config}.py", f"--workdir={self.workdir}", *self.flags, *more]
 
     @property
@@ -48,7 +47,7 @@ class Run(NamedTuple):
 def runs_of(
     configs: Sequence[str], variants: dict[str, tuple[str, ...]], seeds: int, stacked: bool, out: Path
 ) -> list[Run]:
-    """Every run of a study; with `stacked` the seeds of a set are one."""
+    """Every run of a study; with `stacked` the seeds of a dataset are trained in one run."""
     found = []
     for config, (variant, flags) in itertools.product(configs, variants.items()):
         name = "-".join(filter(None, (config, variant)))
@@ -61,7 +60,7 @@ def runs_of(
 
 
 def table_command(runs: Sequence[Run], targets: str, out: Path) -> list[str]:
-    """The evaluation that makes the table; cells that were measured are kept."""
+    """The evaluation that makes the table; cells that were measured are not measured again."""
     names = ",".join(name for run in runs for name in run.checkpoints)
     about = [
         f"--config=configs/{runs[0].config}.py",

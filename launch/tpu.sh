@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A Cloud TPU slice by queued resources, from nothing to results and away.
+# Creates a Cloud TPU slice by queued resources, trains on it, fetches the results, and deletes it.
 #
 #   launch/tpu.sh create|setup|data ARCHIVE|train|logs|stop|results RUN FILE|delete
 #       --name=NAME --zone=ZONE [--project=PROJECT] [--type=v5litepod-8] [--version=v2-alpha-tpuv5-lite]
@@ -9,7 +9,7 @@
 # Flags may stand in the environment instead: DOOD_TPU_NAME, DOOD_TPU_ZONE, and so on.
 # A slice that does not come up within the time, or whose wait is interrupted, is deleted.
 set -euo pipefail
-# shellcheck source=launch/common.sh
+# shellcheck source=common.sh
 source "$(dirname "$0")/common.sh"
 
 NAME=${DOOD_TPU_NAME:-}

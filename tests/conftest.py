@@ -107,10 +107,14 @@ def keys() -> jax.Array:
 
 @pytest.fixture(scope="session")
 def draw(tiny: ModelConfig):
-    """(params, [8, H, W] images, [8] keys, options of `dood.draw`) -> drawings; compiled once per option."""
+    """(params, [8, H, W] images, [8] keys, options of `drawing.draw` or `first_pass`) -> drawings.
+
+    Each set of options is compiled once.
+    """
 
     @functools.lru_cache
     def compiled(**options):
-        return jax.jit(jax.vmap(functools.partial(drawing.draw, tiny, **options), in_axes=(None, 0, 0)))
+        one = drawing.first_pass if "hold_presence" in options else drawing.draw
+        return jax.jit(jax.vmap(functools.partial(one, tiny, **options), in_axes=(None, 0, 0)))
 
     return lambda params, images, keys, **options: jax.device_get(compiled(**options)(params, images, keys))

@@ -1,7 +1,7 @@
-"""Answers many command lines in one process, each in a fork, which has imported already what it needs.
+"""Answers many command lines in one process, each in a fork, which need not import jax again.
 
-Reads a case a line, [program, flags, folder, environment] as JSON, and answers each with a line, [exit code,
-what it said on stderr].
+Reads one case in a line: [program, flags, folder, environment] as JSON. Answers it with a line: [exit code,
+what was written to stderr].
 """
 
 import importlib.util
@@ -10,17 +10,18 @@ import os
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from absl import app
 
 from dood_jax import api, cli, command_line, main
+from dood_jax.data import prepare
 from dood_jax.evaluation import registry
 from dood_jax.training import loop
 from dood_jax.vectorize import batch
 
-IMPORTED = (api, batch, loop, registry)  # what the programs import when they need it
-
+IMPORTED = (api, batch, loop, prepare, registry)  # what the programs import when they need it
 ROOT = Path(__file__).parent.parent
 
 
@@ -53,7 +54,7 @@ def answer(program: str, flags: list[str], folder: str, environment: dict[str, s
         return os.waitstatus_to_exitcode(status), said.read().decode(errors="replace")
 
 
-def exit_code_of(run) -> int:
+def exit_code_of(run: Callable[[], None]) -> int:
     try:
         run()
     except SystemExit as end:

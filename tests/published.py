@@ -9,16 +9,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from dood_jax.model.parts import parts_of
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import PRESETS
 from dood_jax.distributions import presence
-from dood_jax.model.dood import bind
+from dood_jax.model.dood import DooD, build
 from dood_jax.model.drawing import draw_from_noise
 from dood_jax.model.recognition import StrokeNoise
 from dood_jax.model.renderer import canvas_of
-from dood_jax.model.stroke import canvas_before, draw_stroke, initial_state, weigh_stroke
+from dood_jax.model.stroke import initial_state
 from dood_jax.objectives import iwae, nvil
 from dood_jax.types import Drawing
 
@@ -170,19 +169,20 @@ def fresh_moments(dtype: np.dtype) -> nvil.Moments:
 
 def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) -> dict[str, jax.Array]:
     """Every quantity of one drawing that training does not keep, stroke by stroke."""
-    config, parts = golden.config, parts_of(golden.config)
-    nets = bind(config, params)
-    target = parts.guidance.prepare(nets, image)
+    model = build(golden.config)
+    return model.apply({"params": params}, image, noise, method=_forward)
+
+
+def _forward(model: DooD, image: jax.Array, noise: StrokeNoise) -> dict[str, jax.Array]:
+    config, target = model.config, model.encode_target(image)
     state, steps = initial_state(config), []
     for t in range(config.num_strokes):
-        before = canvas_before(config, state)
-        observation = parts.guidance.observe(nets, target, before)
+        before = model.canvas_before(state)
+        observation = model.guidance.observe(target, before)
         noise_t = jax.tree_util.tree_map(lambda leaf, t=t: leaf[t], noise)
-        state, (step, ink, situation, _) = draw_stroke(
-            parts, nets, target, state, jnp.asarray(t == 0), noise_t, False
-        )
-        prior = weigh_stroke(parts, nets, situation, step.stroke)
-        (layouts, strokes), stroke, brush = step.gaussians, step.stroke, step.brush
+        state, (step, ink, context, _) = model.draw_stroke(target, state, jnp.asarray(t == 0), noise_t, False)
+        prior = model.prior_log_probs(context, step.stroke)
+        (layouts, strokes), stroke, brush = step.posteriors, step.stroke, step.brush
         found = {
             "bit": stroke.presence,
             "on_prob": jnp.exp(step.log_probs.on),
@@ -192,18 +192,18 @@ def forward(golden: Golden, params: dict, image: jax.Array, noise: StrokeNoise) 
             "brush_rho": brush.ink_width,
             "ink_slope": brush.ink_slope,
             "canvas_slope": brush.canvas_slope,
-            "h_layout": situation.layout_hidden,
-            "h_stroke": situation.stroke_hidden,
+            "h_layout": context.layout_hidden,
+            "h_stroke": context.stroke_hidden,
             "ink": ink,
-            "canvas": canvas_before(config, state),
+            "canvas": model.canvas_before(state),
             **{f"layout_{name}": value for name, value in layouts._asdict().items()},
             **{f"stroke_{name}": value for name, value in strokes._asdict().items()},
         }
         if config.prior == "sequential":
-            seen = parts.guidance.for_prior_stroke(nets, situation)
-            found["p_layout_raw"] = nets.prior_layout([situation.layout_hidden])
-            found["p_stroke_raw"] = nets.prior_stroke([situation.stroke_hidden, stroke.layout, *seen])
-        glimpse = parts.guidance.look(nets, target, before, stroke.layout)
+            seen = model.guidance.for_prior_stroke(context)
+            found["p_layout_raw"] = model.prior.prior_layout([context.layout_hidden])
+            found["p_stroke_raw"] = model.prior.prior_stroke([context.stroke_hidden, stroke.layout, *seen])
+        glimpse = model.guidance.glimpse(target, before, stroke.layout)
         if config.guidance == "residual":
             (found["feat_residual"],), (found["feat_residual_glimpse"],) = (
                 observation.layout,

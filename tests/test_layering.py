@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import readme_map
 
 import dood_jax
 
@@ -80,6 +81,11 @@ def test_imports_come_from_lower_rows_or_the_own_folder(module):
         assert imported in MODULES, f"{module} imports {imported}, which does not exist"
         other = place_of(imported)
         assert other == own or ROW_OF[other] < ROW_OF[own], f"{module} imports {imported}"
+
+
+def test_the_map_of_the_readme_is_that_of_the_rows():
+    assert readme_map.rows() == ROWS
+    assert readme_map.table(ROWS) in (PACKAGE.parent / "README.md").read_text()
 
 
 def test_modules_import_each_other_without_cycles():

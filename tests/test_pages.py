@@ -1,5 +1,7 @@
 """README and docs: results are of released models, and what pages name or link to exists."""
 
+import ast
+import importlib
 import itertools
 import json
 import re
@@ -102,12 +104,21 @@ def test_sections_of_the_method_have_no_gaps():
 
 
 def test_the_code_that_the_method_names_exists():
-    named = re.findall(r"`((?:\w+/)+\w+\.py)(?:: ([\w, ]+))?`", (ROOT / "docs" / "method.md").read_text())
+    named = re.findall(r"`((?:\w+/)*\w+\.py)(?:: ([\w, ]+))?`", (ROOT / "docs" / "method.md").read_text())
     assert len(named) > 8
     for file, functions in named:
         source = (ROOT / "dood_jax" / file).read_text()
         for name in filter(None, functions.split(", ")):
             assert re.search(rf"^ *(def|class) {name}\b|^{name}\b", source, re.MULTILINE), (file, name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_what_python_examples_import_exists(page):
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(node.module)
+                assert all(hasattr(module, alias.name) for alias in node.names)
 
 
 def test_the_readme_fits_on_a_few_screens():
@@ -124,7 +135,7 @@ def test_the_python_example_of_the_readme_runs(tmp_path, monkeypatch):
     Image.fromarray(255 - line).save(tmp_path / "photo.jpg")
     monkeypatch.chdir(tmp_path)
     names = {"array": line / 255}
-    exec(example, names)
+    exec(example.replace("log_likelihood(images)", "log_likelihood(images, num_particles=2)"), names)
     assert names["sketch"].strokes.control_points.shape[1:] == (6, 5, 2)
 
 

@@ -10,31 +10,32 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+_WIDTH = 110  # characters of a line of README
 ROOMS = {  # room -> what is there
-    "errors": "errors for bad input",
+    "errors": "what bad input raises",
     "version": "the version",
     "types": "the records that cross rooms",
     "figures": "arrays to figures",
-    "command_line": "what all commands share",
+    "command_line": "what commands share",
     "geometry": "layouts, frames, Bézier curves",
-    "rendering": "brushes, canvases, glimpses, source resolution",
+    "rendering": "brushes, canvases, glimpses",
     "distributions": "Gaussians, mixtures, presence, pixel densities",
     "config": "every setting, with its checks and presets",
     "networks": "encoders, heads, recurrent cells",
-    "model": "DooD and its parts: guidance, recognition, prior, renderer, iterative inference; AIR, VAE",
-    "objectives": "the bound, exact stopping, NVIL, the K-particle bound",
-    "test_time": "gradient steps on the strokes or the posterior of one image",
+    "model": "DooD and its parts: guidance, recognition, prior, renderer, iterative inference",
+    "objectives": "bound, exact stopping, NVIL, particles",
+    "test_time": "gradient steps on one image",
     "data": "datasets, synthetic strokes, augmentation",
-    "runtime": "devices, processes, signals, logs",
+    "runtime": "devices, processes",
     "checkpointing": "checkpoints and released models",
-    "inference": "infer, generate, weigh; in batches",
-    "training": "the loop, the step, the losses",
+    "inference": "drawing, generating and weighing in batches",
+    "training": "loop, step, losses",
     "vectorize": "bitmap to ink",
     "api": "the model a user holds",
-    "evaluation": "the tasks of `--mode=evaluate` and their metrics",
+    "evaluation": "tasks and metrics",
     "apps": "bitmap to ink, and the page to draw on",
     "demo": "the page to draw on",
-    "main": "`python -m dood_jax.main`",
+    "main": "training and evaluation",
     "cli": "the command `dood`",
 }
 
@@ -51,12 +52,22 @@ def rows() -> Sequence[Sequence[str]]:
 
 
 def table(layers: Sequence[Sequence[str]]) -> str:
-    """The map in Markdown: a line for each layer, from the ground up. Raises KeyError for an unknown room."""
-    lines = [
-        f"| {', '.join(f'`{room}`' for room in rooms)} | {'; '.join(ROOMS[room] for room in rooms)} |"
-        for rooms in layers
-    ]
-    return "\n".join(["| in `dood_jax/` | what is there |", "|---|---|", *lines])
+    """The map in Markdown, from the ground up; neighbouring layers share a line as long as they fit.
+
+    Raises KeyError for a room without a description.
+    """
+    lines, filling = ["| in `dood_jax/` | what is there |", "|---|---|"], []
+    for layer in layers:
+        if filling and len(_line([*filling, *layer])) > _WIDTH:
+            lines.append(_line(filling))
+            filling = []
+        filling += layer
+    return "\n".join([*lines, _line(filling)])
+
+
+def _line(rooms: Sequence[str]) -> str:
+    """A line of the table."""
+    return f"| {', '.join(f'`{room}`' for room in rooms)} | {'; '.join(ROOMS[room] for room in rooms)} |"
 
 
 if __name__ == "__main__":

@@ -60,7 +60,8 @@ class Checkpoints:
         options: dict[str, Any] = {"create": True}
         if jax.process_count() > 1:
             options = {"create": False, "multiprocessing_options": _FIRST_ALONE}
-        newest, best = LatestN(self._keep), BestN(_bound, n=1, keep_checkpoints_without_metrics=False)
+        newest = LatestN(self._keep)
+        best = BestN(get_metric_fn=_bound, n=1, keep_checkpoints_without_metrics=False)
         try:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._manager = ocp.CheckpointManager(

@@ -113,7 +113,7 @@ def _shapes(model: ModelConfig, count: int, dtype: np.dtype) -> Params:
 
 
 def release(params: Params, meta: Meta, path: Path) -> None:
-    """Writes a released model into a folder: 16-bit parameters, and `meta` with their checksums as its card."""
+    """Writes a released model into a folder: 16-bit parameters, and `meta` with their checksums as card."""
     small = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float16), params)
     arrays.write(path / "params", small)
     card = {**meta, "format": metadata.FORMAT, "dtype": "float16", "sha256": arrays.checksums(small)}

@@ -146,7 +146,7 @@ def _checked(key: str, value: Any, wanted: Any) -> Any:
 
 
 def _published_start(model: dict, data: dict) -> str:
-    """The dataset whose initial values a published run began with (method.md 14.1)."""
+    """The dataset whose initial values a published run began with (method.md 12.1)."""
     name = "mnist" if data.get("names") else data.get("name", DataConfig.name)
     if model["latents"] != "correlated" or name not in ("synthetic", "omniglot"):
         return "mnist"

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import jax
 import numpy as np
 
-from dood_jax.model.networks import Params
+from dood_jax.types import Array
 
 _FEW = 4  # so many images a device are faster one by one than padded to a batch of dozens
 
@@ -23,8 +23,8 @@ class ResumeCache(Protocol):
 
 def in_batches(
     function: Callable,
-    params: Params,
-    images: np.ndarray,
+    params: Any,
+    images: np.ndarray | Array,
     beside: Any,
     batch_size: int,
     num_devices: int = 1,
@@ -37,8 +37,8 @@ def in_batches(
 
     Args:
       function: (params, [B, H, W] images, [B, ...] what belongs to them) -> tree of [B, ...] results.
-      params: the first argument of the function.
-      images: [N, H, W].
+      params: tree of arrays, the first argument of the function.
+      images: [N, H, W], or [N] of something else.
       beside: tree of [N, ...] arrays that belong to the images, such as their keys.
       batch_size: B, rounded up to a multiple of the number of devices.
       num_devices: that the function splits a batch over.

@@ -96,9 +96,9 @@ def _bound(weights: iwae.LogWeights, scale: str) -> Bound:
     elbo = weights.elbo(scale)
     return Bound(
         log_likelihood=np.asarray(iwae.log_mean_exp(elbo.T)),
-        elbo=elbo.mean(1),
-        strokes=weights.strokes.mean(1),
-        l1=weights.l1.mean(1),
+        elbo=np.asarray(elbo.mean(1)),
+        strokes=np.asarray(weights.strokes.mean(1)),
+        l1=np.asarray(weights.l1.mean(1)),
         effective_samples=np.asarray(iwae.effective_samples(elbo.T)),
     )
 

@@ -1,4 +1,7 @@
-"""New drawings in batches: sampled, varied, completed; the same in the Python interface and every task."""
+"""New drawings in batches: sampled, varied, completed; the same in the Python interface and every task.
+
+The devices are those of this process.
+"""
 
 import functools
 from collections.abc import Callable
@@ -24,7 +27,19 @@ _BATCH_SIZE = 64
 def sample(
     model: ModelConfig, params: Params, brushes: BrushParams, keys: Array, num_strokes: int, spread: Spread
 ) -> Sketch:
-    """Drawings from the prior, one for each of [N] keys and brushes ([N] of every part) (method.md 10.5)."""
+    """Samples drawings from the prior (method.md 10.5).
+
+    Args:
+      model: the model.
+      params: its parameters.
+      brushes: [N] of every part; a drawing has the same brush for all of its strokes.
+      keys: [N] of the drawings.
+      num_strokes: most strokes of a drawing, T.
+      spread: factors of the prior's standard deviations, and the temperature of its mixtures.
+
+    Returns:
+      N drawings, with [N, T, H, W] canvases.
+    """
     group = DeviceGroup.local()
     one = _compiled_sample(model, num_strokes, group)
     given = (brushes, _for_each(spread, len(keys)))
@@ -39,7 +54,20 @@ def vary(
     noise: TypeNoise,
     fix_rotation_units: bool,
 ) -> Sketch:
-    """A new exemplar of each of N drawings (method.md 10.7)."""
+    """Makes a new exemplar of each of N drawings (method.md 10.7).
+
+    Args:
+      model: the model.
+      params: its parameters.
+      sketch: the N drawings.
+      keys: [N] of the drawings.
+      noise: standard deviations by which the exemplars differ from the drawings.
+      fix_rotation_units: whether drawings turn by the whole angle that is sampled; as published by a
+        hundredth of it.
+
+    Returns:
+      N drawings with as many strokes.
+    """
     group = DeviceGroup.local()
     one = _compiled_exemplar(model, fix_rotation_units, group)
     given = (sketch.strokes, sketch.brush, _for_each(noise, len(keys)))
@@ -55,7 +83,20 @@ def complete(
     num_strokes: int,
     spread: Spread,
 ) -> Sketch:
-    """The first [N] counts of strokes of N drawings, taken further (method.md 10.8)."""
+    """Keeps the first strokes of each of N drawings and samples the others anew (method.md 10.8).
+
+    Args:
+      model: the model.
+      params: its parameters.
+      sketch: the N drawings.
+      counts: [N] numbers of strokes that are kept.
+      keys: [N] of the drawings.
+      num_strokes: most strokes of a completed drawing, T.
+      spread: as for `sample`.
+
+    Returns:
+      N drawings, with [N, T, H, W] canvases.
+    """
     group = DeviceGroup.local()
     one = _compiled_completion(model, num_strokes, group)
     given = (sketch.strokes, sketch.brush, counts, _for_each(spread, len(keys)))
@@ -63,7 +104,7 @@ def complete(
 
 
 def _for_each(settings: Any, count: int) -> Any:
-    """Numbers -> [N] of each, so that no program is compiled for every value."""
+    """[N] of each number, so that programs take them as arguments and are not compiled for every value."""
     return jax.tree_util.tree_map(lambda value: np.full(count, value, np.float32), settings)
 
 
@@ -78,8 +119,12 @@ def _compiled_sample(
     def one(params, key, given):
         brush, spread = given
         strokes = drawing.sample(model, params, brush, key, num_strokes, spread)
-        own = (jnp.broadcast_to(value, (num_strokes,)) for value in brush[:2])
-        return _sketch(model, params, strokes, BrushParams(*own, brush.canvas_slope))
+        for_each_stroke = BrushParams(
+            jnp.broadcast_to(brush.ink_width, (num_strokes,)),
+            jnp.broadcast_to(brush.ink_slope, (num_strokes,)),
+            brush.canvas_slope,
+        )
+        return _sketch(model, params, strokes, for_each_stroke)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
@@ -102,7 +147,8 @@ def _compiled_completion(
     model: ModelConfig, num_strokes: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
-        *drawn, spread = given
-        return _sketch(model, params, *variation.complete(model, params, *drawn, key, num_strokes, spread))
+        strokes, brush, count, spread = given
+        completed = variation.complete(model, params, strokes, brush, count, key, num_strokes, spread)
+        return _sketch(model, params, *completed)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

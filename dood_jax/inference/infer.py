@@ -79,7 +79,9 @@ def optimize(
         rows = np.flatnonzero(counts == count)
         strokes = jax.tree_util.tree_map(lambda leaf: leaf[rows, :count], sketch.strokes)  # noqa: B023
         brushes = BrushParams(
-            *(value[rows, :count] for value in sketch.brush[:2]), sketch.brush.canvas_slope[rows]
+            sketch.brush.ink_width[rows, :count],
+            sketch.brush.ink_slope[rows, :count],
+            sketch.brush.canvas_slope[rows],
         )
         correct = _compiled_optimize(model, num_steps, group)
         found = in_batches(correct, params, images[rows], (strokes, brushes), batch_size, len(group.devices))
@@ -125,7 +127,8 @@ def _compiled_optimize(
     model: ModelConfig, num_steps: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, image, drawn):
-        strokes, brush = optimize_strokes(model, params, image, *drawn, num_steps)
+        strokes, brush = drawn
+        strokes, brush = optimize_strokes(model, params, image, strokes, brush, num_steps)
         return Sketch(strokes, brush, render(model, params, strokes, brush))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

@@ -30,7 +30,7 @@ def keep_compiled_programs() -> None:
 
     They lie in the user's cache folder, unless JAX is told another one.
     """
-    if jax.config.jax_compilation_cache_dir is None:
+    if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # declared at run time
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(home) / "dood_jax"))
 
@@ -151,8 +151,8 @@ def data_parallel(step: Callable, devices: Sequence[jax.Device], batch_size: int
         raise BadInput(f"training.batch_size={batch_size} does not divide over {len(devices)} devices")
     indices = np.arange(batch_size, dtype=np.int32)
     if len(devices) == 1:
-        mapped = jax.jit(functools.partial(step, axis_name=None), donate_argnums=0)
-        return _awaited(lambda state, images, stream: mapped(state, images, stream, indices), devices)
+        alone = jax.jit(functools.partial(step, axis_name=None), donate_argnums=0)
+        return _awaited(lambda state, images, stream: alone(state, images, stream, indices), devices)
     over = {"pmap": _pmap_step, "shard_map": _shard_map_step}[mode]
     mapped, own_indices = over(functools.partial(step, axis_name=_AXIS), devices, indices)
     return _awaited(lambda state, images, stream: mapped(state, images, stream, own_indices), devices)

@@ -45,7 +45,7 @@ def optimize(
       project: applied after every step, to keep what is fitted within its range.
     """
     rates = jax.tree_util.tree_map(lambda _: rates, start) if isinstance(rates, float) else rates
-    adam = optax.adam(optax.cosine_decay_schedule(1.0, len(inputs), last_fraction))
+    adam = optax.adam(optax.cosine_decay_schedule(1.0, max(len(inputs), 1), last_fraction))
 
     def step(carry, one):
         fitted, state = carry

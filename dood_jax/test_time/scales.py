@@ -23,7 +23,10 @@ from dood_jax.types import Array
 _STEPS, _BATCH = 400, 128
 _RATES = (0.1, 0.005)  # of Adam, first and last
 _SEED = 0
-_OBSERVED = {"laplace": pixels, "normal": pixels}
+_MOST_LIKELY_SCALE = {
+    "laplace": pixels.most_likely_laplace_scale,
+    "normal": pixels.most_likely_normal_scale,
+}
 _INSIDE = 1e-4  # how far within its range a fitted map stays
 
 
@@ -46,8 +49,10 @@ def fit_scales(
     """
     fitted = {}
     if "map" in kinds:
-        recorded = jax.vmap(functools.partial(to_source_grid, model.source_size))(images, canvases)
-        fitted["map"] = _fitted_map(_OBSERVED[model.likelihood].most_likely_scale(images, recorded))
+        recorded = jax.vmap(functools.partial(to_source_grid, model.source_size))(
+            jnp.asarray(images), jnp.asarray(canvases)
+        )
+        fitted["map"] = _fitted_map(_MOST_LIKELY_SCALE[model.likelihood](images, recorded))
     if "canvas" in kinds:
         fitted["canvas"] = _fitted_weights(model, params, images, canvases)
     return {**params, "likelihood": {**params["likelihood"], **fitted}}

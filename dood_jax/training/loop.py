@@ -47,13 +47,8 @@ def train(config: Config, workdir: Path) -> int | None:
     call, place = _training_call(config, optimizer, devices)
     validate = _make_validation(config, workdir)
     with RunLock(workdir), Checkpoints(workdir, training.keep_checkpoints) as checkpoints:
-        first = ensemble.first_state(config, optimizer)
-        state = place(train_state.restore_latest(checkpoints, config, first) or first)
-        step = parallel.fetch(state).steps_done
-        _require_whole_calls(training, step)
-        show_log()
-        num_params = networks.count(state.params)
-        logging.info("%d parameters, from step %d to %d", num_params, step, training.steps)
+        state, step = _first_or_latest(config, optimizer, checkpoints)
+        state = place(state)
         guard = NanGuard(training.max_skipped, workdir)
         writer = MetricWriter(workdir, step, training.steps, training.batch_size * len(config.members))
         with writer, StopSignals() as signals:
@@ -75,6 +70,20 @@ def train(config: Config, workdir: Path) -> int | None:
                     guard.check(step, writer.write_training(step), state)
             train_state.save(checkpoints, config, state)
         return signals.received
+
+
+def _first_or_latest(
+    config: Config, optimizer: optax.GradientTransformation, checkpoints: Checkpoints
+) -> tuple[TrainState, int]:
+    """The state that the run goes on from, on the host, and its step. From here on the log is shown."""
+    first = ensemble.first_state(config, optimizer)
+    state = train_state.restore_latest(checkpoints, config, first) or first
+    step = state.steps_done
+    _require_whole_calls(config.training, step)
+    show_log()
+    count = networks.count(state.params)
+    logging.info("%d parameters, from step %d to %d", count, step, config.training.steps)
+    return state, step
 
 
 def _training_call(
@@ -159,5 +168,5 @@ def _validate_model(
         group = DeviceGroup.local(mode)
         sketch = infer.infer(config.model, params, shown, keys, 1, settings.num_strokes, group=group)
         title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
-        figures.step_by_step(figure, shown, sketch.canvases, title)
+        figures.step_by_step(figure, shown, np.asarray(sketch.canvases), title)
     return summary

@@ -191,6 +191,8 @@ def iterated_bound(
       example: with the drawing that the iterations start from otherwise.
       other: the drawing of another image.
     """
+    if example.key is None:
+        raise ValueError("an example that was drawn by a model without iterations has no key for them")
     key_start, key_stop, key_sample = jax.random.split(example.key, 3)
     is_mismatched = jax.random.bernoulli(key_start, config.objective.mismatched_start_prob)
     if_mismatched = functools.partial(jax.tree_util.tree_map, functools.partial(jnp.where, is_mismatched))

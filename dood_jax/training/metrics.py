@@ -136,8 +136,9 @@ class MetricWriter:
 
 def _mean_of_finite(values: list[Metric]) -> np.ndarray:
     """Mean over training calls; a call of skipped steps has no finite loss, and the mean of none is NaN."""
-    finite = np.isfinite(values)
-    return np.where(finite, values, 0).sum(0) / np.where(finite.any(0), finite.sum(0), np.nan)
+    of_calls = np.asarray(values)
+    finite = np.isfinite(of_calls)
+    return np.where(finite, of_calls, 0).sum(0) / np.where(finite.any(0), finite.sum(0), np.nan)
 
 
 def _rounded(value: Metric) -> float | list[float | None]:

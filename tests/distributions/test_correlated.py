@@ -7,7 +7,6 @@ import pytest
 from oracles import assert_close
 from scipy import stats
 
-from dood_jax.distributions import correlated
 from dood_jax.distributions.gaussian import CorrelatedGaussian, CorrelatedMixture
 
 PAIR = CorrelatedGaussian(jnp.array([0.2, -0.1]), jnp.array([0.3, 0.2]), jnp.array(0.25))
@@ -24,7 +23,7 @@ def test_published_log_density():
     """The self-check of the specification."""
     mean, scale = jnp.array([0, 0, 0.5, 0]), jnp.array([0.1, 0.2, 0.3, 0.4])
     gaussian = CorrelatedGaussian(mean, scale, jnp.array(0.05))
-    found = correlated.log_prob(gaussian, jnp.array([0.1, -0.1, 0.6, 0.2]))
+    found = gaussian.log_prob(jnp.array([0.1, -0.1, 0.6, 0.2]))
     np.testing.assert_allclose(found, 1.394727, atol=2e-6)
 
 
@@ -34,8 +33,8 @@ def test_golden_samples_and_log_densities(golden, group):
 
     def one(mean, scale, coupling, noise, other):
         gaussian = CorrelatedGaussian(mean, scale, coupling)
-        sample, log_density = correlated.sample_and_log_prob(gaussian, noise)
-        return sample, log_density, correlated.log_prob(gaussian, other).sum()
+        sample, log_density = gaussian.sample_and_log_prob(noise)
+        return sample, log_density, gaussian.log_prob(other).sum()
 
     found = jax.jit(jax.vmap(one))(*parts)
     for value, name in zip(found, ("sample", "logp_sample", "logp_other"), strict=True):
@@ -45,7 +44,7 @@ def test_golden_samples_and_log_densities(golden, group):
 def test_log_density_is_that_of_the_covariance():
     values = np.random.default_rng(0).normal(0, 0.5, (20, 2))
     wanted = stats.multivariate_normal(PAIR.mean, covariance_of(PAIR)).logpdf(values)
-    np.testing.assert_allclose(correlated.log_prob(PAIR, jnp.float32(values)), wanted, rtol=1e-5)
+    np.testing.assert_allclose(PAIR.log_prob(jnp.float32(values)), wanted, rtol=1e-5)
 
 
 def test_samples_of_a_mixture_have_its_moments():
@@ -55,7 +54,7 @@ def test_samples_of_a_mixture_have_its_moments():
     weights = np.array([0.7, 0.3])
     mixture = CorrelatedMixture(jnp.log(weights), components)
     keys = jax.random.split(jax.random.key(0), 20000)
-    samples = np.asarray(jax.vmap(lambda key: correlated.mixture_sample(mixture, key))(keys))
+    samples = np.asarray(jax.vmap(mixture.sample)(keys))
     each = [jax.tree_util.tree_map(lambda leaf, k=k: leaf[k], components) for k in (0, 1)]
     mean = weights @ np.asarray(means)
     apart = [np.outer(one.mean - mean, one.mean - mean) + covariance_of(one) for one in each]
@@ -70,7 +69,7 @@ def test_points_of_a_mixture_choose_their_components_apart():
         jnp.zeros((2, 2)), CorrelatedGaussian(mean, jnp.full((2, 2, 2), 0.1), jnp.zeros((2, 2)))
     )
     keys = jax.random.split(jax.random.key(1), 400)
-    samples = np.asarray(jax.vmap(lambda key: correlated.mixture_sample(mixture, key))(keys))
+    samples = np.asarray(jax.vmap(mixture.sample)(keys))
     np.testing.assert_array_equal(samples[..., 0] > 0, samples[..., 1] > 0)
     pairs = (samples[..., 0] > 0) @ np.array([1, 2])
     assert np.bincount(pairs, minlength=4).min() > 60
@@ -81,7 +80,7 @@ def test_a_narrowed_mixture_has_covariances_times_the_factors_from_both_sides():
     scale = jnp.array([[0.3, 0.2, 0.5, 0.4]])
     mixture = CorrelatedMixture(jnp.zeros(1), CorrelatedGaussian(jnp.zeros((1, 4)), scale, jnp.array([0.25])))
     factor = jnp.array([0.1, 0.1, 0.7**0.5, 0.7**0.5])
-    narrow = correlated.mixture_narrowed(mixture, factor)
+    narrow = mixture.narrowed(factor)
     before, after = (
         covariance_of(jax.tree_util.tree_map(lambda leaf: leaf[0], one.components))
         for one in (mixture, narrow)

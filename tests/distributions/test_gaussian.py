@@ -6,16 +6,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dood_jax.distributions import gaussian
 from dood_jax.distributions.gaussian import Gaussian
 
-log_prob = jax.jit(gaussian.log_prob)
+log_prob = jax.jit(Gaussian.log_prob)
 
 
 @jax.jit
 def sample_and_log_prob(distribution, key):
     noise = jax.random.normal(key, distribution.mean.shape)
-    return gaussian.sample_and_log_prob(distribution, noise)
+    return distribution.sample_and_log_prob(noise)
 
 
 SHAPES = [(4,), (5, 2)]

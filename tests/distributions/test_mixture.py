@@ -7,10 +7,9 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp, softmax
 
-from dood_jax.distributions import correlated, gaussian, mixture
 from dood_jax.distributions.gaussian import CorrelatedGaussian, CorrelatedMixture, Gaussian, Mixture
 
-log_prob = jax.jit(mixture.log_prob)
+log_prob = jax.jit(Mixture.log_prob)
 
 LAYOUT, STROKE = (6, 4), (5, 6, 2)  # one event; one for each of five points
 
@@ -34,7 +33,7 @@ def component_log_probs(mixed, value):
 
 def samples_of(mixed, count):
     keys = jax.random.split(jax.random.key(8), count)
-    return np.asarray(jax.jit(jax.vmap(lambda key: mixture.sample(mixed, key)))(keys))
+    return np.asarray(jax.jit(jax.vmap(mixed.sample))(keys))
 
 
 @pytest.mark.parametrize("shape", [LAYOUT, STROKE])
@@ -49,17 +48,17 @@ def test_log_prob_is_the_log_of_the_weighted_densities_summed_over_points(shape)
 @pytest.mark.parametrize("shape", [LAYOUT, STROKE])
 def test_gradient_pulls_every_component_by_its_responsibility(shape):
     mixed, value = random_mixture(shape), random_value(shape)
-    share = softmax(component_log_probs(mixed, value), axis=-1)
-    pull = share[..., None] * (value[..., None, :] - mixed.mean) / mixed.scale**2
+    responsibility = softmax(component_log_probs(mixed, value), axis=-1)
+    pull = responsibility[..., None] * (value[..., None, :] - mixed.mean) / mixed.scale**2
     gradient = jax.jit(jax.grad(log_prob))(mixed, value)
     np.testing.assert_allclose(gradient.mean, pull, rtol=1e-4, atol=1e-4)
     weights = softmax(np.asarray(mixed.logits, float), axis=-1)
-    np.testing.assert_allclose(gradient.logits, share - weights, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(gradient.logits, responsibility - weights, rtol=1e-4, atol=1e-5)
 
 
 def test_mixture_of_one_component_is_a_gaussian():
     mixed, value = random_mixture((1, 4)), random_value((1, 4))
-    expected = gaussian.log_prob(Gaussian(mixed.mean[0], mixed.scale[0]), value)
+    expected = Gaussian(mixed.mean[0], mixed.scale[0]).log_prob(value)
     np.testing.assert_allclose(log_prob(mixed, value), expected, rtol=1e-6)
 
 
@@ -99,16 +98,16 @@ def test_axes_of_a_point_share_a_component_and_points_do_not():
     assert abs(np.corrcoef(sides[:, 0, 0], sides[:, 1, 0])[0, 1]) < 0.09  # four standard errors
 
 
-@pytest.mark.parametrize("family", [mixture.narrowed, correlated.mixture_narrowed])
+@pytest.mark.parametrize("family", [Mixture, CorrelatedMixture])
 def test_a_temperature_raises_weights_to_its_inverse(family):
     """And leaves components where they are; at 1 nothing changes."""
     weights = np.array([0.6, 0.3, 0.1])
     components = CorrelatedGaussian(jnp.ones((3, 2)), jnp.ones((3, 2)), jnp.ones(3))
     given = (
         Mixture(jnp.log(weights), *components[:2])
-        if family is mixture.narrowed
+        if family is Mixture
         else CorrelatedMixture(jnp.log(weights), components)
     )
-    sharp = family(given, jnp.ones(2), 0.5)
+    sharp = given.narrowed(jnp.ones(2), 0.5)
     np.testing.assert_allclose(softmax(sharp.logits), weights**2 / (weights**2).sum(), rtol=1e-5)
-    np.testing.assert_array_equal(family(given, jnp.ones(2)).logits, given.logits)
+    np.testing.assert_array_equal(given.narrowed(jnp.ones(2)).logits, given.logits)

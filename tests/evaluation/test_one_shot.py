@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import types
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from dood_jax.data import omniglot
 from dood_jax.data.dataset import Dataset
 from dood_jax.data.omniglot import OneShotRuns
 from dood_jax.errors import BadInput
-from dood_jax.evaluation.one_shot import registration, strokes, task
+from dood_jax.evaluation.one_shot import registration, strokes, task, tokens
 from dood_jax.evaluation.one_shot.task import Drawings
 
 LETTERS = (
@@ -89,10 +90,19 @@ def test_a_killed_measurement_goes_on_where_it_was(models, on_pack, tmp_path, mo
     assert len(calls) == 5  # of two runs, drawn in two ways; one was interrupted
 
 
-def test_published_forms_fit_those_that_are_likeliest(models, on_pack, tmp_path):
-    values = task.run(models[:1], with_form(on_pack, form="token_optimization"), tmp_path)
+def test_tokens_are_fitted_for_the_likeliest_supports_alone(models, on_pack, tmp_path):
+    asked = with_form(on_pack, form="token_optimization", fix_rotation_units=True)
+    values = task.run(models[:1], asked, tmp_path)
     assert len(values["per_run"]) == 2
-    assert (tmp_path / "results" / "one_shot-omniglot-token_optimization.json").is_file()
+    name = "one_shot-omniglot-token_optimization-fixed_rotation.json"
+    assert "two_way" not in json.loads((tmp_path / "results" / name).read_text())["values"]
+    screen = np.random.default_rng(0).normal(size=(2, 3, 3))
+    scores = np.arange(6.0).reshape(3, 2)  # of two candidates for each query
+    cache = types.SimpleNamespace(get=lambda part: {"scores": scores})
+    found = tokens.energies(models[0], asked, task.load(asked), screen, cache)
+    likeliest = np.argsort(screen, -1).argsort(-1) < 2
+    np.testing.assert_array_equal(np.isfinite(found), likeliest)
+    np.testing.assert_array_equal(found[likeliest].reshape(2, 3, 2), -np.stack([scores, scores]))
 
 
 def drawn(curves):

@@ -70,17 +70,15 @@ def test_singular_map_has_no_finite_inverse():
     assert not np.isfinite(geometry.invert(flat)).any()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
-def test_layout_is_recovered_from_its_matrix(layout):
-    recovered = geometry.matrix_to_layout(geometry.layout_to_matrix(as_float32(layout)))
-    np.testing.assert_allclose(recovered, layout, atol=1e-6)
-
-
-def test_negative_scale_is_recovered_as_a_half_turn():
-    matrix = geometry.layout_to_matrix(as_float32([0.3, -0.2, -0.7, 0.5]))
-    recovered = geometry.matrix_to_layout(matrix)
-    np.testing.assert_allclose(recovered, [0.3, -0.2, 0.7, 0.5 - np.pi], atol=1e-6)
-    np.testing.assert_allclose(geometry.layout_to_matrix(recovered), matrix, atol=1e-6)
+def test_strokes_are_placed_by_their_layouts_and_found_in_their_frames_again():
+    layouts, points = as_float32(LAYOUTS), random_points(len(LAYOUTS), 5)
+    placed = geometry.place_strokes(layouts, points)
+    for one, layout, given in zip(placed, layouts, points, strict=True):
+        wanted = geometry.place_points(geometry.layout_to_matrix(layout), given)
+        np.testing.assert_allclose(one, wanted, atol=1e-6)
+    np.testing.assert_allclose(geometry.in_stroke_frames(layouts, placed), points, atol=1e-5)
+    identity = np.broadcast_to(geometry.IDENTITY_LAYOUT, layouts.shape)
+    np.testing.assert_allclose(geometry.place_strokes(identity, points), points, atol=1e-6)
 
 
 def test_transform_moves_points_with_any_leading_axes():

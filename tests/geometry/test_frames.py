@@ -16,7 +16,7 @@ def test_corners_and_centre_of_the_unit_square_are_those_of_the_signed_square():
 
 @pytest.mark.parametrize("size", [10, 50, 64])
 def test_pen_pixel_i_lies_at_i_over_n(size):
-    pixels = geometry.pen_pixels(size)
+    pixels = geometry.brush_pixels(size)
     np.testing.assert_allclose(pixels, [i / size for i in range(size)], atol=1e-12)
 
 
@@ -34,5 +34,5 @@ def test_glimpse_pixel_positions_are_inverse_to_their_indices(size):
 
 def test_the_two_grids_differ_by_up_to_one_pixel():
     glimpse = geometry.signed_to_unit(geometry.glimpse_pixels(50, 50)[0, :, 0])
-    apart = 50 * (glimpse - geometry.pen_pixels(50))
+    apart = 50 * (glimpse - geometry.brush_pixels(50))
     np.testing.assert_allclose(apart, np.arange(50) / 49, atol=1e-12)

@@ -1,4 +1,4 @@
-"""Held-out measurements: batches and devices leave no trace, and the bound is what it says."""
+"""Measured images: batches and devices leave no trace, and the bound is what it says."""
 
 import functools
 
@@ -8,10 +8,12 @@ import pytest
 
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.groups import DataConfig
+from dood_jax.config.resolving import resolve
 from dood_jax.data import pack
 from dood_jax.inference import batching, bounds, image_sets, infer
 from dood_jax.objectives import iwae
 from dood_jax.runtime.parallel import DeviceGroup
+from dood_jax.training import ensemble
 
 SETTINGS = EvaluationConfig(num_particles=3, num_strokes=2, batch_size=4)  # the model was trained with 3
 
@@ -115,21 +117,23 @@ def test_inference_returns_the_particle_of_highest_elbo(tiny, lively, images, se
 
 @pytest.fixture
 def toy_dir(tmp_path):
-    """A folder with thirty 20 x 20 test images, each of one grey."""
-    images = np.broadcast_to(np.arange(30, dtype=np.uint8)[:, None, None], (30, 20, 20))
-    np.savez(pack.path_of(tmp_path, "mnist", "test"), image=images, label=np.zeros(30, np.uint8))
+    """A folder with thirty 20 x 20 test images and a hundred training images, each of a grey of its own."""
+    images = np.broadcast_to(np.arange(130, dtype=np.uint8)[:, None, None], (130, 20, 20))
+    for split, of_split in (("test", images[:30]), ("train", images[30:])):
+        labels = np.zeros(len(of_split), np.uint8)
+        np.savez(pack.path_of(tmp_path, "mnist", split), image=of_split, label=labels)
     return tmp_path
 
 
-def greys_of(toy_dir, **settings) -> list[int]:
+def greys_of(toy_dir, select=image_sets.test_images, **settings) -> list[int]:
     data = DataConfig("mnist", dir=str(toy_dir), image_size=20)
-    images = image_sets.test_images(data, EvaluationConfig(**settings))
+    images = select(data, EvaluationConfig(**settings))
     assert images.dtype == np.float32
     assert np.all(images == images[:, :1, :1])
     return np.round(images[:, 0, 0] * 255).astype(int).tolist()
 
 
-def test_held_out_images_are_a_fixed_choice_in_order(toy_dir):
+def test_measured_images_are_a_fixed_choice_in_order(toy_dir):
     chosen = greys_of(toy_dir, num_images=8)
     assert chosen == greys_of(toy_dir, num_images=8) == sorted(set(chosen))
     assert len(chosen) == 8
@@ -137,11 +141,32 @@ def test_held_out_images_are_a_fixed_choice_in_order(toy_dir):
     assert set(chosen) < set(greys_of(toy_dir, num_images=12))
 
 
-def test_all_held_out_images_are_taken_for_zero_or_more_than_there_are(toy_dir):
+def test_all_images_are_taken_for_zero_or_more_than_there_are(toy_dir):
     assert greys_of(toy_dir, num_images=0) == greys_of(toy_dir, num_images=99) == list(range(30))
 
 
-def test_held_out_synthetic_images_are_fixed_and_their_first_do_not_depend_on_their_number():
+def test_validation_images_are_training_images_that_no_model_is_trained_on(toy_dir):
+    """Neither test images nor any that a run trains on; a twentieth of the training split."""
+    data = DataConfig("mnist", dir=str(toy_dir), image_size=20)
+    config = resolve({"data": {"name": "mnist", "dir": str(toy_dir), "image_size": 20}})
+    trained, _ = ensemble.example_streams(config)
+    trained = set(trained[:, 0, 0].tolist())
+    chosen = greys_of(toy_dir, image_sets.validation_images, num_images=0)
+    assert len(chosen) == 5 and set(chosen) | trained == set(range(30, 130)) and not set(chosen) & trained
+    some = greys_of(toy_dir, image_sets.validation_images, num_images=3)
+    assert some == greys_of(toy_dir, image_sets.validation_images, num_images=3) and set(some) < set(chosen)
+    training = image_sets.training_images(data, 1000, seed=0)[:, 0, 0] * 255
+    assert np.round(training).astype(int).tolist() == list(range(30, 130))
+
+
+def test_synthetic_sets_differ():
+    data, settings = DataConfig("synthetic", image_size=10), EvaluationConfig(num_images=5)
+    validation, test = image_sets.validation_images(data, settings), image_sets.test_images(data, settings)
+    training = image_sets.training_images(data, 5, seed=0)
+    assert len(np.unique(np.concatenate([validation, test, training]).round(3), axis=0)) == 15
+
+
+def test_synthetic_images_are_fixed_and_their_first_do_not_depend_on_their_number():
     data = DataConfig("synthetic", image_size=10)
     few, more = (
         image_sets.test_images(data, EvaluationConfig(num_images=count, seed=count)) for count in (5, 9)

@@ -24,6 +24,7 @@ from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.groups import Config, DataConfig, ObjectiveConfig, OptimizerConfig, TrainingConfig
 from dood_jax.data import load, omniglot, pack
 from dood_jax.data.prepare import prepare
+from dood_jax.training import state
 from dood_jax.training.state import TrainState
 from dood_jax.training.step import make_optimizer
 from dood_jax.types import BrushParams
@@ -128,8 +129,8 @@ def test_a_limit_is_kept_and_used_and_the_sets_say_how_many_are_left(made, tmp_p
             before, after = native(name, split, made), native(name, split, unpacked)
             counts[name, split] = len(after.labels)
             assert after.metadata["note"].startswith(f"{len(after.labels):,} of the ")
-            shares = [np.bincount(labels) / len(labels) for labels in (before.labels, after.labels)]
-            np.testing.assert_allclose(*shares, atol=2 / len(after.labels))
+            fractions = [np.bincount(labels) / len(labels) for labels in (before.labels, after.labels)]
+            np.testing.assert_allclose(*fractions, atol=2 / len(after.labels))
             pairs = {
                 (image.tobytes(), label) for image, label in zip(before.images, before.labels, strict=True)
             }
@@ -266,10 +267,9 @@ def saved_run(tmp_path_factory, tiny, lively) -> Path:
     workdir = tmp_path_factory.mktemp("runs") / "toy"
     data, optimizer = DataConfig("synthetic", image_size=20), OptimizerConfig()
     config = Config(data, tiny, ObjectiveConfig(), optimizer, TrainingConfig(), EvaluationConfig())
-    state = make_optimizer(optimizer, 100).init(lively)
+    moments, brush = make_optimizer(optimizer, 100).init(lively), BrushParams(0.02, 0.3, 0.7)
     with Checkpoints(workdir) as checkpoints:
-        pen = BrushParams(0.02, 0.3, 0.7)
-        checkpoints.save(config, TrainState(jnp.int32(5), lively, state, pen, jnp.int32(0)))
+        state.save(checkpoints, config, TrainState(jnp.int32(5), lively, moments, brush, jnp.int32(0)))
     (workdir / "metrics.jsonl").write_text(json.dumps({"step": 5, "kind": "train", "seconds": 12.5}) + "\n")
     (workdir / "results").mkdir()
     (workdir / "results" / "likelihood-mnist.json").write_text("{}")

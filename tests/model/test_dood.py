@@ -7,12 +7,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from dood_jax.networks import heads
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model import dood, networks, patch_guidance
-from dood_jax.model.dood import bind
-from dood_jax.model.drawing import draw, render, sample
+from dood_jax.model import dood, networks
+from dood_jax.model.drawing import first_pass, render, sample
+from dood_jax.model.families import CANVAS_SLOPE, LAYOUT_HIGH, LAYOUT_LOW
+from dood_jax.model.networks import bounded
 from dood_jax.rendering import compositing
 from dood_jax.types import BrushParams
 
@@ -83,8 +83,8 @@ def test_hold_presence_keeps_every_bit_and_changes_no_stroke_before_the_stop(
 
 def test_unrolled_scan_draws_the_same(tiny, lively, images, keys, drawings):
     unrolled = dataclasses.replace(tiny, unroll=3)
-    draw_one = jax.jit(jax.vmap(functools.partial(draw, unrolled, lively)))
-    assert_same(draw_one(images, keys), drawings)
+    draw_unrolled = jax.jit(jax.vmap(functools.partial(first_pass, unrolled, lively)))
+    assert_same(draw_unrolled(images, keys), drawings)
 
 
 def test_more_strokes_at_test_time_begin_with_those_of_training(draw, lively, images, keys, drawings):
@@ -98,13 +98,14 @@ def test_more_strokes_at_test_time_begin_with_those_of_training(draw, lively, im
 
 def test_canvas_slope_is_decided_on_the_blank_canvas(tiny, lively, draw, images, keys):
     drawing = draw(lively, images, keys, hold_presence=True)
-    nets = bind(tiny, lively)
 
     def slope_on(canvas):
-        target = patch_guidance.prepare(nets, images[0])
-        observation = patch_guidance.observe(nets, target, canvas)
-        seen = patch_guidance.for_canvas_slope(observation, jnp.zeros(16))
-        return float(heads.canvas_slope(nets.canvas_slope(seen)[0]))
+        def raw(model):
+            observation = model.guidance.observe(model.encode_target(images[0]), canvas)
+            return model.recognition.canvas_slope(observation.canvas_slope)[0]
+
+        value = dood.build(tiny).apply({"params": lively}, method=raw)
+        return float(bounded(value, *CANVAS_SLOPE))
 
     found = drawing.brush.canvas_slope[0]
     np.testing.assert_allclose(found, slope_on(np.zeros((20, 20), np.float32)), rtol=1e-5)
@@ -129,8 +130,8 @@ def test_rendering_a_drawing_composites_its_ink(tiny, drawings):
 def test_rendering_at_twice_the_size_is_the_same_image(tiny, drawings):
     """Every pen pixel of the small image, i/20, is one of the large, 2i/40."""
     render_one = functools.partial(render, tiny, {})
-    small = jax.jit(jax.vmap(render))(drawings.strokes, drawings.brush)
-    large = jax.jit(jax.vmap(functools.partial(render, image_size=40)))(drawings.strokes, drawings.brush)
+    small = jax.jit(jax.vmap(render_one))(drawings.strokes, drawings.brush)
+    large = jax.jit(jax.vmap(functools.partial(render_one, image_size=40)))(drawings.strokes, drawings.brush)
     assert large.shape == (8, 3, 40, 40)
     np.testing.assert_allclose(large[..., ::2, ::2], small, atol=1e-4)
     averaged = large.reshape(8, 3, 20, 2, 20, 2).mean((3, 5))
@@ -142,7 +143,7 @@ def test_networks_see_earlier_ink_without_gradient(tiny, lively, images, keys, d
     pens = {name: lively[name] for name in ("brush", "canvas_slope")}
 
     def draw_with(pens):
-        return draw(tiny, {**lively, **pens}, images[0], keys[0], hold_presence=True)
+        return first_pass(tiny, {**lively, **pens}, images[0], keys[0], hold_presence=True)
 
     def seen(pens):
         drawing = draw_with(pens)
@@ -183,8 +184,8 @@ def test_sampled_strokes_keep_to_the_prior_ranges_within_its_spread(invented):
     """Means lie in the published ranges; nothing clips a sample, whose scale starts near 0.32."""
     strokes, _ = invented
     spread = 5 * 0.6
-    assert np.all(strokes.layout > heads.LAYOUT_LOW - spread)
-    assert np.all(strokes.layout < heads.LAYOUT_HIGH + spread)
+    assert np.all(strokes.layout > LAYOUT_LOW - spread)
+    assert np.all(strokes.layout < LAYOUT_HIGH + spread)
     assert np.abs(strokes.layout[..., 2].mean() - 0.625) < 0.15
     assert np.abs(strokes.control_points.mean() - 0.5) < 0.15
 

@@ -1,4 +1,4 @@
-"""Invented, completed and varied drawings of one model."""
+"""Generated, completed and varied drawings of one model."""
 
 import dataclasses
 import functools
@@ -47,12 +47,11 @@ def drawn():
 
 def test_without_spread_only_means_of_components_are_drawn(tiny, params):
     keys = jax.random.split(jax.random.key(0), 64)
-    sample = lambda spread: jax.vmap(lambda key: sample(tiny, params, PEN, key, 1, spread))(keys)
-    sample = jax.jit(sample)
-    count = lambda spread: len(np.unique(np.round(sample(spread).layout[:, 0], 5), axis=0))
+    sample_all = jax.jit(lambda spread: jax.vmap(lambda key: sample(tiny, params, PEN, key, 1, spread))(keys))
+    count = lambda spread: len(np.unique(np.round(sample_all(spread).layout[:, 0], 5), axis=0))
     assert count(NOTHING) <= tiny.components
     assert count(Spread()) == 64
-    points = lambda spread: sample(spread).control_points[:, 0]
+    points = lambda spread: sample_all(spread).control_points[:, 0]
     assert points(PUBLISHED).std() < points(Spread()).std()
 
 
@@ -98,9 +97,11 @@ def test_without_noise_an_exemplar_is_the_drawing(tiny, drawn):
     np.testing.assert_allclose(canvas(strokes, pens), canvas(*drawn), atol=1e-4)
 
 
-def many(config, drawn, noise: TypeNoise, turned: bool = False) -> tuple[StrokeLatents, BrushParams]:
+def many(
+    config, drawn, noise: TypeNoise, fix_rotation_units: bool = False
+) -> tuple[StrokeLatents, BrushParams]:
     keys = jax.random.split(jax.random.key(1), 3000)
-    vary = lambda key: exemplar(config, *drawn, key, noise, turned)
+    vary = lambda key: exemplar(config, *drawn, key, noise, fix_rotation_units)
     return jax.device_get(jax.jit(jax.vmap(vary))(keys))
 
 

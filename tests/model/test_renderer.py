@@ -7,39 +7,40 @@ import pytest
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model.dood import bind
-from dood_jax.model.networks import Networks
 from dood_jax.model.published import DenseStack
-from dood_jax.model.renderer import make_renderer
+from dood_jax.types import BrushParams, StrokeLatents
 
 POINTS = np.float32([(0.1, 0.5), (0.3, 0.2), (0.5, 0.8), (0.7, 0.3), (0.9, 0.6)])
 LAYOUT = np.float32([0.2, -0.3, 0.5, 0.4])
 
 
+def ink_of(config: ModelConfig, layout, width: float, slope: float, size: int | None = None, params=None):
+    """[H, W] ink of one stroke."""
+    strokes = StrokeLatents(np.ones(1, np.float32), layout[None], POINTS[None])
+    brush = BrushParams(jnp.float32(width), jnp.float32(slope), jnp.float32(1))
+    return bind(config, params or {}).ink(strokes, brush, size)[0]
+
+
 def test_splat_and_points_placement_reproduce_the_published_stroke():
-    render = make_renderer(Networks(ModelConfig(brush="splat", curve_samples=100)))
-    ink = render(LAYOUT, POINTS, jnp.float32(0.02), jnp.float32(0.5))
+    ink = ink_of(ModelConfig(brush="splat", curve_samples=100), LAYOUT, 0.02, 0.5)
     assert float(ink.sum()) == pytest.approx(69.3188, abs=2e-4)
     assert float(ink[17, 30]) == pytest.approx(0.958631, abs=1e-5)
 
 
 @pytest.mark.parametrize("distance", ["soft_distance", "distance"])
 def test_a_distance_brush_marks_the_same_place_with_ink_one_at_its_centre(distance):
-    splat, even = (
-        make_renderer(Networks(ModelConfig(brush=brush)))(LAYOUT, POINTS, jnp.float32(0.02), jnp.float32(0.2))
-        for brush in ("splat", distance)
-    )
+    splat, even = (ink_of(ModelConfig(brush=brush), LAYOUT, 0.02, 0.2) for brush in ("splat", distance))
     together = (splat * even).sum() / jnp.sqrt((splat**2).sum() * (even**2).sum())
     assert float(together) > 0.97
     assert float(even.max()) == pytest.approx(1, abs=0.02)
 
 
-def test_a_network_draws_in_the_window_whatever_the_pen_and_in_any_size():
+def test_a_network_draws_in_the_window_whatever_the_brush_and_in_any_size():
     """Its image of 50 x 50 fills the canvas through the unmoved layout (method.md 9.3)."""
     config = ModelConfig(brush="splat", placement="glimpse", decoder="neural", features=8)
     decoder = DenseStack((8, 8), 2500).init(jax.random.key(0), [POINTS.reshape(-1)])["params"]
-    unmoved, slope = np.float32([0, 0, 1, 0]), jnp.float32(0.5)
-    nets = bind(config, {"stroke_decoder": decoder})
-    thin, thick = (make_renderer(nets)(unmoved, POINTS, jnp.float32(width), slope) for width in (0.01, 0.04))
+    unmoved, params = np.float32([0, 0, 1, 0]), {"stroke_decoder": decoder}
+    thin, thick = (ink_of(config, unmoved, width, 0.5, params=params) for width in (0.01, 0.04))
     np.testing.assert_array_equal(thin, thick)
     units = POINTS.reshape(-1)
     for layer in ("dense0", "dense1", "out"):
@@ -48,11 +49,10 @@ def test_a_network_draws_in_the_window_whatever_the_pen_and_in_any_size():
         units = units if layer == "out" else np.tanh(units)
     marks = np.log1p(np.exp(units - 2)).reshape(50, 50)
     np.testing.assert_allclose(thin, np.tanh(marks / marks.max() / 0.5), atol=2e-5)
-    large = make_renderer(nets, 99)(unmoved, POINTS, jnp.float32(0.01), slope)
+    large = ink_of(config, unmoved, 0.01, 0.5, 99, params)
     np.testing.assert_allclose(large[::2, ::2], thin, atol=2e-5)
 
 
 def test_a_renderer_of_another_size_reads_the_same_curve():
-    small = make_renderer(Networks(ModelConfig()))(LAYOUT, POINTS, jnp.float32(0.03), jnp.float32(0.5))
-    large = make_renderer(Networks(ModelConfig()), 150)(LAYOUT, POINTS, jnp.float32(0.03), jnp.float32(0.5))
+    small, large = (ink_of(ModelConfig(), LAYOUT, 0.03, 0.5, size) for size in (None, 150))
     np.testing.assert_allclose(large[::3, ::3], small, atol=1e-5)

@@ -13,11 +13,11 @@ import scipy.stats
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.model import dood
-from dood_jax.model.dood import bind
-from dood_jax.model.drawing import draw, render
+from dood_jax.model.drawing import draw, first_pass, render, sample
 from dood_jax.objectives import exact_stopping
 from dood_jax.objectives.elbo import elbo
 from dood_jax.rendering import spatial_transformer
+from dood_jax.types import BrushParams
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -48,7 +48,7 @@ def lively(name: str) -> dict:
 
 
 def draw_by(name: str, images, keys, **options):
-    one = functools.partial(draw, config_of(name), lively(name), **options)
+    one = functools.partial(first_pass, config_of(name), lively(name), **options)
     return jax.device_get(jax.jit(jax.vmap(one))(images, keys))
 
 
@@ -62,7 +62,7 @@ def test_every_network_of_a_rival_learns(name, images, keys):
     """Those that a baseline alone looks at get nothing from the sum over stops."""
 
     def value(params):
-        drawing = draw(config_of(name), params, images[0], keys[0], hold_presence=True)
+        drawing = first_pass(config_of(name), params, images[0], keys[0], hold_presence=True)
         terms = exact_stopping.prefix_terms(config_of(name), params, images[0], drawing)
         return exact_stopping.surrogate(terms, 0.5, 5.0)
 
@@ -104,7 +104,7 @@ def test_air_sees_the_image_and_difference_air_what_is_left_of_it(images, keys):
         out = params["stroke_decoder"]["out"]
         params = {**params, "stroke_decoder": {**params["stroke_decoder"]}}
         params["stroke_decoder"]["out"] = {**out, "bias": out["bias"] + decoder_bias}
-        one = functools.partial(draw, config_of(name), params, hold_presence=True)
+        one = functools.partial(first_pass, config_of(name), params, hold_presence=True)
         return np.asarray(jax.jit(one)(images[0], keys[0]).strokes.layout[:2])
 
     faint, strong = (second_layout("air", bias) for bias in (0.0, 3.0))
@@ -130,11 +130,11 @@ def test_air_weighs_its_latents_under_fixed_gaussians(name, drawings):
     "name",
     ["difference_air", *(pytest.param(n, marks=pytest.mark.slow) for n in ("air", "guidance", "prior"))],
 )
-def test_rivals_invent(name):
+def test_rivals_generate(name):
     config, params = config_of(name), lively(name)
-    brush = jax.tree_util.tree_map(jnp.float32, dood.BrushParams(0.03, 0.5, 0.9))
-    sample = jax.jit(jax.vmap(lambda key: sample(config, params, brush, key)))
-    strokes = jax.device_get(sample(jax.random.split(jax.random.key(0), 400)))
+    brush = jax.tree_util.tree_map(jnp.float32, BrushParams(0.03, 0.5, 0.9))
+    sample_one = jax.jit(jax.vmap(lambda key: sample(config, params, brush, key)))
+    strokes = jax.device_get(sample_one(jax.random.split(jax.random.key(0), 400)))
     counts = strokes.presence.sum(1)
     assert np.all(np.diff(strokes.presence, axis=1) <= 0)
     if name != "guidance":  # odds are even
@@ -161,4 +161,4 @@ def test_published_air_draws_and_weighs(images, keys):
     params = jax.jit(functools.partial(dood.init, config))(jax.random.key(0))
     drawing = jax.jit(functools.partial(draw, config))(params, images[0], keys[0])
     assert np.isfinite(elbo(drawing, 0.0))
-    assert "residual_window_encoder" not in bind(config, params).variables["params"]
+    assert "residual_window_encoder" not in params

@@ -66,7 +66,7 @@ def test_strokes_after_the_stop_enter_no_term():
 
 
 @pytest.mark.parametrize(
-    "stopping", ["sampled", *(pytest.param(name, marks=pytest.mark.slow) for name in ("exact", "retraced"))]
+    "stopping", ["sampled", *(pytest.param(name, marks=pytest.mark.slow) for name in ("exact", "replayed"))]
 )
 def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, lively, images, stopping):
     """A drawing of T strokes, which a model of T + 1 strokes ends by itself."""
@@ -82,9 +82,9 @@ def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, liv
             return prefix_terms(config, lively, images[0], drawing).log_p[2]
         if stopping == "sampled":
             return elbo(drawing, 0.0) + masked_log_prob(drawing.posterior, drawing.strokes.presence)
-        retraced = replay(config, lively, drawing.strokes, drawing.brush)
-        prior = prior_log_probs(config, lively, retraced.situations, drawing.strokes)
-        return masked_log_prob(prior, drawing.strokes.presence, retraced.final_stop)
+        replayed = replay(config, lively, drawing.strokes, drawing.brush)
+        prior = prior_log_probs(config, lively, replayed.contexts, drawing.strokes)
+        return masked_log_prob(prior, drawing.strokes.presence, replayed.final_stop)
 
     run = jax.jit(log_prior, static_argnums=0)
     np.testing.assert_allclose(run(ending, shorter), run(tiny, longer), rtol=1e-5)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dood_jax.model.drawing import draw
+from dood_jax.model.drawing import first_pass
 from dood_jax.objectives import exact_stopping
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.objectives.exact_stopping import PrefixTerms
@@ -101,7 +101,7 @@ def test_surrogate_gradient_in_the_presence_network_is_that_of_the_enumerated_ob
 
     def with_presence(network):
         mixed = {**lively, "posterior_presence": network}
-        drawing = draw(tiny, mixed, images[0], keys[0], hold_presence=True)
+        drawing = first_pass(tiny, mixed, images[0], keys[0], hold_presence=True)
         return drawing, exact_stopping.prefix_terms(tiny, mixed, images[0], drawing)
 
     def enumerated(network):

@@ -108,7 +108,7 @@ def test_placed_image_of_a_dot_lies_within_a_pixel_of_the_placed_dot(layout):
     matrix = geometry.layout_to_matrix(jnp.asarray(layout, jnp.float32))
     dot = jnp.array([[0.55, 0.45]])
     image = warp(brushes.splat(dot, jnp.float32(0.03), SIZE)[None], geometry.invert(matrix), SIZE)[0]
-    rows, columns = (geometry.pen_pixels(n) for n in SIZE)
+    rows, columns = (geometry.brush_pixels(n) for n in SIZE)
     centre = np.array([(image.sum(0) * columns).sum(), (image.sum(1) * rows).sum()]) / image.sum()
     np.testing.assert_allclose(centre, geometry.place_points(matrix, dot)[0], atol=1 / 50)
 

@@ -26,14 +26,15 @@ import sys
 import numpy as np
 import jax
 from dood_jax.errors import BadInput
-from dood_jax.training import distributed, parallel
 from dood_jax.config.groups import TrainingConfig
+from dood_jax.runtime import parallel, processes
+from dood_jax.runtime.parallel import DeviceGroup
 
 given = eval(sys.argv[1])
-distributed.join(TrainingConfig(**given))
+processes.join(TrainingConfig(**given))
 me, count = jax.process_index(), jax.process_count()
 assert (count, len(jax.devices()), len(jax.local_devices())) == (2, 2, 1), (count, jax.devices())
-assert distributed.told_by_first(lambda: [me, "the first"]) == [0, "the first"]
+assert processes.told_by_first(lambda: [me, "the first"]) == [0, "the first"]
 
 
 def refuse():
@@ -41,14 +42,14 @@ def refuse():
 
 
 try:
-    distributed.told_by_first(refuse)
+    processes.told_by_first(refuse)
 except BadInput as error:
     assert str(error) == "refused by 0"
 else:
     raise AssertionError
 odd = {"zero": np.float32(-0.0), "nan": np.array([np.nan, 1.5], np.float32), "step": np.int32(7)}
 mine = odd if me == 0 else None
-found = distributed.arrays_of_first(mine, odd)
+found = processes.arrays_of_first(mine, odd)
 for name, value in odd.items():
     assert found[name].tobytes() == value.tobytes() and found[name].shape == value.shape, name
 devices = jax.devices()
@@ -56,7 +57,7 @@ split = parallel.distribute({"x": np.arange(6.0)}, devices)
 assert not split["x"].is_fully_addressable
 np.testing.assert_array_equal(parallel.fetch(split)["x"], np.arange(6.0))
 np.testing.assert_array_equal(parallel.fetch(parallel.replicate(np.arange(3), devices)), np.arange(3))
-double = parallel.map_examples(lambda params, images, keys: {"y": params * images + keys}, devices)
+double = parallel.map_examples(lambda params, images, keys: {"y": params * images + keys}, DeviceGroup.all())
 result = double(2.0, np.arange(4.0), np.ones(4))
 np.testing.assert_array_equal(result["y"], 2 * np.arange(4.0) + 1)
 print("agreed", me)
@@ -104,16 +105,34 @@ def test_processes_find_each_other_by_their_surroundings(tmp_path, kind):
     run_both(tmp_path, [{}, {}], around)
 
 
-def test_a_process_alone_joins_nobody(monkeypatch):
+ALONE = """
+import sys
+from dood_jax.config.groups import TrainingConfig
+from dood_jax.runtime import processes
+
+processes.join(TrainingConfig(**eval(sys.argv[1])))
+import jax
+assert processes.is_alone() and not jax.distributed.is_initialized()
+assert processes.is_first() and processes.told_by_first(lambda: "said") == "said"
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "around"),
+    [
+        ({}, {}),
+        ({}, {"SLURM_JOB_ID": "7", "SLURM_STEP_NODELIST": "localhost", "SLURM_NTASKS": "1"}),
+        ({}, {"KUBERNETES_SERVICE_HOST": "localhost"}),
+        ({"distributed": "off"}, {"JAX_COORDINATOR_ADDRESS": "127.0.0.1:1"}),
+    ],
+    ids=["nowhere", "slurm", "pod", "off"],
+)
+def test_a_process_alone_joins_nobody(tmp_path, monkeypatch, given, around):
     for name in ("JAX_COORDINATOR_ADDRESS", "SLURM_STEP_NODELIST", "OMPI_COMM_WORLD_SIZE"):
         monkeypatch.delenv(name, raising=False)
-    runtime_processes.join(TrainingConfig())
-    monkeypatch.setenv("SLURM_STEP_NODELIST", "localhost")
-    monkeypatch.setenv("SLURM_NTASKS", "1")
-    runtime_processes.join(TrainingConfig())
-    monkeypatch.setenv("JAX_COORDINATOR_ADDRESS", "127.0.0.1:1")
-    runtime_processes.join(TrainingConfig(distributed="off"))
-    assert not jax.distributed.is_initialized() and runtime_processes.is_alone()
+    ids = {"SLURM_PROCID": "0", "SLURM_LOCALID": "0"} if "SLURM_NTASKS" in around else {}
+    process = processes.start(["-c", ALONE, repr(given)], tmp_path / "0.log", **around, **ids)
+    assert process.wait(timeout=300) == 0, logs_of(tmp_path)
 
 
 def test_others_that_are_not_there_are_missed(monkeypatch):
@@ -143,7 +162,7 @@ def alone(tmp_path_factory) -> Path:
 
 def assert_same_run(found: Path, wanted: Path) -> None:
     """Loss and norms at rtol 1e-5 (of six digits kept), parameters at atol 1e-6 nearly everywhere."""
-    for kind in ("train", "held_out"):
+    for kind in ("train", "validation"):
         ours, theirs = lines_of(found, kind), lines_of(wanted, kind)
         assert len(ours) == len(theirs) > 0
         for one, other in zip(ours, theirs, strict=True):
@@ -170,10 +189,19 @@ def test_processes_train_like_one(alone, tmp_path, count, mode):
 @pytest.mark.slow
 def test_processes_share_out_the_images_of_an_evaluation(alone, tmp_path):
     flags = ("--mode=evaluate", "--task=likelihood", f"--checkpoint={alone}")
-    finish(processes.start_together(2, tmp_path, *flags, f"--workdir={tmp_path / 'run'}"), tmp_path)
-    result = json.loads((tmp_path / "run" / "results" / "likelihood-synthetic.json").read_text())
-    seen = lines_of(alone, "held_out")[-1]["log_likelihood"]
-    assert result["values"]["log_likelihood_map"]["mean"] == pytest.approx(seen, rel=1e-5)
+    one, two = tmp_path / "one", tmp_path / "two"
+    for folder in (one, two):
+        folder.mkdir()
+    command = ["-m", "dood_jax.main", processes.TINY, *flags, f"--workdir={one / 'run'}"]
+    finish([processes.start(command, one / "0.log")], one)
+    finish(processes.start_together(2, two, *flags, f"--workdir={two / 'run'}"), two)
+    means = [
+        json.loads((folder / "run" / "results" / "likelihood-synthetic.json").read_text())["values"][
+            "log_likelihood_map"
+        ]["mean"]
+        for folder in (one, two)
+    ]
+    assert means[0] == pytest.approx(means[1], rel=1e-5)
 
 
 @pytest.mark.slow
@@ -189,7 +217,7 @@ def test_models_side_by_side_are_split_over_processes(tmp_path):
     command = ["-m", "dood_jax.main", processes.TINY, f"--workdir={alone / 'run'}", *flags]
     finish([processes.start(command, alone / "0.log")], alone)
     finish(processes.start_together(2, together, f"--workdir={together / 'run'}", *flags), together)
-    for kind in ("train", "held_out"):
+    for kind in ("train", "validation"):
         for one, other in zip(lines_of(together / "run", kind), lines_of(alone / "run", kind), strict=True):
             np.testing.assert_allclose(one["elbo"], other["elbo"], rtol=2e-5)
 

@@ -1,4 +1,4 @@
-"""Refined posteriors: a better bound of the same image, and still a bound."""
+"""Optimised posteriors: a better bound of the same image, and still a bound."""
 
 import dataclasses
 import functools
@@ -7,11 +7,11 @@ import jax
 import numpy as np
 import pytest
 import scipy.stats
-from dood_jax.networks import heads
 
+from dood_jax import geometry
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.model import second_look
 from dood_jax.model.drawing import prior_log_probs, replay
+from dood_jax.model.families import CANVAS_SLOPE, INK_SLOPE, INK_WIDTH
 from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import elbo
 from dood_jax.rendering import compositing
@@ -24,12 +24,12 @@ def drawings(draw, lively, images, keys):
     return draw(lively, images, keys)
 
 
-def test_retracing_a_drawing_gives_its_ink_and_its_prior(tiny, lively, drawings):
-    """`draw` weighs strokes as it finds them; `retrace` is told them."""
+def test_replaying_a_drawing_gives_its_ink_and_its_prior(tiny, lively, drawings):
+    """`draw` takes log-probabilities of strokes as it finds them; `replay` is told them."""
 
     def again(strokes, brush):
         found = replay(tiny, lively, strokes, brush)
-        return found.ink, prior_log_probs(tiny, lively, found.situations, strokes)
+        return found.ink, prior_log_probs(tiny, lively, found.contexts, strokes)
 
     ink, prior = jax.jit(jax.vmap(again))(drawings.strokes, drawings.brush)
     assert 0 < drawings.strokes.presence.mean() < 1
@@ -61,13 +61,13 @@ def test_the_bound_rises_and_the_strokes_are_counted_as_before(
 
 def test_pens_stay_in_range_and_strokes_that_are_not_drawn_stay_put(posteriors, drawings):
     for pen, (low, high) in zip(
-        posteriors.correction.brush, (heads.INK_WIDTH, heads.INK_SLOPE, heads.CANVAS_SLOPE), strict=True
+        posteriors.gaussians.brush, (INK_WIDTH, INK_SLOPE, CANVAS_SLOPE), strict=True
     ):
         assert np.all((pen >= np.float32(low)) & (pen <= np.float32(high)))
     absent = posteriors.presence == 0
     assert absent.any()
-    placed = jax.vmap(second_look.place)(drawings.strokes)
-    np.testing.assert_allclose(posteriors.correction.points.mean[absent], placed[absent], atol=1e-5)
+    placed = jax.vmap(geometry.place_strokes)(drawings.strokes.layout, drawings.strokes.control_points)
+    np.testing.assert_allclose(posteriors.gaussians.points.mean[absent], placed[absent], atol=1e-5)
 
 
 def in_frames(layout: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -83,15 +83,15 @@ def test_a_certain_posterior_weighs_a_drawing_by_its_joint_density(tiny, lively,
     posterior = posterior._replace(presence=np.array([1, 1, 0], np.float32))
     width = 1e-6
     narrow = lambda gaussian: Gaussian(gaussian.mean, np.full_like(gaussian.mean, width))
-    correction = posterior.correction
-    correction = correction._replace(layout=narrow(correction.layout), points=narrow(correction.points))
-    posterior = posterior._replace(correction=correction)
+    gaussians = posterior.gaussians
+    gaussians = gaussians._replace(layout=narrow(gaussians.layout), points=narrow(gaussians.points))
+    posterior = posterior._replace(gaussians=gaussians)
     image = images[0]
     found = svi.optimized_log_weights(tiny, lively, image, posterior, jax.random.key(3), 64)
-    layout = correction.layout.mean
-    strokes = StrokeLatents(posterior.presence, layout, in_frames(layout, correction.points.mean))
-    retraced = replay(tiny, lively, strokes, correction.brush)
-    prior = prior_log_probs(tiny, lively, retraced.situations, strokes)
+    layout = gaussians.layout.mean
+    strokes = StrokeLatents(posterior.presence, layout, in_frames(layout, gaussians.points.mean))
+    replayed = replay(tiny, lively, strokes, gaussians.brush)
+    prior = prior_log_probs(tiny, lively, replayed.contexts, strokes)
     log_prior = (prior.on[0] + prior.on[1] + prior.off[2]) + sum(
         prior.layout[k] + prior.control_points[k] for k in range(2)
     )

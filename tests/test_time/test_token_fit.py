@@ -29,8 +29,8 @@ def score(tiny, drawn):
     params, image, _ = drawn
 
     @functools.partial(jax.jit, static_argnums=(2, 3))
-    def of(strokes, brush, num_steps, turned):
-        return token.token_score(tiny, params, image, strokes, brush, num_steps, turned)
+    def of(strokes, brush, num_steps, fix_rotation_units):
+        return token.token_score(tiny, params, image, strokes, brush, num_steps, fix_rotation_units)
 
     return of
 

@@ -4,11 +4,11 @@ import fcntl
 import json
 import logging
 import shutil
-import types
 from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import processes
 import pytest
 import tiny_config
@@ -16,17 +16,18 @@ from processes import lines_of
 
 import dood_jax
 from dood_jax.checkpointing import restore
-from dood_jax.checkpointing.manager import Checkpoints, NewestAndBest
-from dood_jax.checkpointing.restore import held_out_bounds
+from dood_jax.checkpointing.manager import Checkpoints
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput, RunFailed
 from dood_jax.inference import bounds, image_sets
 from dood_jax.runtime import parallel
 from dood_jax.runtime.signals import RunLock
-from dood_jax.training import loop
-from dood_jax.training.nan_guard import SkippedInARow
+from dood_jax.training import ensemble, loop
+from dood_jax.training import state as train_state
+from dood_jax.training.nan_guard import NanGuard
 from dood_jax.training.state import TrainState
+from dood_jax.training.step import make_optimizer
 from dood_jax.types import BrushParams
 
 
@@ -36,46 +37,46 @@ def config_of(**training) -> Config:
     return resolve(settings)
 
 
-def note(skips: SkippedInARow, step: int, *skipped: float | list[float], steps: int = 1) -> None:
+def note(guard: NanGuard, step: int, *skipped: float | list[float], steps: int = 1) -> None:
     """Notes calls that skipped so much, ending at a step."""
     brush = BrushParams(np.float32(0), np.float32(0), np.float32(0))
     params = {"layout_rnn": np.ones(2, np.float32)}
     state = TrainState(np.int32(step), params, (), brush, np.int32(0))
     calls = [(steps, {"skipped": np.asarray(one), "elbo": np.float32("nan")}) for one in skipped]
-    skips.note(step, calls, state)
+    guard.check(step, calls, state)
 
 
 def test_a_run_gives_up_after_so_many_skipped_steps_in_a_row(tmp_path):
-    skips = SkippedInARow(4, tmp_path)
-    note(skips, 3, 1, 1, 1)
-    note(skips, 5, 0, 1)
-    note(skips, 7, 1, 1)
+    guard = NanGuard(4, tmp_path)
+    note(guard, 3, 1, 1, 1)
+    note(guard, 5, 0, 1)
+    note(guard, 7, 1, 1)
     with pytest.raises(RunFailed, match=r"the last 4 steps to step 8 .*parameters are finite.*learning_rate"):
-        note(skips, 8, 1)
+        note(guard, 8, 1)
     report = json.loads((tmp_path / "not-finite-000008.json").read_text())
     assert (report["step"], report["skipped_in_a_row"], report["not_finite"]) == (8, [4], [])
 
 
 def test_calls_of_several_steps_count_as_many(tmp_path):
-    skips = SkippedInARow(20, tmp_path)
-    note(skips, 10, 1, steps=10)
-    note(skips, 20, 0.9, steps=10)  # one step of it was finite
-    note(skips, 30, 1, steps=10)
+    guard = NanGuard(20, tmp_path)
+    note(guard, 10, 1, steps=10)
+    note(guard, 20, 0.9, steps=10)  # one step of it was finite
+    note(guard, 30, 1, steps=10)
     with pytest.raises(RunFailed, match="the last 20 steps"):
-        note(skips, 40, 1, steps=10)
+        note(guard, 40, 1, steps=10)
 
 
 def test_one_of_two_models_that_is_stuck_is_named_and_does_not_stop_the_other(tmp_path, caplog):
-    skips = SkippedInARow(2, tmp_path)
+    guard = NanGuard(2, tmp_path)
     with caplog.at_level(logging.WARNING, logger="absl"):
-        note(skips, 4, *[[0, 1]] * 4)
+        note(guard, 4, *[[0, 1]] * 4)
     assert caplog.text.count("models [1] learn nothing more") == 1
     with pytest.raises(RunFailed):
-        note(skips, 6, [1, 1], [1, 1])
+        note(guard, 6, [1, 1], [1, 1])
 
 
 def test_no_limit_is_no_limit(tmp_path):
-    note(SkippedInARow(0, tmp_path), 1000, *[1] * 1000)
+    note(NanGuard(0, tmp_path), 1000, *[1] * 1000)
 
 
 @pytest.fixture(scope="module")
@@ -90,11 +91,11 @@ def test_parameters_that_are_not_finite_end_a_run_and_are_named(run, tmp_path):
     """NaN in a checkpoint that is otherwise whole: every step is skipped from there on."""
     workdir = shutil.copytree(run, tmp_path / "run")
     config = config_of(steps=12, checkpoint_every=4, evaluate_every=12, max_skipped=4)
-    template = loop.start.first_state(config, loop.make_optimizer(config.optimizer, 12))
+    template = ensemble.first_state(config, make_optimizer(config.optimizer, 12))
     with Checkpoints(workdir) as checkpoints:
-        state = checkpoints.restore_latest(config, template)
+        state = train_state.restore_latest(checkpoints, config, template)
         state.params["prior_layout"]["out"]["bias"][0] = np.nan
-        checkpoints.save(config, state._replace(step=np.int32(8)))
+        train_state.save(checkpoints, config, state._replace(step=np.int32(8)))
     with pytest.raises(RunFailed, match=r"to step 12 .*prior_layout.* is not"):
         loop.train(config, workdir)
     report = json.loads((workdir / "not-finite-000012.json").read_text())
@@ -103,7 +104,7 @@ def test_parameters_that_are_not_finite_end_a_run_and_are_named(run, tmp_path):
 
 
 def test_the_best_step_is_kept_beside_the_newest_and_found_by_name(run):
-    bounds = held_out_bounds(run)
+    bounds = {line["step"]: line["log_likelihood"] for line in lines_of(run, "validation")}
     assert sorted(bounds) == [2, 4, 6]
     best = max(bounds, key=bounds.__getitem__)
     steps = {int(path.name) for path in (run / "checkpoints").iterdir()}
@@ -113,23 +114,9 @@ def test_the_best_step_is_kept_beside_the_newest_and_found_by_name(run):
     assert dood_jax.load(run / "best").meta["step"] == best
 
 
-def test_of_steps_the_newest_and_the_best_stay(tmp_path):
-    about = {"kind": "held_out", "seconds": 1}
-    bounds = {10: -5.0, 20: -1.0, 30: -3.0, 40: -2.0}
-    lines = [{**about, "step": step, "log_likelihood": nats} for step, nats in bounds.items()]
-    (tmp_path / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)))
-
-    def stay(newest, *steps):
-        found = [types.SimpleNamespace(step=step) for step in steps]
-        return NewestAndBest(tmp_path, newest).should_preserve(found, context=None)
-
-    assert stay(2, 10, 20, 30, 40, 45) == [False, True, False, True, True]
-    assert stay(1, 10, 30, 45) == [False, True, True]
-
-
 def test_a_second_run_in_a_folder_is_refused_by_process_and_host(tmp_path):
     with RunLock(tmp_path):
-        held = json.loads((tmp_path / "run.lock").read_text())
+        held = json.loads((tmp_path / "run.holder.json").read_text())
         with pytest.raises(BadInput, match=f"in use by process {held['pid']} on {held['host']} since"):
             loop.train(config_of(), tmp_path)
     with RunLock(tmp_path):
@@ -138,9 +125,10 @@ def test_a_second_run_in_a_folder_is_refused_by_process_and_host(tmp_path):
 
 
 def test_a_lock_that_nobody_holds_any_more_is_no_hindrance(tmp_path):
-    (tmp_path / "run.lock").write_text('{"pid": 1, "host": "gone", "since": "long ago"}')
+    (tmp_path / "run.lock").touch()
+    (tmp_path / "run.holder.json").write_text('{"pid": 1, "host": "gone", "since": "long ago"}')
     with RunLock(tmp_path):
-        assert "gone" not in (tmp_path / "run.lock").read_text()
+        assert "gone" not in (tmp_path / "run.holder.json").read_text()
 
 
 def test_where_nothing_can_be_locked_a_run_goes_on_with_a_warning(tmp_path, monkeypatch, caplog):
@@ -155,7 +143,7 @@ def test_where_nothing_can_be_locked_a_run_goes_on_with_a_warning(tmp_path, monk
 def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
     """It was written on two."""
     config = config_of()
-    images = image_sets.test_images(config.data, config.evaluation)
+    images = image_sets.validation_images(config.data, config.evaluation)
     keys = image_sets.evaluation_keys(config.evaluation, len(images))
     model = dood_jax.load(run)
     about = (model.config, model.params, images, keys, config.evaluation)
@@ -163,14 +151,15 @@ def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
         bounds.bound(*about, parallel.DeviceGroup(tuple(jax.local_devices()[:count]))) for count in (1, 2)
     ]
     np.testing.assert_allclose(found[0].log_likelihood, found[1].log_likelihood, rtol=1e-5)
-    assert held_out_bounds(run)[6] == pytest.approx(found[0].summary()["log_likelihood"], rel=1e-5)
+    seen = lines_of(run, "validation")[-1]["log_likelihood"]
+    assert seen == pytest.approx(found[0].summary()["log_likelihood"], rel=1e-5)
 
 
 def test_a_state_is_placed_on_any_number_of_devices_bit_for_bit(run):
     config = config_of()
-    template = loop.start.first_state(config, loop.make_optimizer(config.optimizer, 3))
+    template = ensemble.first_state(config, make_optimizer(config.optimizer, 3))
     with Checkpoints(run) as checkpoints:
-        state = checkpoints.restore_latest(config, template)
+        state = train_state.restore_latest(checkpoints, config, template)
     for count in (1, 2):
         placed = parallel.replicate(state, jax.local_devices()[:count])
         jax.tree_util.tree_map(np.testing.assert_array_equal, parallel.fetch(placed), state)
@@ -188,7 +177,7 @@ def test_a_checkpoint_goes_on_on_one_two_and_four_devices_alike(run, tmp_path):
         ]
         process = processes.start(command, tmp_path / f"{count}.log", JAX_NUM_CPU_DEVICES=str(count))
         assert process.wait(timeout=900) == 0, (tmp_path / f"{count}.log").read_text()
-        lines.append([lines_of(workdir, kind)[-1] for kind in ("train", "held_out")])
+        lines.append([lines_of(workdir, kind)[-1] for kind in ("train", "validation")])
     for other in lines[1:]:
         for one, two in zip(lines[0], other, strict=True):
             assert one["step"] == 8
@@ -199,16 +188,16 @@ def test_a_checkpoint_goes_on_on_one_two_and_four_devices_alike(run, tmp_path):
 def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_says_what_is_left(run, tmp_path, monkeypatch):
     workdir = shutil.copytree(run, tmp_path / "run")
     config = config_of()
-    template = loop.start.first_state(config, loop.make_optimizer(config.optimizer, 3))
+    template = ensemble.first_state(config, make_optimizer(config.optimizer, 3))
 
     def full(*_, **__):
         raise OSError(28, "disk is full")
 
     with Checkpoints(workdir) as checkpoints:
-        state = checkpoints.restore_latest(config, template)
-        monkeypatch.setattr(checkpoints._manager, "save", full)
+        state = train_state.restore_latest(checkpoints, config, template)
+        monkeypatch.setattr(ocp.CheckpointManager, "save", full)
         with pytest.raises(RunFailed, match=r"disk is full\); step 6 is whole, and the same command goes on"):
-            checkpoints.save(config, state._replace(step=np.int32(7)))
+            train_state.save(checkpoints, config, state._replace(step=np.int32(7)))
 
 
 @pytest.mark.slow

@@ -16,10 +16,12 @@ from dood_jax.errors import BadInput
 from dood_jax.model import dood
 from dood_jax.model.dood import PRIOR_NETWORKS
 from dood_jax.model.drawing import draw, prior_log_probs, replay
+from dood_jax.model.networks import Params
 from dood_jax.runtime import parallel
 from dood_jax.training import losses
 from dood_jax.training.state import TrainState, init_state
 from dood_jax.training.step import make_optimizer, make_step
+from dood_jax.types import Drawing
 
 SMALL = {"num_strokes": 2, "curve_samples": 12, "features": 16, "components": 3, "unroll": 1}
 
@@ -66,7 +68,7 @@ def alone(images):
     ],
 )
 def test_two_devices_equal_one_and_steps_are_finite(images, alone, kind):
-    """Dropout masks, the signal's moments and the images that are looked at again included."""
+    """Dropout masks, the signal's moments and the images that are iterated included."""
     stopping = kind[1]
     alone = alone(*kind)
     together = run(config_of(*kind), images, 2, 2)
@@ -140,49 +142,93 @@ def test_baseline_parameters_are_no_part_of_the_model():
     assert set(state.trained) - set(state.params) == {"baseline", "baseline_rnn"}
 
 
-def split_in_two(drawn):
-    """Every other example from the first on, and the others."""
-    every_other = lambda first: jax.tree_util.tree_map(lambda leaf: leaf[first::2], drawn)
-    return every_other(0), every_other(1)
-
-
 @pytest.fixture(scope="module")
-def first_looks(images):
-    """A model of two further looks, and its first looks at four images."""
+def drawn(images):
+    """A model of two iterations, its parameters, and four examples that it drew."""
     config = config_of("fast", "exact", 1, 2)
     params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
+    return config, params, draw_examples(config, params, images)
+
+
+def draw_examples(config: Config, params: Params, images: np.ndarray) -> losses.Example:
     keys, resident = jax.random.split(jax.random.key(1), 4), jnp.uint8(255 * images)
-    draw_one = jax.vmap(
-        functools.partial(losses._drawn, config, example_stream.sample_example, params, resident)
-    )
-    return config, params, jax.jit(draw)(jnp.arange(4), keys)
+    draw_one = functools.partial(losses.draw_example, config, example_stream.sample_example, params, resident)
+    return jax.jit(jax.vmap(draw))(jnp.arange(4), keys)
 
 
-def corrections(config: Config, share: float, params, some, others):
-    objective = dataclasses.replace(config.objective, mismatched_start_prob=share)
-    config = dataclasses.replace(config, objective=objective)
-    bound, metrics = jax.vmap(functools.partial(losses._corrected, config, params, 0))(some, others)
+def with_mismatched(config: Config, probability: float) -> Config:
+    objective = dataclasses.replace(config.objective, mismatched_start_prob=probability)
+    return dataclasses.replace(config, objective=objective)
+
+
+def iterated(config: Config, probability: float, params: Params, chosen: losses.Example, others: Drawing):
+    """The summed bounds after iterative inference, and the metrics of each example."""
+    config = with_mismatched(config, probability)
+    bound, metrics = jax.vmap(functools.partial(losses.iterated_bound, config, params, 0))(chosen, others)
     return bound.sum(), metrics
 
 
-def test_looks_that_borrow_begin_with_the_other_drawing_and_teach_no_scale(first_looks):
-    config, params, drawn = first_looks
-    some, others = split_in_two(drawn)
-    odd = jnp.zeros_like(some.is_plain)  # so that the prior learns from neither
-    begin_elsewhere = some._replace(drawing=others.drawing, is_plain=odd)
-    at_share = lambda share: jax.jit(jax.grad(functools.partial(corrections, config, share), has_aux=True))
-    never = at_share(0.0)
-    borrowed, metrics = at_share(1.0)(params, some, others.drawing)
-    own, given = never(params, begin_elsewhere, some.drawing)
+def iterated_gradient(config: Config, probability: float):
+    return jax.jit(jax.grad(functools.partial(iterated, config, probability), has_aux=True))
+
+
+def test_a_mismatched_start_is_the_other_drawing_and_teaches_no_scale(drawn):
+    config, params, examples = drawn
+    chosen, others = losses.iterated_examples(examples, 2)
+    odd = jnp.zeros_like(chosen.is_plain)  # so that the prior learns from neither
+    start_elsewhere = chosen._replace(drawing=others, is_plain=odd)
+    never = iterated_gradient(config, 0.0)
+    mismatched, metrics = iterated_gradient(config, 1.0)(params, chosen, others)
+    own, given = never(params, start_elsewhere, chosen.drawing)
     np.testing.assert_allclose(metrics["corrected_elbo"], given["corrected_elbo"], rtol=1e-5)
-    at_home = never(params, some, others.drawing)[1]
+    at_home = never(params, chosen, others)[1]
     assert np.abs(metrics["corrected_elbo"] - at_home["corrected_elbo"]).min() > 0.1
-    assert not borrowed["likelihood"]["map"].any() and own["likelihood"]["map"].any()
+    assert not mismatched["likelihood"]["map"].any() and own["likelihood"]["map"].any()
     jax.tree_util.tree_map(
         functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3),
-        borrowed["corrector"],
+        mismatched["corrector"],
         own["corrector"],
     )
+
+
+@pytest.mark.parametrize(
+    ("every", "chosen", "others"), [(1, [0, 1, 2, 3], [1, 0, 3, 2]), (2, [0, 2], [1, 3]), (4, [0], [3])]
+)
+def test_an_iterated_example_goes_with_the_drawing_of_another(drawn, every, chosen, others):
+    _, _, examples = drawn
+    found, other_drawings = losses.iterated_examples(examples, every)
+    np.testing.assert_array_equal(found.image, examples.image[np.array(chosen)])
+    points = examples.drawing.strokes.control_points
+    assert len(np.unique(points, axis=0)) == 4
+    np.testing.assert_array_equal(other_drawings.strokes.control_points, points[np.array(others)])
+
+
+def test_with_all_examples_iterated_mismatched_starts_are_drawings_of_other_images(drawn, images):
+    """The loss of a batch has the bounds of its images from each other's drawings."""
+    config, params, examples = drawn
+    objective = dataclasses.replace(config.objective, iterated_fraction=1.0, mismatched_start_prob=1.0)
+    config = dataclasses.replace(config, objective=objective)
+    batch = losses.Batch(
+        jnp.uint8(255 * images), jnp.arange(4), jax.random.split(jax.random.key(1), 4), jnp.int32(0)
+    )
+    loss = functools.partial(losses.exact_loss, config, example_stream.sample_example)
+    _, aux = jax.jit(lambda params: loss(params, (), batch, None))(params)
+    swapped = jax.tree_util.tree_map(lambda leaf: leaf[np.array([1, 0, 3, 2])], examples.drawing)
+    bounds = [
+        jax.jit(functools.partial(iterated, config, probability))(params, examples, swapped)[0] / 4
+        for probability in (1.0, 0.0)
+    ]
+    assert aux.metrics["corrected_elbo"] == pytest.approx(float(bounds[0]), rel=1e-5)
+    assert abs(bounds[0] - bounds[1]) > 0.1
+
+
+def test_examples_that_cannot_be_paired_are_refused(drawn, images):
+    config, params, _ = drawn
+    objective = dataclasses.replace(config.objective, iterated_fraction=1.0)
+    config = dataclasses.replace(config, objective=objective)
+    batch = losses.Batch(jnp.uint8(255 * images), jnp.arange(3), jax.random.split(jax.random.key(1), 3), 0)
+    with pytest.raises(BadInput, match=r"pairs the images of a device, but it has 3; give an even number"):
+        losses.exact_loss(config, example_stream.sample_example, params, (), batch, None)
 
 
 def largest(network) -> float:
@@ -211,7 +257,7 @@ def test_the_prior_learns_nothing_from_images_that_are_not_plain(images, kind):
     for name, network in odd.items():
         if name in PRIOR_NETWORKS:
             assert largest(network) == 0 < largest(plain[name]), name
-        elif name in ("brush", "canvas_slope", "likelihood"):  # that no prior looks at
+        elif name in ("brush", "canvas_slope", "likelihood"):  # that the prior does not use
             jax.tree_util.tree_map(
                 functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-3), network, plain[name]
             )
@@ -219,15 +265,15 @@ def test_the_prior_learns_nothing_from_images_that_are_not_plain(images, kind):
             assert largest(network) > 0, name
 
 
-def test_what_the_prior_knows_gets_no_gradient_where_it_does_not_learn(first_looks):
+def test_what_the_prior_knows_gets_no_gradient_where_it_does_not_learn(drawn):
     """Nor do the networks that it shares with recognition, through its terms; given strokes still do."""
-    config, params, drawn = first_looks
-    drawing = jax.tree_util.tree_map(lambda leaf: leaf[0], drawn.drawing)
+    config, params, examples = drawn
+    drawing = jax.tree_util.tree_map(lambda leaf: leaf[0], examples.drawing)
 
     def log_prior(params, points, learns):
         strokes = drawing.strokes._replace(control_points=points)
-        situations = replay(config.model, params, strokes, drawing.brush).situations
-        return prior_log_probs(config.model, params, situations, strokes, learns).layout.sum()
+        contexts = replay(config.model, params, strokes, drawing.brush).contexts
+        return prior_log_probs(config.model, params, contexts, strokes, learns).layout.sum()
 
     gradient = jax.jit(jax.grad(log_prior, (0, 1)))
     of_params, of_points = gradient(params, drawing.strokes.control_points, jnp.array(False))
@@ -237,13 +283,12 @@ def test_what_the_prior_knows_gets_no_gradient_where_it_does_not_learn(first_loo
     assert largest(of_params["layout_rnn"]) > 0 and largest(of_params["canvas_encoder"]) > 0
 
 
-def test_the_prior_learns_nothing_from_looks_that_borrow(first_looks):
-    config, params, drawn = first_looks
-    some, others = split_in_two(drawn)
-    at_share = lambda share: jax.jit(jax.grad(functools.partial(corrections, config, share), has_aux=True))
-    borrowed, own = (at_share(share)(params, some, others.drawing)[0] for share in (1.0, 0.0))
+def test_the_prior_learns_nothing_from_mismatched_starts(drawn):
+    config, params, examples = drawn
+    chosen, others = losses.iterated_examples(examples, 2)
+    mismatched, own = (iterated_gradient(config, prob)(params, chosen, others)[0] for prob in (1.0, 0.0))
     for name in PRIOR_NETWORKS:
-        assert largest(borrowed[name]) == 0 < largest(own[name]), name
+        assert largest(mismatched[name]) == 0 < largest(own[name]), name
 
 
 def test_the_prior_alone_learns_where_asked(images):
@@ -263,8 +308,8 @@ def test_the_prior_alone_learns_where_asked(images):
 
 
 @pytest.mark.slow
-def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(images):
-    """Its gradient is the same whether the first look is scored or not, and vanishes with the corrected."""
+def test_the_scale_of_a_model_with_iterations_is_that_of_corrected_drawings(images):
+    """Its gradient is that of the corrected drawings alone; the first drawings add none."""
     config = config_of("fast", "exact", 1, 2)
     params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
     batch = losses.Batch(
@@ -274,20 +319,17 @@ def test_the_scale_of_a_model_that_looks_again_is_that_of_corrected_drawings(ima
     found = jax.jit(jax.grad(loss))(params)["likelihood"]["map"]
 
     def corrected(likelihood):
-        drawn = jax.vmap(
-            functools.partial(losses._drawn, config, example_stream.sample_example, params, batch.images)
-        )
-        some, others = split_in_two(drawn(batch.rows, batch.keys))
+        chosen, others = losses.iterated_examples(draw_examples(config, params, images), 2)
         with_scale = {**params, "likelihood": likelihood}
-        bound, _ = jax.vmap(functools.partial(losses._corrected, config, with_scale, 0))(some, others.drawing)
-        return -bound.mean()
+        bound, _ = iterated(config, config.objective.mismatched_start_prob, with_scale, chosen, others)
+        return -bound / 2
 
     wanted = jax.jit(jax.grad(corrected))(params["likelihood"])["map"]
     assert np.abs(wanted).max() > 0
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 
-def test_devices_that_cannot_look_at_the_same_images_as_one_are_refused(images):
+def test_devices_that_cannot_choose_the_same_images_as_one_are_refused(images):
     settings = config_of("fast", "exact", 1, 1).as_dict()
     settings["objective"]["iterated_fraction"] = 0.25
     del settings["model"]["image_size"]

@@ -293,7 +293,7 @@ def test_gradients_are_clipped_by_their_global_norm(clip_norm, factor):
 
 
 @pytest.mark.parametrize(
-    ("schedule", "warmup", "step", "share"),
+    ("schedule", "warmup", "step", "fraction"),
     [
         ("cosine", 0, 0, 1.0),
         ("cosine", 10, 0, 0.0),
@@ -306,7 +306,7 @@ def test_gradients_are_clipped_by_their_global_norm(clip_norm, factor):
         ("constant", 0, 0, 1.0),
     ],
 )
-def test_rate_warms_up_and_falls_to_two_percent(schedule, warmup, step, share):
+def test_rate_warms_up_and_falls_to_two_percent(schedule, warmup, step, fraction):
     """Measured on a parameter whose gradient is always 1, which Adam moves by the rate."""
     config = dataclasses.replace(OPTIMIZER, schedule=schedule, warmup_steps=warmup, clip_norm=0.0)
     optimizer = make_optimizer(config, 100)
@@ -315,7 +315,7 @@ def test_rate_warms_up_and_falls_to_two_percent(schedule, warmup, step, share):
     state = optimizer.init(params)
     for _ in range(step + 1):
         moved, state = update(state)
-    np.testing.assert_allclose(moved["brush"], -share * RATE, rtol=1e-4, atol=1e-12)
+    np.testing.assert_allclose(moved["brush"], -fraction * RATE, rtol=1e-4, atol=1e-12)
 
 
 @pytest.mark.parametrize(

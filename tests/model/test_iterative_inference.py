@@ -1,4 +1,4 @@
-"""Further looks: nothing changes before they have learned, and what they give is a posterior."""
+"""Iterative inference: an untrained corrector changes nothing, and iterations end in a posterior."""
 
 import dataclasses
 import functools
@@ -9,43 +9,46 @@ import numpy as np
 import optax
 import pytest
 import scipy.stats
-from dood_jax.model.parts import parts_of
-from dood_jax.networks import heads
 from jax import lax
 
+from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.errors import BadInput
-from dood_jax.model import dood, second_look
+from dood_jax.model import dood
 from dood_jax.model.dood import bind
-from dood_jax.model.drawing import draw
+from dood_jax.model.drawing import draw, first_pass, iterate, sample_iterated
+from dood_jax.model.families import CANVAS_SLOPE, INK_SLOPE, INK_WIDTH
 from dood_jax.model.iterative_inference import IteratedPosterior, first_inference_state, sample
 from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
 from dood_jax.types import BrushParams
 
-LOOKS = 2
+ITERATIONS = 2
 
 
 @pytest.fixture(scope="module")
 def config(tiny) -> ModelConfig:
-    return dataclasses.replace(tiny, iterations=LOOKS)
+    return dataclasses.replace(tiny, iterations=ITERATIONS)
 
 
 @pytest.fixture(scope="module")
-def looking(config, lively) -> dict:
+def untrained(config, lively) -> dict:
     """The lively model with a corrector that has learned nothing."""
     fresh = jax.device_get(jax.jit(functools.partial(dood.init, config))(jax.random.key(0)))
     return {**lively, "corrector": fresh["corrector"]}
 
 
 @pytest.fixture(scope="module")
-def lively_looks(looking) -> dict:
+def lively_corrector(untrained) -> dict:
     """The lively model with a corrector that moves strokes."""
-    out = looking["corrector"]["out"]
+    out = untrained["corrector"]["out"]
     kernel = 0.2 * jax.random.normal(jax.random.key(3), out["kernel"].shape)
-    return {**looking, "corrector": {**looking["corrector"], "out": {**out, "kernel": np.asarray(kernel)}}}
+    return {
+        **untrained,
+        "corrector": {**untrained["corrector"], "out": {**out, "kernel": np.asarray(kernel)}},
+    }
 
 
 @pytest.fixture(scope="module")
@@ -53,9 +56,19 @@ def first(draw, lively, images, keys):
     return draw(lively, images, keys)
 
 
+def iterated(config, params, image, first, key):
+    """A drawing after the iterations of the config, which start from another."""
+    posterior = iterate(config, params, image, first.strokes, first.brush, config.iterations)
+    return sample_iterated(config, params, first, posterior, key)
+
+
+def posterior_of(config, params, image, strokes, brush, warmup=0):
+    return iterate(config, params, image, strokes, brush, config.iterations, warmup)
+
+
 @pytest.fixture(scope="module")
 def again(config):
-    return jax.jit(jax.vmap(functools.partial(dood.look_again, config), in_axes=(None, 0, 0, 0)))
+    return jax.jit(jax.vmap(functools.partial(iterated, config), in_axes=(None, 0, 0, 0)))
 
 
 def canvas_of(drawing) -> np.ndarray:
@@ -67,15 +80,15 @@ def canvases_of(drawing) -> np.ndarray:
     return np.asarray(compositing.composite(ink, drawing.brush.canvas_slope[:, None, None]))
 
 
-def test_before_it_has_learned_a_look_leaves_points_and_pens_where_they_are(
-    config, looking, images, first, again, keys
+def test_an_untrained_corrector_leaves_points_and_brushes_where_they_are(
+    config, untrained, images, first, again, keys
 ):
-    correct = jax.jit(jax.vmap(functools.partial(second_look.correct, config, looking)))
-    correction = correct(images, first.strokes, first.brush)
-    np.testing.assert_allclose(correction.layout.mean, first.strokes.layout, atol=1e-6)
-    for found, wanted in zip(correction.brush, first.brush, strict=True):
+    infer = jax.jit(jax.vmap(functools.partial(posterior_of, config, untrained)))
+    posterior = infer(images, first.strokes, first.brush)
+    np.testing.assert_allclose(posterior.layout.mean, first.strokes.layout, atol=1e-6)
+    for found, wanted in zip(posterior.brush, first.brush, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-2)
-    second = again(looking, images, first, keys)
+    second = again(untrained, images, first, keys)
     np.testing.assert_array_equal(second.strokes.presence, first.strokes.presence)
     assert 0 < first.strokes.presence.mean() < 1
     drawn = first.strokes.presence > 0
@@ -84,29 +97,27 @@ def test_before_it_has_learned_a_look_leaves_points_and_pens_where_they_are(
     assert np.abs(canvases_of(second) - canvases_of(first)).mean() < 0.01
 
 
-def test_draw_looks_again_but_not_where_bits_are_held(config, looking, images, keys):
-    """The first look has its own key."""
-    params = jax.tree_util.tree_map(jnp.asarray, looking)
+def test_draw_iterates_from_its_first_pass(config, untrained, images, keys):
+    """The first pass has its own key; without iterations it is all."""
+    params = jax.tree_util.tree_map(jnp.asarray, untrained)
     image, key = images[0], keys[0]
     key_first, key_again = jax.random.split(key)
-    without = dataclasses.replace(config, iterations=0)
-    first = jax.jit(functools.partial(draw, without))(params, image, key_first)
-    wanted = jax.jit(functools.partial(dood.look_again, config))(params, image, first, key_again)
+    first = jax.jit(functools.partial(draw, config, iterations=0))(params, image, key_first)
+    wanted = jax.jit(functools.partial(iterated, config))(params, image, first, key_again)
     found = jax.jit(functools.partial(draw, config))(params, image, key)
     for ours, theirs in zip(*map(jax.tree_util.tree_leaves, (found, wanted)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    held = jax.jit(functools.partial(draw, config, hold_presence=True))(params, image, key)
-    same = jax.jit(functools.partial(draw, without, hold_presence=True))(params, image, key)
-    np.testing.assert_array_equal(held.strokes.control_points, same.strokes.control_points)
+    same = jax.jit(functools.partial(first_pass, config))(params, image, key_first)
+    np.testing.assert_array_equal(first.strokes.control_points, same.strokes.control_points)
 
 
-def test_looks_learn_to_draw_better(config, looking, images, first, keys):
+def test_iterations_learn_to_draw_better(config, untrained, images, first, keys):
     """Their bound rises over a few steps of Adam that move nothing but the corrector."""
 
     def bound(corrector, key):
-        params = {**looking, "corrector": corrector}
+        params = {**untrained, "corrector": corrector}
         keys = jax.random.split(key, len(images))
-        drawing = jax.vmap(functools.partial(dood.look_again, config, params))(images, first, keys)
+        drawing = jax.vmap(functools.partial(iterated, config, params))(images, first, keys)
         canvas = compositing.composite(drawing.ink.sum(1), drawing.brush.canvas_slope[:, None, None])
         likelihood = jax.vmap(functools.partial(log_likelihood, config, params))(images, canvas)
         return jax.vmap(elbo)(drawing, likelihood).mean()
@@ -119,22 +130,22 @@ def test_looks_learn_to_draw_better(config, looking, images, first, keys):
         updates, state = adam.update(gradient, state)
         return optax.apply_updates(corrector, updates), state, -value
 
-    corrector, state, bounds = looking["corrector"], adam.init(looking["corrector"]), []
+    corrector, state, bounds = untrained["corrector"], adam.init(untrained["corrector"]), []
     for k in range(60):
         corrector, state, value = step(corrector, state, jax.random.key(k))
         bounds.append(value)
     assert np.mean(bounds[-5:]) > np.mean(bounds[:5]) + 20
 
 
-def test_nothing_teaches_the_first_look(config, looking, images, keys):
+def test_nothing_teaches_the_first_pass(config, untrained, images, keys):
     """Gradient goes to the corrector and the prior, not to what the drawing began with."""
 
     def value(params):
-        first = draw(config, params, images[0], keys[0], hold_presence=True)
-        drawing = dood.look_again(config, params, images[0], first, keys[1])
+        first = first_pass(config, params, images[0], keys[0], hold_presence=True)
+        drawing = iterated(config, params, images[0], first, keys[1])
         return drawing.ink.sum() + elbo(drawing, 0.0)
 
-    gradient = jax.jit(jax.grad(value))(looking)
+    gradient = jax.jit(jax.grad(value))(untrained)
     largest = {
         name: max(float(np.abs(leaf).max()) for leaf in jax.tree_util.tree_leaves(network))
         for name, network in gradient.items()
@@ -146,46 +157,50 @@ def test_nothing_teaches_the_first_look(config, looking, images, keys):
 
 
 @pytest.mark.slow
-def test_looks_before_draw_on_but_teach_nothing(config, lively_looks, images, first):
-    """So many looks in a row end in one place; the gradient is that of the last from where they began."""
+def test_warmup_iterations_draw_on_but_teach_nothing(config, lively_corrector, images, first):
+    """So many iterations in a row end in one place; the gradient is that of the last ones alone."""
     image, strokes, brush = jax.tree_util.tree_map(lambda leaf: leaf[0], (images, first.strokes, first.brush))
-    in_all = dataclasses.replace(config, iterations=LOOKS + 3)
-    wanted = jax.jit(functools.partial(second_look.correct, in_all))(lively_looks, image, strokes, brush)
-    found = jax.jit(functools.partial(second_look.correct, config))(
-        lively_looks, image, strokes, brush, jnp.asarray(3)
+    in_all = dataclasses.replace(config, iterations=ITERATIONS + 3)
+    wanted = jax.jit(functools.partial(posterior_of, in_all))(lively_corrector, image, strokes, brush)
+    found = jax.jit(functools.partial(posterior_of, config))(
+        lively_corrector, image, strokes, brush, jnp.asarray(3)
     )
     for ours, theirs in zip(*map(jax.tree_util.tree_leaves, (found, wanted)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    assert np.abs(found.points.mean - second_look.place(strokes)).max() > 0.01
+    assert (
+        np.abs(found.points.mean - geometry.place_strokes(strokes.layout, strokes.control_points)).max()
+        > 0.01
+    )
 
-    def last_looks(params):
-        guess = first_inference_state(config, strokes, brush)
-        for k in range(3 + LOOKS):
-            guess = lax.stop_gradient(guess) if k <= 3 else guess
-            guess, _ = second_look.look(parts_of(config), bind(config, params), image, strokes, guess)
-        return (guess.points**2).sum()
+    def last_iterations(params):
+        state = first_inference_state(config, strokes, brush)
+        for k in range(3 + ITERATIONS):
+            state = lax.stop_gradient(state) if k <= 3 else state
+            state, _ = bind(config, params).iterate(image, strokes, state)
+        return (state.points**2).sum()
 
-    def with_before(params):
-        return (second_look.correct(config, params, image, strokes, brush, 3).points.mean ** 2).sum()
+    def with_warmup(params):
+        return (posterior_of(config, params, image, strokes, brush, 3).points.mean ** 2).sum()
 
-    slopes = [jax.jit(jax.grad(value))(lively_looks)["corrector"] for value in (with_before, last_looks)]
+    slopes = [
+        jax.jit(jax.grad(value))(lively_corrector)["corrector"] for value in (with_warmup, last_iterations)
+    ]
     for ours, theirs in zip(*map(jax.tree_util.tree_leaves, slopes), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
     assert max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(slopes[0])) > 0.01
 
 
-def test_several_samples_of_one_correction_weigh_as_one_by_one(config, lively_looks, images, keys):
+def test_several_samples_of_one_posterior_weigh_as_one_by_one(config, lively_corrector, images, keys):
     weigh = functools.partial(
-        iwae.log_weights, config, lively_looks, num_particles=6, samples_per_posterior=3
+        iwae.log_weights, config, lively_corrector, num_particles=6, samples_per_posterior=3
     )
     found = jax.device_get(jax.jit(weigh)(images[0], keys[0]))
-    without = dataclasses.replace(config, iterations=0)
-    draw_one = jax.jit(functools.partial(draw, without, lively_looks))
-    again = jax.jit(functools.partial(dood.look_again, config, lively_looks))
+    draw_first = jax.jit(functools.partial(draw, config, lively_corrector, iterations=0))
+    again = jax.jit(functools.partial(iterated, config, lively_corrector))
     wanted = []
     for key in jax.random.split(keys[0], 2):
         key_first, key_again = jax.random.split(key)
-        first = draw_one(images[0], key_first)
+        first = draw_first(images[0], key_first)
         wanted += [again(images[0], first, key) for key in jax.random.split(key_again, 3)]
     strokes = [drawing.strokes.presence.sum() for drawing in wanted]
     np.testing.assert_array_equal(found.strokes, strokes)
@@ -205,13 +220,13 @@ def test_samples_and_their_densities():
         random.uniform(0.05, 0.1, (count, 4)),
         random.uniform(0.003, 0.03, points.shape),
     )
-    correction = IteratedPosterior(
+    posterior = IteratedPosterior(
         Gaussian(jnp.float32(layout), jnp.float32(layout_width)),
         Gaussian(jnp.float32(points), jnp.float32(point_width)),
         BrushParams(0.0, 0.0, 0.0),
     )
     keys = jax.random.split(jax.random.key(0), 500)
-    sample_one = jax.jit(jax.vmap(functools.partial(sample, correction, jnp.ones(count))))
+    sample_one = jax.jit(jax.vmap(functools.partial(sample, posterior, jnp.ones(count))))
     strokes, log_layout, log_points = jax.device_get(sample_one(keys))
     densities = scipy.stats.norm(layout, layout_width).logpdf(strokes.layout).sum(-1)
     np.testing.assert_allclose(log_layout, densities, rtol=1e-3, atol=1e-2)
@@ -230,15 +245,15 @@ def test_samples_and_their_densities():
     assert np.abs(deviation.mean(0)).max() < 5 / np.sqrt(len(keys))
 
 
-def test_pens_stay_in_range_however_far_they_are_pushed(config, looking, images, first):
-    pushed = jax.tree_util.tree_map(np.array, looking)
+def test_brushes_stay_in_range_however_far_they_are_pushed(config, untrained, images, first):
+    pushed = jax.tree_util.tree_map(np.array, untrained)
     pushed["corrector"]["out"]["bias"] += 50
-    correct = jax.jit(jax.vmap(functools.partial(second_look.correct, config, pushed)))
-    brush = correct(images, first.strokes, first.brush).brush
-    for pen, (low, high) in zip(brush, (heads.INK_WIDTH, heads.INK_SLOPE, heads.CANVAS_SLOPE), strict=True):
-        assert np.all((pen >= low - 1e-6) & (pen <= high + 1e-6))
+    infer = jax.jit(jax.vmap(functools.partial(posterior_of, config, pushed)))
+    brush = infer(images, first.strokes, first.brush).brush
+    for value, (low, high) in zip(brush, (INK_WIDTH, INK_SLOPE, CANVAS_SLOPE), strict=True):
+        assert np.all((value >= low - 1e-6) & (value <= high + 1e-6))
 
 
-def test_models_that_place_images_do_not_look_again():
+def test_models_that_place_images_do_not_iterate():
     with pytest.raises(BadInput, match=r"model\.iterations=1 needs model\.placement='points'"):
         ModelConfig(iterations=1, placement="glimpse")

@@ -8,19 +8,18 @@ import shutil
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from dood_jax.checkpointing import restore
-from dood_jax.checkpointing.manager import Checkpoints
+from dood_jax.checkpointing import metadata, restore
+from dood_jax.checkpointing.manager import Checkpoints, Trees
 from dood_jax.checkpointing.metadata import read_meta
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.groups import Config, DataConfig, ObjectiveConfig, OptimizerConfig, TrainingConfig
 from dood_jax.errors import BadInput
-from dood_jax.training.state import TrainState
-from dood_jax.training.step import make_optimizer
 from dood_jax.types import BrushParams
 
-PEN = BrushParams(0.02, 0.3, 0.7)
+BRUSH = BrushParams(0.02, 0.3, 0.7)
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +29,23 @@ def config(tiny) -> Config:
 
 
 @pytest.fixture(scope="module")
-def state(params, config) -> TrainState:
-    """A state in which every leaf is random."""
-    optimizer_state = make_optimizer(config.optimizer, 100).init(params)
+def state(params) -> Trees:
+    """Trees as training keeps them, in which every leaf is random."""
     random = np.random.default_rng(0)
     fill = lambda leaf: jnp.asarray(random.normal(size=jnp.shape(leaf)) * 10, jnp.asarray(leaf).dtype)
-    state = TrainState(jnp.int32(0), params, optimizer_state, PEN, jnp.int32(2))
-    return jax.tree_util.tree_map(fill, state)._replace(step=jnp.int32(0))
+    rest = {"optimizer": optax.adam(1e-3).init(params), "skipped": jnp.int32(2), "nothing": ()}
+    return jax.tree_util.tree_map(fill, {"params": params, "state": rest})
 
 
-def at_step(state: TrainState, step: int) -> TrainState:
-    """The state with a step, and parameters moved by as much."""
-    moved = jax.tree_util.tree_map(lambda leaf: leaf + step, state.params)
-    return state._replace(step=jnp.int32(step), params=moved)
+def at_step(state: Trees, step: int) -> Trees:
+    """The trees with parameters moved by a step's number."""
+    return {**state, "params": jax.tree_util.tree_map(lambda leaf: leaf + step, state["params"])}
+
+
+def save(checkpoints: Checkpoints, config: Config, state: Trees, step: int, bound=None) -> None:
+    """Saves what the trees are at a step."""
+    meta = metadata.describe(config, step, BRUSH._asdict(), "cpu")
+    checkpoints.save(step, at_step(state, step), meta, bound)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +54,7 @@ def saved_run(tmp_path_factory, config, state):
     workdir = tmp_path_factory.mktemp("run")
     with Checkpoints(workdir) as checkpoints:
         for step in (1, 2):
-            checkpoints.save(config, at_step(state, step))
+            save(checkpoints, config, state, step)
     return workdir
 
 
@@ -76,9 +79,10 @@ def released(saved_release, tmp_path):
     return shutil.copytree(saved_release, tmp_path / "toy")
 
 
-def restored_state(workdir, config, template) -> TrainState | None:
+def restored_state(workdir, config, template) -> Trees | None:
+    check = lambda meta, directory: metadata.require_same_run(meta, config, directory)
     with Checkpoints(workdir) as checkpoints:
-        return checkpoints.restore_latest(config, template)
+        return checkpoints.restore_latest(template, check)
 
 
 def assert_equal_bits(one, other) -> None:
@@ -96,9 +100,7 @@ def flip_a_byte_of(folder) -> None:
 
 
 def test_a_state_comes_back_bit_for_bit(run, config, state):
-    restored = restored_state(run, config, state)
-    assert int(restored.step) == 2
-    assert_equal_bits(restored, at_step(state, 2))
+    assert_equal_bits(restored_state(run, config, state), at_step(state, 2))
 
 
 def test_nothing_to_restore_in_a_new_folder(tmp_path, config, state):
@@ -108,17 +110,35 @@ def test_nothing_to_restore_in_a_new_folder(tmp_path, config, state):
 def test_a_step_on_disk_is_left_alone_and_the_newest_three_are_kept(tmp_path, config, state):
     with Checkpoints(tmp_path) as checkpoints:
         for step in (1, 2, 3, 4):
-            checkpoints.save(config, at_step(state, step))
-        checkpoints.save(config, at_step(state, 4)._replace(skipped=jnp.int32(99)))
+            save(checkpoints, config, state, step)
+        checkpoints.save(4, at_step(state, 99), metadata.describe(config, 4, BRUSH._asdict(), "cpu"))
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["2", "3", "4"]
-    assert int(restored_state(tmp_path, config, state).skipped) == int(state.skipped)
+    assert_equal_bits(restored_state(tmp_path, config, state), at_step(state, 4))
 
 
-def test_meta_tells_config_step_and_pen(run, config, state):
+def test_of_steps_the_newest_and_the_best_stay_also_when_the_run_goes_on(tmp_path, config, state):
+    def steps_after(saved: dict[int, float | None]) -> list[int]:
+        with Checkpoints(tmp_path, keep=2) as checkpoints:
+            for step, bound in saved.items():
+                save(checkpoints, config, state, step, bound)
+        return sorted(int(path.name) for path in (tmp_path / "checkpoints").iterdir())
+
+    assert steps_after({10: -5.0, 20: -1.0, 30: -3.0, 40: float("nan")}) == [20, 30, 40]
+    assert restore.find(str(tmp_path / "best")).name == "20"
+    assert steps_after({45: None, 50: -2.0}) == [20, 45, 50]
+    assert steps_after({60: -0.5, 70: None, 80: -0.75}) == [60, 70, 80]
+    assert restore.find(str(tmp_path / "best")).name == "60"
+
+
+def test_of_a_run_that_measured_nothing_the_newest_step_is_the_best(run):
+    assert restore.find(str(run / "best")).name == "2"
+
+
+def test_meta_tells_config_step_and_brush(run, config, state):
     meta = read_meta(run / "checkpoints" / "2")
     assert meta["step"] == 2
     assert meta["config"] == json.loads(json.dumps(config.as_dict()))
-    assert meta["brush"] == {name: float(value) for name, value in state.brush._asdict().items()}
+    assert meta["brush"] == {name: float(value) for name, value in BRUSH._asdict().items()}
     assert len(meta["sha256"]) == len(jax.tree_util.tree_leaves(state))
 
 
@@ -148,9 +168,8 @@ def test_torn_meta_sends_the_run_back_to_the_older_checkpoint(run, config, state
 def test_a_damaged_newest_checkpoint_is_set_aside_so_that_the_run_saves_again(run, config, state):
     flip_a_byte_of(run / "checkpoints" / "2" / "params")
     with Checkpoints(run) as checkpoints:
-        restored = checkpoints.restore_latest(config, state)
-        assert int(restored.step) == 1
-        checkpoints.save(config, at_step(state, 2))
+        assert_equal_bits(checkpoints.restore_latest(state, lambda *_: None), at_step(state, 1))
+        save(checkpoints, config, state, 2)
     assert sorted(path.name for path in (run / "checkpoints").iterdir()) == ["1", "2", "damaged-2"]
     assert_equal_bits(restored_state(run, config, state), at_step(state, 2))
 
@@ -180,7 +199,7 @@ def test_of_a_run_begun_before_a_setting_there_was_its_default_is_asked_for(run,
         meta = json.loads(path.read_text())
         del meta["config"]["model"]["source_size"]
         path.write_text(json.dumps(meta))
-    assert int(restored_state(run, config, state).step) == 2
+    assert_equal_bits(restored_state(run, config, state), at_step(state, 2))
     other = dataclasses.replace(config, model=dataclasses.replace(config.model, source_size=10))
     with pytest.raises(BadInput, match=r"model\.source_size=0, not 10"):
         restored_state(run, other, state)
@@ -188,13 +207,13 @@ def test_of_a_run_begun_before_a_setting_there_was_its_default_is_asked_for(run,
 
 def test_unrolling_is_no_part_of_the_architecture(run, config, state):
     other = dataclasses.replace(config, model=dataclasses.replace(config.model, unroll=3))
-    assert int(restored_state(run, other, state).step) == 2
+    assert_equal_bits(restored_state(run, other, state), at_step(state, 2))
 
 
 def test_parameters_of_a_step_are_read_without_the_run(run, tiny, state):
     path = run / "checkpoints" / "2"
     read = restore.read_params(path, tiny, read_meta(path))
-    assert_equal_bits(read, at_step(state, 2).params)
+    assert_equal_bits(read, at_step(state, 2)["params"])
 
 
 def test_reading_damaged_parameters_is_refused(run, tiny):

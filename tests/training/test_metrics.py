@@ -8,13 +8,13 @@ from dood_jax.training.metrics import MetricWriter, read_lines
 
 
 def write_steps(workdir, resumed_at: int, steps: range, elbo: float) -> None:
-    """Two training calls and one line at each step, and a held-out line at the last."""
+    """Two training calls and one line at each step, and a validation line at the last."""
     with MetricWriter(workdir, resumed_at, 100, 8) as writer:
         for step in steps:
             writer.add({"elbo": elbo, "strokes": 1.0})
             writer.add({"elbo": elbo + 2, "strokes": 2.0})
-            writer.training(step)
-        writer.held_out(steps[-1], {"log_likelihood": -3.0})
+            writer.write_training(step)
+        writer.write_validation(steps[-1], {"log_likelihood": -3.0})
 
 
 def steps_of(workdir, kind: str) -> list[int]:
@@ -27,15 +27,15 @@ def test_a_line_holds_the_means_since_the_last_one(tmp_path):
     assert [line["step"] for line in train] == [5, 10]
     assert [(line["elbo"], line["strokes"]) for line in train] == [(11.0, 1.5)] * 2
     assert all(line["images_per_second"] > 0 for line in train)
-    held_out = read_lines(tmp_path)[-1]
-    assert (held_out["kind"], held_out["step"], held_out["log_likelihood"]) == ("held_out", 10, -3.0)
+    validation = read_lines(tmp_path)[-1]
+    assert (validation["kind"], validation["step"], validation["log_likelihood"]) == ("validation", 10, -3.0)
 
 
 def test_a_resumed_run_tells_each_step_once(tmp_path):
     write_steps(tmp_path, 0, range(1, 9), 0.0)
     write_steps(tmp_path, 5, range(6, 11), 100.0)
     assert steps_of(tmp_path, "train") == list(range(1, 11))
-    assert steps_of(tmp_path, "held_out") == [10]
+    assert steps_of(tmp_path, "validation") == [10]
     elbos = [line["elbo"] for line in read_lines(tmp_path) if line["kind"] == "train"]
     assert elbos == [1.0] * 5 + [101.0] * 5
 

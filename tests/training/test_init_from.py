@@ -11,6 +11,7 @@ from dood_jax.config.groups import Config
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.errors import BadInput
 from dood_jax.training import ensemble
+from dood_jax.training import state as train_state
 from dood_jax.training.step import make_optimizer
 
 
@@ -30,8 +31,8 @@ def trained(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("trained")
     config = config_of(training__seed=5)
     optimizer = make_optimizer(config.optimizer, 1)
-    with manager.Checkpoints(folder) as kept:
-        kept.save(config, ensemble.first_state(config, optimizer))
+    with manager.Checkpoints(folder) as checkpoints:
+        train_state.save(checkpoints, config, ensemble.first_state(config, optimizer))
     return str(folder)
 
 
@@ -45,8 +46,8 @@ def same(ours, theirs) -> bool:
 
 def test_a_run_takes_over_what_there_is_and_the_rest_is_fresh(trained):
     wanted = first_params(config_of(training__seed=5))
-    fresh = first_params(config_of(model__looks=1))
-    found = first_params(config_of(model__looks=1, training__init_from=trained))
+    fresh = first_params(config_of(model__iterations=1))
+    found = first_params(config_of(model__iterations=1, training__init_from=trained))
     assert same(found["corrector"], fresh["corrector"])
     del found["corrector"]
     assert same(found, wanted)

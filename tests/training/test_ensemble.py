@@ -140,9 +140,9 @@ def test_a_run_of_two_models_goes_on_and_tells_of_both(run):
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [(line["step"], line["kind"]) for line in lines] == [
         (2, "train"),
-        (2, "held_out"),
+        (2, "validation"),
         (4, "train"),
-        (4, "held_out"),
+        (4, "validation"),
     ]
     for line in lines:
         first, second = line["elbo"]
@@ -162,8 +162,8 @@ def test_each_model_is_picked_out_of_the_checkpoint(run):
     kernel = lambda model: np.asarray(model.params["layout_rnn"]["kernel_i"])
     assert kernel(one).ndim == 2 and not np.array_equal(kernel(one), kernel(other))
     assert one.brush.ink_width.shape == ()
-    held_out = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])["log_likelihood"]
-    assert held_out[0] != held_out[1]
+    bound = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])["log_likelihood"]
+    assert bound[0] != bound[1]
     with pytest.raises(BadInput, match=r"evaluation\.member=2, but .* holds 2"):
         dood_jax.load(str(workdir), member=2)
 
