@@ -153,7 +153,7 @@ def drawn(images):
 def draw_examples(config: Config, params: Params, images: np.ndarray) -> losses.Example:
     keys, resident = jax.random.split(jax.random.key(1), 4), jnp.uint8(255 * images)
     draw_one = functools.partial(losses.draw_example, config, example_stream.sample_example, params, resident)
-    return jax.jit(jax.vmap(draw))(jnp.arange(4), keys)
+    return jax.jit(jax.vmap(draw_one))(jnp.arange(4), keys)
 
 
 def with_mismatched(config: Config, probability: float) -> Config:
