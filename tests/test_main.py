@@ -69,6 +69,17 @@ def test_a_run_leaves_metrics_checkpoints_and_figures(smoke_run):
     assert list((smoke_run / "tensorboard").glob("events*"))
 
 
+def test_dood_train_takes_the_same_flags_and_finds_configs_by_name(smoke_run, tmp_path):
+    """From a folder without configs; the run has reached its end, so that there is nothing left to do."""
+    before = params_of(smoke_run)
+    dood = [sys.executable, "-m", "dood_jax.cli", "train", "--config=smoke", f"--workdir={smoke_run}"]
+    done = subprocess.run(
+        dood, cwd=tmp_path, env=environment(), capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert params_of(smoke_run) == before and not list(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_a_fresh_process_measures_the_bound_of_test_images(smoke_run):
     done = run(SMOKE, "--mode=evaluate", f"--workdir={smoke_run}", cwd=smoke_run)

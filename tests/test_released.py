@@ -44,7 +44,7 @@ def size_of(folder: Path) -> int:
 
 def relative_error(name: str, data: DataConfig) -> tuple[float, float]:
     """L1 error of drawings over that of blank canvases, on 48 test images; mean number of strokes."""
-    images = image_sets.images(data, FEW)
+    images = image_sets.test_images(data, FEW)
     sketch = dood_jax.load(name).infer(images, key=0)
     errors = np.abs(images - np.asarray(sketch.canvases)[:, -1])
     return errors.sum() / images.sum(), float(np.asarray(sketch.strokes.presence).sum(-1).mean())
@@ -89,13 +89,13 @@ def test_a_released_model_draws_unseen_images_of_its_own_set(name, data_dir):
 
 def test_the_bounds_fail_what_is_drawn_of_other_images():
     """The drawing of another image, and a blank canvas (1), are far above every bound."""
-    images = image_sets.images(DataConfig(name="synthetic"), FEW)
+    images = image_sets.test_images(DataConfig(name="synthetic"), FEW)
     other = np.abs(images - np.roll(images, 1, axis=0)).sum() / images.sum()
     bounds = [*ON_SYNTHETIC_STROKES.values(), *(error for error, _ in ON_OWN_SET.values())]
     assert other > 4 * max(bounds) and max(bounds) < 0.25
 
 
 def test_the_mnist_model_gives_its_digits_the_nats_that_it_was_released_with(data_dir):
-    images = image_sets.images(DataConfig(name="mnist", dir=str(data_dir)), FEW)
+    images = image_sets.test_images(DataConfig(name="mnist", dir=str(data_dir)), FEW)
     nats = dood_jax.load("mnist").log_likelihood(images, key=0, num_particles=2)
     assert np.mean(nats) == pytest.approx(MNIST_NATS, abs=60)  # rounding differs between machines

@@ -130,6 +130,18 @@ def test_of_steps_the_newest_and_the_best_stay_also_when_the_run_goes_on(tmp_pat
     assert restore.find(str(tmp_path / "best")).name == "60"
 
 
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "7", "{}", '{"log_likelihood": "x"}', '{"log_likelihood": NaN}']
+)
+def test_a_bound_that_makes_no_sense_is_none(run, content):
+    """The other step, which was measured, is the best."""
+    for step, said in (("1", '{"log_likelihood": -9.5}'), ("2", content)):
+        path = run / "checkpoints" / step / restore.METRICS_FILE
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(said)
+    assert restore.find(str(run / "best")).name == "1"
+
+
 def test_of_a_run_that_measured_nothing_the_newest_step_is_the_best(run):
     assert restore.find(str(run / "best")).name == "2"
 
