@@ -265,7 +265,7 @@ def build(config: ModelConfig) -> DooD:
         "sequential": lambda: SequentialPrior(config, family),
         "independent": lambda: FixedPrior(config, mean=0.5, scale=0.2),  # of points in their frame (9.4)
         "codes": lambda: FixedPrior(config, mean=0.0, scale=1.0),  # of AIR's numbers (9.5)
-        "images": lambda: FixedPrior(config, mean=0.0, scale=1.0, log_odds=CERTAIN, is_placed=False),  # (9.7)
+        "images": lambda: FixedPrior(config, mean=0.0, scale=1.0, log_odds=CERTAIN, is_placed=False),  # (9.6)
     }
     return DooD(
         config=config,

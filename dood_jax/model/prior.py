@@ -147,7 +147,7 @@ class SequentialPrior(Prior):
 
 
 class FixedPrior(Prior):
-    """Knows nothing of the drawing: an ablation's, AIR's, or a VAE's (method.md 9.4 to 9.7).
+    """Knows nothing of the drawing: an ablation's, AIR's, or a VAE's (method.md 9.4 to 9.6).
 
     Odds for a stroke, one Gaussian for its layout, one for every number that describes it.
     """

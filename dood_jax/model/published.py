@@ -1,4 +1,4 @@
-"""The networks of the published model, with its initial values (method.md 3.2 to 3.5, 4, 5, 14.1)."""
+"""The networks of the published model, with its initial values (method.md 3.2 to 3.5, 4, 5, 12.1)."""
 
 import functools
 import math
@@ -136,7 +136,7 @@ class Correlated:
     """Gaussians with one correlation, and heads of two tanh layers as wide as the features (`Family`)."""
 
     def posterior_heads(self, config: ModelConfig) -> PosteriorHeads:
-        """The heads of the posterior and the brush, with the initial values of a set (method.md 14.1)."""
+        """The heads of the posterior and the brush, with the initial values of a set (method.md 12.1)."""
         raw, stack = START_VALUES[config.start], self._stack(config)
         return PosteriorHeads(
             presence=stack(1, constant((raw.presence,))),
@@ -202,7 +202,7 @@ def _over_points(mean: Array, scale: Array, coupling: Array) -> CorrelatedGaussi
 
 
 def initial_layout_prior(components: int) -> Initializer:
-    """Raw biases: one leading component, all means upright and almost the whole canvas (method.md 14.1)."""
+    """Raw biases: one leading component, all means upright and almost the whole canvas (method.md 12.1)."""
 
     def init(key: Array, shape: tuple[int, ...], dtype=jnp.float32) -> Array:
         noise = _PRIOR_MEAN_NOISE * jax.random.normal(key, (components, 4), dtype).at[0].set(0)
@@ -214,7 +214,7 @@ def initial_layout_prior(components: int) -> Initializer:
 
 
 def initial_stroke_prior(num_points: int, components: int) -> Initializer:
-    """Raw biases (method.md 14.1).
+    """Raw biases (method.md 12.1).
 
     As published the flat logits are filled from the front, so the first point has leading components, as many
     as there are points, and the other points have none.

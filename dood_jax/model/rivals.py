@@ -1,4 +1,4 @@
-"""The rivals of DooD, in the same frame: Attend, Infer, Repeat (method.md 9.5), and a VAE (9.7).
+"""The rivals of DooD, in the same frame: Attend, Infer, Repeat (method.md 9.5), and a VAE (9.6).
 
 Ten numbers, which stand where control points do, say what a piece of the image is. There is no brush. With
 `model.guidance=residual` the networks see what is still to be drawn (Difference-AIR), with `none` the image.

@@ -1,4 +1,4 @@
-"""Published heads: golden meanings of their outputs, and initial values (method.md 3.5, 14.1)."""
+"""Published heads: golden meanings of their outputs, and initial values (method.md 3.5, 12.1)."""
 
 import jax
 import jax.numpy as jnp
