@@ -235,7 +235,7 @@ class Model:
             scan = reading.read(Path(image))[0]
             grey, source = scan.grey, source or scan.ident
         else:
-            grey = reading.grey_of(image)
+            grey = reading.grey_of(np.asarray(image))
         found = background.remove_background(grey)
         strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
         return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
@@ -254,7 +254,7 @@ class Model:
         keys = image_sets.example_keys(_as_key(0), len(windows))
         sketch = infer.infer(self.config, self.params, windows, keys, 1, iterations=0)
         curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
-        return curves, sketch.strokes.presence
+        return curves, np.asarray(sketch.strokes.presence)
 
 
 def load(name_or_dir: str | Path, member: int = 0) -> Model:

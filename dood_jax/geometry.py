@@ -23,9 +23,9 @@ from dood_jax.types import Array
 IDENTITY_LAYOUT = np.array([0, 0, 1, 0], np.float32)  # the layout whose frame is the canvas
 
 
-def unit_to_signed(points: Array) -> Array:
+def unit_to_signed(points: Array | np.ndarray) -> Array:
     """Maps coordinates from 0..1 to -1..1, any shape."""
-    return 2 * points - 1
+    return 2 * jnp.asarray(points) - 1
 
 
 def signed_to_unit(points: Array) -> Array:
@@ -67,14 +67,14 @@ def invert(matrix: Array) -> Array:
     return jnp.stack([first, second]) / determinant
 
 
-def transform(matrix: Array, points: Array) -> Array:
+def transform(matrix: Array, points: Array | np.ndarray) -> Array:
     """Applies a [2, 3] affine map to [..., 2] points of the signed square."""
     chex.assert_shape(matrix, (2, 3))
     moved = jnp.matmul(points, matrix[:, :2].T, precision=lax.Precision.HIGHEST)
     return moved + jnp.broadcast_to(matrix[:, 2], moved.shape)
 
 
-def place_points(matrix: Array, points: Array) -> Array:
+def place_points(matrix: Array, points: Array | np.ndarray) -> Array:
     """Applies a [2, 3] map of the signed square to [..., 2] points of the unit square (method.md 3.8)."""
     return signed_to_unit(transform(matrix, unit_to_signed(points)))
 

@@ -4,19 +4,20 @@ Axes: B batch, K particles, T strokes, P control points, S curve samples, H W pi
 components, D features. A field written `[..., T]` may carry leading batch axes.
 
 Our names and the paper's: presence is o, layout is l, control points are s (a stroke), the canvas is
-x_<t, the residual is the target less the canvas, ink width is the pen's standard deviation.
+x_<t, the residual is the target less the canvas, ink width is the brush's standard deviation.
 """
 
 import dataclasses
 from collections.abc import Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
 
 from dood_jax.errors import BadInput
 
-Array = jax.Array
+Array = jax.Array  # of JAX; a NumPy array is an np.ndarray
+Leaf = TypeVar("Leaf")  # what a record holds: arrays of JAX, of NumPy, or plain numbers
 
 
 class StrokeLatents(NamedTuple):
@@ -27,12 +28,12 @@ class StrokeLatents(NamedTuple):
     control_points: Array  # [..., T, P, 2] (x, y) in the unit square of the stroke's own frame
 
 
-class BrushParams(NamedTuple):
-    """How the pen of a drawing marks the canvas; none of it has a prior."""
+class BrushParams(NamedTuple, Generic[Leaf]):
+    """How a drawing marks the canvas; none of it has a prior."""
 
-    ink_width: Array  # [..., T] standard deviation of the pen, as a share of the image
-    ink_slope: Array  # [..., T] slope of one stroke's ink squash
-    canvas_slope: Array  # [...] slope of the canvas squash
+    ink_width: Leaf  # [..., T] standard deviation of the brush, as a fraction of the image's side
+    ink_slope: Leaf  # [..., T] slope of one stroke's ink squash
+    canvas_slope: Leaf  # [...] slope of the canvas squash
 
 
 class StrokeLogProbs(NamedTuple):
@@ -53,7 +54,7 @@ class Drawing(NamedTuple):
     posterior: StrokeLogProbs
     prior: StrokeLogProbs
     seen: "BaselineInputs | None" = None
-    final_stop: Array | float = 0.0  # [...] prior log-probability that no stroke follows the last, if weighed
+    final_stop: Array | float = 0.0  # [...] prior log-probability that no stroke follows, if counted
 
 
 class BaselineInputs(NamedTuple):
@@ -66,7 +67,7 @@ class BaselineInputs(NamedTuple):
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sketch:
-    """Finished drawings, inferred or invented.
+    """Finished drawings, inferred or generated.
 
     A batch of them has a length, and is indexed as an array is: `sketch[2:5]`, `sketch[mask]`. A number takes
     one drawing out, as a batch of one, so that whatever takes a sketch takes it too.

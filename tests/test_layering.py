@@ -19,7 +19,6 @@ ROWS = (
     ("rendering",),
     ("distributions",),
     ("config",),
-    ("networks",),
     ("model",),
     ("objectives",),
     ("test_time",),

@@ -112,10 +112,8 @@ def best_particle(weigh: Callable[[Array], iwae.Particle], keys: Array) -> iwae.
 def _compiled_infer(
     model: ModelConfig, num_particles: int, num_strokes: int, iterations: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Array], Sketch]:
-    asked = {"num_strokes": num_strokes or None, "iterations": iterations}
-
     def one(params, image, key):
-        weigh = functools.partial(iwae.sample_particle, model, params, image, **asked)
+        weigh = lambda key: iwae.sample_particle(model, params, image, key, num_strokes or None, iterations)
         drawing = best_particle(weigh, jax.random.split(key, num_particles)).drawing
         return Sketch(drawing.strokes, drawing.brush, render(model, params, drawing.strokes, drawing.brush))
 

@@ -131,7 +131,7 @@ def _mixture(raw: Array, size: int, low: np.ndarray | float, high: np.ndarray | 
     return Mixture(logits, mean, jax.nn.softplus(scale.reshape(shape) - 1) + 1e-2)
 
 
-def brush_limits(config: ModelConfig) -> BrushParams:
+def brush_limits(config: ModelConfig) -> BrushParams[tuple[float, float]]:
     """(low, high) of every number of a brush.
 
     Where the image of a stroke is placed, its ink width is that in the window, which shrinks with it
@@ -141,14 +141,14 @@ def brush_limits(config: ModelConfig) -> BrushParams:
     return BrushParams(ink_width, INK_SLOPE, CANVAS_SLOPE)
 
 
-def brush_of(config: ModelConfig, raw: BrushParams) -> BrushParams:
+def brush_of(config: ModelConfig, raw: BrushParams[Array]) -> BrushParams[Array]:
     """Raw numbers -> the brush within its limits (method.md 5)."""
     return BrushParams(
         *(bounded(one, *limits) for one, limits in zip(raw, brush_limits(config), strict=True))
     )
 
 
-def within_limits(config: ModelConfig, brush: BrushParams) -> BrushParams:
+def within_limits(config: ModelConfig, brush: BrushParams[Array]) -> BrushParams[Array]:
     """A brush clipped to the limits that the heads of a model have."""
     limits = brush_limits(config)
     return BrushParams(*(jnp.clip(one, *limit) for one, limit in zip(brush, limits, strict=True)))

@@ -233,17 +233,17 @@ class BlindGuidance(Guidance):
 
         Convolutions take windows as large as images, so one encoder serves both, as published.
         """
-        features = self.config.features
+        is_conv = self.config.encoder == "conv"
+        self.target_encoder = self._encoder()
+        self.residual_encoder = self._encoder()
+        self.window_encoder = self.target_encoder if is_conv else self._encoder()
+        self.residual_window_encoder = self.residual_encoder if is_conv else self._encoder()
+
+    def _encoder(self) -> ConvEncoder | PatchEncoder:
+        """An encoder of one image."""
         if self.config.encoder == "conv":
-            self.target_encoder = ConvEncoder(features, self.config.dropout)
-            self.residual_encoder = ConvEncoder(features, self.config.dropout)
-            self.window_encoder = self.target_encoder
-            self.residual_window_encoder = self.residual_encoder
-        else:
-            self.target_encoder = PatchEncoder(num_images=1, features=features)
-            self.residual_encoder = PatchEncoder(num_images=1, features=features)
-            self.window_encoder = PatchEncoder(num_images=1, features=features)
-            self.residual_window_encoder = PatchEncoder(num_images=1, features=features)
+            return ConvEncoder(self.config.features, self.config.dropout)
+        return PatchEncoder(num_images=1, features=self.config.features)
 
     def encode_target(self, image: Array) -> EncodedTarget:
         """Features of a [H, W] image."""

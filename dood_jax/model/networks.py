@@ -21,7 +21,7 @@ _EDGE = 1e-3  # fraction of a range at either end that counts as the end
 
 def bounded(raw: Array, low: Array | np.ndarray | float, high: Array | np.ndarray | float) -> Array:
     """The range map low + (high - low) * sigmoid(raw), any broadcastable shapes (method.md 3.1)."""
-    return low + (high - low) * jax.nn.sigmoid(raw)
+    return jnp.asarray(low + (high - low) * jax.nn.sigmoid(raw))
 
 
 def unbounded(value: Array, low: Array | float, high: Array | float) -> Array:

@@ -1,5 +1,7 @@
 """From a stroke's latents and brush to ink, and from the ink of all strokes to the canvas."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
@@ -10,7 +12,11 @@ from dood_jax.model.published import DenseStack
 from dood_jax.rendering import brushes, compositing, spatial_transformer
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_BRUSHES = {"splat": brushes.splat, "soft_distance": brushes.soft_distance, "distance": brushes.distance}
+_BRUSHES: dict[str, Callable[[Array, Array, tuple[int, int]], Array]] = {
+    "splat": brushes.splat,
+    "soft_distance": brushes.soft_distance,
+    "distance": brushes.distance,
+}
 
 
 class Renderer(nn.Module):
@@ -53,7 +59,7 @@ class Renderer(nn.Module):
         """[T, H, W] ink of each stroke of one drawing; a `brush` of scalars is one brush for all."""
         ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
         ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
-        render = lambda *one: self.stroke_ink(*one, image_size)
+        render = lambda stroke, width, slope: self.stroke_ink(stroke, width, slope, image_size)
         return jax.vmap(render)(strokes, ink_width, ink_slope) * strokes.presence[:, None, None]
 
     def finished_canvas(self, strokes: StrokeLatents, brush: BrushParams) -> Array:

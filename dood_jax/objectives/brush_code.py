@@ -43,11 +43,11 @@ def fit(config: ModelConfig, brush: BrushParams, presence: np.ndarray, bits: int
       presence: [N, T] bits.
       bits: a number has 2^bits levels.
     """
-    levels = BrushParams(*map(np.asarray, _levels(config, brush, 2**bits)))
+    width, slope, of_canvas = (np.asarray(level) for level in _levels(config, brush, 2**bits))
     presence = np.asarray(presence) > 0
     chain = lambda values: Chain(*map(_log_normalised, _counts(values, presence, 2**bits)))
-    drawn = np.bincount(levels.canvas_slope[presence.any(1)], minlength=2**bits)
-    return BrushCode(chain(levels.ink_width), chain(levels.ink_slope), _log_normalised(drawn))
+    drawn = np.bincount(of_canvas[presence.any(1)], minlength=2**bits)
+    return BrushCode(chain(width), chain(slope), _log_normalised(drawn))
 
 
 def rounded(config: ModelConfig, code: BrushCode, brush: BrushParams) -> BrushParams:

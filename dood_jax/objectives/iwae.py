@@ -1,6 +1,6 @@
 """The K-particle bound by which models are compared (method.md 10.1)."""
 
-from typing import NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,20 +16,21 @@ from dood_jax.objectives import brush_code
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering.source_grid import to_source_grid
-from dood_jax.types import Array, Drawing
+from dood_jax.types import Array, Drawing, Leaf
 
 
-class LogWeights(NamedTuple):
+class LogWeights(NamedTuple, Generic[Leaf]):
     """What bounds and their summaries need of K drawings of one image."""
 
-    log_ratio: Array  # [K] log p(z) - log q(z | x)
-    log_likelihood: dict[str, Array]  # [K] log p(x | canvas) under either kind of observation scale
-    strokes: Array  # [K] strokes drawn
-    l1: Array  # [K] Σ over pixels of |image - canvas|, on the grid that the image was made on
+    log_ratio: Leaf  # [K] log p(z) - log q(z | x)
+    log_likelihood: dict[str, Leaf]  # [K] log p(x | canvas) under either kind of observation scale
+    strokes: Leaf  # [K] strokes drawn
+    l1: Leaf  # [K] Σ over pixels of |image - canvas|, on the grid that the image was made on
 
-    def elbo(self, scale: str) -> Array:
+    def elbo(self, scale: str) -> Any:
         """[K] log p(x, z) - log q(z | x) under one kind of scale."""
-        return self.log_ratio + self.log_likelihood[scale]
+        log_ratio: Any = self.log_ratio  # of JAX or of NumPy
+        return log_ratio + self.log_likelihood[scale]
 
 
 class Particle(NamedTuple):
@@ -41,10 +42,18 @@ class Particle(NamedTuple):
 
 
 def sample_particle(
-    config: ModelConfig, params: Params, image: Array, key: Array, num_strokes: int | None = None
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    key: Array,
+    num_strokes: int | None = None,
+    iterations: int | None = None,
 ) -> Particle:
-    """Samples one drawing of a [H, W] image, its stopping time included; consumes the key."""
-    drawing = draw(config, params, image, key, num_strokes=num_strokes)
+    """Samples one drawing of a [H, W] image, its stopping time included; consumes the key.
+
+    See `drawing.draw` for the arguments.
+    """
+    drawing = draw(config, params, image, key, num_strokes=num_strokes, iterations=iterations)
     canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
     return Particle(drawing, canvas, elbo(drawing, log_likelihood(config, params, image, canvas)))
 

@@ -12,6 +12,7 @@ from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
+from dood_jax.errors import BadInput
 from dood_jax.model.dood import init
 from dood_jax.model.drawing import draw
 from dood_jax.model.networks import Params
@@ -73,13 +74,15 @@ def _baseline(config: ModelConfig) -> Baseline:
 def baseline_values(config: ModelConfig, params: Params, drawing: Drawing) -> Array:
     """[T] what the baseline expects before each stroke of one drawing, masked (method.md 5)."""
     own = {name: params[name] for name in ("baseline_rnn", "baseline")}
-    values = _baseline(config).apply({"params": own}, _baseline_inputs(drawing))
+    values = jnp.asarray(_baseline(config).apply({"params": own}, _baseline_inputs(drawing)))
     return values * presence.mask_of(drawing.strokes.presence)
 
 
 def _baseline_inputs(drawing: Drawing) -> Array:
     """[T, n] target, last bit, last layout, last control points and canvas, without gradient."""
     strokes, seen = drawing.strokes, drawing.seen
+    if seen is None:
+        raise BadInput("this drawing does not hold what a baseline sees; give one of `drawing.draw`")
     points = strokes.control_points.reshape(len(strokes.layout), -1)
     last = lambda latents: jnp.concatenate([jnp.zeros_like(latents[:1]), latents[:-1]])
     bits = presence.mask_of(strokes.presence)[:, None]

@@ -28,7 +28,7 @@ Fitted = TypeVar("Fitted")
 def optimize(
     loss: Callable[[Fitted, Any], Array],
     start: Fitted,
-    rates: Fitted | float,
+    rates: Any,
     inputs: Array,
     *,
     last_fraction: float = 0.1,
@@ -58,7 +58,7 @@ def optimize(
 
 
 class _Marks(NamedTuple):
-    """What is moved of a drawing."""
+    """What is moved of a drawing, or the rates of it."""
 
     control_points: Array  # [T, P, 2] in the strokes' own frames, unit square
     brush: BrushParams

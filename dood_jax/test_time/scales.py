@@ -52,7 +52,7 @@ def fit_scales(
         recorded = jax.vmap(functools.partial(to_source_grid, model.source_size))(
             jnp.asarray(images), jnp.asarray(canvases)
         )
-        fitted["map"] = _fitted_map(_MOST_LIKELY_SCALE[model.likelihood](images, recorded))
+        fitted["map"] = _fitted_map(_MOST_LIKELY_SCALE[model.likelihood](jnp.asarray(images), recorded))
     if "canvas" in kinds:
         fitted["canvas"] = _fitted_weights(model, params, images, canvases)
     return {**params, "likelihood": {**params["likelihood"], **fitted}}

@@ -6,7 +6,7 @@ alone. The number of strokes stays: a posterior that is sure of it is as valid a
 K-particle bound with it lies below log p(x) as well.
 """
 
-from typing import NamedTuple
+from typing import Generic, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +27,7 @@ from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.objectives.elbo import log_likelihood, masked_log_prob
 from dood_jax.objectives.iwae import LogWeights, charged, log_weights_of
 from dood_jax.test_time.optimize import BRUSH_RATES, POINT_RATE, optimize
-from dood_jax.types import Array, BrushParams, StrokeLatents
+from dood_jax.types import Array, BrushParams, Leaf, StrokeLatents
 
 _LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
 _POINT_WIDTH, _LAYOUT_WIDTH = 0.002, 0.05  # of the Gaussians at first
@@ -40,14 +40,14 @@ class OptimizedPosterior(NamedTuple):
     gaussians: IteratedPosterior
 
 
-class _Parameters(NamedTuple):
+class _Parameters(NamedTuple, Generic[Leaf]):
     """What the gradient moves: means, logarithms of widths, and brushes within their limits."""
 
-    layout: Array
-    points: Array
-    log_layout_width: Array
-    log_point_width: Array
-    brush: BrushParams
+    layout: Leaf
+    points: Leaf
+    log_layout_width: Leaf
+    log_point_width: Leaf
+    brush: BrushParams[Leaf]
 
 
 _RATES = _Parameters(_LAYOUT_RATE, POINT_RATE, _LOG_WIDTH_RATE, _LOG_WIDTH_RATE, BRUSH_RATES)
@@ -146,7 +146,7 @@ def _sample(posterior: OptimizedPosterior, key: Array) -> tuple[StrokeLatents, A
     return strokes, ((log_layout + log_points) * presence).sum()
 
 
-def _posterior(presence: Array, moved: _Parameters) -> OptimizedPosterior:
+def _posterior(presence: Array, moved: _Parameters[Array]) -> OptimizedPosterior:
     gaussians = IteratedPosterior(
         Gaussian(moved.layout, jnp.exp(moved.log_layout_width)),
         Gaussian(moved.points, jnp.exp(moved.log_point_width)),
