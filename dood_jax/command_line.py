@@ -114,7 +114,7 @@ def _explanation(error: Exception, argv: list[str]) -> str:
         return f"{named[0]}: the config has no key {key!r}; its keys are those of dood_jax/config"
     if "'get_config'" in str(error):
         return f"the config file cannot be used ({error}); it needs a function get_config()"
-    return f"the config file cannot be used ({type(error).__name__}: {error}); mend it"
+    return f"the config file cannot be used ({type(error).__name__}: {error}); correct it"
 
 
 def _refuse_missing_config(argv: list[str]) -> None:
