@@ -21,7 +21,6 @@ ROOMS = {  # room -> what is there
     "rendering": "brushes, canvases, glimpses",
     "distributions": "Gaussians, mixtures, presence, pixel densities",
     "config": "every setting, with its checks and presets",
-    "networks": "encoders, heads, recurrent cells",
     "model": "DooD and its parts: guidance, recognition, prior, renderer, iterative inference",
     "objectives": "bound, exact stopping, NVIL, particles",
     "test_time": "gradient steps on one image",
