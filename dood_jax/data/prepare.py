@@ -64,14 +64,14 @@ def prepare(
 
 def _write(name: str, directory: Path, options: dict[str, Any], manual_dir: Path | None = None) -> Path:
     """Writes a dataset with the options of our builder; `manual_dir` holds the authors' files."""
-    from dood_jax.data import download  # noqa: PLC0415 - imports TFDS, which takes a second
+    from dood_jax.data import tfds_builders  # noqa: PLC0415 - imports TFDS, which takes a second
 
-    builder = download.make_builder(name, directory, **options)
+    builder = tfds_builders.make_builder(name, directory, **options)
     path = Path(builder.data_dir)
     if path.exists():
         raise BadInput(f"{path} is there already; delete it or give another --to")
     try:
-        download.prepare(builder, manual_dir)
+        tfds_builders.prepare(builder, manual_dir)
     except BadInput:
         raise
     except Exception as error:  # of the network, of the disk, of TFDS

@@ -202,21 +202,21 @@ def _download(request: Request, directory: Path) -> Source:
         raise BadInput(f"{missing}; {half.path} has only {', '.join(half.splits)}; {remedy}")
     if not directory.is_dir() and directory != Path(_TFDS_DEFAULT).expanduser():
         raise BadInput(f"{missing}, but there is no such directory; {remedy}")
-    from dood_jax.data import download  # noqa: PLC0415 - imports TFDS
+    from dood_jax.data import tfds_builders  # noqa: PLC0415 - imports TFDS
 
     logging.info("%s: neither prepared nor in a pack in %s; downloading", name, directory)
     try:
-        builder = download.make_builder(
+        builder = tfds_builders.make_builder(
             name, directory, categories=request.categories, per_category=request.per_category
         )
-        download.prepare(builder)
+        tfds_builders.prepare(builder)
     except Exception as error:  # of the network, of the disk, of TFDS
         said = first_line(error)
         raise BadInput(f"{missing}, then downloading failed: {said}; {remedy}") from error
     found = prepared.find(directory, name, split, request.categories)
     if found:
         return _from_prepared(found, request)
-    read = functools.partial(download.read, builder, name, split)
+    read = functools.partial(tfds_builders.read, builder, name, split)
     return Source("TFDS", Path(builder.data_dir), read, None)
 
 

@@ -19,8 +19,8 @@ from dood_jax.config.groups import Config
 from dood_jax.data.dataset import resize
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import generation, results
-from dood_jax.evaluation.metrics import labelled_images, prepare
-from dood_jax.evaluation.metrics.labelled_images import LabelledImages
+from dood_jax.evaluation.metrics import prepare
+from dood_jax.evaluation.metrics.classifier import LabelledImages, load_labelled, load_labelled_test
 from dood_jax.types import BrushParams
 
 _NEIGHBOURS = 3  # a set reaches, around each of its images, to this nearest neighbour
@@ -52,7 +52,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     (model,) = models
     config = config.unoptimized()
     measurement = results.Measurement("fid", config, models)
-    training = labelled_images.load(config.data, "train")
+    training = load_labelled(config.data, "train")
     count = min(config.generation.num_samples, len(training.labels) // 2)
     if count < 2:
         raise BadInput(f"{config.data.name} has {len(training.labels)} training images; fid needs at least 4")
@@ -65,7 +65,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     reconstructed = features(_reconstructed(model, training, count))
     of_reconstructed = _distances(training, reconstructed, features, seeds[0])
     drawn = generate(min(count, _CHECKED_FOR_COPIES), seeds[0])
-    test = labelled_images.load_test(config.data, config.evaluation).floats[: len(drawn)]
+    test = load_labelled_test(config.data, config.evaluation).floats[: len(drawn)]
     rows, apart = nearest(drawn, training.images)
     values = {
         **summary(repeats),

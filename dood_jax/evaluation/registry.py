@@ -25,7 +25,6 @@ from dood_jax.evaluation import (
     release,
     representations,
     transfer,
-    variations,
 )
 from dood_jax.evaluation.one_shot import task as one_shot
 from dood_jax.evaluation.resume_cache import identity
@@ -46,8 +45,8 @@ class Task(NamedTuple):
 
 TASKS = {
     "clusters": Task(representations.run_clusters),
-    "completion": Task(variations.run_completion),
-    "exemplars": Task(variations.run_exemplars),
+    "completion": Task(generation.run_completion),
+    "exemplars": Task(generation.run_exemplars),
     "fid": Task(fid.run),
     "likelihood": Task(likelihood.run),
     "one_shot": Task(one_shot.run, takes_all_sets=True),

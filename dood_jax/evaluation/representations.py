@@ -18,7 +18,7 @@ from dood_jax.api import Model
 from dood_jax.config.groups import Config
 from dood_jax.errors import BadInput, require_choice
 from dood_jax.evaluation import generation, results
-from dood_jax.evaluation.metrics import labelled_images
+from dood_jax.evaluation.metrics.classifier import load_labelled, load_labelled_test
 from dood_jax.types import StrokeLatents
 
 _SILHOUETTE_VECTORS = 10000  # whose silhouette is taken, at most
@@ -87,7 +87,7 @@ def run_clusters(models: Sequence[Model], config: Config, workdir: Path) -> dict
 
 def strokes_of(model: Model, config: Config, most: int) -> tuple[np.ndarray, np.ndarray]:
     """[N, 4] layouts and [N, P, 2] control points of at most so many strokes of training images."""
-    training = labelled_images.load(config.data, "train")
+    training = load_labelled(config.data, "train")
     order = np.random.default_rng(config.evaluation.seed).permutation(len(training.labels))
     layouts: list[np.ndarray] = []
     points: list[np.ndarray] = []
@@ -182,8 +182,8 @@ def run_probe(models: Sequence[Model], config: Config, workdir: Path) -> dict[st
     (model,) = models
     config = config.unoptimized()
     measurement = results.Measurement("probe", config, models)
-    training = labelled_images.load(config.data, "train", config.generation.num_learned)
-    test = labelled_images.load_test(config.data, config.evaluation)
+    training = load_labelled(config.data, "train", config.generation.num_learned)
+    test = load_labelled_test(config.data, config.evaluation)
     if training.classes != test.classes:
         raise BadInput(
             f"{config.data.name} has other classes in its test images; probe a set that has the same"

@@ -7,7 +7,7 @@ import pytest
 from oracles import enlarged_by_pil
 from scipy import ndimage
 
-from dood_jax.data import augmentation
+from dood_jax.data import example_stream
 from dood_jax.rendering.source_grid import was_enlarged
 
 SIZE = 50
@@ -20,19 +20,19 @@ def blot(row: float, column: float, width: float = 3.0) -> np.ndarray:
 
 
 def moved(image: np.ndarray, seed: int) -> np.ndarray:
-    return np.asarray(augmentation._moved(jnp.asarray(image), jax.random.key(seed)))
+    return np.asarray(example_stream._moved(jnp.asarray(image), jax.random.key(seed)))
 
 
 @pytest.fixture
 def unmoved(monkeypatch):
-    monkeypatch.setattr(augmentation, "_SCALE_RANGE", (1.0, 1.0))
-    monkeypatch.setattr(augmentation, "_MAX_SHIFT", 0.0)
-    monkeypatch.setattr(augmentation, "_MAX_ROTATION", 0.0)
+    monkeypatch.setattr(example_stream, "_SCALE_RANGE", (1.0, 1.0))
+    monkeypatch.setattr(example_stream, "_MAX_SHIFT", 0.0)
+    monkeypatch.setattr(example_stream, "_MAX_ROTATION", 0.0)
 
 
 def test_images_that_are_not_moved_give_the_darker_of_both(unmoved):
     first, second = blot(15, 20), blot(30, 32)
-    found = augmentation.lay_over(jnp.asarray(first), jnp.asarray(second), jax.random.key(0), 0)
+    found = example_stream.lay_over(jnp.asarray(first), jnp.asarray(second), jax.random.key(0), 0)
     np.testing.assert_allclose(found, np.maximum(first, second), atol=1e-5)
 
 
@@ -59,7 +59,7 @@ def test_moving_is_one_affine_map_of_the_image(seed):
 
 
 def test_overlaid_enlarged_images_look_enlarged_and_others_do_not():
-    lay_over = lambda image, other: augmentation.lay_over(image, other, jax.random.key(2), 28)
+    lay_over = lambda image, other: example_stream.lay_over(image, other, jax.random.key(2), 28)
     first, second = jnp.asarray(enlarged_by_pil(28, SIZE)), jnp.asarray(enlarged_by_pil(28, SIZE, 1))
     assert was_enlarged(28, lay_over(first, second))
     assert not was_enlarged(28, lay_over(jnp.asarray(enlarged_by_pil(105, SIZE)), second))
@@ -67,6 +67,6 @@ def test_overlaid_enlarged_images_look_enlarged_and_others_do_not():
 
 def test_keys_move_images_differently_and_each_of_both():
     spot = jnp.asarray(blot(24, 24, 2))
-    lay_over = lambda seed: np.asarray(augmentation.lay_over(spot, spot, jax.random.key(seed), 0))
+    lay_over = lambda seed: np.asarray(example_stream.lay_over(spot, spot, jax.random.key(seed), 0))
     assert np.abs(lay_over(0) - lay_over(1)).max() > 0.5
     assert ndimage.label(lay_over(3) > 0.3)[1] == 2

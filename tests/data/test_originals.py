@@ -16,7 +16,7 @@ from dood_jax.data import load, originals, prepare, sources
 from dood_jax.errors import BadInput
 
 tfds = pytest.importorskip("tensorflow_datasets")
-from dood_jax.data import download, tfds_builders
+from dood_jax.data import tfds_builders
 
 RANDOM = np.random.default_rng(0)
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:google")
@@ -145,12 +145,12 @@ def test_a_file_with_another_checksum_is_refused_and_nothing_is_left(tmp_path):
 
 
 def test_only_the_files_of_the_categories_are_fetched_and_all_have_checksums(tmp_path):
-    builder = download.make_builder(
+    builder = tfds_builders.make_builder(
         "quickdraw", tmp_path, categories=("cell phone", "car"), per_category=5000
     )
     base = "https://storage.googleapis.com/quickdraw_dataset/full/numpy_bitmap"
     assert set(builder.urls["train"].values()) == {f"{base}/cell phone.npy", f"{base}/car.npy"}
-    every = download.make_builder("quickdraw", tmp_path, categories=datasets.CATEGORIES)
+    every = tfds_builders.make_builder("quickdraw", tmp_path, categories=datasets.CATEGORIES)
     assert set(every.urls["test"].values()) == set(builder.url_infos)
     assert builder.url_infos[f"{base}/cell phone.npy"].filename == "cell phone.npy"
     from tensorflow_datasets.core.download import checksums
@@ -163,7 +163,7 @@ def test_only_the_files_of_the_categories_are_fetched_and_all_have_checksums(tmp
 @pytest.mark.parametrize("name", CATALOG)
 def test_what_is_nowhere_comes_through_tfds(tmp_path, name, monkeypatch):
     """`mock_data` stands for the network: preparing does nothing, and records are random."""
-    monkeypatch.setattr(download, "_require_server", lambda url: None)
+    monkeypatch.setattr(tfds_builders, "_require_server", lambda url: None)
     with tfds.testing.mock_data(num_examples=12, policy=tfds.testing.MockPolicy.USE_CODE):
         for split in ("train", "test"):
             dataset = load(name, split, str(tmp_path), 20)
@@ -176,7 +176,7 @@ def test_a_silent_network_is_one_line_saying_where_was_looked(tmp_path, monkeypa
     def silent(*_, **__):
         raise OSError("Name or service not known")
 
-    monkeypatch.setattr(download.urllib.request, "urlopen", silent)
+    monkeypatch.setattr(tfds_builders.urllib.request, "urlopen", silent)
     with pytest.raises(BadInput) as refused:
         load("kmnist", "train", str(tmp_path), 20)
     said = str(refused.value)
@@ -191,7 +191,7 @@ def test_a_silent_network_is_one_line_saying_where_was_looked(tmp_path, monkeypa
 
 
 def test_nothing_is_downloaded_into_a_directory_that_is_not_there(tmp_path, monkeypatch):
-    monkeypatch.setattr(download, "prepare", lambda *_: pytest.fail("downloaded"))
+    monkeypatch.setattr(tfds_builders, "prepare", lambda *_: pytest.fail("downloaded"))
     with pytest.raises(BadInput, match="there is no such directory"):
         sources.load("mnist", "train", str(tmp_path / "typo"), 20)
     assert not (tmp_path / "typo").exists()

@@ -19,7 +19,7 @@ from dood_jax.inference import image_sets
 from dood_jax.training import loop
 
 tfds = pytest.importorskip("tensorflow_datasets")
-from dood_jax.data import download
+from dood_jax.data import tfds_builders
 
 CONFIGS = Path(__file__).parent.parent.parent / "configs"
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:google")
@@ -86,7 +86,7 @@ def test_a_set_trains_from_a_prepared_directory(toy_pack, tmp_path, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CATALOG)
 def test_a_set_trains_through_tfds(tmp_path, name, monkeypatch):
-    monkeypatch.setattr(download, "_require_server", lambda url: None)
+    monkeypatch.setattr(tfds_builders, "_require_server", lambda url: None)
     (tmp_path / "data").mkdir()
     with tfds.testing.mock_data(num_examples=24, policy=tfds.testing.MockPolicy.USE_CODE):
         train(name, tmp_path / "data", tmp_path / "run")

@@ -8,8 +8,8 @@ import pytest
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput
-from dood_jax.evaluation.metrics import classifier, labelled_images, prepare
-from dood_jax.evaluation.metrics.labelled_images import LabelledImages
+from dood_jax.evaluation.metrics import classifier, prepare
+from dood_jax.evaluation.metrics.classifier import LabelledImages, load_labelled, load_labelled_test
 
 
 def lines(count: int, seed: int) -> LabelledImages:
@@ -58,7 +58,7 @@ def test_what_cannot_be_classified_is_refused(broken, said):
 @pytest.fixture
 def data(monkeypatch):
     """Settings whose images are the lines."""
-    monkeypatch.setattr(labelled_images, "load", lambda data, split: lines(300, split == "test"))
+    monkeypatch.setattr(prepare, "load_labelled", lambda data, split: lines(300, split == "test"))
     monkeypatch.setattr(prepare, "STEPS", 30)
     return resolve({"data": {"name": "kmnist", "image_size": 20}}).data
 
@@ -83,7 +83,7 @@ def test_the_classifiers_of_the_package_know_their_sets(name, data_dir, tmp_path
     data = resolve({"data": {"name": name, "dir": str(data_dir)}}).data
     path = prepare.__file__.replace("prepare.py", f"trained/{name}.npz")
     trained = prepare.read(prepare.Path(path))
-    found = labelled_images.load_test(data, EvaluationConfig(num_images=200))
+    found = load_labelled_test(data, EvaluationConfig(num_images=200))
     assert trained.classes == found.classes and trained.card["dataset"] == name
     expected = trained.card["accuracy"]
     spread = 4 * np.sqrt(expected * (1 - expected) / 200)
@@ -92,7 +92,7 @@ def test_the_classifiers_of_the_package_know_their_sets(name, data_dir, tmp_path
 
 def test_synthetic_drawings_are_told_apart_by_their_strokes():
     data = resolve({"data": {"name": "synthetic", "image_size": 20}}).data
-    found = labelled_images.load(data, "test", 300)
+    found = load_labelled(data, "test", 300)
     assert found.images.shape == (300, 20, 20) and found.classes[0] == "1 strokes"
     assert set(found.labels) == set(range(6))
     ink = [found.floats[found.labels == label].sum((1, 2)).mean() for label in (0, 5)]

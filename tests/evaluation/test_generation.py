@@ -9,8 +9,9 @@ from PIL import Image
 
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput
-from dood_jax.evaluation import fid, generation, variations
-from dood_jax.evaluation.metrics import labelled_images, prepare
+from dood_jax.evaluation import fid, generation
+from dood_jax.evaluation.metrics import prepare
+from dood_jax.evaluation.metrics.classifier import load_labelled, load_labelled_test
 
 
 @pytest.fixture
@@ -63,7 +64,7 @@ def test_distances_are_of_samples_and_of_other_real_images(models, on_mnist, tmp
     assert result_of(tmp_path, "fid")["values"] == json.loads(json.dumps(values))
     classifier = prepare.classifier_of(on_mnist.data, tmp_path / "results")
     brushes = generation.brushes_of(models[0], on_mnist)
-    training = labelled_images.load(on_mnist.data, "train")
+    training = load_labelled(on_mnist.data, "train")
     found = []
     for seed in (0, 1):
         rows = np.random.default_rng(seed).permutation(40)
@@ -88,24 +89,24 @@ def test_images_are_compared_by_pixels_too():
 
 
 def test_exemplars_are_compared_with_their_images(models, on_mnist, tmp_path):
-    values = variations.run_exemplars(models[:1], on_mnist, tmp_path)
+    values = generation.run_exemplars(models[:1], on_mnist, tmp_path)
     assert result_of(tmp_path, "exemplars")["values"] == json.loads(json.dumps(values))
     curve = list(values["curve"].values())
     assert values["l1"] == curve[2]["l1"]
-    given = labelled_images.load_test(on_mnist.data, on_mnist.evaluation)
+    given = load_labelled_test(on_mnist.data, on_mnist.evaluation)
     sketch = models[0].infer(given.floats, 0, 2)
     same = np.abs(sketch.canvases[:, -1] - given.floats).sum((1, 2)).mean()
     assert curve[0]["l1"] == pytest.approx(same, rel=1e-3)
-    new = variations.exemplars_of(models[0], sketch, on_mnist, 1.0)
+    new = generation.exemplars_of(models[0], sketch, on_mnist, 1.0)
     assert values["l1"] == pytest.approx(np.abs(new - given.floats[:, None]).sum((2, 3)).mean(), rel=1e-3)
     assert new.shape == (5, 2, 20, 20) and np.abs(new[:, 0] - new[:, 1]).max() > 0.1
 
 
 def test_images_of_one_class_are_one_apart_on_average():
     features = np.array([[0.0, 0], [3, 4], [100, 0], [100, 1]])
-    assert variations.same_class_distance(features, np.array([0, 0, 1, 1])) == 3
-    every = variations.same_class_distance(features[:2], np.array([0, 1]))
-    assert every == 5 and variations.same_class_distance(features[:1], np.array([0])) == 0
+    assert generation.same_class_distance(features, np.array([0, 0, 1, 1])) == 3
+    every = generation.same_class_distance(features[:2], np.array([0, 1]))
+    assert every == 5 and generation.same_class_distance(features[:1], np.array([0])) == 0
 
 
 def test_brushes_of_exemplars_vary_in_quickdraw_alone():
@@ -118,9 +119,9 @@ def test_brushes_of_exemplars_vary_in_quickdraw_alone():
 
 
 def test_completions_keep_their_start_and_are_classified(models, on_mnist, tmp_path):
-    values = variations.run_completion(models[:1], on_mnist, tmp_path)
+    values = generation.run_completion(models[:1], on_mnist, tmp_path)
     assert result_of(tmp_path, "completion")["values"] == json.loads(json.dumps(values))
-    given = labelled_images.load_test(on_mnist.data, on_mnist.evaluation)
+    given = load_labelled_test(on_mnist.data, on_mnist.evaluation)
     sketch = models[0].infer(given.floats, 0, 2)
     strokes = sketch.strokes.presence.sum(1)
     starts = [values["by_prefix_strokes"][str(kept)]["starts"] for kept in range(3) if (strokes > kept).any()]
@@ -134,11 +135,11 @@ def test_the_mean_distance_is_that_of_all_pairs():
     drawn = np.random.default_rng(0).uniform(size=(2, 3, 4, 4))
     pairs = [(0, 1), (0, 2), (1, 2)]
     wanted = np.mean([np.abs(row[a] - row[b]).sum() for row in drawn for a, b in pairs])
-    assert variations.mean_distance(drawn) == pytest.approx(wanted)
+    assert generation.mean_distance(drawn) == pytest.approx(wanted)
 
 
 def test_a_model_that_draws_nothing_gives_numbers_all_the_same(silent, on_mnist, tmp_path):
-    for run in (generation.run_samples, fid.run, variations.run_exemplars, variations.run_completion):
+    for run in (generation.run_samples, fid.run, generation.run_exemplars, generation.run_completion):
         run([silent], on_mnist, tmp_path)
     values = {name: result_of(tmp_path, name)["values"] for name in ("samples", "exemplars", "completion")}
     assert values["samples"]["blank"] == 1 and values["samples"]["ink"] == 0
@@ -149,12 +150,12 @@ def test_a_model_that_draws_nothing_gives_numbers_all_the_same(silent, on_mnist,
 def test_all_strokes_cannot_be_kept(models, on_mnist, tmp_path):
     settings = dataclasses.replace(on_mnist.generation, num_prefix_strokes=3)
     with pytest.raises(BadInput, match="num_prefix_strokes=3"):
-        variations.run_completion(models[:1], dataclasses.replace(on_mnist, generation=settings), tmp_path)
+        generation.run_completion(models[:1], dataclasses.replace(on_mnist, generation=settings), tmp_path)
 
 
 def test_a_set_with_too_few_images_is_refused(models, on_mnist, tmp_path, monkeypatch):
-    load = labelled_images.load
+    load = load_labelled
     few = lambda data, split, most=0: load(data, split).take(np.arange(3))
-    monkeypatch.setattr(labelled_images, "load", few)
+    monkeypatch.setattr(fid, "load_labelled", few)
     with pytest.raises(BadInput, match="3 training images"):
         fid.run(models[:1], on_mnist, tmp_path)

@@ -6,6 +6,8 @@ import json
 import numpy as np
 import pytest
 
+from dood_jax.evaluation.metrics.classifier import load_labelled
+
 pytest.importorskip("sklearn", reason="scikit-learn is an extra: pip install 'dood_jax[clusters]'")
 
 from PIL import Image
@@ -13,7 +15,6 @@ from sklearn.metrics import silhouette_samples
 
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import representations
-from dood_jax.evaluation.metrics import labelled_images
 from dood_jax.types import StrokeLatents
 
 
@@ -115,8 +116,8 @@ def test_the_probe_reads_what_vectors_tell(models, on_mnist, tmp_path, monkeypat
     )
     with monkeypatch.context() as patch:
         patch.setattr(representations, "latent_vectors", told)
-        all_images = lambda data, settings: labelled_images.load(data, "test")
-        patch.setattr(labelled_images, "load_test", all_images)
+        all_images = lambda data, settings: load_labelled(data, "test")
+        patch.setattr(representations, "load_labelled_test", all_images)
         known = dataclasses.replace(on_mnist.generation, num_learned=0)
         values = representations.run_probe(
             models[:1], dataclasses.replace(on_mnist, generation=known), tmp_path
@@ -127,8 +128,8 @@ def test_the_probe_reads_what_vectors_tell(models, on_mnist, tmp_path, monkeypat
 
 def test_a_set_of_one_class_is_not_probed(models, on_mnist, tmp_path, monkeypatch):
     one = lambda data, *rest: images_of_one_class
-    images_of_one_class = labelled_images.load(on_mnist.data, "test")
+    images_of_one_class = load_labelled(on_mnist.data, "test")
     images_of_one_class = images_of_one_class._replace(labels=np.zeros(40, int))
-    monkeypatch.setattr(labelled_images, "load", one)
+    monkeypatch.setattr(representations, "load_labelled", one)
     with pytest.raises(BadInput, match="one class"):
         representations.run_probe(models[:1], on_mnist, tmp_path)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from scipy.special import log_softmax, logsumexp
 
+from dood_jax.evaluation.one_shot import tokens
 from dood_jax.model import dood
 from dood_jax.objectives import elbo, iwae
 from dood_jax.rendering import compositing
-from dood_jax.test_time import token
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def score(tiny, drawn):
 
     @functools.partial(jax.jit, static_argnums=(2, 3))
     def of(strokes, brush, num_steps, fix_rotation_units):
-        return token.token_score(tiny, params, image, strokes, brush, num_steps, fix_rotation_units)
+        return tokens.token_score(tiny, params, image, strokes, brush, num_steps, fix_rotation_units)
 
     return of
 
@@ -60,7 +60,7 @@ def test_a_parse_without_strokes_has_no_chance(drawn, score):
 def test_the_joint_is_the_bound_without_the_posterior(tiny, drawn):
     params, image, particle = drawn
     posterior = elbo.masked_log_prob(particle.drawing.posterior, particle.drawing.strokes.presence)
-    joint = functools.partial(token.log_joint, tiny, params, image)
+    joint = functools.partial(tokens.log_joint, tiny, params, image)
     found = jax.jit(joint)(particle.drawing.strokes, particle.drawing.brush)
     assert float(found) == pytest.approx(float(particle.elbo + posterior), rel=1e-4)
 
@@ -69,6 +69,6 @@ def test_parses_mix_by_their_weights():
     rng = np.random.default_rng(0)
     scores, weights = rng.normal(size=(2, 4, 12)), 3 * rng.normal(size=(2, 4, 12))
     expected = logsumexp(scores + log_softmax(weights, -1), -1)
-    np.testing.assert_allclose(token.over_parses(scores, weights), expected, rtol=1e-5)
+    np.testing.assert_allclose(tokens.over_parses(scores, weights), expected, rtol=1e-5)
     scores[..., 1:] = -np.inf
-    assert np.isfinite(token.over_parses(scores, weights)).all()
+    assert np.isfinite(tokens.over_parses(scores, weights)).all()

@@ -29,9 +29,8 @@ from dood_jax.config.datasets import NAMES, SYNTHETIC
 from dood_jax.config.groups import DataConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput, require_at_least
-from dood_jax.evaluation.metrics import classifier, labelled_images
-from dood_jax.evaluation.metrics.classifier import Classifier
-from dood_jax.evaluation.metrics.labelled_images import LabelledImages
+from dood_jax.evaluation.metrics import classifier
+from dood_jax.evaluation.metrics.classifier import Classifier, LabelledImages, load_labelled
 from dood_jax.runtime import parallel
 
 STEPS = 1200  # of training
@@ -43,7 +42,7 @@ def classifier_of(data: DataConfig, folder: Path) -> Classifier:
 
     Raises BadInput if the set has a single class.
     """
-    training = labelled_images.load(data, "train")
+    training = load_labelled(data, "train")
     shipped = importlib.resources.files("dood_jax.evaluation.metrics") / "trained" / f"{data.name}.npz"
     with importlib.resources.as_file(shipped) as path:
         found = read(path)
@@ -62,7 +61,7 @@ def classifier_of(data: DataConfig, folder: Path) -> Classifier:
 def train(data: DataConfig, training: LabelledImages, steps: int) -> Classifier:
     """Trains a classifier and fills its card: what it learned from, for how long, and its test accuracy."""
     started = time.monotonic()
-    test = labelled_images.load(data, "test")
+    test = load_labelled(data, "test")
     if test.classes != training.classes:  # Omniglot's test images are of other alphabets
         order = np.random.default_rng(0).permutation(len(training.labels))
         count = max(int(_TEST_FRACTION * len(order)), 1)
@@ -138,7 +137,7 @@ def main() -> None:
     try:
         data, folder, steps = _asked(parser.parse_args())
         parallel.keep_compiled_programs()
-        trained = train(data, labelled_images.load(data, "train"), steps)
+        trained = train(data, load_labelled(data, "train"), steps)
         write(trained, folder / f"{data.name}.npz")
         print(json.dumps(trained.card))
     except BadInput as error:
