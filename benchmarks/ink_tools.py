@@ -21,7 +21,7 @@ from skimage.filters import threshold_local, threshold_otsu
 from skimage.morphology import skeletonize
 
 from dood_jax import api, geometry
-from dood_jax.vectorize import background, tracing
+from dood_jax.vectorize import page, tracing
 from dood_jax.vectorize.drawing import InkDrawing
 
 MODEL = "synthetic"
@@ -44,7 +44,7 @@ def ours(known: Known) -> Found:
 def without_votes(known: Known) -> Found:
     """The same, without asking the model what runs through a crossing, and which way."""
     started = time.perf_counter()
-    strokes, l1 = tracing.strokes_of(background.remove_background(known.grey), None, 0)
+    strokes, l1 = tracing.strokes_of(page.remove_background(known.grey), None, 0)
     seconds = time.perf_counter() - started
     return _found(known, InkDrawing(tuple(strokes), *known.grey.shape[::-1], l1=l1), seconds)
 
@@ -58,7 +58,7 @@ def _found(known: Known, drawing: InkDrawing, seconds: float) -> Found:
 def model_alone(known: Known) -> Found:
     """The model's drawing of the whole image at its own size, refined there; no lines are followed."""
     started = time.perf_counter()
-    ink = background.remove_background(known.grey).ink
+    ink = page.remove_background(known.grey).ink
     small = np.asarray(Image.fromarray(ink).resize((50, 50), Image.Resampling.BILINEAR)).clip(0, 1)[None]
     sketch = model().optimize(small, model().infer(small))
     seconds = time.perf_counter() - started

@@ -26,7 +26,7 @@ from dood_jax.model.variation import SMALL_NOISE, TypeNoise
 from dood_jax.rendering import source_grid
 from dood_jax.runtime import parallel
 from dood_jax.types import Array, BrushParams, Sketch
-from dood_jax.vectorize import background, drawing, reading, tracing
+from dood_jax.vectorize import drawing, page, reading, tracing
 from dood_jax.vectorize.drawing import InkDrawing
 
 _SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
@@ -236,7 +236,7 @@ class Model:
             grey, source = scan.grey, source or scan.ident
         else:
             grey = reading.grey_of(np.asarray(image))
-        found = background.remove_background(grey)
+        found = page.remove_background(grey)
         strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
         return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
 

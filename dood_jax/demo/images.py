@@ -19,7 +19,7 @@ from dood_jax.config.datasets import CATALOG
 from dood_jax.data import pack, prepared, sources
 from dood_jax.data.dataset import resize
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import background, reading
+from dood_jax.vectorize import page, reading
 
 Shape = list[list[list[float]]]  # strokes of (x, y) points in the unit square
 Generate = Callable[[int, int], np.ndarray]  # (count, seed) -> [count, H, W] images, 0..1, ink = 1
@@ -42,7 +42,7 @@ _NUM_EXAMPLES = 4  # of one set
 
 def read(data: bytes) -> np.ndarray:
     """float32 [H, W] ink of the content of an image file, 0..1; raises BadInput for what cannot be used."""
-    return background.remove_background(reading.read_upload(data, MOST_PIXELS)).ink
+    return page.remove_background(reading.read_upload(data, MOST_PIXELS)).ink
 
 
 def on_sheet(ink: np.ndarray) -> np.ndarray:

@@ -23,8 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from dood_jax.demo import images
-from dood_jax.demo.job_queue import Busy, JobQueue, Warmup
-from dood_jax.demo.service import PAGE, Answer, Service, Shown
+from dood_jax.demo.service import PAGE, Answer, Busy, JobQueue, Service, Shown, Warmup
 from dood_jax.errors import BadInput, require_seed
 from dood_jax.vectorize.drawing import InkDrawing
 from dood_jax.vectorize.formats import WRITERS

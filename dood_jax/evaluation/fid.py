@@ -99,7 +99,7 @@ def _reconstructed(model: Model, training: LabelledImages, count: int) -> np.nda
     """[count, H, W] drawings of other training images, without iterative inference."""
     rows = np.random.default_rng(_RECONSTRUCTION_SEED).permutation(len(training.labels))[:count]
     images = training.take(rows).floats
-    return model.to_source_grid(images, generation.without_iterations(model).infer(images).canvases[:, -1])
+    return model.to_source_grid(images, model.infer(images, iterations=0).canvases[:, -1])
 
 
 # ---- Distances between sets of images ----

@@ -6,7 +6,6 @@ the first strokes of a drawing and let the model go on (method.md 10.8, Fig. 8).
 the set says to which classes they belong.
 """
 
-import dataclasses
 import itertools
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,11 +38,6 @@ PUBLISHED_NOISE = {  # of exemplars, where it is not `SMALL_NOISE`
     "quickdraw": SMALL_NOISE._replace(ink_width=0.001, ink_slope=0.01, canvas_slope=0.01)
 }
 _GRID = 8  # images along a side of each grid in the figure
-
-
-def without_iterations(model: Model) -> Model:
-    """The model that makes initial drawings alone, without iterative inference: several times faster."""
-    return dataclasses.replace(model, config=dataclasses.replace(model.config, iterations=0))
 
 
 def spread_of(config: Config) -> Spread:
@@ -80,7 +74,7 @@ def brushes_of(model: Model, config: Config) -> BrushParams:
         return BrushParams(*(np.reshape(value, 1) for value in model.brush))
     count = _MEDIAN_IMAGES if which == "median" else _MAX_BRUSHES
     training = load_labelled(config.data, "train", count)
-    found = without_iterations(model).infer(training.floats, config.evaluation.seed).brush
+    found = model.infer(training.floats, config.evaluation.seed, iterations=0).brush
     brushes = BrushParams(found.ink_width[:, 0], found.ink_slope[:, 0], found.canvas_slope)
     if which == "median":
         return BrushParams(*(np.median(value, keepdims=True) for value in brushes))

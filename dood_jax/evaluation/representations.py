@@ -17,7 +17,7 @@ from dood_jax import figures, geometry
 from dood_jax.api import Model
 from dood_jax.config.groups import Config
 from dood_jax.errors import BadInput, require_choice
-from dood_jax.evaluation import generation, results
+from dood_jax.evaluation import results
 from dood_jax.evaluation.metrics.classifier import load_labelled, load_labelled_test
 from dood_jax.types import StrokeLatents
 
@@ -93,7 +93,7 @@ def strokes_of(model: Model, config: Config, most: int) -> tuple[np.ndarray, np.
     points: list[np.ndarray] = []
     for start in range(0, len(order), _BATCH_SIZE):
         images = training.take(order[start : start + _BATCH_SIZE]).floats
-        strokes = generation.without_iterations(model).infer(images, config.evaluation.seed + start).strokes
+        strokes = model.infer(images, config.evaluation.seed + start, iterations=0).strokes
         drawn = strokes.presence > 0
         layouts.append(np.asarray(strokes.layout[drawn]))
         points.append(np.asarray(strokes.control_points[drawn]))
@@ -192,7 +192,7 @@ def run_probe(models: Sequence[Model], config: Config, workdir: Path) -> dict[st
         raise BadInput(f"{config.data.name} has images of one class; a probe needs at least 2 to tell apart")
     seed = config.evaluation.seed
     of_training, of_test = (
-        latent_vectors(generation.without_iterations(model).infer(part.floats, seed + which).strokes)
+        latent_vectors(model.infer(part.floats, seed + which, iterations=0).strokes)
         for which, part in enumerate((training, test))
     )
     sets = (of_training, training.labels, of_test, test.labels)

@@ -13,11 +13,10 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import crossings, curves, graph, graph_cleanup, model_votes
-from dood_jax.vectorize.background import Page
+from dood_jax.vectorize import crossings, curves, graph, model_votes
 from dood_jax.vectorize.curves import InkStroke
 from dood_jax.vectorize.line_fitting import Line, fit_lines
-from dood_jax.vectorize.pen_width import Marks, find_marks, marks_of, resample
+from dood_jax.vectorize.page import Marks, Page, find_marks, marks_of, resample
 
 _SPACING = 0.7  # of the points that curves are fitted to, in pen widths
 _TOLERANCE = 0.12  # distance of curves from these points, in pen widths
@@ -80,7 +79,7 @@ def lines_of(page: Page) -> list[Line]:
 def _trace(marks: Marks, drawn: model_votes.WindowCurves | None) -> list[Line]:
     """The strokes of marks, not yet fitted; `drawn` are the model's curves, if it was asked."""
     skeleton = graph.trace(marks)
-    graph_cleanup.clean_up(skeleton, marks)
+    graph.clean_up(skeleton, marks)
     votes = model_votes.crossing_votes(skeleton, drawn, marks.pen_width) if drawn else None
     paths = crossings.join(skeleton, marks.pen_width, votes)
     along = np.zeros(len(paths))

@@ -31,7 +31,7 @@ def tiny_service(model):
 @pytest.fixture(scope="session")
 def app(tiny_service):
     from dood_jax.demo import server
-    from dood_jax.demo.job_queue import Warmup
+    from dood_jax.demo.service import Warmup
 
     return server.make_app(tiny_service, Warmup((NAME,)))
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from dood_jax.demo.job_queue import _MOST_WAITING, Busy, JobQueue
+from dood_jax.demo.service import _MOST_WAITING, Busy, JobQueue
 
 
 def test_everybody_has_a_turn_in_the_order_they_came():

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import background
+from dood_jax.vectorize import page
 
 
 def error(grey, ink) -> float:
-    return float(np.abs(background.remove_background(grey.astype(np.float32)).ink - ink).mean())
+    return float(np.abs(page.remove_background(grey.astype(np.float32)).ink - ink).mean())
 
 
 def test_dark_on_light_and_light_on_dark(ink):
@@ -29,7 +29,7 @@ def test_a_shadow_across_the_paper(ink):
 def test_noise(ink, bright):
     noise = np.random.default_rng(0).normal(0, 0.1, ink.shape)
     grey = np.clip(0.1 + 0.8 * (ink if bright else 1 - ink) + noise, 0, 1)
-    found = background.remove_background(grey.astype(np.float32))
+    found = page.remove_background(grey.astype(np.float32))
     assert np.abs(found.ink - ink).mean() < 0.06
     assert found.noise == pytest.approx(0.125, rel=0.4)
 
@@ -37,10 +37,10 @@ def test_noise(ink, bright):
 @pytest.mark.parametrize("grey", [np.ones((40, 40)), np.zeros((40, 40)), np.full((40, 40), np.nan)])
 def test_a_blank_page_is_refused(grey):
     with pytest.raises(BadInput, match="nothing is drawn"):
-        background.remove_background(grey.astype(np.float32))
+        page.remove_background(grey.astype(np.float32))
 
 
 def test_noise_alone_is_refused():
     grey = np.random.default_rng(1).normal(0.8, 0.02, (80, 80)).astype(np.float32)
     with pytest.raises(BadInput, match="nothing is drawn"):
-        background.remove_background(grey)
+        page.remove_background(grey)

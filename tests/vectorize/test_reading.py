@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import background, reading
+from dood_jax.vectorize import page, reading
 
 IMAGE_KINDS = {
     "grey.png": Image.fromarray,
@@ -38,7 +38,7 @@ def paper(ink) -> np.ndarray:
 def ink_in(path) -> np.ndarray:
     (scan,) = reading.read(path)
     assert scan.ident == path.stem
-    return background.remove_background(scan.grey).ink
+    return page.remove_background(scan.grey).ink
 
 
 @pytest.mark.parametrize("name", IMAGE_KINDS)
@@ -85,7 +85,7 @@ def test_arrays(tmp_path, ink, array):
 def test_a_float_is_nan_where_nothing_was_painted(ink):
     grey = np.where(ink > 0, 1 - ink, np.nan).astype(np.float32)
     np.testing.assert_array_equal(reading.grey_of(grey), grey)
-    found = background.remove_background(reading.grey_of(255 * grey)).ink
+    found = page.remove_background(reading.grey_of(255 * grey)).ink
     assert np.abs(found - ink).mean() < 1e-3
 
 

@@ -6,8 +6,8 @@ from known_strokes import DOT, LINE, RING, SIZE, STROKES, WAVE, WIDTH, arc, ink_
 from scipy.spatial import cKDTree
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import curves, line_fitting, pen_width, tracing
-from dood_jax.vectorize.background import Page
+from dood_jax.vectorize import curves, line_fitting, page, tracing
+from dood_jax.vectorize.page import Page
 
 
 def strokes_in(ink, noise=0.0):
@@ -72,7 +72,7 @@ def test_specks_are_no_strokes(ink):
     alone = np.zeros((60, 60), np.float32)
     alone[30, 10:50] = 1e-3
     with pytest.raises(BadInput, match="speck"):
-        pen_width._marks_at(alone, 1.0, 4.0, 0.0)
+        page._marks_at(alone, 1.0, 4.0, 0.0)
 
 
 def test_a_fork_is_a_stroke_that_goes_on_and_one_that_ends_there():

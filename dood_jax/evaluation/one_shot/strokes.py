@@ -16,7 +16,7 @@ from dood_jax.api import Model
 from dood_jax.inference import infer
 from dood_jax.types import Sketch
 from dood_jax.vectorize import curves, tracing
-from dood_jax.vectorize.background import Page
+from dood_jax.vectorize.page import Page
 
 WHOLE_IMAGE = np.array([0, 0, 1], np.float32)  # the window that shows an image as it is
 _FILLED = 0.8  # fraction of a window's side that the longer side of the character takes
