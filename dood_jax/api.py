@@ -1,4 +1,4 @@
-"""The model a user holds: load it, and infer, sample, weigh and render drawings."""
+"""The model a user holds: load it; infer, sample, complete, vary and render drawings."""
 
 import dataclasses
 import functools
@@ -211,12 +211,12 @@ class Model:
         _check_positive(size=size)
         placed = np.asarray(_placed(sketch.strokes.layout, sketch.strokes.control_points))
         brush = sketch.brush
-        if self.config.placement == "glimpse":  # pens are as large as their windows
+        if self.config.placement == "glimpse":  # a brush is as large as its window
             brush = brush._replace(ink_width=brush.ink_width * np.abs(sketch.strokes.layout[..., 2]))
-        pens = [BrushParams(*(pen[i] for pen in brush)) for i in range(len(placed))]
+        brushes = [BrushParams(*(value[i] for value in brush)) for i in range(len(placed))]
         return [
-            drawing.drawing_of(points, presence, pen, size, self.config, source)
-            for points, presence, pen in zip(placed, sketch.strokes.presence, pens, strict=True)
+            drawing.drawing_of(points, presence, one, size, self.config, source)
+            for points, presence, one in zip(placed, sketch.strokes.presence, brushes, strict=True)
         ]
 
     def vectorize(self, image: ArrayLike | str | Path, source: str = "") -> InkDrawing:

@@ -83,11 +83,11 @@ def bounds(
     """
     particles, strokes = evaluation.num_particles, evaluation.num_strokes
     if evaluation.optimize_steps:
-        weigh = _compiled_optimized_weights(model, particles, strokes, evaluation.optimize_steps, group)
+        sample = _compiled_optimized_weights(model, particles, strokes, evaluation.optimize_steps, group)
     else:
-        weigh = _compiled_weights(model, particles, strokes, evaluation.samples_per_posterior, group)
+        sample = _compiled_weights(model, particles, strokes, evaluation.samples_per_posterior, group)
     num_devices = len(group.devices)
-    weights = in_batches(weigh, (params, code), images, keys, evaluation.batch_size, num_devices, cache)
+    weights = in_batches(sample, (params, code), images, keys, evaluation.batch_size, num_devices, cache)
     return {scale: _bound(weights, scale) for scale in SCALES}
 
 
@@ -122,12 +122,14 @@ def _compiled_optimized_weights(
 ) -> _LogWeightsOf:
     def one(params_and_code, image, key):
         params, code = params_and_code
-        key_draw, key_optimize, key_weigh = jax.random.split(key, 3)
-        weigh = functools.partial(iwae.sample_particle, model, params, image, num_strokes=num_strokes or None)
-        start = best_particle(weigh, jax.random.split(key_draw, _NUM_STARTS)).drawing
+        key_draw, key_optimize, key_particles = jax.random.split(key, 3)
+        sample = functools.partial(
+            iwae.sample_particle, model, params, image, num_strokes=num_strokes or None
+        )
+        start = best_particle(sample, jax.random.split(key_draw, _NUM_STARTS)).drawing
         posterior = svi.optimize_posterior(
             model, params, image, start.strokes, start.brush, key_optimize, num_steps
         )
-        return svi.optimized_log_weights(model, params, image, posterior, key_weigh, num_particles, code)
+        return svi.optimized_log_weights(model, params, image, posterior, key_particles, num_particles, code)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

@@ -94,16 +94,16 @@ def optimize(
     return better
 
 
-def best_particle(weigh: Callable[[Array], iwae.Particle], keys: Array) -> iwae.Particle:
+def best_particle(sample: Callable[[Array], iwae.Particle], keys: Array) -> iwae.Particle:
     """The particle of highest ELBO among [K] keys; only the best so far is kept."""
 
     def better(best, key):
-        new = weigh(key)
+        new = sample(key)
         chosen = lambda ours, theirs: jnp.where(new.elbo > best.elbo, ours, theirs)
         return jax.tree_util.tree_map(chosen, new, best), None
 
     nothing = jax.tree_util.tree_map(
-        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(weigh, keys[0])
+        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(sample, keys[0])
     )
     return jax.lax.scan(better, nothing._replace(elbo=jnp.float32(-jnp.inf)), keys)[0]
 
@@ -113,8 +113,8 @@ def _compiled_infer(
     model: ModelConfig, num_particles: int, num_strokes: int, iterations: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Array], Sketch]:
     def one(params, image, key):
-        weigh = lambda key: iwae.sample_particle(model, params, image, key, num_strokes or None, iterations)
-        drawing = best_particle(weigh, jax.random.split(key, num_particles)).drawing
+        sample = lambda key: iwae.sample_particle(model, params, image, key, num_strokes or None, iterations)
+        drawing = best_particle(sample, jax.random.split(key, num_particles)).drawing
         return Sketch(drawing.strokes, drawing.brush, render(model, params, drawing.strokes, drawing.brush))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

@@ -15,7 +15,7 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.model.families import brush_limits
 from dood_jax.types import Array, BrushParams
 
-_SMOOTHING = 0.02  # standard deviation of the kernel that counts are spread by, as a share of the range
+_SMOOTHING = 0.02  # standard deviation of the kernel that counts are spread by, as a fraction of the range
 _PSEUDO_COUNT = 0.5  # spread evenly over all levels
 
 

@@ -59,7 +59,7 @@ def surrogate(terms: PrefixTerms, floor: Array | float, beta: float, presence_we
 
     Args:
       terms: of one image.
-      floor: share of the uniform weight, 1 early in training, 0 later.
+      floor: fraction of the uniform weight, 1 early in training, 0 later.
       beta: divides the likelihood in the decision to stop (method.md 7).
       presence_weight: of log p(k) and log q(k).
     """

@@ -22,7 +22,7 @@ from dood_jax.objectives.elbo import log_likelihood, stroke_log_probs
 from dood_jax.objectives.iwae import log_mean_exp
 from dood_jax.types import Array, Drawing
 
-_KEEP = 0.8  # share of the moments that a step keeps
+_KEEP = 0.8  # fraction of the moments that a step keeps
 
 
 class Moments(NamedTuple):
@@ -139,7 +139,7 @@ def normalise(
 
     Args:
       moments: of the steps before; the new ones are used.
-      signals: [..., T] of this device's share of a batch.
+      signals: [..., T] of this device's part of a batch.
       mask: [..., T] which of them count.
       axis_name: of the devices over which the batch is split.
 

@@ -140,8 +140,8 @@ def _nearest(curve: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     def visit(nearest, segment):
         square, place = nearest
         index, start, edge = segment
-        found, share = _nearest_on_segment(columns - start[0], rows - start[1], edge)
-        return (jnp.minimum(found, square), jnp.where(found < square, index + share, place)), None
+        found, fraction = _nearest_on_segment(columns - start[0], rows - start[1], edge)
+        return (jnp.minimum(found, square), jnp.where(found < square, index + fraction, place)), None
 
     segments = (jnp.arange(len(corners) - 1, dtype=curve.dtype), corners[:-1], corners[1:] - corners[:-1])
     none_yet = (jnp.full(size, jnp.inf, curve.dtype), jnp.zeros(size, curve.dtype))
@@ -150,21 +150,21 @@ def _nearest(curve: Array, size: tuple[int, int]) -> tuple[Array, Array]:
 
 
 def _nearest_on_segment(x: Array, y: Array, edge: Array) -> tuple[Array, Array]:
-    """[H, W] squared distance from pixels to a segment, and the share of it that lies before the foot.
+    """[H, W] squared distance from pixels to a segment, and the fraction of it that lies before the foot.
 
     Pixels are at x [1, W], y [H, 1] from the segment's start; `edge` [2] leads from there to its end.
     """
     slope = edge / ((edge**2).sum() + _LEAST_SQUARE)
-    share = jnp.clip(x * slope[0] + y * slope[1], 0, 1)
-    return (x - share * edge[0]) ** 2 + (y - share * edge[1]) ** 2, share
+    fraction = jnp.clip(x * slope[0] + y * slope[1], 0, 1)
+    return (x - fraction * edge[0]) ** 2 + (y - fraction * edge[1]) ** 2, fraction
 
 
 def _at_place(curve: Array, place: Array) -> Array:
     """[H, W, 2] points of the polyline at [H, W] places, counted in segments from the start."""
     segment = jnp.minimum(place.astype(jnp.int32), len(curve) - 2)
-    share = (place - segment)[..., None]
+    fraction = (place - segment)[..., None]
     ends = jnp.concatenate([curve[:-1], curve[1:]], axis=1)[segment]  # one look-up, so one scatter backward
-    return (1 - share) * ends[..., :2] + share * ends[..., 2:]
+    return (1 - fraction) * ends[..., :2] + fraction * ends[..., 2:]
 
 
 def _pixels(curve: Array, size: tuple[int, int]) -> tuple[Array, Array]:

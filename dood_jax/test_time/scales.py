@@ -3,14 +3,12 @@
 The map has a closed form, the error of each pixel. The weights of the canvas features are found by Adam.
 """
 
-import dataclasses
 import functools
 from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import pixels
@@ -18,6 +16,7 @@ from dood_jax.model.networks import Params
 from dood_jax.model.observation import SCALE_RANGE
 from dood_jax.objectives.elbo import log_likelihood
 from dood_jax.rendering.source_grid import to_source_grid
+from dood_jax.test_time.optimize import optimize
 from dood_jax.types import Array
 
 _STEPS, _BATCH = 400, 128
@@ -49,10 +48,10 @@ def fit_scales(
     """
     fitted = {}
     if "map" in kinds:
-        recorded = jax.vmap(functools.partial(to_source_grid, model.source_size))(
+        on_grid = jax.vmap(functools.partial(to_source_grid, model.source_size))(
             jnp.asarray(images), jnp.asarray(canvases)
         )
-        fitted["map"] = _fitted_map(_MOST_LIKELY_SCALE[model.likelihood](jnp.asarray(images), recorded))
+        fitted["map"] = _fitted_map(_MOST_LIKELY_SCALE[model.likelihood](jnp.asarray(images), on_grid))
     if "canvas" in kinds:
         fitted["canvas"] = _fitted_weights(model, params, images, canvases)
     return {**params, "likelihood": {**params["likelihood"], **fitted}}
@@ -61,31 +60,22 @@ def fit_scales(
 def _fitted_map(scale: Array) -> Array:
     """[H, W] raw numbers of a scale, which is kept within its range."""
     low, high = SCALE_RANGE
-    share = (np.asarray(scale) - low) / (high - low)
-    share = np.clip(share, _INSIDE, 1 - _INSIDE)
-    return jnp.asarray(np.log(share / (1 - share)), jnp.float32)
+    fraction = (np.asarray(scale) - low) / (high - low)
+    fraction = np.clip(fraction, _INSIDE, 1 - _INSIDE)
+    return jnp.asarray(np.log(fraction / (1 - fraction)), jnp.float32)
 
 
 def _fitted_weights(model: ModelConfig, params: Params, images: np.ndarray, canvases: np.ndarray) -> Array:
     """[14] weights of the canvas features."""
-    model = dataclasses.replace(model, likelihood_scale="canvas")
-    schedule = optax.cosine_decay_schedule(_RATES[0], _STEPS, _RATES[1] / _RATES[0])
-    adam = optax.adam(schedule)
-
-    def loss(weights, images, canvases):
-        fitted = {**params, "likelihood": {**params["likelihood"], "canvas": weights}}
-        each = jax.vmap(functools.partial(log_likelihood, model, fitted))
-        return -each(images, canvases).mean() / images[0].size
-
-    def step(carry, key):
-        weights, state = carry
-        rows = jax.random.randint(key, (_BATCH,), 0, len(images))
-        gradient = jax.grad(loss)(weights, all_images[rows], all_canvases[rows])
-        updates, state = adam.update(gradient, state)
-        return (optax.apply_updates(weights, updates), state), None
-
     all_images, all_canvases = jnp.asarray(images), jnp.asarray(canvases)
+
+    def loss(weights: Array, key: Array) -> Array:
+        rows = jax.random.randint(key, (_BATCH,), 0, len(all_images))
+        fitted = {**params, "likelihood": {**params["likelihood"], "canvas": weights}}
+        nats = lambda image, canvas: log_likelihood(model, fitted, image, canvas, "canvas")
+        return -jax.vmap(nats)(all_images[rows], all_canvases[rows]).mean() / all_images[0].size
+
     start = jnp.zeros_like(params["likelihood"]["canvas"])
     keys = jax.random.split(jax.random.key(_SEED), _STEPS)
-    (weights, _), _ = jax.jit(lambda start: jax.lax.scan(step, (start, adam.init(start)), keys))(start)
-    return weights
+    first, last = _RATES
+    return jax.jit(lambda start: optimize(loss, start, first, keys, last_fraction=last / first))(start)
