@@ -112,8 +112,8 @@ def _redraw(model: Model, ink: np.ndarray, seed: int) -> Answer:
     image, particles = _infer(model, ink, seed)
     best = particles.best_of(1)
     nats = float(iwae.log_mean_exp(particles.elbo))
-    recorded = model.to_source_grid(image[None], best.canvases[:, -1])
-    l1 = float(np.abs(recorded[0] - image).sum())
+    on_grid = model.to_source_grid(image[None], best.canvases[:, -1])
+    l1 = float(np.abs(on_grid[0] - image).sum())
     return Answer(_shown(model, best, "redrawn", with_windows=True), 0, nats, l1)
 
 

@@ -111,6 +111,7 @@ class DooD(nn.Module):
         """
         canvas = self.canvas_before(state)
         observation = self.guidance.observe(target, canvas)
+        # The recurrent states see the canvas alone: the prior shares them, and knows no target.
         state = self.recognition.advance(state, observation.canvas.features)
         state, placement = self.recognition.place(state, observation, noise, hold_presence)
         glimpse = Glimpse((), ())

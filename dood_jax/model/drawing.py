@@ -158,6 +158,7 @@ def iterate(
       iterations: so many, at least one, through which gradients flow.
       warmup_iterations: [] so many more, which come first and get no gradient.
     """
+    # What the first pass drew is a place to start from and learns nothing here.
     strokes, brush = lax.stop_gradient((strokes, brush))
     step = lambda params, state: bind(config, params).iterate(image, strokes, state)
     fixed = lax.stop_gradient(params)

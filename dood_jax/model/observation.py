@@ -104,6 +104,7 @@ def _log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> A
 def _log_prob_forward(likelihood, weights, image, canvas):
     if canvas.ndim > 2:
         return lax.map(lambda one: _log_prob_forward(likelihood, weights, image, one), canvas)
+    # One pass computes value and gradient of a canvas while its blurs are in the cache.
     plain = functools.partial(_plain_log_prob, likelihood)
     return jax.value_and_grad(plain, argnums=(0, 1, 2))(weights, image, canvas)
 
@@ -159,6 +160,7 @@ def _blur_matrix(size: int, deviation: float) -> np.ndarray:
 @functools.lru_cache
 def _blur_root(size: int, deviation: float) -> np.ndarray:
     """[size, R] whose product with its own transpose is the blur; R is small where the blur is wide."""
+    # blur ≈ root @ root.T with the eigenvectors of the few large eigenvalues: two thin products are cheaper.
     values, vectors = np.linalg.eigh(_blur_matrix(size, deviation).astype(float))
     kept = values > _LEAST_EIGENVALUE
     return (vectors[:, kept] * np.sqrt(values[kept])).astype(np.float32)

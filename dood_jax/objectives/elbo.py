@@ -24,9 +24,9 @@ def log_likelihood(
     Where images may have been enlarged, whether this one was is a latent variable, a fair bit, which the
     posterior reads from the image (method.md 4.1).
     """
-    recorded = to_source_grid(config.source_size, image, canvas)
+    on_grid = to_source_grid(config.source_size, image, canvas)
     log_bit = -math.log(2) if may_be_enlarged(config.source_size, config.image_size) else 0
-    return bind(config, params).pixel_log_prob(image, recorded, scale) + log_bit
+    return bind(config, params).pixel_log_prob(image, on_grid, scale) + log_bit
 
 
 def stroke_log_probs(

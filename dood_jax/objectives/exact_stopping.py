@@ -33,6 +33,7 @@ class PrefixTerms(NamedTuple):
 def prefix_terms(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> PrefixTerms:
     """The parts of the bound for every stopping time; the drawing must hold all its bits on."""
     canvases = canvases_of(config, drawing.ink, drawing.brush.canvas_slope)
+    # The blank canvas is the same pixel everywhere, so one stands for all and nothing is blurred.
     blank = log_likelihood(config, params, image, jnp.zeros((1, 1)))  # one pixel for all
     posterior, prior = drawing.posterior, drawing.prior
     kl = posterior.layout + posterior.control_points - prior.layout - prior.control_points

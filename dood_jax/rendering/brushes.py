@@ -45,12 +45,15 @@ def _splat_forward(curve, ink_width, size):
     chex.assert_shape(curve, (None, 2))
     chex.assert_shape(ink_width, ())
     from_columns, from_rows = _offsets(curve, ink_width, size)
+    # exp(-(dx² + dy²) / 2 w²) is a product of a factor of the column and one of the row, so the sum over
+    # samples is one matrix product [H, S] @ [S, W].
     columns, rows = jnp.exp(-0.5 * from_columns**2), jnp.exp(-0.5 * from_rows**2)
     return _matmul(rows, columns), (curve, ink_width, rows, columns)
 
 
 def _splat_backward(size, saved, cotangent):
     curve, ink_width, rows, columns = saved
+    # d/dx_s of a pixel is its value times -(x_s - x) / w²: again one product a side, no [S, H, W] arrays.
     from_columns, from_rows = _offsets(curve, ink_width, size)
     by_row = _matmul(cotangent, columns.T) * rows * from_rows
     by_column = _matmul(rows.T, cotangent) * columns * from_columns
@@ -86,6 +89,7 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
     """
     fourth_root = lambda image: jnp.sqrt(jnp.sqrt(image + _TINY))
     narrow = splat(curve, ink_width / 2, size)
+    # Two square roots are faster than a power; the offset makes a pixel without ink exactly 0.
     return fourth_root(narrow) - fourth_root(jnp.zeros_like(ink_width))
 
 
@@ -117,6 +121,8 @@ def _distance_forward(curve, ink_width, size):
 
 def _distance_backward(size, saved, cotangent):
     curve, ink_width, square, place, near = saved
+    # d² = |pixel - foot|², so its gradient in the foot is -2 (pixel - foot), spread over both ends of the
+    # foot's segment by the linear interpolation of `_at_place`.
     pull = cotangent * near * (1 / ink_width**2)
     foot, backward = jax.vjp(lambda curve: _at_place(curve, place), curve)
     pixel = jnp.stack(jnp.broadcast_arrays(*_pixels(curve, size)), axis=-1)

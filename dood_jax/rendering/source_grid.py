@@ -1,12 +1,9 @@
 """The grid that an image was made on before it was enlarged, and resampling by matrices (method.md 4.1).
 
-Images as rows and columns: resized, blurred, projected by a matrix along either side.
-
-How an image was recorded: most sets hold images of fewer pixels, enlarged (method.md 4.1).
-
-Such an image lies among those that an enlargement can give, and no drawing of sharper edges comes close to
-it. So the grid it was recorded on is part of the observation: a canvas is compared with the image as that
-grid would hold it.
+Most sets hold images of fewer pixels, enlarged. Such an image is one that an enlargement can give, and no
+drawing with sharper edges comes close to it. So the grid that it was made on is part of the observation: a
+canvas is compared with the image as that grid would hold it. Resizing, blurring and projecting are products
+with a matrix along either side of an image.
 """
 
 import functools
@@ -17,6 +14,8 @@ import numpy as np
 from jax import lax
 
 from dood_jax.types import Array
+
+ROUNDING = 0.5 / 255  # mean over pixels by which an enlarged image may be off
 
 
 def bilinear(before: int, after: int) -> np.ndarray:
@@ -39,26 +38,23 @@ def through(image: Array, matrices: Sequence[np.ndarray]) -> Array:
     return image
 
 
-ROUNDING = 0.5 / 255  # mean over pixels by which an enlarged image may be off
-
-
 def to_source_grid(source_size: int, image: Array, canvas: Array) -> Array:
     """[..., H, H] canvases on the grid of a [H, H] image; if it was not enlarged, as they are.
 
-    Else the enlarged image, of `source_size` pixels a side, that is nearest to the canvas, clipped to 0..1.
+    Otherwise the nearest image that was enlarged from `source_size` pixels a side, clipped to 0..1.
     A canvas may be [1, 1], one pixel for all: a blank one.
     """
     if not may_be_enlarged(source_size, len(image)) or canvas.shape[-1] == 1:
         return canvas
-    recorded = jnp.clip(nearest_enlarged(source_size, canvas), 0, 1)
-    return jnp.where(was_enlarged(source_size, image), recorded, canvas)
+    on_grid = jnp.clip(nearest_enlarged(source_size, canvas), 0, 1)
+    return jnp.where(was_enlarged(source_size, image), on_grid, canvas)
 
 
 def onto_source_grid_of(source_size: int, like: Array, image: Array) -> Array:
-    """[H, H] image on the grid that another was recorded on; if that was not enlarged, as it is.
+    """[H, H] image on the grid that another was made on; if that was not enlarged, as it is.
 
-    Else the enlarged image, of `source_size` pixels a side in 0..1, that it comes to: unlike `to_source_grid`
-    one that `was_enlarged` to the last bit.
+    Otherwise the image shrunk to `source_size` pixels a side, clipped to 0..1 and enlarged again: unlike the
+    result of `to_source_grid`, it was enlarged to the last bit.
     """
     if not may_be_enlarged(source_size, len(image)):
         return image
@@ -81,6 +77,7 @@ def was_enlarged(source_size: int, image: Array) -> Array:
 
 def nearest_enlarged(source_size: int, image: Array) -> Array:
     """[..., H, H] the least squares projection of images onto enlarged ones."""
+    # The projection acts on rows and columns alike, and is its own transpose.
     projection = _projection(image.shape[-1], source_size)
     return through(image, [projection, projection])
 
