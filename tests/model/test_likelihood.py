@@ -90,8 +90,8 @@ def test_golden_map_and_likelihood(golden):
     image, canvas = golden["likelihood/image"], golden["likelihood/canvas"]
     scale = scale_of(params, "map", canvas)
     assert_close(scale, golden["likelihood/scale"], 1e-5)
-    for kind, density in (("laplace", pixels), ("normal", pixels)):
-        log_prob = jax.vmap(density.log_prob, in_axes=(0, 0, None))(image, canvas, scale)
+    for kind, density in (("laplace", pixels.laplace_log_prob), ("normal", pixels.normal_log_prob)):
+        log_prob = jax.vmap(density, in_axes=(0, 0, None))(image, canvas, scale)
         assert_close(log_prob, golden[f"likelihood/{kind}"], 1e-5)
         module = ObservationScale(50, kind)
         found = module.apply({"params": params}, "map", image[0], canvas[0], method="log_prob")
