@@ -3,8 +3,6 @@
 import os
 from pathlib import Path
 
-from dood_jax.model import drawing
-
 os.environ.setdefault("NPROC", "32")  # loops over several CPU devices can deadlock with fewer threads
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
@@ -18,7 +16,7 @@ import numpy as np
 import pytest
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model import dood
+from dood_jax.model import dood, drawing
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"

@@ -26,6 +26,10 @@ _MINIMUM = {
     "components": 1,
     "unroll": 1,
 }
+GUIDANCES_OF = {  # encoder -> the kinds of guidance that it has
+    "patch": ("canvas", "none", "residual"),
+    "conv": ("canvas", "none", "none_leaky", "residual"),
+}
 _NEEDED: dict[str, dict[str, tuple]] = {  # recognition -> the values that other keys must have
     "air": {"decoder": ("image",), "prior": ("codes",), "guidance": ("none", "residual")},
     "vae": {"decoder": ("image",), "prior": ("images",), "guidance": ("none",), "num_strokes": (1,)},
@@ -108,6 +112,11 @@ class ModelConfig:
             raise BadInput(
                 f"model.iterations={self.iterations} needs model.placement='points', not {self.placement!r}"
             )
+        if self.guidance not in GUIDANCES_OF[self.encoder]:
+            other = next(name for name, kinds in GUIDANCES_OF.items() if self.guidance in kinds)
+            raise BadInput(
+                f"model.guidance={self.guidance!r} needs model.encoder={other!r}, not {self.encoder!r}"
+            )
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_recognition(self) -> None:
@@ -134,8 +143,6 @@ class ModelConfig:
             raise BadInput(
                 f"model.glimpse_size={self.glimpse_size} does not fit patches; give 10, 15, 20 or so"
             )
-        if self.guidance == "none_leaky":
-            raise BadInput(f"model.guidance={self.guidance!r} needs model.encoder='conv', not 'patch'")
         if self.dropout:
             raise BadInput(f"model.dropout={self.dropout} needs model.encoder='conv'; give 0")
 

@@ -193,7 +193,7 @@ def sample_example(images: Array, row: Array, key: Array) -> Example:
 
 
 def overlay_sampler(overlay_prob: float, source_size: int) -> Sampler:
-    """A sampler that lays another image of the set over some images, with a probability (`augmentation`)."""
+    """A sampler that lays another image of the set over some images, with a probability."""
 
     def sample(images: Array, row: Array, key: Array) -> Example:
         key_whether, key_other, key_overlay = jax.random.split(key, 3)

@@ -49,8 +49,6 @@ from dood_jax.model.rivals import AirRecognition, VaeRecognition
 from dood_jax.model.stroke import StrokeState, initial_state
 from dood_jax.types import Array, BaselineInputs, BrushParams, StrokeLatents, StrokeLogProbs
 
-PRIOR_NETWORKS = ("prior_presence", "prior_layout", "prior_stroke", "canvas_glimpse_encoder")  # its own alone
-
 
 class StrokeRecord(NamedTuple):
     """What is kept of one stroke of the posterior."""
@@ -296,8 +294,18 @@ def init(config: ModelConfig, key: Array) -> Params:
     return build(config).init(key_params, blank, noise, method=DooD.call_every_network)["params"]
 
 
+def prior_networks(config: ModelConfig) -> tuple[str, ...]:
+    """Names of the networks that only the prior uses."""
+    model = build(config)
+    return (*model.prior.networks, *model.guidance.prior_networks)
+
+
 def where_prior_learns(
-    learns: Array | bool, function: Callable[[Params, Any], Any], params: Params, known: Any
+    config: ModelConfig,
+    learns: Array | bool,
+    function: Callable[[Params, Any], Any],
+    params: Params,
+    known: Any,
 ) -> Any:
     """function(params, known), whose gradient reaches the prior only where `learns` is 1.
 
@@ -306,6 +314,7 @@ def where_prior_learns(
     """
     if learns is True:
         return function(params, known)
-    fixed = {**params, **{name: lax.stop_gradient(params[name]) for name in PRIOR_NETWORKS if name in params}}
+    own = [name for name in prior_networks(config) if name in params]
+    fixed = {**params, **{name: lax.stop_gradient(params[name]) for name in own}}
     choose = functools.partial(jnp.where, learns)
     return jax.tree_util.tree_map(choose, function(params, known), function(fixed, lax.stop_gradient(known)))

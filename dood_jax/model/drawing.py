@@ -126,7 +126,7 @@ def draw_from_noise(
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
     prior = prior_log_probs(config, params, contexts, steps.stroke, prior_learns)
     stop = lambda params, final: bind(config, params, end_key).final_stop_log_prob(final, target)
-    final_stop = where_prior_learns(prior_learns, stop, params, final)
+    final_stop = where_prior_learns(config, prior_learns, stop, params, final)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
 
 
@@ -226,7 +226,7 @@ def replay(
     inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
     final, (ink, contexts) = scan_from_blank(config, step, inputs)
     stop = lambda params, final: bind(config, params).final_stop_log_prob(final)
-    return Replayed(ink, contexts, where_prior_learns(prior_learns, stop, params, final))
+    return Replayed(ink, contexts, where_prior_learns(config, prior_learns, stop, params, final))
 
 
 def prior_log_probs(
@@ -242,7 +242,7 @@ def prior_log_probs(
     drawing so far; the strokes still do.
     """
     of_strokes = lambda params, contexts: jax.vmap(bind(config, params).prior_log_probs)(contexts, strokes)
-    return where_prior_learns(prior_learns, of_strokes, params, contexts)
+    return where_prior_learns(config, prior_learns, of_strokes, params, contexts)
 
 
 def sample(

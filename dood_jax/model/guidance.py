@@ -56,11 +56,12 @@ class PriorContext(NamedTuple):
 
 
 class Guidance(nn.Module):
-    """A kind of guidance. A new one implements these methods and is named in `dood.build`."""
+    """A kind of guidance. A new one implements these methods and is named in `dood._GUIDANCES`."""
 
     config: ModelConfig
 
     canvas_slope_is_of_first_stroke: ClassVar[bool] = True  # or else of the last
+    prior_networks: ClassVar[tuple[str, ...]] = ()  # names of encoders that only the prior uses
 
     def encode_target(self, image: Array) -> Any:
         """What does not depend on the canvas, of a [H, W] image that is to be drawn: the target."""
@@ -75,7 +76,10 @@ class Guidance(nn.Module):
         raise NotImplementedError
 
     def glimpse(self, target: Any, canvas: Array, layout: Array) -> Glimpse:
-        """Sees target and canvas in the window of a [4] layout."""
+        """Sees target and canvas in the window of a [4] layout.
+
+        What `observe` has computed may be computed again: the compiler does it once.
+        """
         raise NotImplementedError
 
     def glimpse_canvas(self, canvas: Array, layout: Array) -> Any:
@@ -106,6 +110,8 @@ class PatchTarget(NamedTuple):
 
 class PatchGuidance(Guidance):
     """Target and canvas together in one encoder of patches, windows of half the size in another."""
+
+    prior_networks: ClassVar[tuple[str, ...]] = ("canvas_glimpse_encoder",)
 
     def setup(self) -> None:
         """Declares the encoders of target and canvas, of the canvas alone, and of both in a window."""
@@ -141,7 +147,7 @@ class PatchGuidance(Guidance):
         features = encoder.encode(encoder.embed(0, target_patches) + encoder.embed(1, canvas_patches))
         return Glimpse((features,), canvas_patches)
 
-    def glimpse_canvas(self, canvas: Array, layout: Array) -> Array:
+    def glimpse_canvas(self, canvas: Array, layout: Array) -> Any:
         """[h, w, 25] patches of the canvas alone in the window of a [4] layout."""
         return patches(self.windows(canvas[None], layout)[0])
 
@@ -160,6 +166,11 @@ class EncodedTarget(NamedTuple):
 
     image: Array  # [H, W]
     features: Array  # [F]
+
+
+def published_residual_ratio(residual: Array, total: Array) -> Array:
+    """[1] Σ residual / Σ target, as published: it may be negative; 0 for a blank target (method.md 5)."""
+    return lax.stop_gradient(jnp.where(total == 0, 0, residual.sum() / jnp.where(total == 0, 1, total)))[None]
 
 
 class ConvGuidance(Guidance):
@@ -182,7 +193,7 @@ class ConvGuidance(Guidance):
         """Features of target, canvas and residual, and the fraction of ink still to be drawn."""
         residual = target.image - canvas
         features = self.residual_encoder(residual)
-        ratio = residual_ratio(residual, target.image.sum())
+        ratio = published_residual_ratio(residual, target.image.sum())
         return Observation(
             presence=(features, ratio),
             layout=(target.features, features, ratio),
@@ -201,7 +212,7 @@ class ConvGuidance(Guidance):
         of_target, of_canvas = self.target_encoder(windows[::2])
         return Glimpse((of_target, self.residual_encoder(windows[1])), of_canvas)
 
-    def glimpse_canvas(self, canvas: Array, layout: Array) -> Array:
+    def glimpse_canvas(self, canvas: Array, layout: Array) -> Any:
         """Features [F] of the canvas in the window of a [4] layout."""
         return self.target_encoder(self.windows(canvas[None], layout)[0])
 
@@ -212,11 +223,6 @@ class ConvGuidance(Guidance):
     def for_prior_stroke(self, context: PriorContext) -> tuple[Array, ...]:
         """Features of the canvas in the stroke's window."""
         return (context.glimpse,)
-
-
-def residual_ratio(residual: Array, total: Array) -> Array:
-    """[1] Σ residual / Σ target, which may be negative; 0 for a blank target (method.md 5)."""
-    return lax.stop_gradient(jnp.where(total == 0, 0, residual.sum() / jnp.where(total == 0, 1, total)))[None]
 
 
 class BlindGuidance(Guidance):
@@ -262,7 +268,7 @@ class BlindGuidance(Guidance):
         """Features of the target in the window of a [4] layout."""
         return Glimpse((self.window_encoder(self.windows(target.image[None], layout)[0]),), ())
 
-    def glimpse_canvas(self, canvas: Array, layout: Array) -> tuple:
+    def glimpse_canvas(self, canvas: Array, layout: Array) -> Any:
         """The canvas is not seen."""
         return ()
 

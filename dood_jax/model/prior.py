@@ -5,7 +5,7 @@ sees of the canvas in the stroke's window depends on where the stroke is.
 """
 
 import math
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -55,6 +55,8 @@ class Prior(nn.Module):
 
     config: ModelConfig
 
+    networks: ClassVar[tuple[str, ...]] = ()  # names of its own
+
     def presence_log_probs(self, context: PriorContext, features: tuple[Array, ...]) -> tuple[Array, Array]:
         """[] log-probabilities that there is a next stroke, and that there is none."""
         raise NotImplementedError
@@ -93,6 +95,8 @@ class SequentialPrior(Prior):
     """DooD's: heads on the recurrent states that recognition shares, and on what is seen of the canvas."""
 
     family: Family
+
+    networks: ClassVar[tuple[str, ...]] = ("prior_presence", "prior_layout", "prior_stroke")
 
     def setup(self) -> None:
         """Declares the heads."""

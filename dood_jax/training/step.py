@@ -16,7 +16,7 @@ from jax import lax
 from dood_jax.config.groups import Config, OptimizerConfig
 from dood_jax.data import example_stream
 from dood_jax.data.example_stream import ExampleStream, Sampler
-from dood_jax.model.dood import PRIOR_NETWORKS
+from dood_jax.model.dood import prior_networks
 from dood_jax.model.networks import Params
 from dood_jax.training.losses import LOSSES, Batch, LossAux, Metrics
 from dood_jax.training.state import NvilLearner, TrainState
@@ -126,7 +126,7 @@ def _gradient(
     Nothing is differentiated with respect to the latter, so training the prior alone is cheap.
     """
     loss, trained = LOSSES[config.objective.stopping], state.trained
-    learns = trained if config.optimizer.trained == "all" else PRIOR_NETWORKS
+    learns = trained if config.optimizer.trained == "all" else prior_networks(config.model)
 
     def of_learners(learners):
         return loss(config, sampler, {**trained, **learners}, state.learner, batch, axis_name)

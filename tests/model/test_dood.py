@@ -21,7 +21,7 @@ FAST_KEYS = (
     " posterior_presence posterior_layout posterior_stroke canvas_slope brush"
     " prior_presence prior_layout prior_stroke likelihood"
 )
-PEN = BrushParams(jnp.float32(0.03), jnp.float32(0.4), jnp.float32(0.6))
+BRUSH = BrushParams(jnp.float32(0.03), jnp.float32(0.4), jnp.float32(0.6))
 
 
 @pytest.fixture(scope="module")
@@ -34,9 +34,9 @@ def drawings(draw, lively, images, keys):
 def invented(tiny, params):
     """4,096 drawings sampled from the fresh prior, and the canvases of the first 64."""
     keys = jax.random.split(jax.random.key(11), 4096)
-    strokes = jax.jit(jax.vmap(functools.partial(sample, tiny, params, PEN)))(keys)
+    strokes = jax.jit(jax.vmap(functools.partial(sample, tiny, params, BRUSH)))(keys)
     first = jax.tree_util.tree_map(lambda leaf: leaf[:64], strokes)
-    canvases = jax.vmap(lambda one: render(tiny, {}, one, PEN))(first)
+    canvases = jax.vmap(lambda one: render(tiny, {}, one, BRUSH))(first)
     return jax.device_get(strokes), np.asarray(canvases)
 
 
@@ -128,7 +128,7 @@ def test_rendering_a_drawing_composites_its_ink(tiny, drawings):
 
 
 def test_rendering_at_twice_the_size_is_the_same_image(tiny, drawings):
-    """Every pen pixel of the small image, i/20, is one of the large, 2i/40."""
+    """Every brush pixel of the small image, i/20, is one of the large, 2i/40."""
     render_one = functools.partial(render, tiny, {})
     small = jax.jit(jax.vmap(render_one))(drawings.strokes, drawings.brush)
     large = jax.jit(jax.vmap(functools.partial(render_one, image_size=40)))(drawings.strokes, drawings.brush)
@@ -140,24 +140,26 @@ def test_rendering_at_twice_the_size_is_the_same_image(tiny, drawings):
 
 def test_networks_see_earlier_ink_without_gradient(tiny, lively, images, keys, draw):
     """Pen and canvas slope reach later strokes only by what is on the canvas."""
-    pens = {name: lively[name] for name in ("brush", "canvas_slope")}
+    brushes = {name: lively[name] for name in ("brush", "canvas_slope")}
 
-    def draw_with(pens):
-        return first_pass(tiny, {**lively, **pens}, images[0], keys[0], hold_presence=True)
+    def draw_with(brushes):
+        return first_pass(tiny, {**lively, **brushes}, images[0], keys[0], hold_presence=True)
 
-    def seen(pens):
-        drawing = draw_with(pens)
+    def seen(brushes):
+        drawing = draw_with(brushes)
         by_networks = (drawing.strokes, drawing.posterior, drawing.prior)
         return sum(leaf.sum() for leaf in jax.tree_util.tree_leaves(by_networks))
 
-    def drawn(pens):
-        drawing = draw_with(pens)
+    def drawn(brushes):
+        drawing = draw_with(brushes)
         return compositing.composite(drawing.ink.sum(0), drawing.brush.canvas_slope).sum()
 
-    through_canvas, through_ink = jax.jit(lambda pens: (jax.grad(seen)(pens), jax.grad(drawn)(pens)))(pens)
+    through_canvas, through_ink = jax.jit(
+        lambda brushes: (jax.grad(seen)(brushes), jax.grad(drawn)(brushes))
+    )(brushes)
     assert all(np.all(leaf == 0) for leaf in jax.tree_util.tree_leaves(through_canvas))
-    assert all(np.abs(through_ink[name]["out"]["bias"]).min() > 1e-3 for name in pens)
-    for name in pens:
+    assert all(np.abs(through_ink[name]["out"]["bias"]).min() > 1e-3 for name in brushes)
+    for name in brushes:
         moved = jax.tree_util.tree_map(lambda leaf: leaf + 0.1, lively[name])
         before, after = (
             draw({**lively, **change}, images, keys, hold_presence=True) for change in ({}, {name: moved})
@@ -200,7 +202,7 @@ def test_sampled_counts_follow_the_prior_of_going_on(invented):
 
 
 def test_sampling_is_a_function_of_the_key_and_takes_more_strokes(tiny, lively):
-    sample_one = jax.jit(functools.partial(sample, tiny, lively, PEN, num_strokes=5))
+    sample_one = jax.jit(functools.partial(sample, tiny, lively, BRUSH, num_strokes=5))
     one, again, other = (sample_one(jax.random.key(seed)) for seed in (0, 0, 1))
     assert_same(one, again, rtol=0, atol=0)
     assert one.layout.shape == (5, 4)

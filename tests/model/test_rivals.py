@@ -27,6 +27,7 @@ RIVALS = [name for name in ablations.VARIANTS if name != "dood"]
 SMALL = {"features": 16, "curve_samples": 12, "components": 3, "unroll": 1}
 AIRS = ("difference_air", "air")
 QUICK = (*AIRS, "vae")
+SLOWER = [name for name in RIVALS if name not in QUICK]
 
 
 @functools.cache
@@ -57,7 +58,9 @@ def drawings(images, keys) -> dict:
     return {name: draw_by(name, images, keys, hold_presence=True) for name in QUICK}
 
 
-@pytest.mark.parametrize("name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in RIVALS[:3])])
+@pytest.mark.parametrize(
+    "name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in RIVALS if n not in QUICK)]
+)
 def test_every_network_of_a_rival_learns(name, images, keys):
     """Those that a baseline alone looks at get nothing from the sum over stops."""
 

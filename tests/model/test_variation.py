@@ -16,7 +16,7 @@ from dood_jax.model.prior import PUBLISHED, Spread
 from dood_jax.model.variation import SMALL_NOISE, TokenRanges, TypeNoise, complete, exemplar
 from dood_jax.types import BrushParams, StrokeLatents
 
-PEN = BrushParams(jnp.float32(0.03), jnp.float32(0.4), jnp.float32(0.6))
+BRUSH = BrushParams(jnp.float32(0.03), jnp.float32(0.4), jnp.float32(0.6))
 STILL = TokenRanges(0.0, 0.0, 0.0, 0.0)
 NOTHING = Spread(0.0, 0.0, 0.0)
 
@@ -41,13 +41,15 @@ def drawn():
     layout = random.uniform([-0.2, -0.2, 0.4, -0.5], [0.2, 0.2, 0.7, 0.5], (3, 4)).astype(np.float32)
     points = random.uniform(0.1, 0.9, (3, 5, 2)).astype(np.float32)
     strokes = StrokeLatents(np.float32([1, 1, 0]), layout, points)
-    pens = BrushParams(np.float32([0.03, 0.02, 0.01]), np.float32([0.4, 0.5, 0.6]), np.float32(0.7))
-    return strokes, pens
+    brushes = BrushParams(np.float32([0.03, 0.02, 0.01]), np.float32([0.4, 0.5, 0.6]), np.float32(0.7))
+    return strokes, brushes
 
 
 def test_without_spread_only_means_of_components_are_drawn(tiny, params):
     keys = jax.random.split(jax.random.key(0), 64)
-    sample_all = jax.jit(lambda spread: jax.vmap(lambda key: sample(tiny, params, PEN, key, 1, spread))(keys))
+    sample_all = jax.jit(
+        lambda spread: jax.vmap(lambda key: sample(tiny, params, BRUSH, key, 1, spread))(keys)
+    )
     count = lambda spread: len(np.unique(np.round(sample_all(spread).layout[:, 0], 5), axis=0))
     assert count(NOTHING) <= tiny.components
     assert count(Spread()) == 64
@@ -58,12 +60,12 @@ def test_without_spread_only_means_of_components_are_drawn(tiny, params):
 def test_a_drawing_goes_on_from_its_state_as_if_it_had_never_stopped(certain):
     config, params = certain
     key = jax.random.key(5)
-    whole = sample(config, params, PEN, key, 4, NOTHING)
+    whole = sample(config, params, BRUSH, key, 4, NOTHING)
     assert whole.presence.all() and np.abs(np.diff(whole.layout, axis=0)).min() > 0
-    pens = BrushParams(jnp.full(4, PEN.ink_width), jnp.full(4, PEN.ink_slope), PEN.canvas_slope)
+    brushes = BrushParams(jnp.full(4, BRUSH.ink_width), jnp.full(4, BRUSH.ink_slope), BRUSH.canvas_slope)
     for count in (0, 2, 3):
-        state = state_after(config, params, whole, pens, count)
-        rest = extend(config, params, state, PEN, key, 4 - count, NOTHING)
+        state = state_after(config, params, whole, brushes, count)
+        rest = extend(config, params, state, BRUSH, key, 4 - count, NOTHING)
         np.testing.assert_allclose(rest.layout, whole.layout[count:], atol=1e-5)
         np.testing.assert_allclose(rest.control_points, whole.control_points[count:], atol=1e-5)
 
@@ -75,16 +77,16 @@ def completed(tiny, lively):
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_a_completion_keeps_strokes_and_adds_others_with_the_first_pen(completed, drawn, count):
-    strokes, pens = drawn
+def test_a_completion_keeps_strokes_and_adds_others_with_the_first_brush(completed, drawn, count):
+    strokes, brushes = drawn
     added = []
     for seed in range(12):
-        found, found_pens = completed(drawn, count, jax.random.key(seed))
+        found, found_brushes = completed(drawn, count, jax.random.key(seed))
         assert found.layout.shape == (5, 4)
         np.testing.assert_array_equal(found.layout[:count], strokes.layout[:count])
         np.testing.assert_array_equal(found.control_points[:count], strokes.control_points[:count])
-        np.testing.assert_array_equal(found_pens.ink_width[:count], pens.ink_width[:count])
-        np.testing.assert_array_equal(found_pens.ink_width[count : count + 2], pens.ink_width[0])
+        np.testing.assert_array_equal(found_brushes.ink_width[:count], brushes.ink_width[:count])
+        np.testing.assert_array_equal(found_brushes.ink_width[count : count + 2], brushes.ink_width[0])
         assert np.all(np.diff(found.presence) <= 0) and found.presence[:count].all()
         assert found.presence[count + 2 :].sum() == 0
         added.append(int(found.presence.sum()) - count)
@@ -92,9 +94,9 @@ def test_a_completion_keeps_strokes_and_adds_others_with_the_first_pen(completed
 
 
 def test_without_noise_an_exemplar_is_the_drawing(tiny, drawn):
-    strokes, pens = exemplar(tiny, *drawn, jax.random.key(0), SMALL_NOISE.times(0))
+    strokes, brushes = exemplar(tiny, *drawn, jax.random.key(0), SMALL_NOISE.times(0))
     canvas = lambda one, brush: render(tiny, {}, one, brush)
-    np.testing.assert_allclose(canvas(strokes, pens), canvas(*drawn), atol=1e-4)
+    np.testing.assert_allclose(canvas(strokes, brushes), canvas(*drawn), atol=1e-4)
 
 
 def many(
@@ -130,11 +132,13 @@ def test_a_token_is_one_affine_map_of_all_strokes(tiny, drawn):
     assert np.abs(moved - unmoved).max() > 0.05
 
 
-def test_pens_move_together_and_stay_in_their_range(tiny, drawn):
+def test_brushes_move_together_and_stay_in_their_range(tiny, drawn):
     noise = TypeNoise(0.0, 0.0, 0.001, 0.05, 0.6, STILL)
-    pens = many(tiny, drawn, noise)[1]
-    assert pens.ink_width[:, 1].std() == pytest.approx(0.001, rel=0.05)
-    change = pens.ink_width - drawn[1].ink_width
+    brushes = many(tiny, drawn, noise)[1]
+    assert brushes.ink_width[:, 1].std() == pytest.approx(0.001, rel=0.05)
+    change = brushes.ink_width - drawn[1].ink_width
     np.testing.assert_allclose(change[:, 0], change[:, 1], atol=1e-6)
     low, high = brush_limits(tiny).canvas_slope
-    assert pens.canvas_slope.min() == pytest.approx(low) and pens.canvas_slope.max() == pytest.approx(high)
+    assert brushes.canvas_slope.min() == pytest.approx(low) and brushes.canvas_slope.max() == pytest.approx(
+        high
+    )

@@ -1,4 +1,4 @@
-"""Refinement moves strokes towards an image whose strokes are known, and nothing else."""
+"""Test-time optimisation moves strokes towards an image whose strokes are known, and nothing else."""
 
 import dataclasses
 import functools
@@ -29,8 +29,8 @@ def true_sketch(tiny) -> Sketch:
         layout=layout.astype(np.float32),
         control_points=random.uniform(0.1, 0.9, (number, strokes, tiny.num_points, 2)).astype(np.float32),
     )
-    pens = (np.full((number, strokes), value, np.float32) for value in (0.03, 0.5))
-    return with_canvases(tiny, drawn, BrushParams(*pens, np.full(number, 0.9, np.float32)))
+    brushes = (np.full((number, strokes), value, np.float32) for value in (0.03, 0.5))
+    return with_canvases(tiny, drawn, BrushParams(*brushes, np.full(number, 0.9, np.float32)))
 
 
 def with_canvases(model, strokes, brush, params=None) -> Sketch:
@@ -53,7 +53,7 @@ def images(true_sketch):
 
 
 @pytest.fixture(scope="module")
-def refined(tiny, images, shaken) -> Sketch:
+def optimized(tiny, images, shaken) -> Sketch:
     return infer.optimize(tiny, {}, images, shaken, 100, 4)
 
 
@@ -61,8 +61,8 @@ def errors(images, sketch) -> np.ndarray:
     return np.abs(images - sketch.canvases[:, -1]).sum((1, 2))
 
 
-def test_shaken_strokes_find_their_way_back(images, shaken, refined):
-    before, after = errors(images, shaken), errors(images, refined)
+def test_shaken_strokes_find_their_way_back(images, shaken, optimized):
+    before, after = errors(images, shaken), errors(images, optimized)
     drawn = COUNTS > 0
     assert (before[drawn] > 5).all()
     assert (after[drawn] < 0.35 * before[drawn]).all()
@@ -79,30 +79,30 @@ def test_strokes_whose_images_are_placed_find_their_way_back_in_their_own_frames
         with_canvases(placing, sketch.strokes, sketch.brush, params) for sketch in (true_sketch, shaken)
     )
     images = true.canvases[:, -1]
-    refined = infer.optimize(placing, params, images, off, 100, 4)
-    before, after = errors(images, off), errors(images, refined)
+    optimized = infer.optimize(placing, params, images, off, 100, 4)
+    before, after = errors(images, off), errors(images, optimized)
     assert (after[COUNTS > 0] < 0.5 * before[COUNTS > 0]).all()
-    np.testing.assert_array_equal(refined.strokes.layout, off.strokes.layout)
+    np.testing.assert_array_equal(optimized.strokes.layout, off.strokes.layout)
 
 
-def test_canvases_are_those_of_the_strokes(tiny, refined):
-    again = with_canvases(tiny, refined.strokes, refined.brush)
-    np.testing.assert_allclose(refined.canvases, again.canvases, atol=1e-4)
+def test_canvases_are_those_of_the_strokes(tiny, optimized):
+    again = with_canvases(tiny, optimized.strokes, optimized.brush)
+    np.testing.assert_allclose(optimized.canvases, again.canvases, atol=1e-4)
 
 
-def test_layouts_presence_and_absent_strokes_stay(shaken, refined):
-    np.testing.assert_array_equal(refined.strokes.layout, shaken.strokes.layout)
-    np.testing.assert_array_equal(refined.strokes.presence, shaken.strokes.presence)
+def test_layouts_presence_and_absent_strokes_stay(shaken, optimized):
+    np.testing.assert_array_equal(optimized.strokes.layout, shaken.strokes.layout)
+    np.testing.assert_array_equal(optimized.strokes.presence, shaken.strokes.presence)
     absent = shaken.strokes.presence == 0
-    old, new = shaken.strokes.control_points, refined.strokes.control_points
+    old, new = shaken.strokes.control_points, optimized.strokes.control_points
     np.testing.assert_array_equal(new[absent], old[absent])
     assert (new[~absent] != old[~absent]).any()
 
 
-def test_a_drawing_is_refined_by_itself(tiny, images, shaken, refined):
+def test_a_drawing_is_optimized_by_itself(tiny, images, shaken, optimized):
     one = jax.tree_util.tree_map(lambda leaf: leaf[3:4], shaken)
     alone = infer.optimize(tiny, {}, images[3:4], one, 100, 4)
-    np.testing.assert_allclose(alone.canvases[0], refined.canvases[3], atol=2e-3)
+    np.testing.assert_allclose(alone.canvases[0], optimized.canvases[3], atol=2e-3)
 
 
 def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny, images, shaken):
@@ -117,7 +117,7 @@ def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny
         error = jnp.abs(images[1] - render(tiny, {}, strokes, brush)[-1])
         return (error + 2 * error**2).sum()
 
-    moved, pens = optimize_strokes(tiny, {}, images[1], identity, brush, 1)
+    moved, brushes = optimize_strokes(tiny, {}, images[1], identity, brush, 1)
     for index in ((0, 0, 0), (1, 2, 1), (2, 4, 0)):
         step = np.zeros_like(identity.control_points)
         step[index] = 1e-3
@@ -128,14 +128,16 @@ def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny
         change = moved.control_points[index] - identity.control_points[index]
         np.testing.assert_allclose(change, -4e-3 * np.sign(up - down), rtol=1e-3)
     for name, rate in (("ink_width", 8e-4), ("ink_slope", 4e-3)):
-        np.testing.assert_allclose(np.abs(getattr(pens, name) - getattr(brush, name)), rate, rtol=1e-2)
+        np.testing.assert_allclose(np.abs(getattr(brushes, name) - getattr(brush, name)), rate, rtol=1e-2)
 
 
-def test_pens_stay_within_what_the_heads_can_give(tiny, images, shaken):
+def test_brushes_stay_within_what_the_heads_can_give(tiny, images, shaken):
     extreme = BrushParams(*(jnp.full_like(value, 10) for value in shaken.brush))
     one = jax.tree_util.tree_map(lambda leaf: leaf[1], (images, shaken.strokes, extreme))
-    _, pens = optimize_strokes(tiny, {}, *one, 2)
-    assert (pens.ink_width <= 0.04).all() and (pens.ink_slope <= 0.9).all() and pens.canvas_slope <= 1.5
+    _, brushes = optimize_strokes(tiny, {}, *one, 2)
+    assert (
+        (brushes.ink_width <= 0.04).all() and (brushes.ink_slope <= 0.9).all() and brushes.canvas_slope <= 1.5
+    )
 
 
 def test_of_enlarged_images_the_grid_is_known_and_strokes_come_closer(tiny, images, shaken):

@@ -40,8 +40,8 @@ def test_replaying_a_drawing_gives_its_ink_and_its_prior(tiny, lively, drawings)
 
 @pytest.fixture(scope="module")
 def posteriors(tiny, lively, images, drawings, keys):
-    refine = functools.partial(svi.optimize_posterior, tiny, lively, num_steps=60)
-    return jax.device_get(jax.jit(jax.vmap(refine))(images, drawings.strokes, drawings.brush, keys))
+    optimize = functools.partial(svi.optimize_posterior, tiny, lively, num_steps=60)
+    return jax.device_get(jax.jit(jax.vmap(optimize))(images, drawings.strokes, drawings.brush, keys))
 
 
 def test_the_bound_rises_and_the_strokes_are_counted_as_before(
@@ -59,11 +59,11 @@ def test_the_bound_rises_and_the_strokes_are_counted_as_before(
     np.testing.assert_array_equal(after.strokes, np.repeat(posteriors.presence.sum(1)[:, None], 8, 1))
 
 
-def test_pens_stay_in_range_and_strokes_that_are_not_drawn_stay_put(posteriors, drawings):
-    for pen, (low, high) in zip(
+def test_brushes_stay_in_range_and_strokes_that_are_not_drawn_stay_put(posteriors, drawings):
+    for brush, (low, high) in zip(
         posteriors.gaussians.brush, (INK_WIDTH, INK_SLOPE, CANVAS_SLOPE), strict=True
     ):
-        assert np.all((pen >= np.float32(low)) & (pen <= np.float32(high)))
+        assert np.all((brush >= np.float32(low)) & (brush <= np.float32(high)))
     absent = posteriors.presence == 0
     assert absent.any()
     placed = jax.vmap(geometry.place_strokes)(drawings.strokes.layout, drawings.strokes.control_points)

@@ -14,7 +14,7 @@ from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
 from dood_jax.model import dood
-from dood_jax.model.dood import PRIOR_NETWORKS
+from dood_jax.model.dood import prior_networks
 from dood_jax.model.drawing import draw, prior_log_probs, replay
 from dood_jax.model.networks import Params
 from dood_jax.runtime import parallel
@@ -255,7 +255,7 @@ def test_the_prior_learns_nothing_from_images_that_are_not_plain(images, kind):
     both = jax.jit(jax.vmap(gradient))(jnp.array([True, False]))
     plain, odd = (jax.tree_util.tree_map(lambda leaf, which=which: leaf[which], both) for which in (0, 1))
     for name, network in odd.items():
-        if name in PRIOR_NETWORKS:
+        if name in prior_networks(config.model):
             assert largest(network) == 0 < largest(plain[name]), name
         elif name in ("brush", "canvas_slope", "likelihood"):  # that the prior does not use
             jax.tree_util.tree_map(
@@ -287,7 +287,7 @@ def test_the_prior_learns_nothing_from_mismatched_starts(drawn):
     config, params, examples = drawn
     chosen, others = losses.iterated_examples(examples, 2)
     mismatched, own = (iterated_gradient(config, prob)(params, chosen, others)[0] for prob in (1.0, 0.0))
-    for name in PRIOR_NETWORKS:
+    for name in prior_networks(config.model):
         assert largest(mismatched[name]) == 0 < largest(own[name]), name
 
 
@@ -300,7 +300,7 @@ def test_the_prior_alone_learns_where_asked(images):
     (after, metrics), (whole, _) = (run(one, images, 1, 2)[1] for one in (alone, config))
     assert metrics["gradient_norm"] > 0
     for name, network in after.params.items():
-        if name in PRIOR_NETWORKS:
+        if name in prior_networks(config.model):
             assert largest(jax.tree_util.tree_map(np.subtract, network, start[name])) > 1e-6, name
         else:
             jax.tree_util.tree_map(np.testing.assert_array_equal, network, start[name])
