@@ -26,8 +26,8 @@ from scipy.special import erf
 import dood_jax
 from dood_jax import figures
 from dood_jax.checkpointing import restore
-from dood_jax.checkpointing.arrays import checksum
 from dood_jax.checkpointing.metadata import CARD_FILE, commit
+from dood_jax.checkpointing.restore import checksum
 from dood_jax.config import datasets
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.groups import DataConfig

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from dood_jax.training.state import example_streams
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -32,7 +34,6 @@ from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
 from dood_jax.runtime import parallel, processes
 from dood_jax.runtime.parallel import stack
-from dood_jax.training import ensemble
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_optimizer, make_step
 
@@ -93,7 +94,7 @@ def step_over(devices: list[jax.Device], num_models: int = 1) -> Any:
     optimizer = make_optimizer(config.optimizer, config.training.steps)
     step = make_step(config, optimizer, example_stream.sample_synthetic)
     mapped = parallel.over_devices(step, devices, config.training, num_models)
-    images, stream = ensemble.example_streams(config)
+    images, stream = example_streams(config)
     init = jax.jit(
         lambda seed: init_state(config.model, optimizer, jax.random.key(seed), config.objective.stopping)
     )

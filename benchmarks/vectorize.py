@@ -30,8 +30,8 @@ from ink_sets import Known, known_set, omniglot_set, quickdraw_set
 from ink_tools import MODEL, TOOLS
 
 from dood_jax.checkpointing import restore
-from dood_jax.checkpointing.arrays import checksum
 from dood_jax.checkpointing.metadata import CARD_FILE, commit
+from dood_jax.checkpointing.restore import checksum
 from dood_jax.runtime import parallel
 
 _ONLY = flags.DEFINE_list("only", ["known", "omniglot", "quickdraw"], "Sets to measure.")

@@ -1,6 +1,12 @@
-"""Answers bad input on the command line in one line: bad flags, bad config files, and any BadInput."""
+"""Answers bad input on the command line in one line: bad flags, bad config files, and any BadInput.
+
+The log on stderr stays silent until the input of a run has been accepted: bad input is answered by one line
+alone, so our own lines are held back until then.
+"""
 
 import argparse
+import logging as stdlib_logging
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -9,6 +15,8 @@ from typing import Any, NoReturn
 from absl import flags, logging
 
 from dood_jax.errors import BadInput
+
+_ORBAX = f"{os.sep}orbax{os.sep}"
 
 _PACKAGE = Path(__file__).parent
 CONFIGS = (_PACKAGE / "configs", _PACKAGE.parent / "configs")  # installed with the package, and in a checkout
@@ -128,3 +136,55 @@ def _refuse_missing_config(argv: list[str]) -> None:
         refuse(f"{given or '--config'} is not a file that can be read; {remedy}")
     if given and flags.FLAGS["config"].value is None:
         refuse(f"{given}: its get_config() returns nothing; let it return a config")
+
+
+class _Gate(stdlib_logging.Filter):
+    """Holds our lines back until it is opened.
+
+    Libraries that share absl's log are heard from warnings upward only, Orbax without its tracebacks.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[stdlib_logging.LogRecord] | None = []  # None: the gate is open
+
+    def filter(self, record: stdlib_logging.LogRecord) -> bool:
+        if not record.pathname.startswith(str(_PACKAGE)):
+            if _ORBAX in record.pathname:
+                record.exc_info = None
+            return record.levelno >= stdlib_logging.WARNING
+        if self.held is None:
+            return True
+        self.held.append(record)
+        return False
+
+
+_GATE = _Gate()
+
+
+def hold_log() -> None:
+    """Sends lines from INFO upward to stderr, but holds ours back until `show_log`."""
+    logging.set_verbosity(logging.INFO)
+    logging.get_absl_handler().addFilter(_GATE)
+    sys.unraisablehook = _report_once
+
+
+def show_log(is_first_process: bool) -> None:
+    """Writes what was held back, and from now on every line at once; all but the first process only warn."""
+    if not is_first_process:
+        logging.set_verbosity(logging.WARNING)
+    held, _GATE.held = _GATE.held or [], None
+    for record in held:
+        if record.levelno >= logging.get_absl_logger().level:
+            logging.get_absl_handler().handle(record)
+
+
+def _report_once(unraisable: Any) -> None:
+    """Keeps quiet about writes of a checkpoint that fail after the first one failed.
+
+    The run reports the first failure in one line. TensorStore reports each later one to Orbax's event loop,
+    which is closed by then, and Python would print the traceback of that.
+    """
+    error = unraisable.exc_value
+    if not (isinstance(error, RuntimeError) and str(error) == "Event loop is closed"):
+        sys.__unraisablehook__(unraisable)

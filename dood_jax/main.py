@@ -12,6 +12,7 @@ from absl import app, flags
 from ml_collections import config_flags
 
 from dood_jax import command_line
+from dood_jax.command_line import hold_log
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput, RunFailed
 
@@ -54,9 +55,9 @@ def _run() -> int | None:
     config_file, _, about = config_flags.get_config_filename(flags.FLAGS["config"]).partition(":")
     run = "-".join([Path(config_file).stem, *re.findall(r"\w+", about)])
     workdir = Path(_WORKDIR.value or f"runs/{run}")
-    from dood_jax.runtime import logs, parallel, processes  # only now: jax takes a second to import
+    from dood_jax.runtime import parallel, processes  # only now: jax takes a second to import
 
-    logs.hold_log()
+    hold_log()
     processes.join(config.training)
     processes.told_by_first(lambda: str(command_line.writable(workdir)))
     parallel.keep_compiled_programs()

@@ -12,7 +12,7 @@ import pytest
 import result_tables
 from PIL import Image
 
-from dood_jax.checkpointing.arrays import checksum
+from dood_jax.checkpointing.restore import checksum
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"

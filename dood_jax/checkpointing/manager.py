@@ -17,10 +17,9 @@ import orbax.checkpoint as ocp
 from absl import logging
 from orbax.checkpoint.checkpoint_managers import AnyPreservationPolicy, BestN, LatestN
 
-from dood_jax.checkpointing import arrays, metadata
-from dood_jax.checkpointing.arrays import PyTree
+from dood_jax.checkpointing import metadata, restore
 from dood_jax.checkpointing.metadata import Damaged, Meta
-from dood_jax.checkpointing.restore import BOUND
+from dood_jax.checkpointing.restore import BOUND, PyTree
 from dood_jax.errors import BadInput, RunFailed, first_line
 from dood_jax.runtime import parallel, processes
 
@@ -111,7 +110,7 @@ class Checkpoints:
             return
         # Orbax does not take NumPy's scalars for arrays.
         trees = {name: jax.tree_util.tree_map(np.asarray, tree) for name, tree in trees.items()}
-        sha256 = {path: one for tree in trees.values() for path, one in arrays.checksums(tree).items()}
+        sha256 = {path: one for tree in trees.values() for path, one in restore.checksums(tree).items()}
         items = {name: ocp.args.StandardSave(tree) for name, tree in trees.items()}
         items["meta"] = ocp.args.JsonSave({**meta, "sha256": sha256})
         metrics = {BOUND: bound} if bound is not None and math.isfinite(bound) else {}
@@ -184,14 +183,14 @@ class Checkpoints:
         """The trees of one step; raises Damaged unless they are what was written."""
         try:
             for name, tree in shapes.items():
-                arrays.require_stored(self._directory / str(step) / name, tree)
+                restore.require_stored(self._directory / str(step) / name, tree)
             items = {name: ocp.args.StandardRestore(tree) for name, tree in shapes.items()}
             restored = manager.restore(step, args=ocp.args.Composite(**items))
         except Exception as error:  # Orbax raises many kinds
             raise Damaged(first_line(error)) from error
         trees = {name: restored[name] for name in shapes}
         for tree in trees.values():
-            arrays.verify(tree, meta)
+            restore.verify(tree, meta)
         return trees
 
     def _set_aside(self, manager: ocp.CheckpointManager, damaged: list[int]) -> None:

@@ -14,6 +14,7 @@ from absl import logging
 
 from dood_jax import api
 from dood_jax.api import Model
+from dood_jax.command_line import show_log
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput, OddImages
@@ -28,7 +29,7 @@ from dood_jax.evaluation import (
 )
 from dood_jax.evaluation.one_shot import task as one_shot
 from dood_jax.evaluation.resume_cache import identity
-from dood_jax.runtime.logs import show_log
+from dood_jax.runtime import processes
 
 _OVERRIDABLE = ("iterations", "source_size")  # settings of a model that may differ from those in training
 _FREE = ("model.unroll", *(f"model.{key}" for key in _OVERRIDABLE))  # overrides that contradict no checkpoint
@@ -90,7 +91,7 @@ def evaluate(
     config, *_ = [_config_of(model, settings, overrides) for model in models]
     _require_comparable(models)
     warnings.simplefilter("ignore", OddImages)  # tasks let models draw their own drawings too
-    show_log()
+    show_log(processes.is_first())
     for name in chosen:
         task = TASKS[name]
         extra = [inputs] if task.takes_input else []

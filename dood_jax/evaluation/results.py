@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from dood_jax.api import Model
-from dood_jax.checkpointing.arrays import checksum
 from dood_jax.checkpointing.metadata import commit
+from dood_jax.checkpointing.restore import checksum
 from dood_jax.config.groups import Config
 from dood_jax.runtime import parallel
 from dood_jax.version import VERSION

@@ -1,6 +1,7 @@
 """From a stroke's latents and brush to ink, and from the ink of all strokes to the canvas."""
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,17 +13,30 @@ from dood_jax.model.published import DenseStack
 from dood_jax.rendering import brushes, compositing, spatial_transformer
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_BRUSHES: dict[str, Callable[[Array, Array, tuple[int, int]], Array]] = {
-    "splat": brushes.splat,
-    "soft_distance": brushes.soft_distance,
-    "distance": brushes.distance,
+
+class Brush(NamedTuple):
+    """A brush: marks along a curve, and how they become ink."""
+
+    mark: Callable[[Array, Array, tuple[int, int]], Array]  # [S, 2] curve, [] width, (H, W) -> [H, W] marks
+    finish: Callable[[Array, Array], Array]  # [H, W] marks, [] slope -> [H, W] ink in 0..1
+
+
+def finish_splat(marks: Array, ink_slope: Array) -> Array:
+    """[H, W] ink of a splat, whose marks grow with the density of samples and are divided by their peak."""
+    return compositing.squash(compositing.max_normalise(marks), ink_slope)
+
+
+BRUSHES = {  # marks of the distance brushes are 1 on the curve and fall to 0 away from it
+    "splat": Brush(brushes.splat, finish_splat),
+    "soft_distance": Brush(brushes.soft_distance, compositing.squash_to_one),
+    "distance": Brush(brushes.distance, compositing.squash_to_one),
 }
 
 
 class Renderer(nn.Module):
     """Renders strokes at any image size: marks along a curve, then ink (method.md 3.9 to 3.11, 9.1).
 
-    A new brush is a function in `rendering.brushes`, named in `_BRUSHES` and in `config.model.CHOICES`. Other
+    A new brush is a function in `rendering.brushes`, named in `BRUSHES` and in `config.model.CHOICES`. Other
     renderers override `mark` and `finish`.
     """
 
@@ -31,13 +45,11 @@ class Renderer(nn.Module):
     def mark(self, control_points: Array, ink_width: Array, size: tuple[int, int]) -> Array:
         """[P, 2] control points and [] width of the brush -> [H, W] marks along their Bézier curve."""
         curve = geometry.bezier_curve(control_points, self.config.curve_samples)
-        return _BRUSHES[self.config.brush](curve, ink_width, size)
+        return BRUSHES[self.config.brush].mark(curve, ink_width, size)
 
     def finish(self, marks: Array, ink_slope: Array) -> Array:
         """[H, W] marks and [] slope -> [H, W] ink in 0..1."""
-        if self.config.brush == "splat":
-            return _finish_splat(marks, ink_slope)
-        return compositing.squash_to_one(marks, ink_slope)
+        return BRUSHES[self.config.brush].finish(marks, ink_slope)
 
     @jax.named_scope("ink")
     def stroke_ink(
@@ -49,9 +61,8 @@ class Renderer(nn.Module):
         if self.config.placement == "points":  # the layout moves the control points (method.md 9.1)
             placed = geometry.place_points(matrix, stroke.control_points)
             return self.finish(self.mark(placed, ink_width, size), ink_slope)
-        marks = self.mark(
-            stroke.control_points, ink_width, size
-        )  # in the stroke's own frame (method.md 3.10)
+        # Otherwise the stroke is drawn in its own frame, and the layout moves the image (method.md 3.10).
+        marks = self.mark(stroke.control_points, ink_width, size)
         placed = spatial_transformer.warp(marks[None], geometry.invert(matrix), size)[0]
         return self.finish(placed, ink_slope)
 
@@ -82,7 +93,7 @@ class NeuralRenderer(Renderer):
 
     def finish(self, marks: Array, ink_slope: Array) -> Array:
         """[H, W] marks and [] slope -> [H, W] ink, as of a splat."""
-        return _finish_splat(marks, ink_slope)
+        return finish_splat(marks, ink_slope)
 
 
 class PieceRenderer(NeuralRenderer):
@@ -91,10 +102,6 @@ class PieceRenderer(NeuralRenderer):
     def finish(self, marks: Array, ink_slope: Array) -> Array:
         """The marks themselves."""
         return marks
-
-
-def _finish_splat(marks: Array, ink_slope: Array) -> Array:
-    return compositing.squash(compositing.max_normalise(marks), ink_slope)
 
 
 def canvas_of(config: ModelConfig, ink_sum: Array, canvas_slope: Array) -> Array:

@@ -12,13 +12,13 @@ _FAINTEST = 1e-4  # an image with no pixel above this is left as it is
 
 
 def max_normalise(image: Array) -> Array:
-    """Divides a [H, W] image by its largest pixel, which carries no gradient (method.md 3.10, step 4)."""
+    """Divides a [H, W] image by its largest pixel, which carries no gradient (method.md 3.10)."""
     peak = lax.stop_gradient(image.max())
     return image / jnp.where(peak >= _FAINTEST, peak, 1)
 
 
 def squash(image: Array, ink_slope: Array) -> Array:
-    """tanh(image / slope), the ink of a normalised splat (method.md 3.10, step 5)."""
+    """tanh(image / slope), the ink of a normalised splat (method.md 3.10)."""
     return jnp.tanh(image / ink_slope)
 
 

@@ -11,21 +11,19 @@ from absl import logging
 
 from dood_jax import figures
 from dood_jax.checkpointing.manager import Checkpoints
+from dood_jax.command_line import show_log
 from dood_jax.config.groups import Config, TrainingConfig
 from dood_jax.data import example_stream
 from dood_jax.errors import BadInput
 from dood_jax.inference import bounds, image_sets, infer
 from dood_jax.model import networks
 from dood_jax.runtime import parallel, processes
-from dood_jax.runtime.logs import show_log
 from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.runtime.signals import RunLock, StopSignals
-from dood_jax.training import ensemble
 from dood_jax.training import state as train_state
 from dood_jax.training.losses import Metrics
-from dood_jax.training.metrics import MetricWriter
-from dood_jax.training.nan_guard import NanGuard
-from dood_jax.training.state import TrainState
+from dood_jax.training.metrics import MetricWriter, NanGuard
+from dood_jax.training.state import TrainState, example_streams, first_state, member_title
 from dood_jax.training.step import make_optimizer, make_step
 
 _FIGURE_COLUMNS = 16  # images in the figure of a validation
@@ -76,11 +74,11 @@ def _first_or_latest(
     config: Config, optimizer: optax.GradientTransformation, checkpoints: Checkpoints
 ) -> tuple[TrainState, int]:
     """The state that the run goes on from, on the host, and its step. From here on the log is shown."""
-    first = ensemble.first_state(config, optimizer)
+    first = first_state(config, optimizer)
     state = train_state.restore_latest(checkpoints, config, first) or first
     step = state.steps_done
     _require_whole_calls(config.training, step)
-    show_log()
+    show_log(processes.is_first())
     count = networks.count(state.params)
     logging.info("%d parameters, from step %d to %d", count, step, config.training.steps)
     return state, step
@@ -90,7 +88,7 @@ def _training_call(
     config: Config, optimizer: optax.GradientTransformation, devices: list[jax.Device]
 ) -> tuple[Callable[[TrainState], tuple[TrainState, Metrics]], Callable[[TrainState], TrainState]]:
     """What makes `training.steps_per_call` steps over all devices, and what brings a state onto them."""
-    images, stream = ensemble.example_streams(config)
+    images, stream = example_streams(config)
     step = make_step(config, optimizer, _sampler(config))
     mapped = parallel.over_devices(step, devices, config.training, len(config.members))
     images, stream = mapped.share(images), mapped.place(stream)
@@ -147,7 +145,7 @@ def _make_validation(config: Config, workdir: Path) -> Callable[[TrainState], di
         summaries = []
         for which, member in enumerate(config.members):
             params = parallel.pick(state.params, count, which)
-            folder = workdir / "figures" / ensemble.title(config.members, which)
+            folder = workdir / "figures" / member_title(config.members, which)
             figure = folder / f"reconstruction-{state.steps_done:06d}.png"
             summaries.append(_validate_model(config, params, images[member.name], figure, state.steps_done))
         return parallel.stack(summaries)

@@ -13,7 +13,7 @@ from dood_jax.data import pack
 from dood_jax.inference import batching, bounds, image_sets, infer
 from dood_jax.objectives import iwae
 from dood_jax.runtime.parallel import DeviceGroup
-from dood_jax.training import ensemble
+from dood_jax.training.state import example_streams
 
 SETTINGS = EvaluationConfig(num_particles=3, num_strokes=2, batch_size=4)  # the model was trained with 3
 
@@ -149,7 +149,7 @@ def test_validation_images_are_training_images_that_no_model_is_trained_on(toy_d
     """Neither test images nor any that a run trains on; a twentieth of the training split."""
     data = DataConfig("mnist", dir=str(toy_dir), image_size=20)
     config = resolve({"data": {"name": "mnist", "dir": str(toy_dir), "image_size": 20}})
-    trained, _ = ensemble.example_streams(config)
+    trained, _ = example_streams(config)
     trained = set(trained[:, 0, 0].tolist())
     chosen = greys_of(toy_dir, image_sets.validation_images, num_images=0)
     assert len(chosen) == 5 and set(chosen) | trained == set(range(30, 130)) and not set(chosen) & trained

@@ -5,9 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from dood_jax.config.model import ModelConfig
+from dood_jax.config.model import CHOICES, ModelConfig
 from dood_jax.model.dood import bind
 from dood_jax.model.published import DenseStack
+from dood_jax.model.renderer import BRUSHES
 from dood_jax.types import BrushParams, StrokeLatents
 
 POINTS = np.float32([(0.1, 0.5), (0.3, 0.2), (0.5, 0.8), (0.7, 0.3), (0.9, 0.6)])
@@ -56,3 +57,7 @@ def test_a_network_draws_in_the_window_whatever_the_brush_and_in_any_size():
 def test_a_renderer_of_another_size_reads_the_same_curve():
     small, large = (ink_of(ModelConfig(), LAYOUT, 0.03, 0.5, size) for size in (None, 150))
     np.testing.assert_allclose(large[::3, ::3], small, atol=1e-5)
+
+
+def test_brushes_are_the_choices_of_the_config():
+    assert set(BRUSHES) == set(CHOICES["brush"])

@@ -18,8 +18,8 @@ from dood_jax.errors import BadInput
 from dood_jax.evaluation import registry
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import pick, stack
-from dood_jax.training import ensemble, loop
-from dood_jax.training.state import init_state
+from dood_jax.training import loop
+from dood_jax.training.state import init_state, member_title
 from dood_jax.training.step import make_optimizer, make_step
 
 BATCH = 4
@@ -98,10 +98,10 @@ def test_each_model_is_as_if_trained_alone(config, sets, stream, step, fresh, nu
 
 def test_members_are_every_set_with_every_seed(config):
     assert config.members == [("mnist", 3), ("mnist", 4), ("kmnist", 3), ("kmnist", 4)]
-    assert ensemble.title(config.members, 2) == "kmnist-seed3"
+    assert member_title(config.members, 2) == "kmnist-seed3"
     alone = dataclasses.replace(config, data=DataConfig(), training=TrainingConfig())
     assert alone.members == [("mnist", 0)]
-    assert ensemble.title(alone.members, 0) == ""
+    assert member_title(alone.members, 0) == ""
 
 
 def test_models_that_do_not_divide_over_the_devices_are_refused():

@@ -23,10 +23,10 @@ from dood_jax.errors import BadInput, RunFailed
 from dood_jax.inference import bounds, image_sets
 from dood_jax.runtime import parallel
 from dood_jax.runtime.signals import RunLock
-from dood_jax.training import ensemble, loop
+from dood_jax.training import loop
 from dood_jax.training import state as train_state
-from dood_jax.training.nan_guard import NanGuard
-from dood_jax.training.state import TrainState
+from dood_jax.training.metrics import NanGuard
+from dood_jax.training.state import TrainState, first_state
 from dood_jax.training.step import make_optimizer
 from dood_jax.types import BrushParams
 
@@ -91,7 +91,7 @@ def test_parameters_that_are_not_finite_end_a_run_and_are_named(run, tmp_path):
     """NaN in a checkpoint that is otherwise whole: every step is skipped from there on."""
     workdir = shutil.copytree(run, tmp_path / "run")
     config = config_of(steps=12, checkpoint_every=4, evaluate_every=12, max_skipped=4)
-    template = ensemble.first_state(config, make_optimizer(config.optimizer, 12))
+    template = first_state(config, make_optimizer(config.optimizer, 12))
     with Checkpoints(workdir) as checkpoints:
         state = train_state.restore_latest(checkpoints, config, template)
         state.params["prior_layout"]["out"]["bias"][0] = np.nan
@@ -157,7 +157,7 @@ def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
 
 def test_a_state_is_placed_on_any_number_of_devices_bit_for_bit(run):
     config = config_of()
-    template = ensemble.first_state(config, make_optimizer(config.optimizer, 3))
+    template = first_state(config, make_optimizer(config.optimizer, 3))
     with Checkpoints(run) as checkpoints:
         state = train_state.restore_latest(checkpoints, config, template)
     for count in (1, 2):
@@ -188,7 +188,7 @@ def test_a_checkpoint_goes_on_on_one_two_and_four_devices_alike(run, tmp_path):
 def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_says_what_is_left(run, tmp_path, monkeypatch):
     workdir = shutil.copytree(run, tmp_path / "run")
     config = config_of()
-    template = ensemble.first_state(config, make_optimizer(config.optimizer, 3))
+    template = first_state(config, make_optimizer(config.optimizer, 3))
 
     def full(*_, **__):
         raise OSError(28, "disk is full")

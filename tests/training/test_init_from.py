@@ -10,8 +10,8 @@ from dood_jax.checkpointing import manager
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.errors import BadInput
-from dood_jax.training import ensemble
 from dood_jax.training import state as train_state
+from dood_jax.training.state import first_state
 from dood_jax.training.step import make_optimizer
 
 
@@ -32,12 +32,12 @@ def trained(tmp_path_factory) -> str:
     config = config_of(training__seed=5)
     optimizer = make_optimizer(config.optimizer, 1)
     with manager.Checkpoints(folder) as checkpoints:
-        train_state.save(checkpoints, config, ensemble.first_state(config, optimizer))
+        train_state.save(checkpoints, config, first_state(config, optimizer))
     return str(folder)
 
 
 def first_params(config: Config) -> dict:
-    return jax.device_get(ensemble.first_state(config, make_optimizer(config.optimizer, 1)).params)
+    return jax.device_get(first_state(config, make_optimizer(config.optimizer, 1)).params)
 
 
 def same(ours, theirs) -> bool:
