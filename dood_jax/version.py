@@ -1,3 +1,3 @@
 """The version of the package; records of results and checkpoints name it."""
 
-VERSION = "0.2.0"
+VERSION = "0.3.0"
