@@ -21,9 +21,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from dood_jax.model.drawing import draw, first_pass
-from dood_jax.test_time.optimize import optimize_strokes
-
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -40,10 +37,12 @@ from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.model import dood
+from dood_jax.model.drawing import draw, first_pass
 from dood_jax.objectives import exact_stopping, iwae
 from dood_jax.rendering import brushes
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import stack
+from dood_jax.test_time.optimize import optimize_strokes
 from dood_jax.training.state import init_state
 from dood_jax.training.step import make_optimizer, make_step
 

@@ -16,8 +16,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from dood_jax.training.state import example_streams
-
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(ROOT / "benchmarks"))
@@ -34,7 +32,7 @@ from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
 from dood_jax.runtime import parallel, processes
 from dood_jax.runtime.parallel import stack
-from dood_jax.training.state import init_state
+from dood_jax.training.state import example_streams, init_state
 from dood_jax.training.step import make_optimizer, make_step
 
 DEVICES, MODELS, BATCH_SIZE, ROUNDS = (1, 2, 4), 4, 8, 20
