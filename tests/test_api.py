@@ -139,9 +139,9 @@ def test_drawings_are_varied_and_taken_further(model, images):
     assert np.all(further.strokes.presence.sum(1) <= np.minimum(drawn, 1) + 2)
 
 
-@pytest.mark.parametrize("kept", [-1, [1, 1]])
-def test_what_cannot_be_kept_is_refused(model, images, kept):
-    with pytest.raises(BadInput, match="kept"):
+@pytest.mark.parametrize("count", [-1, [1, 1]])
+def test_prefixes_that_cannot_be_are_refused(model, images, kept):
+    with pytest.raises(BadInput, match="num_prefix_strokes"):
         model.complete(model.infer(images), kept)
 
 
