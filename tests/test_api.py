@@ -140,9 +140,9 @@ def test_drawings_are_varied_and_taken_further(model, images):
 
 
 @pytest.mark.parametrize("count", [-1, [1, 1]])
-def test_prefixes_that_cannot_be_are_refused(model, images, kept):
+def test_prefixes_that_cannot_be_are_refused(model, images, count):
     with pytest.raises(BadInput, match="num_prefix_strokes"):
-        model.complete(model.infer(images), kept)
+        model.complete(model.infer(images), count)
 
 
 def test_pens_are_one_or_one_a_drawing(model):
