@@ -34,13 +34,26 @@ def optimize(
     last_fraction: float = 0.1,
     project: Callable[[Fitted], Fitted] = lambda fitted: fitted,
 ) -> Fitted:
-    """Minimises a loss by Adam, a step for each of the inputs.
+    """Minimises a loss, (what is fitted, one of the inputs) -> [] number; see `descend`."""
+    return descend(jax.grad(loss), start, rates, inputs, last_fraction=last_fraction, project=project)
+
+
+def descend(
+    gradient: Callable[[Fitted, Any], Fitted],
+    start: Fitted,
+    rates: Any,
+    inputs: Array,
+    *,
+    last_fraction: float = 0.1,
+    project: Callable[[Fitted], Fitted] = lambda fitted: fitted,
+) -> Fitted:
+    """Takes a step of Adam for each of the inputs.
 
     Args:
-      loss: (what is fitted, one of the inputs) -> [] number.
+      gradient: (what is fitted, one of the inputs) -> the gradient of what is to become small.
       start: a pytree of arrays to begin with.
       rates: Adam's rate of each leaf at the first step: a pytree like `start`, or one number for all.
-      inputs: [N, ...] one for each step, such as random keys; where the loss needs none, `jnp.arange(N)`.
+      inputs: [N, ...] one for each step, such as random keys; where the gradient needs none, `jnp.arange(N)`.
       last_fraction: of the rates at the last step, to which they fall as a cosine; 1 keeps them.
       project: applied after every step, to keep what is fitted within its range.
     """
@@ -49,7 +62,7 @@ def optimize(
 
     def step(carry, one):
         fitted, state = carry
-        updates, state = adam.update(jax.grad(loss)(fitted, one), state)
+        updates, state = adam.update(gradient(fitted, one), state)
         scaled = lambda value, rate, update: value + rate * update
         return (project(jax.tree_util.tree_map(scaled, fitted, rates, updates)), state), None
 

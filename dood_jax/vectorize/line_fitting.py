@@ -11,10 +11,10 @@ from typing import NamedTuple, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
+from dood_jax.test_time.optimize import descend
 from dood_jax.types import Array
 from dood_jax.vectorize import curves
 from dood_jax.vectorize.page import resample
@@ -195,24 +195,22 @@ def _bucket(count: int, least: int) -> int:
 def _optimize(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> tuple[_Variables, Array, Array]:
     """The variables after `_STEPS` steps of Adam; and per line, its error and the ink it was to explain."""
     rates = _Variables(*np.array([_POINT_RATE, _WIDTH_RATE, _SOFT_RATE], np.float32))
-    adam = optax.adam(optax.cosine_decay_schedule(1.0, _STEPS, _LAST_RATE))
     blocks = jax.tree_util.tree_map(
         lambda leaf: leaf.reshape(-1, min(len(leaf), _BLOCK), *leaf.shape[1:]), pixels
     )
 
-    def gradient(variables):
+    def gradient(variables, _):
         add = lambda total, block: (_sum(total, jax.grad(_misfit)(variables, pieces, block)), None)
         return jax.lax.scan(add, jax.grad(_bend)(variables, pieces), blocks)[0]
 
-    def step(carry, _):
-        variables, state = carry
-        updates, state = adam.update(gradient(variables), state)
-        moved = jax.tree_util.tree_map(
-            lambda value, rate, update: value + rate * update, variables, rates, updates
-        )
-        return (_within_range(moved), state), None
-
-    (variables, _), _ = jax.lax.scan(step, (variables, adam.init(variables)), length=_STEPS)
+    variables = descend(
+        gradient,
+        variables,
+        rates,
+        jnp.arange(_STEPS),
+        last_fraction=_LAST_RATE,
+        project=_within_range,
+    )
     add = lambda total, block: (_sum(total, _errors(variables, pieces, block)), None)
     nothing = jnp.zeros_like(variables.widths)
     (errors, inks), _ = jax.lax.scan(add, (nothing, nothing), blocks)
