@@ -70,7 +70,9 @@ def drawing_of(
     # The model's rasteriser places a pixel at its corner, and ink has it at its middle.
     strokes = tuple(
         InkStroke((chain + 0.5 / config.image_size) * size, width * size, is_closed=False, confidence=1.0)
-        for chain, width, is_on in zip(chains, full_width(brush, spacing).tolist(), presence, strict=True)
+        for chain, width, is_on in zip(
+            chains, full_width(brush, spacing, config.brush == "splat").tolist(), presence, strict=True
+        )
         if is_on
     )
     return InkDrawing(strokes, size, size, source)
@@ -94,23 +96,25 @@ def cubics(control_points: np.ndarray) -> np.ndarray:
     return np.concatenate([chain.reshape(-1, 2), joints[-1:]])
 
 
-def full_width(brush: BrushParams, spacing: np.ndarray | None = None) -> np.ndarray:
+def full_width(brush: BrushParams, spacing: np.ndarray | None = None, is_splat: bool = False) -> np.ndarray:
     """[T] width of each stroke in the unit square: where it has at least half the ink of its middle.
 
     A brush of standard deviation ρ and slopes κ (ink) and γ (canvas) leaves at the distance d from the curve
-    the ink tanh(A exp(-d²/2ρ²)/κ) / tanh(1/κ), and the canvas shows the tanh(·/γ) of it (method.md 3.9 to
+    the ink tanh(A exp(-d²/2ρ²)/κ) / N, and the canvas shows the tanh(·/γ) of it (method.md 3.9 to
     3.11). The width is twice the distance at which the canvas falls to a half.
 
     Args:
       brush: ρ and κ are [T], γ is a scalar.
       spacing: [T] distance δ of neighbouring samples of the curve, for the brush `soft_distance`. Its
         peak A is (√(2π) ρ / 2δ)^(1/4); for the other brushes A is 1.
+      is_splat: N is 1 for the brush `splat`; for the others it is tanh(1/κ), so that ink is 1 on the curve.
     """
     deviation, ink_slope, canvas_slope = (np.asarray(value, np.float64) for value in brush)
     peak = np.ones_like(deviation)
     if spacing is not None:
         peak = (np.sqrt(2 * np.pi) * deviation / (2 * np.maximum(spacing, _CLOSEST * deviation))) ** 0.25
-    ink = np.tanh(peak / ink_slope) / np.tanh(1 / ink_slope)
+    norm = np.ones_like(ink_slope) if is_splat else np.tanh(1 / ink_slope)
+    ink = np.tanh(peak / ink_slope) / norm
     half_ink = canvas_slope * np.arctanh(np.tanh(ink / canvas_slope) / 2)
-    nearness = ink_slope * np.arctanh(half_ink * np.tanh(1 / ink_slope))
+    nearness = ink_slope * np.arctanh(half_ink * norm)
     return 2 * deviation * np.sqrt(2 * np.log(peak / nearness))

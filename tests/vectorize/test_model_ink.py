@@ -40,7 +40,7 @@ def straight(model: api.Model, ink_width: float, ink_slope: float, canvas_slope:
     return Sketch(strokes, brush, np.zeros((1, 2, 20, 20)))
 
 
-@pytest.mark.parametrize("brush", ["soft_distance", "distance"])
+@pytest.mark.parametrize("brush", ["soft_distance", "distance", "splat"])
 @pytest.mark.parametrize("pen", [(0.03, 0.5, 0.5), (0.02, 0.9, 1.4), (0.04, 0.1, 0.1)])
 def test_the_width_is_that_of_the_canvas_at_half_its_ink(model, pen, brush):
     model = dataclasses.replace(model, config=dataclasses.replace(model.config, brush=brush))
