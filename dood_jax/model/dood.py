@@ -160,10 +160,10 @@ class DooD(nn.Module):
         key_presence, key_layout, key_points = jax.random.split(key, 3)
         canvas = self.canvas_before(state)
         state, context = self._advance_without_target(state, canvas)
-        for_presence = self.guidance.for_prior_presence(context)
+        for_presence = self._for_prior_presence(context)
         bit, layout = self.prior.sample_placement(context, for_presence, spread, (key_presence, key_layout))
         context = context._replace(glimpse=self.guidance.glimpse_canvas(canvas, layout))
-        for_stroke = self.guidance.for_prior_stroke(context)
+        for_stroke = self._for_prior_stroke(context)
         points = self.prior.sample_points(context, layout, for_stroke, spread, key_points)
         stroke = StrokeLatents(bit * state.presence, layout, points)
         return self.ink_stroke(state, jnp.zeros((), bool), stroke, brush)[0], stroke
@@ -175,8 +175,16 @@ class DooD(nn.Module):
 
     def prior_log_probs(self, context: PriorContext, stroke: StrokeLatents) -> StrokeLogProbs:
         """Log-probabilities of one stroke under the prior."""
-        for_presence = self.guidance.for_prior_presence(context)
-        return self.prior.log_probs(context, for_presence, self.guidance.for_prior_stroke(context), stroke)
+        for_presence = self._for_prior_presence(context)
+        return self.prior.log_probs(context, for_presence, self._for_prior_stroke(context), stroke)
+
+    def _for_prior_presence(self, context: PriorContext) -> tuple[Array, ...]:
+        """What the prior's presence head takes of what guidance sees."""
+        return self.guidance.for_prior_presence(context) if self.prior.sees_canvas else ()
+
+    def _for_prior_stroke(self, context: PriorContext) -> tuple[Array, ...]:
+        """What the prior's stroke head takes of what guidance sees."""
+        return self.guidance.for_prior_stroke(context) if self.prior.sees_canvas else ()
 
     def final_stop_log_prob(self, state: StrokeState, target: Any = None) -> Array:
         """[] prior log-probability that no stroke follows the last, 0 where the model does not count it.
@@ -188,7 +196,7 @@ class DooD(nn.Module):
         canvas = self.canvas_before(state)
         seen = self.guidance.observe(target, canvas).canvas if target is not None else None
         state, context = self._advance_without_target(state, canvas, seen)
-        return self.prior.presence_log_probs(context, self.guidance.for_prior_presence(context))[1]
+        return self.prior.presence_log_probs(context, self._for_prior_presence(context))[1]
 
     def _advance_without_target(
         self, state: StrokeState, canvas: Array, view: Any = None

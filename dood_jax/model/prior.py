@@ -56,6 +56,7 @@ class Prior(nn.Module):
     config: ModelConfig
 
     networks: ClassVar[tuple[str, ...]] = ()  # names of its own
+    sees_canvas: ClassVar[bool] = True  # otherwise guidance computes nothing for it
 
     def presence_log_probs(self, context: PriorContext, features: tuple[Array, ...]) -> tuple[Array, Array]:
         """[] log-probabilities that there is a next stroke, and that there is none."""
@@ -155,6 +156,8 @@ class FixedPrior(Prior):
 
     Odds for a stroke, one Gaussian for its layout, one for every number that describes it.
     """
+
+    sees_canvas: ClassVar[bool] = False
 
     mean: float  # of the numbers that describe a stroke
     scale: float

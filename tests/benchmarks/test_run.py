@@ -10,9 +10,9 @@ def small(monkeypatch):
     """Images of the size of the tiny model, few particles."""
     monkeypatch.setattr(run, "SIZE", (20, 20))
     monkeypatch.setattr(run, "PARTICLES", 2)
-    run.images.cache_clear()
+    run.random_images.cache_clear()
     yield run
-    run.images.cache_clear()
+    run.random_images.cache_clear()
 
 
 @pytest.mark.slow
