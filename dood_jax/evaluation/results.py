@@ -78,14 +78,14 @@ class Measurement:
             "trained_at_commit": _unpacked([model.meta["commit"] for model in self.models]),
             "device": parallel.device_name(),
             "seconds": round(self.seconds + seconds_before, 2),
-            "versions": {"dood_jax": VERSION, **library_versions()},
+            "versions": {"dood_jax": VERSION, **dependency_versions()},
         }
         name = path or f"{self.task}-{self.config.data.name}{suffix(self.config, self.models)}.json"
         save(workdir / "results" / name, record)
         return workdir / "results" / name
 
 
-def library_versions() -> dict[str, str]:
+def dependency_versions() -> dict[str, str]:
     """Versions of the libraries that numbers depend on, by their metadata or else their `__version__`.
 
     A library that tells neither is left out.

@@ -38,7 +38,7 @@ def patches(image: Array) -> Array:
 
 
 class PatchEncoder(nn.Module):
-    """Images to features by patches: plain matrix products, which are faster than convolutions on a CPU.
+    """Images to features by patches: plain matrix products, no convolutions.
 
     Patches -> 24, merged by windows -> 48, flattened -> features; SiLU after each. Even grids merge 2 x 2
     windows side by side, odd ones 3 x 3 windows that overlap by one patch. An encoder of several images adds

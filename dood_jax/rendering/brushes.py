@@ -121,7 +121,7 @@ def _distance_forward(curve, ink_width, size):
 
 def _distance_backward(size, saved, cotangent):
     curve, ink_width, square, place, near = saved
-    # d² = |pixel - foot|², so its gradient in the foot is -2 (pixel - foot), spread over both ends of the
+    # The gradient of d² = |pixel - foot|² in the foot is -2 (pixel - foot), spread over both ends of the
     # foot's segment by the linear interpolation of `_at_place`.
     pull = cotangent * near * (1 / ink_width**2)
     foot, backward = jax.vjp(lambda curve: _at_place(curve, place), curve)

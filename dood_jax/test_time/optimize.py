@@ -25,19 +25,6 @@ _LEAST_SCALE = 0.25  # of a layout, for the rate of its points
 Fitted = TypeVar("Fitted")
 
 
-def optimize(
-    loss: Callable[[Fitted, Any], Array],
-    start: Fitted,
-    rates: Any,
-    inputs: Array,
-    *,
-    last_fraction: float = 0.1,
-    project: Callable[[Fitted], Fitted] = lambda fitted: fitted,
-) -> Fitted:
-    """Minimises a loss, (what is fitted, one of the inputs) -> [] number; see `descend`."""
-    return descend(jax.grad(loss), start, rates, inputs, last_fraction=last_fraction, project=project)
-
-
 def descend(
     gradient: Callable[[Fitted, Any], Fitted],
     start: Fitted,
@@ -106,8 +93,8 @@ def optimize_strokes(
         moved = strokes._replace(control_points=marks.control_points)
         return canvas_error(config, image, model.finished_canvas(moved, marks.brush))
 
-    found = optimize(
-        error,
+    found = descend(
+        jax.grad(error),
         _Marks(strokes.control_points, brush),
         _Marks(point_rates(strokes.layout), BRUSH_RATES),
         jnp.arange(num_steps),

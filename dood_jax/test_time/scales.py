@@ -16,7 +16,7 @@ from dood_jax.model.networks import Params
 from dood_jax.model.observation import SCALE_RANGE
 from dood_jax.objectives.elbo import log_likelihood
 from dood_jax.rendering.source_grid import to_source_grid
-from dood_jax.test_time.optimize import optimize
+from dood_jax.test_time.optimize import descend
 from dood_jax.types import Array
 
 _STEPS, _BATCH = 400, 128
@@ -78,4 +78,6 @@ def _fitted_weights(model: ModelConfig, params: Params, images: np.ndarray, canv
     start = jnp.zeros_like(params["likelihood"]["canvas"])
     keys = jax.random.split(jax.random.key(_SEED), _STEPS)
     first, last = _RATES
-    return jax.jit(lambda start: optimize(loss, start, first, keys, last_fraction=last / first))(start)
+    return jax.jit(lambda start: descend(jax.grad(loss), start, first, keys, last_fraction=last / first))(
+        start
+    )

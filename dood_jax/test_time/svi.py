@@ -26,7 +26,7 @@ from dood_jax.model.renderer import canvas_of
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.objectives.elbo import log_likelihood, masked_log_prob
 from dood_jax.objectives.iwae import LogWeights, charged, log_weights_of
-from dood_jax.test_time.optimize import BRUSH_RATES, POINT_RATE, optimize
+from dood_jax.test_time.optimize import BRUSH_RATES, POINT_RATE, descend
 from dood_jax.types import Array, BrushParams, Leaf, StrokeLatents
 
 _LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
@@ -84,8 +84,11 @@ def optimize_posterior(
         jnp.full_like(strokes.control_points, jnp.log(_POINT_WIDTH)),
         brush,
     )
-    found = optimize(
-        lambda moved, key: -_bound(config, params, image, contexts, _posterior(strokes.presence, moved), key),
+    loss = lambda moved, key: (
+        -_bound(config, params, image, contexts, _posterior(strokes.presence, moved), key)
+    )
+    found = descend(
+        jax.grad(loss),
         start,
         _RATES,
         jax.random.split(key, num_steps),

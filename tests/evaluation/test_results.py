@@ -49,7 +49,7 @@ def test_libraries_without_metadata_are_asked_for_their_version_or_left_out(monk
 
     monkeypatch.setattr(importlib.metadata, "version", installed)
     monkeypatch.delattr(distrax, "__version__")
-    found = results.library_versions()
+    found = results.dependency_versions()
     assert found["optax"] == optax.__version__ and found["jax"] == version("jax")
     assert "distrax" not in found
 

@@ -35,7 +35,7 @@ from dood_jax.model.renderer import canvas_of
 from dood_jax.objectives.elbo import log_likelihood, masked_log_prob
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import DeviceGroup
-from dood_jax.test_time.optimize import optimize
+from dood_jax.test_time.optimize import descend
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _POINT_DEVIATION = 0.001  # of the control points of a token from those of its type
@@ -86,7 +86,7 @@ def token_score(
 
     start = Token(placed, jnp.zeros(7))
     loss = lambda token, _: -score(token)
-    fitted = optimize(loss, start, _RATE, jnp.arange(num_steps), last_fraction=1.0)
+    fitted = descend(jax.grad(loss), start, _RATE, jnp.arange(num_steps), last_fraction=1.0)
     return jnp.where(count > 0, score(fitted), -jnp.inf)
 
 
