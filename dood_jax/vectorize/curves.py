@@ -23,6 +23,8 @@ class InkStroke(NamedTuple):
     width: float  # full width of the pen
     is_closed: bool
     confidence: float  # agreement of the stroke's ink with the image's, 0..1
+    is_filled: bool = False  # the outline of an area that is full of ink
+    colour: tuple[int, int, int] | None = None  # sRGB of its ink, 0..255; None if it was not looked up
 
     @property
     def is_dot(self) -> bool:

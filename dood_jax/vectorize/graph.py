@@ -17,7 +17,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from dood_jax.vectorize.page import Marks
+from dood_jax.vectorize.marks import Marks
 
 _EIGHT = np.ones((3, 3), int)
 _STEPS = [(-1, 0), (1, 0), (0, -1), (0, 1), (-1, -1), (-1, 1), (1, -1), (1, 1)]  # straight ones first

@@ -17,7 +17,7 @@ from scipy.spatial import cKDTree
 from dood_jax.test_time.optimize import descend
 from dood_jax.types import Array
 from dood_jax.vectorize import curves
-from dood_jax.vectorize.page import resample
+from dood_jax.vectorize.marks import resample
 
 _STEPS = 80  # of Adam
 _POINT_RATE, _WIDTH_RATE, _SOFT_RATE = 0.15, 0.03, 0.02  # learning rates at the first step, in pixels

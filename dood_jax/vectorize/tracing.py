@@ -16,7 +16,8 @@ from dood_jax.errors import BadInput
 from dood_jax.vectorize import crossings, curves, graph, model_votes
 from dood_jax.vectorize.curves import InkStroke
 from dood_jax.vectorize.line_fitting import Line, fit_lines
-from dood_jax.vectorize.page import Marks, Page, find_marks, marks_of, resample
+from dood_jax.vectorize.marks import Marks, find_marks, marks_of, resample
+from dood_jax.vectorize.page import Page
 
 _SPACING = 0.7  # of the points that curves are fitted to, in pen widths
 _TOLERANCE = 0.12  # distance of curves from these points, in pen widths
