@@ -10,5 +10,6 @@ setup(
         "dood_jax.demo": ["static/*"],
         "dood_jax.evaluation.metrics": ["trained/*.npz"],
         "dood_jax.evaluation": ["*.json"],
+        "dood_jax.vectorize": ["*.json"],
     },
 )

@@ -26,8 +26,9 @@ from dood_jax.model.variation import SMALL_NOISE, TypeNoise
 from dood_jax.rendering import source_grid
 from dood_jax.runtime import parallel
 from dood_jax.types import Array, BrushParams, Sketch
-from dood_jax.vectorize import drawing, page, reading, tracing
+from dood_jax.vectorize import colours, drawing, page, reading, tracing
 from dood_jax.vectorize.drawing import InkDrawing
+from dood_jax.vectorize.reading import Scan
 
 _SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
 _HAIR = 1e-3  # by which pixels may lie outside 0..1: resizing leaves as much
@@ -219,26 +220,34 @@ class Model:
             for points, presence, one in zip(placed, sketch.strokes.presence, brushes, strict=True)
         ]
 
-    def vectorize(self, image: ArrayLike | str | Path, source: str = "") -> InkDrawing:
+    def vectorize(self, image: ArrayLike | str | Path | Scan, source: str = "") -> InkDrawing:
         """The pen strokes of one image of lines, of any size, in drawing order.
 
         Args:
-          image: an image file, or [H, W], [H, W, 3] or [H, W, 4] grey levels or colours: integers, or floats
-            in 0..1 or 0..255. Ink may be darker or brighter than paper; what is transparent is paper.
+          image: an image file, of which the first page or frame is taken, a `Scan` that was read already, or
+            [H, W], [H, W, 3] or [H, W, 4] grey levels or colours: integers, or floats in 0..1 or 0..255. Ink
+            may be darker or brighter than paper; what is transparent is paper.
           source: names the drawing in its formats; the file's name if there is one.
+
+        A large image is traced at a smaller size; the drawing's `notes` say so, and its strokes are in pixels
+        of the image as it was given.
 
         Raises:
           BadInput: it cannot be read, nothing is drawn on it, or the model's strokes are no curves.
         """
         require_choice("model.decoder", self.config.decoder, ("curve",))
         if isinstance(image, str | Path):
-            scan = reading.read(Path(image))[0]
-            grey, source = scan.grey, source or scan.ident
+            scan = reading.read(Path(image))
         else:
-            grey = reading.grey_of(np.asarray(image))
-        found = page.remove_background(grey)
+            scan = image if isinstance(image, Scan) else reading.scan_of(image)
+        found = page.remove_background(scan.grey, scan.colour)
         strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
-        return InkDrawing(tuple(strokes), grey.shape[1], grey.shape[0], source, l1)
+        if scan.colour is not None:
+            strokes = colours.coloured(strokes, scan.colour, found.ink)
+        height, width = scan.grey.shape
+        notes = (*scan.notes, *getattr(found, "notes", ()))
+        drawn = InkDrawing(tuple(strokes), width, height, source or scan.source, l1, notes)
+        return drawn.resized(*scan.size) if scan.size else drawn
 
     def _checked(self, images: ArrayLike) -> np.ndarray:
         """float32 [B, H, W], with a warning for those that look inverted or enlarged in another way."""

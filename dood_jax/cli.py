@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from dood_jax import command_line
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, require_at_least
 
 _FORMATS = "svg, animated-svg, gif, inkml, stroke3, ndjson, json"
 _MODELS = "synthetic,omniglot,mnist,emnist,kmnist,quickdraw"
-_FILES = "images (PNG, JPEG, WebP, TIFF, BMP, GIF), arrays (npy, npz), or folders of them"
+_FILES = "images (PNG, JPEG, WebP, TIFF, BMP, GIF), PDF, SVG, arrays (npy, npz), or folders of them"
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -107,20 +107,39 @@ def _add_vectorize(commands: Any) -> None:
     vectorize.add_argument(
         "--checkpoint", default="synthetic", help="a released model or a folder (default synthetic)"
     )
+    vectorize.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    vectorize.add_argument(
+        "--monochrome", action="store_true", help="black strokes, whatever the image's ink"
+    )
+    vectorize.add_argument(
+        "--stroke3-points",
+        type=int,
+        default=250,
+        metavar="N",
+        help="most points of a drawing in the format stroke3 (default 250, as sketch-rnn takes)",
+    )
+    vectorize.add_argument("--quiet", action="store_true", help="write nothing of what went well")
     vectorize.set_defaults(run=_vectorize, takes_flags=False)
 
 
 def _vectorize(arguments: argparse.Namespace) -> None:
-    """Vectorizes files; exits with 2 if one of them could not be read or holds no drawing."""
+    """Vectorizes files; exits with 2 if one of them is missing, could not be read or holds no drawing."""
     from dood_jax.vectorize import batch
 
     formats = batch.parse_formats(arguments.to)
-    batch.gather(arguments.files)  # refuses names that do not exist before the model is loaded
+    points = arguments.stroke3_points
+    require_at_least("--stroke3-points", points, 2)
+    options = batch.Options(formats, arguments.overwrite, arguments.quiet, arguments.monochrome, points)
+    gathered = batch.gather(arguments.files)
+    if not gathered.files:  # the model need not be loaded
+        for failure in gathered.failures:
+            command_line.report(failure)
+        sys.exit(2)
     out = command_line.writable(Path(arguments.out), "--out")
     from dood_jax import api
 
     model = api.load(arguments.checkpoint)
-    outcome = batch.export(model.vectorize, arguments.files, formats, out)
+    outcome = batch.export(model.vectorize, gathered, options, out)
     if outcome.failures:
         sys.exit(2)
 

@@ -42,7 +42,8 @@ _NUM_EXAMPLES = 4  # of one set
 
 def read(data: bytes) -> np.ndarray:
     """float32 [H, W] ink of the content of an image file, 0..1; raises BadInput for what cannot be used."""
-    return page.remove_background(reading.read_upload(data, MOST_PIXELS)).ink
+    scan = reading.read_upload(data, MOST_PIXELS)
+    return page.remove_background(scan.grey, scan.colour).ink
 
 
 def on_sheet(ink: np.ndarray) -> np.ndarray:

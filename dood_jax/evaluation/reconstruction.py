@@ -131,7 +131,11 @@ def run_vectorize(
     measurement = results.Measurement("vectorize", config, models)
     (model,) = models
     inputs = [path for name in names.split(",") for path in sorted(glob.glob(name)) or [name]]
-    outcome = batch.export(model.vectorize, inputs, _FORMATS, workdir / "vectorize")
+    gathered = batch.gather(inputs)
+    if not gathered.files:
+        raise BadInput("; ".join(gathered.failures))
+    options = batch.Options(_FORMATS, overwrite=True, quiet=True)
+    outcome = batch.export(model.vectorize, gathered, options, workdir / "vectorize")
     if outcome.failures:
         raise BadInput(f"{len(outcome.failures)} of the images were not drawn")
     count, seconds = len(outcome.counts), measurement.seconds

@@ -1,25 +1,47 @@
 """Vectorizes many files: finds the images, draws each again, and writes the drawings into one folder.
 
-A file that cannot be read or holds no drawing is reported in one line, and the rest is still done.
+A file that is missing, cannot be read, holds no drawing or would overwrite another is reported in one line,
+and the rest is still done.
 """
 
+import contextlib
 import os
 import re
 import sys
+import time
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from tqdm import tqdm
 
-from dood_jax.errors import BadInput
+from dood_jax.errors import BadInput, first_line
+from dood_jax.vectorize import formats as writing
 from dood_jax.vectorize import reading
 from dood_jax.vectorize.drawing import InkDrawing
 from dood_jax.vectorize.formats import WRITERS
+from dood_jax.vectorize.reading import Scan, Sheet
 
 _LONGEST_NAME = 120  # characters of a file name
+
+
+class Options(NamedTuple):
+    """How drawings are written."""
+
+    formats: tuple[str, ...]  # keys of `formats.WRITERS`
+    overwrite: bool = False  # files that are there; else they are left, and the image is not drawn
+    quiet: bool = False  # writes nothing to stdout, and shows no progress
+    monochrome: bool = False  # all strokes are black
+    stroke3_points: int = writing.STROKE3_POINTS  # most points of a drawing in the format stroke3
+
+
+class Gathered(NamedTuple):
+    """The files that were named."""
+
+    files: list[tuple[Path, Path]]  # each with the subfolder of the output in which its drawings belong
+    failures: list[str]  # one line for each name that is of no use
 
 
 class Outcome(NamedTuple):
@@ -28,47 +50,88 @@ class Outcome(NamedTuple):
     counts: list[int]  # number of strokes
     errors: list[float]  # L1 error, as in `InkDrawing.l1`
     pixels: list[int]  # pixels of the image
-    failures: list[str]  # one line for each image that could not be vectorized
+    failures: list[str]  # one line for each name or image that could not be vectorized
 
 
 def export(
-    vectorize: Callable[[np.ndarray, str], InkDrawing],
-    names: Iterable[str],
-    formats: tuple[str, ...],
-    out: Path,
+    vectorize: Callable[[Scan], InkDrawing], gathered: Gathered, options: Options, out: Path
 ) -> Outcome:
-    """Writes a drawing of every image of the given files and folders, in every format, into `out`.
+    """Writes a drawing of every image of the given files, in every format, into `out`.
+
+    Each drawing is reported in one line on stdout, and each image that is not drawn in one on stderr. No file
+    ends the work on the others, whatever is wrong with it.
 
     Args:
-      vectorize: takes the [H, W] grey values of `reading.Scan` and a name, and returns a drawing. It raises
-        BadInput if the image holds none.
-      names: files and folders.
-      formats: keys of `formats.WRITERS`.
+      vectorize: makes a drawing of an image, or raises BadInput if it holds none.
+      gathered: the files; its failures are reported first.
+      options: formats, and how they are written.
       out: a folder, which is made if it is not there. Nothing is written outside it.
-
-    Raises:
-      BadInput: a name that does not exist, or a folder that cannot be written.
     """
-    images = gather(names)
-    namer = Namer(out)
-    outcome = Outcome([], [], [], [])
-    for path, folder in tqdm(images, unit="file", disable=len(images) < 2 or not sys.stderr.isatty()):
+    work = _Work(vectorize, options, Namer(out))
+    for failure in gathered.failures:
+        work.outcome.failures.append(_report(failure))
+    files = list(zip(gathered.files, base_names(gathered.files), strict=True))
+    is_shown = len(files) > 1 and not options.quiet and sys.stderr.isatty()
+    for (path, folder), name in tqdm(files, unit="file", disable=not is_shown):
+        work.draw_file(path, folder, name)
+    return work.outcome
+
+
+class _Work:
+    """Draws one file after the other and keeps account of it."""
+
+    def __init__(self, vectorize: Callable[[Scan], InkDrawing], options: Options, namer: "Namer"):
+        self.outcome = Outcome([], [], [], [])
+        self._vectorize, self._options, self._namer = vectorize, options, namer
+
+    def draw_file(self, path: Path, folder: Path, name: str) -> None:
+        """Draws every image of a file; `name` is that of its drawings in `folder`."""
+        with self._reported(str(path)), reading.opened(path) as contents:
+            for note in contents.notes:
+                _report(f"{path}: {note}")
+            for sheet in contents.sheets:
+                with self._reported(f"{path}{sheet.part}"):
+                    self._draw(f"{path}{sheet.part}", sheet, self._namer.place(folder, name + sheet.mark))
+
+    def _draw(self, subject: str, sheet: Sheet, place: Path) -> None:
+        """Draws one image; raises BadInput if that is impossible or not wanted."""
+        targets = [place.with_name(place.name + WRITERS[name][0]) for name in self._options.formats]
+        if not self._options.overwrite:
+            _require_new(targets)
+        started = time.monotonic()
+        drawing = self._vectorize(sheet.load())
+        for note in drawing.notes:
+            _report(f"{subject}: {note}")
+        if self._options.monochrome:
+            drawing = drawing.in_black()
+        _write([self._encode(name, drawing) for name in self._options.formats], targets)
+        self.outcome.counts.append(len(drawing.strokes))
+        self.outcome.errors.append(drawing.l1)
+        self.outcome.pixels.append(drawing.width * drawing.height)
+        if not self._options.quiet:
+            count = f"{len(drawing.strokes)} stroke{'s' * (len(drawing.strokes) != 1)}"
+            written = ", ".join([str(targets[0]), *(WRITERS[name][0] for name in self._options.formats[1:])])
+            line = f"{subject}: {count}, {time.monotonic() - started:.1f} s -> {written}"
+            tqdm.write(_one_line(line), file=sys.stdout)
+
+    def _encode(self, name: str, drawing: InkDrawing) -> bytes:
+        if name == "stroke3":
+            return writing.stroke3_file(drawing, self._options.stroke3_points)
+        return WRITERS[name][1](drawing)
+
+    @contextlib.contextmanager
+    def _reported(self, subject: str) -> Iterator[None]:
+        """Turns whatever is raised into one line about the subject."""
         try:
-            scans = reading.read(path)
+            yield
         except BadInput as error:
-            outcome.failures.append(_report(str(error)))
-            continue
-        for scan in scans:
-            try:
-                drawing = vectorize(scan.grey, scan.ident)
-            except BadInput as error:
-                outcome.failures.append(_report(f"{path}: {error}"))
-                continue
-            _write(drawing, formats, namer.place(folder, scan.ident))
-            outcome.counts.append(len(drawing.strokes))
-            outcome.errors.append(drawing.l1)
-            outcome.pixels.append(drawing.width * drawing.height)
-    return outcome
+            self.outcome.failures.append(_report(f"{subject}: {error}"))
+        except MemoryError:
+            self.outcome.failures.append(_report(f"{subject}: there is not enough memory; make it smaller"))
+        except Exception as error:
+            kind = type(error).__name__
+            line = f"{subject}: it cannot be drawn ({kind}: {first_line(error)}); please report this file"
+            self.outcome.failures.append(_report(line))
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -82,29 +145,28 @@ def parse_formats(text: str) -> tuple[str, ...]:
     return names
 
 
-def gather(names: Iterable[str]) -> list[tuple[Path, Path]]:
-    """Lists every given file and every image in every given folder.
+def gather(names: Iterable[str]) -> Gathered:
+    """Lists every given file, and every image in every given folder, once.
 
-    Returns:
-      Pairs of a file and the subfolder in which it lies, relative to the folder that was given. The files of
-      a folder are sorted, and hidden ones are left out.
-
-    Raises:
-      BadInput: a name that does not exist, or a folder without images.
+    The files of a folder are sorted, and hidden ones are left out. A name that does not exist, or a folder
+    without images, is a failure.
     """
-    found = []
+    found: dict[str, tuple[Path, Path]] = {}
+    failures = []
     for name in names:
         path = Path(name)
         if path.is_dir():
-            inside = list(_images_in(path))
+            inside = [(image, image.parent.relative_to(path)) for image in _images_in(path)]
             if not inside:
-                raise BadInput(f"{name} holds no images ({', '.join(reading.SUFFIXES)})")
-            found += [(image, image.parent.relative_to(path)) for image in inside]
+                failures.append(f"{name} holds no images ({', '.join(reading.IN_FOLDERS)})")
         elif path.exists():
-            found.append((path, Path()))
+            inside = [(path, Path())]
         else:
-            raise BadInput(f"{name} is not there; give files or folders")
-    return found
+            inside = []
+            failures.append(f"{name} is not there; give files or folders")
+        for image, folder in inside:
+            found.setdefault(os.path.abspath(image), (image, folder))
+    return Gathered(list(found.values()), failures)
 
 
 def _images_in(folder: Path) -> Iterator[Path]:
@@ -112,8 +174,29 @@ def _images_in(folder: Path) -> Iterator[Path]:
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             path = Path(root, name)
-            if not name.startswith(".") and path.suffix.lower() in reading.SUFFIXES:
+            if not name.startswith(".") and path.suffix.lower() in reading.IN_FOLDERS:
                 yield path
+
+
+def base_names(files: list[tuple[Path, Path]]) -> list[str]:
+    """A name for the drawings of each file, by which it is known.
+
+    It is the file's name without its suffix. Where two files of one subfolder would have the same, it is with
+    the suffix, and if that is the same too, with the name of the folder in which the file lies.
+    """
+    names = [path.stem for path, _ in files]
+    longer: list[Callable[[Path], str]] = [
+        lambda path: path.name,
+        lambda path: f"{path.absolute().parent.name}-{path.name}",
+    ]
+    for name_of in longer:
+        keys = [(folder, safe_name(name).casefold()) for (_, folder), name in zip(files, names, strict=True)]
+        counts = Counter(keys)
+        names = [
+            name_of(path) if counts[key] > 1 else name
+            for (path, _), key, name in zip(files, keys, names, strict=True)
+        ]
+    return names
 
 
 class Namer:
@@ -146,22 +229,33 @@ def safe_name(name: str) -> str:
     return plain or "drawing"
 
 
-def _write(drawing: InkDrawing, formats: tuple[str, ...], place: Path) -> None:
-    """Writes every format. Each file is first written beside its place, so that none is ever half there."""
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        for name in formats:
-            suffix, encode = WRITERS[name]
-            whole = place.with_name(place.name + suffix)
-            part = place.with_name(place.name + suffix + ".part")
-            part.write_bytes(encode(drawing))
-            os.replace(part, whole)
-    except OSError as error:
-        raise BadInput(f"{place} cannot be written ({error.strerror}); give another folder") from error
+def _require_new(targets: list[Path]) -> None:
+    """Raises BadInput if one of the files is there."""
+    for target in targets:
+        if os.path.lexists(target):
+            raise BadInput(f"{target} is there already; give --overwrite, or another folder by --out")
+
+
+def _write(contents: list[bytes], targets: list[Path]) -> None:
+    """Writes files. Each is first written beside its place, so that none is ever half there."""
+    for content, target in zip(contents, targets, strict=True):
+        part = target.with_name(target.name + ".part")
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part.write_bytes(content)
+            os.replace(part, target)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            raise BadInput(f"{target} cannot be written ({error.strerror}); give another folder") from error
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
 
 
 def _report(message: str) -> str:
     """Writes a message to stderr as one line, above the progress bar, and returns the line."""
-    line = " ".join(message.split())
+    line = _one_line(message)
     tqdm.write(f"dood_jax: {line}", file=sys.stderr)
     return line

@@ -21,6 +21,23 @@ _CLOSEST = 0.02  # distance of a stroke's samples, in standard deviations of the
 class InkDrawing(Strokes):
     """The strokes of one image, and methods that write them in each format."""
 
+    notes: tuple[str, ...] = ()  # one line each, of what the user should know of the image
+
+    def resized(self, width: int, height: int) -> "InkDrawing":
+        """The same drawing of an image of another size."""
+        scale = np.array([width / self.width, height / self.height])
+        area = float(scale.prod())
+        strokes = tuple(
+            one._replace(control_points=one.control_points * scale, width=one.width * area**0.5)
+            for one in self.strokes
+        )
+        return dataclasses.replace(self, strokes=strokes, width=width, height=height, l1=self.l1 * area)
+
+    def in_black(self) -> "InkDrawing":
+        """The same drawing without colours."""
+        strokes = tuple(one._replace(colour=None) for one in self.strokes)
+        return dataclasses.replace(self, strokes=strokes)
+
     def to_svg(self, animated: bool = False) -> str:
         """SVG with one path for each stroke. If `animated`, the strokes appear as a pen would draw them."""
         return formats.animated_svg(self) if animated else formats.svg(self)
@@ -33,16 +50,19 @@ class InkDrawing(Strokes):
         """InkML (W3C 2011) with one trace for each stroke."""
         return formats.inkml(self)
 
-    def to_stroke3(self) -> np.ndarray:
-        """float32 [N, 3] rows of (step x, step y, 1 if the pen is lifted afterwards), in pixels."""
-        return formats.stroke3(self)
+    def to_stroke3(self, most_points: int = formats.STROKE3_POINTS) -> np.ndarray:
+        """float32 [N, 3] rows of (step x, step y, 1 if the pen is lifted afterwards), in pixels.
+
+        Lines are simplified just so much that N is at most `most_points`; see `formats.stroke3`.
+        """
+        return formats.stroke3(self, most_points)
 
     def to_ndjson(self) -> str:
         """One line of ndjson in the simplified form of Quick, Draw!, with integers 0..255."""
         return formats.quickdraw(self)
 
     def to_json(self) -> str:
-        """JSON with everything that is known about every stroke."""
+        """JSON with everything that is known about every stroke; `drawing.schema.json` describes it."""
         return formats.plain_json(self)
 
 

@@ -1,164 +1,291 @@
-"""Reads image files as grey values, whatever their format, bit depth, colours, rotation and transparency."""
+"""Opens the files that may hold drawings, and loads their images one at a time.
 
+A file holds one image, or several: pages of a TIFF or a PDF, frames of an animation, arrays of an archive.
+"""
+
+import contextlib
 import io
+import math
 import warnings
 import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dood_jax.data import dataset
-from dood_jax.data.folder import MOST_PIXELS
 from dood_jax.errors import BadInput, first_line
+from dood_jax.vectorize import documents, pixels
+from dood_jax.vectorize.pixels import Pixels
 
 ARRAYS = (".npy", ".npz")
 IMAGES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
-SUFFIXES = IMAGES + ARRAYS
+IN_FOLDERS = (*IMAGES, *ARRAYS, ".pdf")  # an SVG is read if it is named: a folder may hold those written here
+MOST_PIXELS = 100_000_000  # more is refused before it is decoded
+TRACED_PIXELS = 8_000_000  # an image of more is made smaller, so that 2 GB of memory are enough
+MOST_FRAMES = 100  # of an animation
+_MOST_BYTES = 400_000_000  # of the arrays of a file
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # Pillow's names of them
+_FILMS = ("GIF", "WEBP", "PNG")
+_EXIF_TURN = 0x0112
+_TIFF_SUBFILE, _IS_SMALLER_COPY = 254, 1  # the tag that says what a page is, and its bit for a preview
 _LEAST_SIDE = 3
+_CHANNELS = (1, 2, 3, 4)
 
 
 class Scan(NamedTuple):
     """One image of a file."""
 
-    grey: np.ndarray  # float32 [H, W], 0 black .. 1 white; NaN where nothing was painted
-    ident: str  # its name in outputs: that of the file, with a number if the file holds several
+    grey: np.ndarray  # float32 [H, W], 0 black .. 1 white; NaN where there is nothing
+    colour: np.ndarray | None = None  # uint8 [H, W, 3]; None if the image is grey
+    ident: str = ""  # its name in outputs: that of the file, with a number if the file holds several
+    source: str = ""  # the name of the file with its suffix, and the page if the file holds several
+    size: tuple[int, int] | None = None  # width and height in the file, if they are larger
+    notes: tuple[str, ...] = ()  # one line each, of what the user should know
 
 
-def read(path: Path) -> list[Scan]:
-    """Reads the images of a file: all those of an array file, and the first frame or page of any other.
+class Sheet(NamedTuple):
+    """One image of an opened file, which is not loaded yet."""
 
-    Raises:
-      BadInput: in one line that names the file, if it cannot be read or is too large.
-    """
+    mark: str  # what tells its name in outputs from the file's: empty, or such as `-2`
+    part: str  # which part of the file it is: empty, or such as `, page 2 of 3`
+    load: Callable[[], Scan]  # raises BadInput
+
+
+class Contents(NamedTuple):
+    """The images of an opened file."""
+
+    sheets: list[Sheet]
+    notes: tuple[str, ...] = ()  # one line each, of what was left out
+
+
+def read(path: Path) -> Scan:
+    """Loads the first image of a file. Raises BadInput, naming the file, if it cannot be read."""
     try:
-        if path.suffix.lower() in ARRAYS:
-            return [scan for name, array in _arrays(path) for scan in _scans_of(name, array)]
-        return [Scan(_image(path), path.stem)]
+        with opened(path) as contents:
+            scan = contents.sheets[0].load()
+            left = len(contents.sheets) - 1
     except BadInput as error:
         raise BadInput(f"{path}: {error}") from error
-    except Exception as error:  # Pillow and NumPy raise kinds of their own for each format
-        raise BadInput(f"{path} cannot be read as an image ({first_line(error)})") from error
+    return scan._replace(notes=(*scan.notes, f"{left} more images of it were left out")) if left else scan
 
 
-def read_upload(data: bytes, most_pixels: int) -> np.ndarray:
-    """Reads the content of an image file that somebody sent, as the grey values of a `Scan`.
+@contextlib.contextmanager
+def opened(path: Path) -> Iterator[Contents]:
+    """Opens a file, whose images can be loaded as long as it is open.
+
+    Raises:
+      BadInput: in one line, if the file cannot be read or holds no image.
+    """
+    openers = {".npy": _arrays, ".npz": _arrays, ".pdf": _pdf, ".svg": _svg, ".svgz": _svg}
+    with contextlib.ExitStack() as stack:
+        with _refusals():
+            contents = openers.get(path.suffix.lower(), _image_file)(path, stack)
+        if not contents.sheets:
+            raise BadInput("it holds no image")
+        yield contents
+
+
+def read_upload(data: bytes, most_pixels: int) -> Scan:
+    """Reads the content of an image file that somebody sent.
 
     Raises:
       BadInput: it is no PNG, JPEG, WebP, TIFF, BMP or GIF, or has more than `most_pixels`. The latter is
         found before the image is decoded.
     """
-    try:
-        return _image(io.BytesIO(data), most_pixels, _FORMATS)
-    except BadInput:
-        raise
-    except UnidentifiedImageError as error:
-        raise BadInput("this is no image; give a PNG, JPEG, WebP, TIFF, BMP or GIF") from error
-    except Exception as error:  # Pillow raises kinds of its own for each format
-        raise BadInput(f"this image cannot be read ({first_line(error)})") from error
+    with _refusals("this image"), _quiet(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        require_size(*image.size, most_pixels)
+        return _scan(image)
 
 
-def grey_of(array: np.ndarray) -> np.ndarray:
-    """Turns an array of pixels into the grey values of a `Scan`.
-
-    Args:
-      array: [H, W], [H, W, 1] grey, [H, W, 2] grey and opacity, [H, W, 3] colours, or [H, W, 4] colours and
-        opacity. Unsigned integers span their type, unless all of them are 0 or 1. Other numbers lie in 0..1
-        or 0..255. A float is NaN where nothing was painted.
-
-    Raises:
-      BadInput: the array has another shape, or other values.
-    """
+def scan_of(array: ArrayLike, ident: str = "", source: str = "") -> Scan:
+    """Makes a scan of an array of one image; see `pixels.of_array` for its shapes, values and errors."""
     array = np.asarray(array)
-    if array.ndim == 2:
-        array = array[..., None]
-    if array.ndim != 3 or array.shape[2] not in (1, 2, 3, 4):
+    if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
         raise BadInput(f"an array of shape {list(array.shape)} is no image; give [H, W] or [H, W, 3]")
-    require_size(*array.shape[1::-1])
-    values = _to_unit(array)
-    colours = values if values.shape[2] in (1, 3) else values[..., :-1]
-    grey = colours @ np.array([0.299, 0.587, 0.114], np.float32) if colours.shape[2] == 3 else colours[..., 0]
-    return grey if colours is values else _see_through(grey, values[..., -1])
+    high, wide = array.shape[:2]
+    require_size(wide, high)
+    _require_memory(array.nbytes)
+    found = pixels.of_array(array)
+    size = _traced_size(wide, high)
+    if size != (wide, high):
+        found = pixels.shrink(found, size)
+    return _finished(found, (wide, high))._replace(ident=ident, source=source)
 
 
 def require_size(width: int, height: int, most_pixels: int = MOST_PIXELS) -> None:
     """Raises BadInput if an image is too small to hold a line, or too large to be decoded."""
     if min(width, height) < _LEAST_SIDE:
-        raise BadInput(f"an image of {width} x {height} pixels holds no drawing")
+        raise BadInput(f"an image of {width} x {height} pixels holds no drawing; give a larger one")
     if width * height > most_pixels:
         raise BadInput(f"{width} x {height} pixels are more than {most_pixels:,}; make it smaller")
 
 
-def _image(
-    file: Path | IO[bytes], most_pixels: int = MOST_PIXELS, formats: tuple[str, ...] | None = None
-) -> np.ndarray:
-    """Grey values of an image file, upright even if the camera was not."""
+@contextlib.contextmanager
+def _refusals(subject: str = "it") -> Iterator[None]:
+    """Turns whatever a decoder raises into BadInput; Pillow and NumPy have kinds of their own."""
+    try:
+        yield
+    except BadInput:
+        raise
+    except MemoryError as error:
+        raise BadInput(f"{subject} does not fit into memory; make it smaller") from error
+    except UnidentifiedImageError as error:
+        raise BadInput(f"{subject} is no image; give a PNG, JPEG, WebP, TIFF, BMP or GIF") from error
+    except Exception as error:
+        raise BadInput(f"{subject} cannot be read as an image ({first_line(error)})") from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silences Pillow's warnings of sizes, which are checked here, and of odd metadata."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of sizes, which are checked here, and of odd metadata
-        with Image.open(file, formats=formats) as opened:
-            require_size(*opened.size, most_pixels)
-            opened.draft("L", None)  # a JPEG is decoded without its colours
-            return _grey_of_image(ImageOps.exif_transpose(opened))
+        warnings.simplefilter("ignore")
+        yield
 
 
-def _grey_of_image(image: Image.Image) -> np.ndarray:
-    """Grey values of an opened image."""
-    if image.mode.startswith("I"):
-        return np.clip(np.asarray(image, np.float32) / 65535, 0, 1)
-    if image.mode == "F":
-        return _to_unit(np.asarray(image))
-    if image.has_transparency_data:
-        grey, alpha = (np.asarray(band, np.float32) / 255 for band in image.convert("LA").split())
-        return _see_through(grey, alpha)
-    return np.asarray(image.convert("L"), np.float32) / 255
+def _sheet(path: Path, mark: str, part: str, load: Callable[[], Scan]) -> Sheet:
+    """A sheet whose scan has its names, and which raises nothing but BadInput."""
+
+    def loaded() -> Scan:
+        with _refusals(), _quiet():
+            return load()._replace(ident=path.stem + mark, source=path.name + part)
+
+    return Sheet(mark, part, loaded)
 
 
-def _see_through(grey: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Lays grey values on paper of the opposite brightness; NaN where the opacity `alpha` is 0.
+def _numbered(path: Path, word: str, loads: list[Callable[[], Scan]]) -> list[Sheet]:
+    """Sheets that are counted from 1, unless there is only one."""
+    if len(loads) == 1:
+        return [_sheet(path, "", "", loads[0])]
+    digits = len(str(len(loads)))
+    return [
+        _sheet(path, f"-{i:0{digits}}", f", {word} {i} of {len(loads)}", load)
+        for i, load in enumerate(loads, start=1)
+    ]
 
-    What colour lies hidden where nothing is opaque does not matter.
+
+def _image_file(path: Path, stack: contextlib.ExitStack) -> Contents:
+    """The images of a file that Pillow opens: all pages, the first frames, or the only image."""
+    with _quiet():
+        image = stack.enter_context(Image.open(path))
+        require_size(*image.size)
+        is_film = image.format in _FILMS
+        numbers, notes = _frames_of(image) if is_film else _pages_of(image)
+    sheets = _numbered(path, "frame" if is_film else "page", [_frame_loader(image, i) for i in numbers])
+    if is_film and len(sheets) > MOST_FRAMES:
+        notes.append(f"only the first {MOST_FRAMES} of {len(sheets)} frames are drawn")
+        sheets = sheets[:MOST_FRAMES]
+    return Contents(sheets, tuple(notes))
+
+
+def _frames_of(image: Image.Image) -> tuple[list[int], list[str]]:
+    """Indices of the frames of an animation, and no notes."""
+    return list(range(getattr(image, "n_frames", 1))), []
+
+
+def _pages_of(image: Image.Image) -> tuple[list[int], list[str]]:
+    """Indices of the pages of a TIFF, and a note if some are left out; [0] of any other image.
+
+    A page may be a smaller copy of another, made for a quick view. Pages behind a damaged one are not found.
     """
-    if alpha.min() == 1:
-        return grey
-    total = alpha.sum()
-    ink_is_bright = total > 0 and (grey * alpha).sum() / total > 0.5
-    paper = np.float32(0 if ink_is_bright else 1)
-    return np.where(alpha > 0, paper + (grey - paper) * alpha, np.nan).astype(np.float32)
+    if image.format != "TIFF":
+        return [0], []
+    found, notes, copies = [0], [], 0
+    index = 0
+    while True:
+        index += 1
+        try:
+            image.seek(index)
+        except EOFError:
+            break
+        except Exception as error:
+            notes.append(f"page {index + 1} and those behind it cannot be read ({first_line(error)})")
+            break
+        if image.tag_v2.get(_TIFF_SUBFILE, 0) & _IS_SMALLER_COPY:  # type: ignore[attr-defined]
+            copies += 1
+        else:
+            found.append(index)
+    if copies:
+        notes.append(f"{copies} of {index} pages are smaller copies of others, and were left out")
+    return found, notes
 
 
-def _arrays(path: Path) -> list[tuple[str, np.ndarray]]:
-    """Names and arrays of an array file, read without unpickling; of an npz only those that can be images."""
+def _frame_loader(image: Image.Image, index: int) -> Callable[[], Scan]:
+    def load() -> Scan:
+        image.seek(index)
+        require_size(*image.size)
+        return _scan(image)
+
+    return load
+
+
+def _scan(image: Image.Image) -> Scan:
+    """Loads an opened image, upright even if the camera was not, and no larger than can be traced."""
+    size = image.size
+    image.draft("", _traced_size(*size))  # a large JPEG is decoded at a fraction of its size
+    image.load()
+    upright = image if image.getexif().get(_EXIF_TURN, 1) == 1 else ImageOps.exif_transpose(image)
+    if (upright.width < upright.height) != (image.width < image.height):
+        size = size[::-1]
+    return _finished(pixels.of_image(upright, _traced_size(*size)), size)
+
+
+def _finished(found: Pixels, size: tuple[int, int]) -> Scan:
+    """A scan of an image of some [width, height], and a note if it was made smaller."""
+    high, wide = found.grey.shape
+    if (wide, high) == size:
+        return Scan(found.grey, found.colour)
+    note = f"{size[0]} x {size[1]} pixels were traced at {wide} x {high}, to save memory"
+    return Scan(found.grey, found.colour, size=size, notes=(note,))
+
+
+def _traced_size(width: int, height: int) -> tuple[int, int]:
+    """Width and height at which an image is traced."""
+    scale = min(1.0, math.sqrt(TRACED_PIXELS / (width * height)))
+    return max(1, round(width * scale)), max(1, round(height * scale))
+
+
+def _pdf(path: Path, stack: contextlib.ExitStack) -> Contents:
+    document = stack.enter_context(documents.pdf(path))
+    load = lambda index: lambda: _scan(documents.pdf_page(document, index, TRACED_PIXELS))
+    return Contents(_numbered(path, "page", [load(index) for index in range(len(document))]))
+
+
+def _svg(path: Path, stack: contextlib.ExitStack) -> Contents:
+    del stack  # nothing stays open
+    image = documents.svg_image(path)
+    return Contents([_sheet(path, "", "", lambda: _scan(image))])
+
+
+def _arrays(path: Path, stack: contextlib.ExitStack) -> Contents:
+    """The images of an array file, read without unpickling; of an npz those arrays that can be images."""
+    del stack  # nothing stays open
     if not zipfile.is_zipfile(path):
-        return [(path.stem, np.load(path, allow_pickle=False))]
-    named = dataset.read_npz(path).items()
-    images = [(f"{path.stem}-{name}", array) for name, array in named if array.ndim in (2, 3, 4)]
-    if not images:
+        _require_memory(path.stat().st_size)
+        return Contents(_sheets_of(path, "", "", np.load(path, allow_pickle=False)))
+    with zipfile.ZipFile(path) as archive:
+        _require_memory(sum(member.file_size for member in archive.infolist()))
+    named = [(name, array) for name, array in dataset.read_npz(path).items() if array.ndim in (2, 3, 4)]
+    if not named:
         raise BadInput("no array of it is an image; give [H, W] or [N, H, W]")
-    return images
+    return Contents(
+        [one for name, array in named for one in _sheets_of(path, f"-{name}", f", {name}", array)]
+    )
 
 
-def _scans_of(name: str, array: np.ndarray) -> list[Scan]:
-    """The images of an array of [H, W], [H, W, C], [N, H, W] or [N, H, W, C]."""
-    several = array.ndim == 4 or (array.ndim == 3 and array.shape[2] not in (1, 2, 3, 4))
-    if not several:
-        return [Scan(grey_of(array), name)]
+def _sheets_of(path: Path, mark: str, part: str, array: np.ndarray) -> list[Sheet]:
+    """The images of an array of [H, W], [H, W, C], [N, H, W] or [N, H, W, C], counted from 0."""
+    load = lambda one: lambda: scan_of(one)
+    if array.ndim != 4 and not (array.ndim == 3 and array.shape[2] not in _CHANNELS):
+        return [_sheet(path, mark, part, load(array))]
     digits = len(str(len(array) - 1))
-    return [Scan(grey_of(one), f"{name}-{i:0{digits}}") for i, one in enumerate(array)]
+    return [_sheet(path, f"{mark}-{i:0{digits}}", f"{part}[{i}]", load(one)) for i, one in enumerate(array)]
 
 
-def _to_unit(array: np.ndarray) -> np.ndarray:
-    """float32 values in 0..1 of pixels of any type; see `grey_of`."""
-    if array.dtype == bool:
-        return array.astype(np.float32)
-    if array.dtype.kind == "u":
-        return array.astype(np.float32) / (np.iinfo(array.dtype).max if array.max() > 1 else 1)
-    if array.dtype.kind not in "if":
-        raise BadInput(f"values of type {array.dtype} are no grey levels")
-    values = array.astype(np.float32)
-    painted = values[~np.isnan(values)]
-    low, high = (float(painted.min()), float(painted.max())) if painted.size else (np.nan, np.nan)
-    if not (low >= 0 and high <= 255):
-        raise BadInput(f"values lie in {low:g}..{high:g}; scale them to 0..1 or 0..255")
-    return values / 255 if high > 1 else values
+def _require_memory(count: int) -> None:
+    if count > _MOST_BYTES:
+        raise BadInput(f"its arrays have {count:,} bytes, more than {_MOST_BYTES:,}; split it or use uint8")
