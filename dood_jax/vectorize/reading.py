@@ -135,6 +135,8 @@ def _refusals(subject: str = "it") -> Iterator[None]:
         raise BadInput(f"{subject} does not fit into memory; make it smaller") from error
     except UnidentifiedImageError as error:
         raise BadInput(f"{subject} is no image; give a PNG, JPEG, WebP, TIFF, BMP or GIF") from error
+    except Image.DecompressionBombError as error:
+        raise BadInput(f"{subject} has more than {MOST_PIXELS:,} pixels; make it smaller") from error
     except Exception as error:
         raise BadInput(f"{subject} cannot be read as an image ({first_line(error)})") from error
 
