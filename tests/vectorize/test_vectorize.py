@@ -136,8 +136,8 @@ TRANSPARENT = {  # of [H, W, 4] pixels, an image
 def test_transparent_files_are_drawn_whatever_colour_is_hidden_in_them(tmp_path, ink, name, colour, hidden):
     """Black or white ink on nothing, where a clear pixel has some colour of its own."""
     opaque = np.round(255 * ink).astype(np.uint8)
-    colours = np.where(opaque[..., None] > 0, colour, hidden).astype(np.uint8)
-    TRANSPARENT[name](np.dstack([colours, opaque])).save(tmp_path / name)
+    level = np.where(opaque > 0, colour, hidden).astype(np.uint8)
+    TRANSPARENT[name](np.dstack([level] * 3 + [opaque])).save(tmp_path / name)
     assert run(tmp_path / name, "--to=json", f"--out={tmp_path}/out") == 0
     drawn = json.loads((tmp_path / "out" / name).with_suffix(".json").read_text())
     assert len(drawn["strokes"]) == len(STROKES)
