@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dood_jax.data import pack
-from dood_jax.data.dataset import Dataset, resize
+from dood_jax.data.dataset import Dataset
 from dood_jax.errors import BadInput
 
 SIZE = 105
@@ -24,6 +24,7 @@ Manipuri Mongolian Old_Church_Slavonic_(Cyrillic) Oriya Sylheti Syriac_(Serto) T
 """
 ALPHABETS = {"train": tuple(_BACKGROUND.split()), "test": tuple(_EVALUATION.split())}
 NUM_CHARACTERS = 1623  # of both
+NUM_RUNS = 20  # of one-shot classification, as published
 WAYS = 20  # characters of a one-shot run or episode
 DRAWERS = 20  # of every character
 # Of every image: the index of its alphabet, the number of its character in it from 1, its drawer from 1, and
@@ -77,17 +78,16 @@ def with_class_names(dataset: Dataset) -> Dataset:
     return dataset._replace(metadata={**dataset.metadata, "classes": classes})
 
 
-def one_shot_runs(directory: Path, image_size: int) -> OneShotRuns:
-    """The 20 published runs of 20-way classification, at an image size.
+def one_shot_runs(path: Path) -> OneShotRuns:
+    """The published runs of 20-way classification as the npz pack has them, 105 x 105 pixels an image.
 
-    They are read from `omniglot_oneshot.npz`; raises BadInput if it is not there or damaged.
+    Raises BadInput if the file is damaged.
     """
-    path = directory / "omniglot_oneshot.npz"
     arrays = pack.read_arrays(path, ("support", "query", "label"))
 
     def images(packed: np.ndarray) -> np.ndarray:
         flat = pack.unpack_bits(path, packed.reshape(-1, packed.shape[-1]), (SIZE, SIZE))
-        return resize(flat, image_size).reshape(*packed.shape[:2], image_size, image_size)
+        return flat.reshape(*packed.shape[:2], SIZE, SIZE)
 
     return OneShotRuns(images(arrays["support"]), images(arrays["query"]), arrays["label"].astype(np.int32))
 

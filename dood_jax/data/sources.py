@@ -23,6 +23,7 @@ from dood_jax.config.datasets import CATALOG, FOLDER, SPLITS, SYNTHETIC
 from dood_jax.config.groups import DataConfig
 from dood_jax.data import cache, folder, omniglot, originals, pack, prepared
 from dood_jax.data.dataset import Dataset, resize, take
+from dood_jax.data.omniglot import OneShotRuns
 from dood_jax.errors import BadInput, first_line
 
 VALIDATION = "validation"  # 5 % of `train`
@@ -32,6 +33,7 @@ ALL_SPLITS = (*SPLITS, TRAIN_WITHOUT_VALIDATION, VALIDATION)
 _VALIDATION_FRACTION = 0.05
 _VALIDATION_SEED = 20_001
 _CACHE_FORMAT = 1  # raise it when the same files give other arrays than before
+_RUNS_URL = "https://github.com/brendenlake/omniglot/raw/master/python/one-shot-classification/all_runs.zip"
 _TFDS_DEFAULT = "~/tensorflow_datasets"
 
 
@@ -108,6 +110,33 @@ def load_configured(data: DataConfig, split: str) -> Dataset:
         categories=data.categories,
         per_category=data.per_category,
     )
+
+
+def one_shot_runs(dir: str | None = None, image_size: int = omniglot.SIZE) -> OneShotRuns:
+    """The 20 published runs of one-shot classification of Omniglot, at an image size.
+
+    They are read from `omniglot_oneshot.npz` of the npz pack, else from the authors' `all_runs.zip`.
+
+    Raises:
+      BadInput: the data directory (see `load`) has neither file, or one that is damaged.
+    """
+    directory = data_directory(dir)
+    packed, archive = directory / "omniglot_oneshot.npz", directory / "all_runs.zip"
+    if packed.is_file():
+        runs = omniglot.one_shot_runs(packed)
+    elif archive.is_file():
+        runs = originals.one_shot_runs(archive)
+    else:
+        raise BadInput(
+            f"{directory} has neither {packed.name} nor {archive.name} with Omniglot's one-shot runs; fetch"
+            f" {_RUNS_URL} into it, or give --config.one_shot.episodes=validation"
+        )
+
+    def resized(images: np.ndarray) -> np.ndarray:
+        flat = resize(images.reshape(-1, *images.shape[2:]), image_size)
+        return flat.reshape(*images.shape[:2], image_size, image_size)
+
+    return OneShotRuns(resized(runs.supports), resized(runs.queries), runs.answers)
 
 
 def validation_rows(count: int) -> np.ndarray:

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from dood_jax.data import load, omniglot
+from dood_jax.data import load, omniglot, sources
 from dood_jax.data.dataset import resize
 
 EACH = {  # name, split: images, classes, fewest and most of a class, sha256 of the pixels at published size
@@ -109,7 +109,7 @@ def test_omniglot_knows_who_drew_what(data_dir):
 
 
 def test_one_shot_runs_show_test_images_with_the_right_answers(data_dir):
-    runs = omniglot.one_shot_runs(data_dir, 105)
+    runs = sources.one_shot_runs(str(data_dir))
     assert runs.supports.shape == runs.queries.shape == (20, 20, 105, 105)
     assert runs.answers.shape == (20, 20)
     test = load("omniglot", "test", str(data_dir), 105)
@@ -119,7 +119,7 @@ def test_one_shot_runs_show_test_images_with_the_right_answers(data_dir):
     np.testing.assert_array_equal(runs.queries, test.images[queries])
     answered = np.take_along_axis(test.labels[supports], runs.answers, axis=1)
     np.testing.assert_array_equal(answered, test.labels[queries])
-    small = omniglot.one_shot_runs(data_dir, 50).queries
+    small = sources.one_shot_runs(str(data_dir), 50).queries
     np.testing.assert_array_equal(small[3, 4], resize(runs.queries[3, 4][None], 50)[0])
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from dood_jax.config import datasets
 from dood_jax.config.datasets import CATALOG
-from dood_jax.data import load, originals, prepare, sources
+from dood_jax.data import load, omniglot, originals, prepare, sources
 from dood_jax.errors import BadInput
 
 tfds = pytest.importorskip("tensorflow_datasets")
@@ -211,3 +211,41 @@ def test_the_real_original_files_give_the_sets_of_the_pack(data_dir, tmp_path, n
     np.testing.assert_array_equal(found.labels, packed.labels)
     with pytest.raises(BadInput, match=f"no {name} train set: .* has only test"):
         load(name, "train", str(tmp_path / "data"), 28)
+
+
+def write_runs(archive: Path, runs: omniglot.OneShotRuns) -> None:
+    """The runs as their authors' zip has them: black ink, and a line for each query with its support."""
+    with zipfile.ZipFile(archive, "w") as files:
+        for number, (supports, queries, answers) in enumerate(zip(*runs, strict=True), 1):
+            names = {"training/class": supports, "test/item": queries}
+            for name, images in names.items():
+                for row, image in enumerate(images, 1):
+                    png = io.BytesIO()
+                    Image.fromarray(255 - image).convert("1").save(png, "png")
+                    files.writestr(f"run{number:02d}/{name}{row:02d}.png", png.getvalue())
+            name = f"run{number:02d}/"
+            lines = [
+                f"{name}test/item{row:02d}.png {name}training/class{answer + 1:02d}.png\n"
+                for row, answer in enumerate(answers, 1)
+            ]
+            files.writestr(f"{name}class_labels.txt", "".join(lines[::-1]))
+
+
+def test_one_shot_runs_come_from_the_zip_of_their_authors(tmp_path):
+    random = np.random.default_rng(1)
+    images = [np.uint8(255 * (random.random((20, 2, 105, 105)) < 0.1)) for _ in range(2)]
+    runs = omniglot.OneShotRuns(*images, np.int32(random.permuted(np.tile([0, 1], (20, 1)), axis=1)))
+    write_runs(tmp_path / "all_runs.zip", runs)
+    for found, wanted in zip(sources.one_shot_runs(str(tmp_path)), runs, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_one_shot_runs_that_are_missing_or_damaged_are_one_line(tmp_path):
+    with pytest.raises(
+        BadInput, match=r"has neither omniglot_oneshot.npz nor .*; fetch https://.*zip into it"
+    ):
+        sources.one_shot_runs(str(tmp_path))
+    with zipfile.ZipFile(tmp_path / "all_runs.zip", "w") as files:
+        files.writestr("run01/class_labels.txt", "run01/test/item01.png")
+    with pytest.raises(BadInput, match=r"all_runs.zip does not hold Omniglot's runs .*; fetch it anew"):
+        sources.one_shot_runs(str(tmp_path))

@@ -82,9 +82,9 @@ def load(config: Config) -> OneShotRuns:
 
     Raises BadInput where the set is missing.
     """
-    settings, directory = config.one_shot, sources.data_directory(config.data.dir)
+    settings = config.one_shot
     if settings.episodes == "runs":
-        runs = omniglot.one_shot_runs(directory, omniglot.SIZE)
+        runs = sources.one_shot_runs(config.data.dir)
         return OneShotRuns(*(part[: settings.num_episodes] for part in runs))
     background = sources.load("omniglot", "train", config.data.dir, omniglot.SIZE)
     return omniglot.episodes(background, settings.num_episodes, config.evaluation.seed)
