@@ -112,6 +112,14 @@ def test_the_code_that_the_method_names_exists():
             assert re.search(rf"^ *(def|class) {name}\b|^{name}\b", source, re.MULTILINE), (file, name)
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name)
+def test_the_programs_that_a_page_names_are_there(page):
+    """Paths from the root of the repository, or inside the package."""
+    named = re.findall(r"(?<![\w/.<>…-])(?:[\w-]+/)+[\w-]+\.(?:py|sh)\b", page.read_text())
+    missing = [name for name in named if not any((ROOT / base / name).is_file() for base in ("", "dood_jax"))]
+    assert not missing
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
 def test_what_python_examples_import_exists(page):
     for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL):
