@@ -6,6 +6,8 @@ A file holds one image, or several: pages of a TIFF or a PDF, frames of an anima
 import contextlib
 import io
 import math
+import os
+import sys
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -27,7 +29,7 @@ IN_FOLDERS = (*IMAGES, *ARRAYS, ".pdf")  # an SVG is read if it is named: a fold
 MOST_PIXELS = 100_000_000  # more is refused before it is decoded
 TRACED_PIXELS = 8_000_000  # an image of more is made smaller, so that 2 GB of memory are enough
 MOST_FRAMES = 100  # of an animation
-_MOST_BYTES = 400_000_000  # of the arrays of a file
+_MOST_BYTES, _MOST_VALUES = 400_000_000, 50_000_000  # of the arrays of a file, and of an array of one image
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")  # Pillow's names of them
 _FILMS = ("GIF", "WEBP", "PNG")
 _EXIF_TURN = 0x0112
@@ -82,7 +84,7 @@ def opened(path: Path) -> Iterator[Contents]:
     """
     openers = {".npy": _arrays, ".npz": _arrays, ".pdf": _pdf, ".svg": _svg, ".svgz": _svg}
     with contextlib.ExitStack() as stack:
-        with _refusals():
+        with _refusals(), _quiet(), _mute():
             contents = openers.get(path.suffix.lower(), _image_file)(path, stack)
         if not contents.sheets:
             raise BadInput("it holds no image")
@@ -107,8 +109,7 @@ def scan_of(array: ArrayLike, ident: str = "", source: str = "") -> Scan:
     if array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in _CHANNELS):
         raise BadInput(f"an array of shape {list(array.shape)} is no image; give [H, W] or [H, W, 3]")
     high, wide = array.shape[:2]
-    require_size(wide, high)
-    _require_memory(array.nbytes)
+    require_size(wide, high, _MOST_VALUES * wide * high // max(array.size, 1))
     found = pixels.of_array(array)
     size = _traced_size(wide, high)
     if size != (wide, high):
@@ -149,11 +150,29 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def _mute() -> Iterator[None]:
+    """Silences the libraries below Pillow, which write to the process's stderr what is reported here."""
+    sys.stderr.flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # there is no stderr
+        yield
+        return
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def _sheet(path: Path, mark: str, part: str, load: Callable[[], Scan]) -> Sheet:
     """A sheet whose scan has its names, and which raises nothing but BadInput."""
 
     def loaded() -> Scan:
-        with _refusals(), _quiet():
+        with _refusals(), _quiet(), _mute():
             return load()._replace(ident=path.stem + mark, source=path.name + part)
 
     return Sheet(mark, part, loaded)
@@ -172,11 +191,10 @@ def _numbered(path: Path, word: str, loads: list[Callable[[], Scan]]) -> list[Sh
 
 def _image_file(path: Path, stack: contextlib.ExitStack) -> Contents:
     """The images of a file that Pillow opens: all pages, the first frames, or the only image."""
-    with _quiet():
-        image = stack.enter_context(Image.open(path))
-        require_size(*image.size)
-        is_film = image.format in _FILMS
-        numbers, notes = _frames_of(image) if is_film else _pages_of(image)
+    image = stack.enter_context(Image.open(path))
+    require_size(*image.size)
+    is_film = image.format in _FILMS
+    numbers, notes = _frames_of(image) if is_film else _pages_of(image)
     sheets = _numbered(path, "frame" if is_film else "page", [_frame_loader(image, i) for i in numbers])
     if is_film and len(sheets) > MOST_FRAMES:
         notes.append(f"only the first {MOST_FRAMES} of {len(sheets)} frames are drawn")

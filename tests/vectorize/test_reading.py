@@ -250,6 +250,18 @@ def test_what_cannot_be_read_is_refused_by_name(tmp_path, make, said):
     assert "odd.png" in str(refused.value) and "\n" not in str(refused.value)
 
 
+def test_the_library_below_is_not_heard(tmp_path, ink, capfd):
+    """libtiff would write lines of its own to stderr."""
+    path = tmp_path / "cut.tif"
+    Image.fromarray(paper(ink)).save(path, compression="tiff_lzw")
+    content = bytearray(path.read_bytes())
+    content[100:400] = b"x" * 300
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"cut\.tif"):
+        reading.read(path)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize(
     "array",
     [np.zeros(5), np.zeros((2, 9, 9, 9, 3)), np.full((9, 9), np.nan), np.full((9, 9), "x"), -np.eye(9)],

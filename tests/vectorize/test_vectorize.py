@@ -166,6 +166,16 @@ def test_strokes_keep_the_colours_of_their_pens(tmp_path):
         assert off.min(1).max() <= 12 and off.min(0).max() <= 12
 
 
+def test_strokes_of_one_pen_have_one_colour():
+    image = np.full((30, 60, 3), 250, np.uint8)
+    image[4:8], image[14:18], image[24:28] = (200, 30, 10), (204, 27, 14), (10, 30, 200)
+    lines = [
+        InkStroke(np.linspace([4, y], [end, y], 4), 4, False, 1) for y, end in ((6, 50), (16, 40), (26, 50))
+    ]
+    found = colours.coloured(lines, image, (image[..., 1] < 200).astype(np.float32))
+    assert [one.colour for one in found] == [(200, 30, 10), (200, 30, 10), (10, 30, 200)]
+
+
 def test_white_chalk_is_written_black():
     board = np.full((20, 60, 3), (20, 50, 30), np.uint8)
     board[8:12, 5:55] = 240
