@@ -1,7 +1,8 @@
 """One table of ratios, measured within one run: forms of the same thing take turns, round by round.
 
-    python benchmarks/run.py [--only=brushes,step,published,models,compile,infer,likelihood,refine]
-        [--rounds=20] [--batch_size=64] [--json=FILE]
+    python benchmarks/run.py [--only=GROUP,…] [--rounds=20] [--batch_size=64] [--json=FILE]
+
+Groups: brushes, parts, step, iterations, published, models, compile, infer, likelihood, refine.
 
 A ratio is the first form's median over this one's: above 1 is faster. Core time is that of all threads,
 steadier on a shared machine. Memory is what a compiled program needs beside its inputs and results. Images
@@ -24,11 +25,13 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
 
+import distrax
 import jax
 import jax.numpy as jnp
 import numpy as np
 import plain
 from absl import app, flags
+from flax import linen as nn
 
 from dood_jax import geometry
 from dood_jax.checkpointing.metadata import commit
@@ -36,8 +39,10 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.data import example_stream
 from dood_jax.data.synthetic import random_drawing
+from dood_jax.distributions.gaussian import CorrelatedGaussian
 from dood_jax.model import dood
 from dood_jax.model.drawing import draw, first_pass
+from dood_jax.model.networks import GRUCell
 from dood_jax.objectives import exact_stopping, iwae
 from dood_jax.rendering import brushes
 from dood_jax.runtime import parallel
@@ -141,6 +146,38 @@ def brush_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[s
         forward.append(form(name, paint, curves, widths))
         gradient.append(form(name, jax.value_and_grad(total, argnums=(0, 1)), curves, widths))
     return measure("brush, forward", forward, rounds) + measure("brush, with gradient", gradient, rounds)
+
+
+def triangular(mean: jax.Array, scale: jax.Array, coupling: jax.Array) -> distrax.Distribution:
+    """The Gaussian of `CorrelatedGaussian` as distrax writes it."""
+    factor = scale[..., None] * jnp.eye(scale.shape[-1])
+    return distrax.MultivariateNormalTri(mean, factor.at[..., 1, 0].set(coupling))
+
+
+def part_rows(config: ModelConfig, rounds: int, batch_size: int) -> list[dict[str, Any]]:
+    """Parts that are written out here against those of libraries; gradients of all that they are given."""
+    random = np.random.default_rng(0)
+    normal = lambda *shape: jnp.asarray(random.normal(size=(batch_size, *shape)), jnp.float32)
+    state, inputs = normal(config.features), normal(config.features)
+    theirs, ours = nn.GRUCell(config.features), GRUCell(config.features)
+    steps = {
+        "flax's cell": (theirs, lambda *given: theirs.apply(*given)[0]),
+        "one product an input": (ours, ours.apply),
+    }
+    cells = []
+    for name, (cell, step) in steps.items():
+        total = lambda *given, step=step: (step(*given) ** 2).sum()
+        variables = cell.init(jax.random.key(0), state, inputs)
+        cells.append(form(name, jax.grad(total, argnums=(0, 1, 2)), variables, state, inputs))
+
+    shape = (config.num_points, config.components)
+    given = (normal(*shape, 2), jnp.exp(normal(*shape, 2)), normal(*shape), normal(*shape, 2))
+    gaussians = {"triangular, of distrax": triangular, "written out": CorrelatedGaussian}
+    densities = []
+    for name, gaussian in gaussians.items():
+        total = lambda *given, gaussian=gaussian: gaussian(*given[:3]).log_prob(given[3]).sum()
+        densities.append(form(name, jax.grad(total, argnums=(0, 1, 2, 3)), *given))
+    return measure("recurrent cell", cells, rounds) + measure("coupled Gaussian", densities, rounds)
 
 
 def training_form(name: str, batch_size: int, models: int = 1, **model: Any) -> Form:
@@ -293,6 +330,7 @@ def model_and_images(config: ModelConfig, batch_size: int) -> tuple[Any, jax.Arr
 
 GROUPS = {
     "brushes": brush_rows,
+    "parts": part_rows,
     "step": step_rows,
     "iterations": iteration_rows,
     "published": published_rows,

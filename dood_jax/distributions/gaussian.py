@@ -2,7 +2,8 @@
 
 The diagonal ones are distrax distributions. The correlated ones of the published model couple the first two
 coordinates alone; distrax's triangular Gaussian gives the same densities, but its batched triangular solve
-takes six times as long on a CPU, gradients included, so they are written out here.
+takes five to six times as long on a CPU, gradients included, so they are written out here
+(`benchmarks/run.py --only=parts`).
 """
 
 import math

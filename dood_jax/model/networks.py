@@ -115,8 +115,8 @@ class GRUCell(nn.Module):
     """A gated recurrent unit whose reset gate follows the hidden-side linear map (method.md 3.4).
 
     `flax.linen.GRUCell` computes the same. Here the kernels hold the columns of the gates r, z and n side by
-    side, one matrix product an input instead of three, which takes 0.7 of the time of flax's cell, gradients
-    included (batches of 64, 256 features, two cores).
+    side, one matrix product an input instead of three, which takes 0.6 to 0.7 of the time of flax's cell,
+    gradients included, on two cores (`benchmarks/run.py --only=parts`).
     """
 
     features: int

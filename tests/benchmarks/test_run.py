@@ -16,7 +16,7 @@ def small(monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("group", ["brushes", "infer", "likelihood", "refine"])
+@pytest.mark.parametrize("group", ["brushes", "parts", "infer", "likelihood", "refine"])
 def test_rows_are_whole(small, tiny, group):
     rows = small.GROUPS[group](tiny, 2, 2)
     assert rows
@@ -36,3 +36,10 @@ def test_brushes_as_written_paint_what_ours_paint():
         np.testing.assert_allclose(
             written(curve, 0.02, (30, 20)), ours(curve, np.float32(0.02), (30, 20)), atol=2e-4
         )
+
+
+def test_gaussians_of_the_table_are_the_same():
+    mean, scale, coupling = np.float32([0.1, -0.2]), np.float32([0.3, 0.5]), np.float32(0.2)
+    value = np.float32([0.4, 0.1])
+    ours = run.CorrelatedGaussian(mean, scale, coupling).log_prob(value)
+    np.testing.assert_allclose(run.triangular(mean, scale, coupling).log_prob(value), ours, rtol=1e-5)
