@@ -260,12 +260,13 @@ def plot(values: dict[str, Any], path: Path) -> None:
         lines["principal components"] = line(values["pca"]["mnist"]["by_components"])
     if "vae" in values:
         lines["autoencoder"] = line(values["vae"])
-    known = path.parent / "results" / "transfer.json"
-    if known.is_file():
-        study = results.read(known)["values"]
-        strokes = study["strokes"]["mnist"]["mnist"]["mean"]
-        nats = study["table"]["map"]["mnist"]["mnist"]["mean"]
-        lines["DooD, grid known"] = ([14 * strokes], [nats])
+    for resolution in ("with", "without"):
+        study = "transfer" if resolution == "with" else "transfer-without-source-size"
+        known = path.parent / "results" / f"{study}.json"
+        if known.is_file():
+            found = results.read(known)["values"]
+            strokes, nats = found["strokes"]["mnist"]["mnist"], found["table"]["map"]["mnist"]["mnist"]
+            lines[f"DooD, {resolution} source resolution"] = ([14 * strokes["mean"]], [nats["mean"]])
     figures.curves(path, lines, "latent numbers an image (MNIST)", "nats an image")
 
 
