@@ -23,6 +23,7 @@ _VERY_FAINT = 0.25  # of it: many such marks are the grain of wood or a text tha
 _TOO_FAINT = 0.08
 _HALO = 8  # pixels beside a mark in which JPEG leaves very faint traces of it
 _MOST_VERY_FAINT = 12  # marks that are kept
+_LEAST_SPLIT = 0.3  # of a blot's full contrast: what is below is another mark
 _LEAST_AREA = 12  # pixels of a faint mark
 _THICK = 3.0  # line widths: a faint mark that is wider is no line
 _BESIDE = 0.35  # of the outline of a faint mark: what touches a strong one along more of it is its soft edge
@@ -59,7 +60,7 @@ def full_contrast(
     page = _page_contrast(smooth, float(np.median(least)))
     blots = _Blots(smooth, least, page, line_width)
     full = np.full(contrast.shape, np.inf, np.float32)
-    left = smooth > 0.5 * least
+    left = smooth > 0.7 * least
     very_faint: list[tuple[tuple[slice, slice], np.ndarray, float]] = []
     for _ in range(_ROUNDS):
         found = list(_marks(blots, left, np.isfinite(full)))
@@ -115,6 +116,8 @@ def _marks(blots: _Blots, left: np.ndarray, taken: np.ndarray):
         values = smooth[blot]
         top = float(np.quantile(values[values > 0.5 * values.max()], 0.9))
         strong = blot & (smooth > top * _split(smooth, blot, top))
+        if strong.sum() < _LEAST_AREA:  # two faint lines are darker where they cross
+            strong = blot & (smooth > _LEAST_SPLIT * top)
         if top < _FAINT * blots.page and not (
             top > _TOO_FAINT * blots.page
             and not _is_edge(blot, near[window])
@@ -133,7 +136,7 @@ def _split(smooth: np.ndarray, blot: np.ndarray, top: float) -> float:
     Few places in the middle of marks have about this contrast, so that noise moves none of them across it.
     """
     middle = blot & (ndimage.maximum_filter(smooth, 3) - smooth < 0.05 * top)
-    edges = np.linspace(0.3, 0.85, 12)
+    edges = np.linspace(_LEAST_SPLIT, 0.85, 12)
     counts = np.histogram(smooth[middle] / top, edges)[0].astype(float)
     counts = np.convolve(counts, np.ones(3), "same")[1:-1]
     places = (edges[1:-2] + edges[2:-1]) / 2
@@ -156,9 +159,9 @@ def _is_line(strong: np.ndarray, blots: _Blots, window: tuple[slice, slice], top
     side = int(3 * width) | 1
     around = tuple(slice(max(part.start - side, 0), part.stop + side) for part in window)
     values = blots.smooth[around]
-    ridge = values - ndimage.grey_opening(values, size=(side, side), mode="nearest")
+    ridge = papers.closing(-values, side) + values
     rows, columns = (
         slice(part.start - wide.start, part.stop - wide.start)
         for part, wide in zip(window, around, strict=True)
     )
-    return float(np.median(ridge[rows, columns][strong])) > 0.6 * top
+    return float(np.median(ridge[rows, columns][strong])) > 0.5 * top

@@ -24,6 +24,7 @@ _COARSE_SIDE = 480  # pixels of the longer side of the small picture
 _LINE = 1 / 8  # of the shorter side: what is narrower is a line
 _MOST = 0.85  # of the lines
 _LEAST_DEPTH = 0.05  # of a thick mark below the paper around it
+_FAINT = 0.35  # of the contrast of clear lines: thick things that are fainter are no marks
 _SOFT_EDGE = 0.15  # of a mark's width, and in pixels: a shadow fades over more than that
 _SOFT_PIXELS = 6.0
 _SHEET = 0.25  # of the shorter side: a sheet that holds lines is wider than this
@@ -156,7 +157,8 @@ def _without_thick_marks(grey: np.ndarray, lines: np.ndarray) -> np.ndarray:
     depth = filled - grey
     steepness = ndimage.maximum_filter(ndimage.morphological_gradient(grey, 3), 3)
     level = grey.copy()
-    labels, count = ndimage.label(depth > max(_LEAST_DEPTH, 4 * noise_of(grey)))
+    clearest = float(np.quantile(lines, 1 - min(0.3, 12 / lines.size)))
+    labels, count = ndimage.label(depth > max(_LEAST_DEPTH, 4 * noise_of(grey), _FAINT * clearest))
     for index, window in enumerate(ndimage.find_objects(labels, count), start=1):
         window = tuple(slice(max(part.start - 3, 0), part.stop + 3) for part in window)
         inside = np.where(labels[window] == index, depth[window], 0)
