@@ -11,10 +11,12 @@ import numpy as np
 from scipy import ndimage
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import levels
+from dood_jax.vectorize import levels, ruled
 from dood_jax.vectorize import paper as papers
 
 _CARD = 0.25  # of the shorter side: what is painted and holds such a square is no stroke
+_MIXING_NOISE = 0.01  # variance that a mixture of colours may not amplify
+_FAINTER_RULES = 0.7  # of their contrast beside ink: only then are colours mixed
 _EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel
 
 
@@ -41,6 +43,7 @@ def remove_background(grey: np.ndarray, colour: np.ndarray | None = None) -> Pag
     contrast = _contrast(dark if paper.ink_is_dark else bright, paper)
     noise = papers.noise_of(contrast)
     contrast[paper.is_table] = 0
+    contrast = _without_rules(contrast, paper, colour)
     full, notes = levels.full_contrast(contrast, noise, paper.line_width)
     floor = np.minimum(1.5 * noise, 0.25 * full)
     ink = np.clip((contrast - floor) / (full - floor), 0, 1)
@@ -86,3 +89,27 @@ def _contrast(light: np.ndarray, paper: papers.Paper) -> np.ndarray:
     if paper.ink_is_dark:
         return (paper.level - light) / np.maximum(paper.level, max(0.1, 0.4 * float(paper.level.max())))
     return (light - paper.level) / np.maximum(1 - paper.level, 0.1)
+
+
+def _without_rules(contrast: np.ndarray, paper: papers.Paper, colour: np.ndarray | None) -> np.ndarray:
+    """Takes printed rules away, level and upright ones; in that mixture of colours where they are faint."""
+    level, upright = ruled.find_rules(contrast), ruled.find_rules(contrast.T)
+    cleared = ruled.without_rules(contrast, level, upright)
+    if colour is None or not (level or upright):
+        return cleared
+    is_rule = contrast - cleared > 0.5 * float((contrast - cleared).max())
+    is_ink = cleared > 0.5 * float(np.quantile(cleared, 0.999))
+    is_paper = np.abs(contrast) < 0.05
+    contrasts, rule, ink = [], np.zeros(3), np.zeros(3)
+    for channel in range(3):
+        light = colour[..., channel].astype(np.float32) / 255
+        light = light if paper.ink_is_dark else 1 - light
+        bare = papers.local_mean(light, is_paper)
+        contrasts.append((bare - light) / np.maximum(bare, 0.1))
+        rule[channel], ink[channel] = (np.median(contrasts[channel][mask]) for mask in (is_rule, is_ink))
+    mixture = np.linalg.solve(np.outer(rule, rule) + _MIXING_NOISE * np.eye(3), ink)
+    mixture /= mixture @ ink
+    if mixture @ rule > _FAINTER_RULES * contrast[is_rule].mean() / contrast[is_ink].mean():
+        return cleared
+    mixed = sum(weight * one for weight, one in zip(mixture.astype(np.float32), contrasts, strict=True))
+    return ruled.without_rules(np.where(paper.is_table, 0, mixed * np.median(contrast[is_ink])), level, upright)

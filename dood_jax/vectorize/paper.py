@@ -11,7 +11,8 @@ turned into its negative):
    marks, and stay: a shadow, which is soft at its edge, and a sheet, which has lines on it.
 3. What still differs a little from the picture is noise, and the paper is lowered by its mean.
 
-Whether ink is dark or bright is decided by what is filled: thin things count more than thick ones.
+Whether ink is dark or bright is decided by what is filled: thin things count more than thick ones, and what is
+left should be even.
 """
 
 from typing import NamedTuple
@@ -44,7 +45,7 @@ class Paper(NamedTuple):
 class _Lines(NamedTuple):
     """The dark lines of a picture."""
 
-    amount: float  # sum of depth^3 / width^2 over pixels: thin and strong things count most
+    likeness: float  # how well dark lines on paper describe the picture
     width: float  # pixels; most of them are not wider
 
 
@@ -57,7 +58,7 @@ def find_paper(dark: np.ndarray, bright: np.ndarray) -> Paper:
     """
     small = [_denoised(shrink(dark, _COARSE_SIDE)), 1 - _denoised(shrink(bright, _COARSE_SIDE))]
     found = [_lines(grey) for grey in small]
-    ink_is_dark = found[0].amount >= found[1].amount
+    ink_is_dark = found[0].likeness >= found[1].likeness
     positive, lines = (small[0], found[0]) if ink_is_dark else (small[1], found[1])
     level = _level(positive, lines.width)
     is_table = _table(positive, level)
@@ -111,7 +112,10 @@ def closing(grey: np.ndarray, side: int) -> np.ndarray:
 
 
 def _lines(grey: np.ndarray) -> _Lines:
-    """Measures the dark lines of [H, W] by what squares of growing sides fill, in ever smaller copies."""
+    """Measures the dark lines of [H, W] by what squares of growing sides fill, in ever smaller copies.
+
+    Lines describe a picture well if much of it is thin and strong, and if little but light is left without it.
+    """
     floor = 3 * noise_of(grey)
     sides, masses, factor, filled = [], [], 1.0, grey
     while not sides or sides[-1] <= max(grey.shape) / 2:
@@ -123,10 +127,13 @@ def _lines(grey: np.ndarray) -> _Lines:
             filled = more
         filled = shrink(filled, max(filled.shape) // 2)
         factor = max(grey.shape) / max(filled.shape)
-    amount = sum(mass / side**2 for mass, side in zip(masses, sides, strict=True))
     are_lines = np.array(sides) <= max(3, _LINE * min(grey.shape))
     mass = np.cumsum(np.where(are_lines, masses, 0))
-    return _Lines(amount, sides[int(np.searchsorted(mass, _MOST * mass[-1]))])
+    width = sides[int(np.searchsorted(mass, _MOST * mass[-1]))]
+    amount = sum(mass / side**2 for mass, side in zip(masses, sides, strict=True))
+    without = closing(grey, round(_LINE * min(grey.shape)) | 1)
+    roughness = sum(float(np.abs(np.diff(without, axis=axis)).sum()) for axis in (0, 1))
+    return _Lines(amount / (1 + roughness), width)
 
 
 def _level(grey: np.ndarray, line_width: float) -> np.ndarray:
