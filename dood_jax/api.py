@@ -245,7 +245,7 @@ class Model:
         if scan.colour is not None:
             strokes = colours.coloured(strokes, scan.colour, found.ink)
         height, width = scan.grey.shape
-        notes = (*scan.notes, *getattr(found, "notes", ()))
+        notes = (*scan.notes, *found.notes)
         drawn = InkDrawing(tuple(strokes), width, height, source or scan.source, l1, notes)
         return drawn.resized(*scan.size) if scan.size else drawn
 
