@@ -17,6 +17,12 @@ from dood_jax.vectorize import paper as papers
 _CARD = 0.25  # of the shorter side: what is painted and holds such a square is no stroke
 _MIXING_NOISE = 0.01  # variance that a mixture of colours may not amplify
 _FAINTER_RULES = 0.7  # of their contrast beside ink: only then are colours mixed
+_COARSE_SIDE = 480  # pixels of the longer side of the small copy in which the kind of picture is told
+_MOST_BETWEEN = 0.07  # of a drawing's pixels lie between paper and ink, apart from the edges of lines,
+_LEAST_PAPER = 0.65  # unless this much of it is paper
+_SOLID = 0.3  # of the shorter side: thickness of a solid shape,
+_LEAST_LENGTH = 1.8  # whose area is less than this many squares of its thickness
+_GRAIN = 0.1  # pinholes for each piece of a stroke that is as long as wide
 _EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel
 
 
@@ -43,12 +49,16 @@ def remove_background(grey: np.ndarray, colour: np.ndarray | None = None) -> Pag
     contrast = _contrast(dark if paper.ink_is_dark else bright, paper)
     noise = papers.noise_of(contrast)
     contrast[paper.is_table] = 0
-    contrast = _without_rules(contrast, paper, colour)
+    rules = ruled.find_rules(contrast), ruled.find_rules(contrast.T)
+    contrast = _without_rules(contrast, *rules, paper, colour)
     full, notes = levels.full_contrast(contrast, noise, paper.line_width)
     floor = np.minimum(1.5 * noise, 0.25 * full)
     ink = np.clip((contrast - floor) / (full - floor), 0, 1)
     ink[~np.isfinite(full)] = 0
-    return Page(ink.astype(np.float32), noise / float(np.median(full[np.isfinite(full)])), notes)
+    typical = float(np.median(full[np.isfinite(full)]))
+    _require_lines(contrast, ink, typical)
+    ink = _without_gaps(ink.astype(np.float32), any(rules))
+    return Page(ink, noise / typical, notes)
 
 
 def _lights(grey: np.ndarray, colour: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -91,9 +101,43 @@ def _contrast(light: np.ndarray, paper: papers.Paper) -> np.ndarray:
     return (light - paper.level) / np.maximum(1 - paper.level, 0.1)
 
 
-def _without_rules(contrast: np.ndarray, paper: papers.Paper, colour: np.ndarray | None) -> np.ndarray:
-    """Takes printed rules away, level and upright ones; in that mixture of colours where they are faint."""
-    level, upright = ruled.find_rules(contrast), ruled.find_rules(contrast.T)
+def _require_lines(contrast: np.ndarray, ink: np.ndarray, full: float) -> None:
+    """Raises BadInput for what is certainly no drawing of lines; `full` is the contrast of typical ink."""
+    small = papers.shrink(contrast, _COARSE_SIDE)
+    between = ndimage.binary_erosion((small > 0.15 * full) & (small < 0.75 * full), _EIGHT)
+    is_paper = np.abs(small) < 0.05
+    if between.mean() > _MOST_BETWEEN and is_paper.mean() < _LEAST_PAPER:
+        raise BadInput("this looks like a photograph, not like lines on paper; give a drawing")
+    mask = papers.shrink(ink, _COARSE_SIDE) > 0.5
+    thickness = 2 * float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
+    if thickness > _SOLID * min(mask.shape) and mask.sum() < _LEAST_LENGTH * thickness**2:
+        raise BadInput("this looks like one solid shape, not like lines on paper; give a drawing of lines")
+
+
+def _without_gaps(ink: np.ndarray, was_ruled: bool) -> np.ndarray:
+    """Fills the gaps of a pencil's grain, and those that rules left; other ink stays as it is."""
+    mask = ink > 0.5
+    if not mask.any():
+        return ink
+    width = 4 * float(ndimage.distance_transform_edt(mask)[mask].mean())
+    holes, count = ndimage.label(~mask)
+    areas = np.bincount(holes.ravel(), minlength=count + 1)[1:]
+    small = int((areas < max(2.0, 0.3 * width**2)).sum())
+    if small * width**2 < _GRAIN * mask.sum() and not was_ruled:
+        return ink
+    side = max(3, round(0.6 * width) | 1)
+    smooth = ndimage.gaussian_filter(ink, 0.15 * width)
+    return np.maximum(ink, ndimage.grey_closing(smooth, size=(side, side), mode="nearest"))
+
+
+def _without_rules(
+    contrast: np.ndarray,
+    level: ruled.Rules | None,
+    upright: ruled.Rules | None,
+    paper: papers.Paper,
+    colour: np.ndarray | None,
+) -> np.ndarray:
+    """Takes printed rules away; if there are colours, in that mixture of them where the rules are faint."""
     cleared = ruled.without_rules(contrast, level, upright)
     if colour is None or not (level or upright):
         return cleared
