@@ -4,6 +4,7 @@
 a format says otherwise.
 """
 
+import bisect
 import hashlib
 import io
 import json
@@ -21,7 +22,7 @@ from dood_jax.vectorize.svg import animated_svg, svg
 STROKE3_POINTS = 250  # that sketch-rnn takes of one drawing
 _STEP = 1.0  # pixels between the points of a line that is simplified
 _FINEST, _COARSEST = 5e-4, 0.02  # tolerances of simplified lines, in longer sides of the image
-_COARSER = 1.25
+_TOLERANCES = 16  # that are tried
 _QUICKDRAW_SIDE, _QUICKDRAW_TOLERANCE = 255, 2.0  # as published: simplified within 2 of 0..255
 
 
@@ -32,13 +33,11 @@ def stroke3(drawing: Strokes, most_points: int = STROKE3_POINTS) -> np.ndarray:
     (Ramer, Douglas and Peucker) just so much that N is at most `most_points`, but no more than by 2 % of the
     image's longer side: a drawing of very many strokes has more points.
     """
-    lines = [stroke.points(_STEP) for stroke in drawing.strokes]
-    side = max(drawing.width, drawing.height)
-    tolerance = _FINEST * side
-    simple = [_simplified(line, tolerance) for line in lines]
-    while sum(map(len, simple)) > most_points and tolerance < _COARSEST * side:
-        tolerance = min(_COARSER * tolerance, _COARSEST * side)
-        simple = [_simplified(line, tolerance) for line in lines]
+    tolerances = max(drawing.width, drawing.height) * np.geomspace(_FINEST, _COARSEST, _TOLERANCES)
+    fine = [_simplified(stroke.points(_STEP), tolerances[0]) for stroke in drawing.strokes]
+    simplified = lambda index: [_simplified(line, tolerances[index]) for line in fine]
+    fits = lambda index: sum(map(len, simplified(index))) <= most_points
+    simple = simplified(bisect.bisect_left(range(_TOLERANCES - 1), True, key=fits))
     points = np.concatenate(simple)
     steps = np.diff(points, axis=0, prepend=np.zeros((1, 2)))
     lifted = np.zeros(len(points))

@@ -112,7 +112,7 @@ def fuzz(model: api.Model, folder: Path, count: int, side: int) -> None:
 
 
 def test_random_pictures_are_drawn_or_refused_in_one_line(tmp_path, tiny, params):
-    fuzz(api.Model(tiny, params, None, {}, "tiny"), tmp_path, 15, 90)
+    fuzz(api.Model(tiny, params, None, {}, "tiny"), tmp_path, 12, 60)
 
 
 @pytest.mark.slow

@@ -162,7 +162,7 @@ def test_stroke3_is_simplified_until_it_fits():
     lines = [
         np.stack([np.arange(400.0), 40 * i + 15 * np.sin(np.arange(400) / 20)], axis=1) for i in range(12)
     ]
-    strokes = tuple(InkStroke(curves.fit(line, 0.05), 2, False, 1) for line in lines)
+    strokes = tuple(InkStroke(curves.fit(line, 0.5), 2, False, 1) for line in lines)
     drawing = InkDrawing(strokes, 400, 480)
     off = {}
     for most in (250, 500):
