@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
+from compiling import UNOPTIMISED
+
 os.environ.setdefault("NPROC", "32")  # loops over several CPU devices can deadlock with fewer threads
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
-# Tiny programs compile four times faster unoptimised; `XLA_FLAGS= pytest` runs them as users do.
-os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("XLA_FLAGS", UNOPTIMISED)  # `XLA_FLAGS= pytest` runs programs as users do
 
 import functools
 

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from compiling import UNOPTIMISED
+
 from dood_jax.training.metrics import read_lines
 
 ROOT = Path(__file__).parent.parent
 TINY = f"--config={ROOT}/tests/tiny_config.py"
-UNOPTIMISED = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"  # compiles fast
 
 
 def environment(**changes: str) -> dict[str, str]:
