@@ -1,8 +1,8 @@
 """Filled areas among lines: eyes, heads of notes and arrows, filled boxes.
 
 An area is a blob far thicker than the lines of the page. Three things are as thick and yet no areas: a thick
-line, which is long; the pressed part of a brush stroke, which goes on nearly as thick; and everything on a page
-where all lines are thick.
+line, which is long; the pressed part of a brush stroke, which goes on nearly as thick; and everything on a
+page where all lines are thick.
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ _LEAST_RADIUS = 3.0  # pixels of the mask
 _LONG = 2.5  # a line is longer than so many of its widths
 _NECK = 0.5  # of its radius: what joins an area is thinner
 _CORNER = 1.0  # of its radius: what juts out less is a corner of the area,
-_TAPER = 0.7  # and so is a spike, which fills less than this fraction of the box around it
+_TAPER = 0.5  # and so is a spike, whose last third is thinner than this fraction of it
 _ROUND = 0.9  # of a dot's area lies in a disc that is as large, and its axes differ by no more
 _EIGHT = np.ones((3, 3), bool)
 
@@ -43,9 +43,9 @@ def split(mask: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, list[Area]]
     thick = max(_THICKER * line_radius(radius), _LEAST_RADIUS)
     labels, count = ndimage.label(radius > thick, _EIGHT)
     lines, areas = mask.copy(), []
-    for index, window in enumerate(ndimage.find_objects(labels, count), start=1):
-        reach = int(3 * radius[window].max()) + 2
-        window = tuple(slice(max(part.start - reach, 0), part.stop + reach) for part in window)
+    for index, box in enumerate(ndimage.find_objects(labels, count), start=1):
+        reach = int(3 * radius[box].max()) + 2
+        window = tuple(slice(max(part.start - reach, 0), part.stop + reach) for part in box)
         core = labels[window] == index
         blob = _blob(core, lines[window], radius[window], thick)
         if blob is not None:
@@ -71,12 +71,11 @@ def _blob(core: np.ndarray, mask: np.ndarray, radius: np.ndarray, thick: float) 
     distance = ndimage.distance_transform_edt(~blob)
     for index in range(1, count + 1):
         part = labels == index
-        touching = int((part & rim).sum())
-        if not touching:
+        if not (part & rim).any():
             continue
         extent = float(distance[part].max())
-        is_spike = part.sum() < _TAPER * touching * extent and touching > thick
-        if extent <= _CORNER * largest or is_spike:
+        tip = float(radius[part & (distance > extent * 2 / 3)].max())
+        if extent <= _CORNER * largest or tip < _TAPER * float(radius[part].max()):
             blob |= part
         elif float(radius[part & rim].max()) > _NECK * largest:
             return None

@@ -81,7 +81,7 @@ def full_contrast(
 
 
 def _spread(smooth: np.ndarray) -> np.ndarray:
-    """[H, W] standard deviation of the paper's contrast near each pixel, by what is brighter than the paper."""
+    """[H, W] standard deviation of the contrast near each pixel, by what is brighter than the paper."""
     most = 0.02 + 4 * float(np.median(np.abs(smooth)))  # beside an edge the paper is no noise
     square = np.clip(smooth, -most, 0) ** 2
     return np.sqrt(papers.local_mean(square, smooth < 0))

@@ -156,4 +156,6 @@ def _without_rules(
     if mixture @ rule > _FAINTER_RULES * contrast[is_rule].mean() / contrast[is_ink].mean():
         return cleared
     mixed = sum(weight * one for weight, one in zip(mixture.astype(np.float32), contrasts, strict=True))
-    return ruled.without_rules(np.where(paper.is_table, 0, mixed * np.median(contrast[is_ink])), level, upright)
+    return ruled.without_rules(
+        np.where(paper.is_table, 0, mixed * np.median(contrast[is_ink])), level, upright
+    )

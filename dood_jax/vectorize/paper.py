@@ -11,8 +11,8 @@ turned into its negative):
    marks, and stay: a shadow, which is soft at its edge, and a sheet, which has lines on it.
 3. What still differs a little from the picture is noise, and the paper is lowered by its mean.
 
-Whether ink is dark or bright is decided by what is filled: thin things count more than thick ones, and what is
-left should be even.
+Whether ink is dark or bright is decided by what is filled: thin things count more than thick ones, and what
+is left should be even.
 """
 
 from typing import NamedTuple
@@ -22,6 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 _COARSE_SIDE = 480  # pixels of the longer side of the small picture
+_TINY = 64  # pixels: a smaller picture has neither frame nor table
 _LINE = 1 / 8  # of the shorter side: what is narrower is a line
 _MOST = 0.85  # of the lines
 _LEAST_DEPTH = 0.05  # of a thick mark below the paper around it
@@ -56,18 +57,31 @@ def find_paper(dark: np.ndarray, bright: np.ndarray) -> Paper:
       dark: float32 [H, W], 0..1, all finite: the brightness in which dark ink is looked for.
       bright: the same for bright ink; `dark` itself unless the picture has colours.
     """
+    if max(dark.shape) <= _TINY:
+        return _of_tiny(dark, bright)
     small = [_denoised(shrink(dark, _COARSE_SIDE)), 1 - _denoised(shrink(bright, _COARSE_SIDE))]
     found = [_lines(grey) for grey in small]
     ink_is_dark = found[0].likeness >= found[1].likeness
     positive, lines = (small[0], found[0]) if ink_is_dark else (small[1], found[1])
     level = _level(positive, lines.width)
     is_table = _table(positive, level)
-    if min(level.shape) > 48:  # half a pixel beside the edge of a table is neither table nor sheet
-        level = ndimage.minimum_filter(level, 3, mode="nearest")
+    level = ndimage.minimum_filter(level, 3, mode="nearest")  # beside a table's edge are mixtures of both
     fine = _enlarge(level, dark.shape)
     is_table = np.asarray(Image.fromarray(is_table).resize(dark.shape[::-1], Image.Resampling.NEAREST))
     width = lines.width * max(dark.shape) / max(level.shape)
     return Paper(fine if ink_is_dark else 1 - fine, ink_is_dark, is_table, width)
+
+
+def _of_tiny(dark: np.ndarray, bright: np.ndarray) -> Paper:
+    """Paper of a picture of few pixels, such as those of MNIST: as even as the median of its edge."""
+    border = np.concatenate([dark[0], dark[-1], dark[1:-1, 0], dark[1:-1, -1]])
+    level = float(np.median(border))
+    ink_is_dark = float(((dark - level).astype(np.float64) ** 3).sum()) <= 0  # strong marks decide
+    if not ink_is_dark:
+        border = np.concatenate([bright[0], bright[-1], bright[1:-1, 0], bright[1:-1, -1]])
+        level = float(np.median(border))
+    even = np.full(dark.shape, level, np.float32)
+    return Paper(even, ink_is_dark, np.zeros(dark.shape, bool), max(3.0, _LINE * 2 * min(dark.shape)))
 
 
 def shrink(grey: np.ndarray, side: int) -> np.ndarray:
@@ -114,10 +128,12 @@ def closing(grey: np.ndarray, side: int) -> np.ndarray:
 def _lines(grey: np.ndarray) -> _Lines:
     """Measures the dark lines of [H, W] by what squares of growing sides fill, in ever smaller copies.
 
-    Lines describe a picture well if much of it is thin and strong, and if little but light is left without it.
+    Lines describe a picture well if much of it is thin and strong, and if what is left without is even.
     """
     floor = 3 * noise_of(grey)
-    sides, masses, factor, filled = [], [], 1.0, grey
+    sides: list[float] = []
+    masses: list[float] = []
+    factor, filled = 1.0, grey
     while not sides or sides[-1] <= max(grey.shape) / 2:
         for side in (3, 5, 7) if factor == 1 else (5, 7):
             more = closing(filled, side)
@@ -166,8 +182,8 @@ def _without_thick_marks(grey: np.ndarray, lines: np.ndarray) -> np.ndarray:
     level = grey.copy()
     clearest = float(np.quantile(lines, 1 - min(0.3, 12 / lines.size)))
     labels, count = ndimage.label(depth > max(_LEAST_DEPTH, 4 * noise_of(grey), _FAINT * clearest))
-    for index, window in enumerate(ndimage.find_objects(labels, count), start=1):
-        window = tuple(slice(max(part.start - 3, 0), part.stop + 3) for part in window)
+    for index, box in enumerate(ndimage.find_objects(labels, count), start=1):
+        window = tuple(slice(max(part.start - 3, 0), part.stop + 3) for part in box)
         inside = np.where(labels[window] == index, depth[window], 0)
         core = inside > 0.5 * inside.max()
         if _is_mark(core, inside.max(), steepness[window], lines[window], min(grey.shape)):

@@ -1,9 +1,9 @@
 """Takes the printed lines of ruled and squared paper away.
 
 Printed lines run straight from edge to edge, nearly level or nearly upright, at equal distances, and are
-equally strong everywhere. So the picture is added up along lines of all small slopes; where the sums stand in
-even rows, there are rules. Ink over a rule is what is stronger than the rule, or, if pencil and print are about
-equally strong, what goes on at both sides of it.
+equally strong everywhere. So the picture is added up along lines of all small slopes; where the sums stand
+in even rows, there are rules. Ink over a rule is what is stronger than the rule, or, if pencil and print are
+about equally strong, what goes on at both sides of it.
 """
 
 from typing import NamedTuple
@@ -83,7 +83,9 @@ def _remove(contrast: np.ndarray, rules: Rules, beside: np.ndarray) -> np.ndarra
         first, last = max(int(belongs[0]) - 1, 2), min(int(belongs[-1]) + 1, 2 * reach - 2)
         inner, seen = rows[first : last + 1], (rows >= 0) & (rows < len(contrast))
         clipped = rows.clip(0, len(contrast) - 1)
-        clear = np.minimum(contrast[clipped, columns][first : last + 1], _bridge(beside[clipped, columns], first, last))
+        clear = np.minimum(
+            contrast[clipped, columns][first : last + 1], _bridge(beside[clipped, columns], first, last)
+        )
         if strength < _WEAKER * full:
             rule = profile[first : last + 1, None].clip(0, 0.9 * full)
             over = full * (contrast[clipped, columns][first : last + 1] - rule) / (full - rule)
