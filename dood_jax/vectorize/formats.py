@@ -33,7 +33,8 @@ def stroke3(drawing: Strokes, most_points: int = STROKE3_POINTS) -> np.ndarray:
     (Ramer, Douglas and Peucker) just so much that N is at most `most_points`, but no more than by 2 % of the
     image's longer side: a drawing of very many strokes has more points.
     """
-    tolerances = max(drawing.width, drawing.height) * np.geomspace(_FINEST, _COARSEST, _TOLERANCES)
+    side = max(drawing.width, drawing.height)
+    tolerances = np.geomspace(_FINEST * side, _COARSEST * side, _TOLERANCES).tolist()
     fine = [_simplified(stroke.points(_STEP), tolerances[0]) for stroke in drawing.strokes]
     simplified = lambda index: [_simplified(line, tolerances[index]) for line in fine]
     fits = lambda index: sum(map(len, simplified(index))) <= most_points
