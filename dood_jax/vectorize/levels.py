@@ -58,6 +58,8 @@ def full_contrast(
     smooth = ndimage.gaussian_filter(contrast, 0.7) if noise > 0.005 else contrast
     least = np.maximum(_LEAST_CONTRAST, _LEAST_SIGNAL * _spread(smooth))
     page = _page_contrast(smooth, float(np.median(least)))
+    if max(contrast.shape) <= papers.TINY:
+        return np.full(contrast.shape, page, np.float32), ()
     blots = _Blots(smooth, least, page, line_width)
     full = np.full(contrast.shape, np.inf, np.float32)
     left = smooth > 0.7 * least
@@ -105,13 +107,14 @@ def _marks(blots: _Blots, left: np.ndarray, taken: np.ndarray):
       taken: bool [H, W] those of the marks found so far.
     """
     labels, count = ndimage.label(left, _EIGHT)
-    is_clear = ndimage.maximum(blots.smooth / blots.least, labels, np.arange(1, count + 1)) >= 1
+    is_clear = np.zeros(count + 1, bool)
+    is_clear[labels[left & (blots.smooth >= blots.least)]] = True
     near = ndimage.binary_dilation(taken, _EIGHT) if taken.any() else taken
     halo = ndimage.maximum_filter(blots.smooth, 2 * _HALO + 1) > blots.page * _FAINT
     windows = ndimage.find_objects(labels, count)
     for index in np.flatnonzero(is_clear):
-        window = windows[index]
-        blot = labels[window] == index + 1
+        window = windows[index - 1]
+        blot = labels[window] == index
         smooth = blots.smooth[window]
         values = smooth[blot]
         top = float(np.quantile(values[values > 0.5 * values.max()], 0.9))

@@ -1,8 +1,9 @@
 """From an image to its ink: what is paper and what is drawn on it.
 
-The steps: what is transparent is filled (`_opaque`); the brightness of the paper is found (paper.py), and how
-far each pixel differs from it, as a fraction of what is possible, is its contrast; each mark is divided by
-its own full contrast, so that pencil beside a marker is ink as well (levels.py).
+The steps: what is transparent is filled (`_opaque`). The brightness of the paper is found (paper.py); how far
+each pixel differs from it, as a fraction of what is possible, is its contrast. Printed rules are taken away
+(ruled.py). Each mark is divided by its own full contrast, so that pencil beside a marker is ink as well
+(levels.py). What is certainly no drawing of lines is refused, and the gaps of a pencil's grain are filled.
 """
 
 from typing import NamedTuple
@@ -22,7 +23,8 @@ _MOST_BETWEEN = 0.07  # of a drawing's pixels lie between paper and ink, apart f
 _LEAST_PAPER = 0.65  # unless this much of it is paper
 _SOLID = 0.3  # of the shorter side: thickness of a solid shape,
 _LEAST_LENGTH = 1.8  # whose area is less than this many squares of its thickness
-_GRAIN = 0.1  # pinholes for each piece of a stroke that is as long as wide
+_ROUGH = 0.03  # of a pencil's ink is gained where gaps of a pixel are filled,
+_GRAIN = 0.02  # and it has so many pinholes for each piece of a stroke that is as long as wide
 _EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel
 
 
@@ -56,7 +58,8 @@ def remove_background(grey: np.ndarray, colour: np.ndarray | None = None) -> Pag
     ink = np.clip((contrast - floor) / (full - floor), 0, 1)
     ink[~np.isfinite(full)] = 0
     typical = float(np.median(full[np.isfinite(full)]))
-    _require_lines(contrast, ink, typical)
+    if max(ink.shape) > papers.TINY:
+        _require_lines(contrast, ink, typical)
     ink = _without_gaps(ink.astype(np.float32), any(rules))
     return Page(ink, noise / typical, notes)
 
@@ -119,11 +122,14 @@ def _without_gaps(ink: np.ndarray, was_ruled: bool) -> np.ndarray:
     mask = ink > 0.5
     if not mask.any():
         return ink
-    width = 4 * float(ndimage.distance_transform_edt(mask)[mask].mean())
+    solid = ndimage.binary_closing(mask, _EIGHT)
+    outline = solid & ~ndimage.binary_erosion(solid, border_value=1)
+    width = max(2.0, 2 * float(solid.sum() / max(outline.sum(), 1)))
     holes, count = ndimage.label(~mask)
     areas = np.bincount(holes.ravel(), minlength=count + 1)[1:]
     small = int((areas < max(2.0, 0.3 * width**2)).sum())
-    if small * width**2 < _GRAIN * mask.sum() and not was_ruled:
+    is_grainy = solid.sum() > (1 + _ROUGH) * mask.sum() and small * width**2 > _GRAIN * mask.sum()
+    if not (is_grainy or was_ruled):
         return ink
     side = max(3, round(0.6 * width) | 1)
     smooth = ndimage.gaussian_filter(ink, 0.15 * width)

@@ -22,7 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 _COARSE_SIDE = 480  # pixels of the longer side of the small picture
-_TINY = 64  # pixels: a smaller picture has neither frame nor table
+TINY = 64  # pixels: a smaller picture has neither frame nor table
 _LINE = 1 / 8  # of the shorter side: what is narrower is a line
 _MOST = 0.85  # of the lines
 _LEAST_DEPTH = 0.05  # of a thick mark below the paper around it
@@ -57,7 +57,7 @@ def find_paper(dark: np.ndarray, bright: np.ndarray) -> Paper:
       dark: float32 [H, W], 0..1, all finite: the brightness in which dark ink is looked for.
       bright: the same for bright ink; `dark` itself unless the picture has colours.
     """
-    if max(dark.shape) <= _TINY:
+    if max(dark.shape) <= TINY:
         return _of_tiny(dark, bright)
     small = [_denoised(shrink(dark, _COARSE_SIDE)), 1 - _denoised(shrink(bright, _COARSE_SIDE))]
     found = [_lines(grey) for grey in small]

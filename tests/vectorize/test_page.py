@@ -171,7 +171,7 @@ def test_the_grain_of_a_pencil_leaves_no_pinholes(lines):
     grain = ndimage.gaussian_filter(np.random.default_rng(3).normal(0, 2, lines.shape), 0.6)
     wide = ink_of(STROKES, 6, (HIGH, WIDE))
     found = page.remove_background((0.9 - 0.6 * wide * np.clip(0.75 + 0.3 * grain, 0, 1)).astype(np.float32))
-    assert (found.ink > 0.5)[wide > 0.9].mean() > 0.95
+    assert (found.ink > 0.5)[wide > 0.9].mean() > 0.93
 
 
 def test_a_photograph_is_named():
