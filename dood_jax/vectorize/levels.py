@@ -5,6 +5,7 @@ around it. What is left of the blot, for instance the pencil line that crosses a
 A faint mark must be a thin line, clear of the noise, and not the edge or the shadow of another mark.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -28,6 +29,9 @@ _LEAST_AREA = 12  # pixels of a faint mark
 _THICK = 3.0  # line widths: a faint mark that is wider is no line
 _BESIDE = 0.35  # of the outline of a faint mark: what touches a strong one along more of it is its soft edge
 _EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel
+
+
+_Mark = tuple[tuple[slice, slice], np.ndarray, float]  # its window, bool mask in it, and full contrast
 
 
 class _Blots(NamedTuple):
@@ -61,25 +65,32 @@ def full_contrast(
     if max(contrast.shape) <= papers.TINY:
         return np.full(contrast.shape, page, np.float32), ()
     blots = _Blots(smooth, least, page, line_width)
+    marks = _all_marks(blots)
+    very_faint = [level < _VERY_FAINT * page for _, _, level in marks]
+    are_kept = sum(very_faint) <= _MOST_VERY_FAINT
     full = np.full(contrast.shape, np.inf, np.float32)
-    left = smooth > 0.7 * least
-    very_faint: list[tuple[tuple[slice, slice], np.ndarray, float]] = []
-    for _ in range(_ROUNDS):
-        found = list(_marks(blots, left, np.isfinite(full)))
-        for window, mark, level in found:
-            left[window] &= ~mark
-            if level < _VERY_FAINT * page:
-                very_faint.append((window, mark, level))
-            else:
-                full[window][mark] = level
-        if not found:
-            break
-    are_kept = len(very_faint) <= _MOST_VERY_FAINT
-    for window, mark, level in very_faint if are_kept else []:
-        full[window][mark] = level
+    for (window, mark, level), is_very_faint in zip(marks, very_faint, strict=True):
+        if are_kept or not is_very_faint:
+            full[window][mark] = level
     if not np.isfinite(full).any():
         raise BadInput(f"nothing is drawn: the strongest mark has a contrast of {max(page, 0):.3f}")
     return full, () if are_kept else (FAINT,)
+
+
+def _all_marks(blots: _Blots) -> list[_Mark]:
+    """The marks of a page, strong ones of a blot before those that they touch."""
+    left = blots.smooth > 0.7 * blots.least
+    taken = np.zeros_like(left)
+    marks: list[_Mark] = []
+    for _ in range(_ROUNDS):
+        found = list(_marks(blots, left, taken))
+        for window, mark, _ in found:
+            left[window] &= ~mark
+            taken[window] |= mark
+        if not found:
+            break
+        marks += found
+    return marks
 
 
 def _spread(smooth: np.ndarray) -> np.ndarray:
@@ -98,7 +109,7 @@ def _page_contrast(smooth: np.ndarray, least: float) -> float:
     return max(float(np.quantile(smooth[smooth > max(0.35 * top, 0.6 * least)], 0.95)), 0.5 * top)
 
 
-def _marks(blots: _Blots, left: np.ndarray, taken: np.ndarray):
+def _marks(blots: _Blots, left: np.ndarray, taken: np.ndarray) -> Iterator[_Mark]:
     """The strongest part of each blot: its window, a mask in it, and its full contrast.
 
     Args:
