@@ -6,9 +6,18 @@ from typing import NamedTuple
 import numpy as np
 
 from dood_jax.vectorize.graph import Graph
+from dood_jax.vectorize.marks import Marks
 
 _SHARPEST = np.deg2rad(90)  # a pen that turns by more than this at a fork was lifted there
 _LEAD = 2.0  # pen widths over which the direction of a line is measured
+_STRAIGHT, _MOST_BENT = (
+    np.deg2rad(8),
+    np.deg2rad(50),
+)  # bends of a lead that are none, and that are too strong
+_SAME_WIDTH, _WIDTH_WEIGHT = (
+    0.1,
+    5.0,
+)  # logarithm of a change of width that is none; what others add to a turn
 _MOST_MATCHED = 7  # with more lines at one crossing, not every pairing is tried
 
 Votes = dict[tuple[int, int, int], float]  # (node, edge end, edge end) -> preference; see `edge_end`
@@ -20,6 +29,15 @@ class Path(NamedTuple):
     points: np.ndarray  # [n, 2] in pixels of the page
     is_closed: bool
     edges: tuple[tuple[int, bool], ...]  # (edge index, whether it runs forward)
+    width: float  # full width of its ink, in pixels of the page
+
+
+class Leg(NamedTuple):
+    """How a line leaves a crossing."""
+
+    place: np.ndarray  # [2] where it leaves the shared ink
+    direction: np.ndarray  # [2] of length 1, away from the crossing
+    width: float  # full width of its ink there
 
 
 def edge_end(edge: int, is_start: bool) -> int:
@@ -27,66 +45,98 @@ def edge_end(edge: int, is_start: bool) -> int:
     return 2 * edge + (not is_start)
 
 
-def join(graph: Graph, pen_width: float, votes: Votes | None = None) -> list[Path]:
+def join(graph: Graph, marks: Marks, votes: Votes | None = None) -> list[Path]:
     """Finds the strokes of a graph: at every node, lines are paired by how smoothly they continue each other.
 
     Args:
       graph: the lines.
-      pen_width: in pixels of the page.
+      marks: the ink that they are the middle lines of.
       votes: other evidence for a pair, from -1 to 1, where 1 counts as much as a straight continuation.
     """
     partner: dict[int, int] = {}
     for node, meeting in graph.at().items():
         ends = [edge_end(*one) for one in meeting]
-        for one, other in _pairs(graph, node, ends, pen_width, votes or {}):
+        preferred = {(a, b): vote for (where, a, b), vote in (votes or {}).items() if where == node}
+        for one, other in matching(graph, marks, ends, preferred):
             partner[one], partner[other] = other, one
-    return _chains(graph, partner)
+    return _chains(graph, marks, partner)
 
 
-def _pairs(graph: Graph, node: int, ends: list[int], pen_width: float, votes: Votes) -> list[tuple[int, int]]:
-    """Pairs of edge ends at a node that belong to one stroke."""
-    if len(ends) == 2:  # a closed line, or a corner
+def matching(
+    graph: Graph,
+    marks: Marks,
+    ends: list[int],
+    preferred: dict[tuple[int, int], float] | None = None,
+    least: float = 0.0,
+) -> list[tuple[int, int]]:
+    """Pairs of the edge ends which meet somewhere that belong to one stroke.
+
+    Args:
+      graph: the lines.
+      marks: their ink.
+      ends: numbers of the ends that meet.
+      preferred: what is added to the smoothness of a pair.
+      least: smoothness below which a pair is none.
+    """
+    if len(ends) == 2 and not least:  # a closed line, or a corner
         return [(ends[0], ends[1])]
     if len(ends) < 2:
         return []
-    reach = graph.radii[node] * 1.1
-    leads = {end: _lead(graph, end, reach, _LEAD * pen_width) for end in ends}
+    legs = {end: leg_at(graph, marks, end) for end in ends}
     gains = {}
     for one, other in itertools.combinations(sorted(ends), 2):
-        gain = _smoothness(leads[one], leads[other]) + votes.get((node, one, other), 0.0)
-        if gain > 0:
+        gain = smoothness(legs[one], legs[other]) + (preferred or {}).get((one, other), 0.0)
+        if gain > least:
             gains[one, other] = gain
     return _best_matching(sorted(ends), gains)
 
 
-def _lead(graph: Graph, end: int, skip: float, reach: float) -> tuple[np.ndarray, np.ndarray]:
-    """Where a line leaves the ink of a crossing, and its unit direction there, away from the crossing.
+def leg_at(graph: Graph, marks: Marks, end: int) -> Leg:
+    """How a line leaves the node at one of its ends.
 
-    The direction is the principal axis of the points between `skip` and `skip + reach` along the line.
+    The direction is measured over some pen widths from where the line leaves the shared ink. If the line bends
+    there, it is taken to have bent as much from the crossing on.
     """
-    points = graph.edges[end // 2].points
-    points = points[::-1] if end % 2 else points
+    edge = graph.edges[end // 2]
+    node = graph.nodes[edge.end if end % 2 else edge.start]
+    points = edge.points[::-1] if end % 2 else edge.points
     far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
-    skip = min(skip, far[-1] * 0.4)
-    stop = min(skip + reach, far[-1])
-    at = np.linspace(skip, stop, 8)
+    skip = min(1.1 * node.reach, far[-1] * 0.4)
+    outside = points[far >= skip]
+    width = float(np.median(marks.widths_at(outside[: max(len(outside) // 2, 8)])))
+    lead = min(_LEAD * width, far[-1] - skip)
+    at = np.linspace(skip, skip + lead, 9)
     seen = np.stack([np.interp(at, far, points[:, axis]) for axis in (0, 1)], axis=1)
-    offset = seen - seen.mean(0)
+    near, distant = _heading(seen[:5]), _heading(seen[4:])
+    bend = (distant - near + np.pi) % (2 * np.pi) - np.pi
+    bend = np.sign(bend) * max(abs(bend) - _STRAIGHT, 0)  # over half the length of the lead
+    back = (skip + lead / 2) / (lead / 2) if lead > 0 else 0  # from the middle of the lead to the crossing
+    heading = _heading(seen) - np.clip(bend * back, -_MOST_BENT, _MOST_BENT)
+    return Leg(seen[0], np.array([np.cos(heading), np.sin(heading)]), width)
+
+
+def _heading(points: np.ndarray) -> float:
+    """Angle of the principal axis of [n, 2] points, from the first towards the last."""
+    offset = points - points.mean(0)
     direction = np.linalg.svd(offset, full_matrices=False)[2][0]
-    direction = direction * (1 if offset[-1] @ direction > offset[0] @ direction else -1)
-    return seen[0], direction
+    direction = direction * (1 if offset[-1] @ direction >= offset[0] @ direction else -1)
+    return float(np.arctan2(direction[1], direction[0]))
 
 
-def _smoothness(one: tuple[np.ndarray, np.ndarray], other: tuple[np.ndarray, np.ndarray]) -> float:
-    """1 for a straight continuation, 0 at the sharpest turn, and less beyond it; see `_lead`."""
-    turn = np.arccos(np.clip(-one[1] @ other[1], -1, 1))
-    across = other[0] - one[0]
+def smoothness(one: Leg, other: Leg) -> float:
+    """1 for a straight continuation, 0 at the sharpest turn, and less beyond it.
+
+    A turn at which the width of the ink changes counts more.
+    """
+    turn = np.arccos(np.clip(-one.direction @ other.direction, -1, 1))
+    across = other.place - one.place
     distance = np.linalg.norm(across)
     if distance > 1e-6:  # two lines side by side do not continue each other
-        bend = np.arccos(np.clip(-one[1] @ across / distance, -1, 1))
-        bend = max(bend, np.arccos(np.clip(other[1] @ across / distance, -1, 1)))
+        bend = np.arccos(np.clip(-one.direction @ across / distance, -1, 1))
+        bend = max(bend, np.arccos(np.clip(other.direction @ across / distance, -1, 1)))
         turn = max(turn, 1.2 * bend - 0.1)
-    return float(1 - turn / _SHARPEST)
+    change = max(abs(np.log(one.width / other.width)) - _SAME_WIDTH, 0.0)
+    return float(1 - turn / _SHARPEST * (1 + _WIDTH_WEIGHT * change))
 
 
 def _best_matching(ends: list[int], gains: dict[tuple[int, int], float]) -> list[tuple[int, int]]:
@@ -119,18 +169,18 @@ def _greedy_matching(gains: dict[tuple[int, int], float]) -> list[tuple[int, int
     return pairs
 
 
-def _chains(graph: Graph, partner: dict[int, int]) -> list[Path]:
+def _chains(graph: Graph, marks: Marks, partner: dict[int, int]) -> list[Path]:
     """All strokes: from every end without a partner, and then round every closed line."""
     left = set(range(len(graph.edges)))
     free = [end for edge in left for end in (2 * edge, 2 * edge + 1) if end not in partner]
     paths = []
     for end in [*free, *(2 * edge for edge in sorted(left))]:
         if end // 2 in left:
-            paths.append(_chain(graph, partner, end, left))
+            paths.append(_chain(graph, marks, partner, end, left))
     return paths
 
 
-def _chain(graph: Graph, partner: dict[int, int], first: int, left: set[int]) -> Path:
+def _chain(graph: Graph, marks: Marks, partner: dict[int, int], first: int, left: set[int]) -> Path:
     """The stroke that begins at an edge end; its edges are taken out of `left`."""
     steps: list[tuple[int, bool]] = []
     pieces: list[np.ndarray] = []
@@ -139,9 +189,19 @@ def _chain(graph: Graph, partner: dict[int, int], first: int, left: set[int]) ->
         index, forward = following // 2, following % 2 == 0
         left.remove(index)
         points = graph.edges[index].points
-        pieces.append((points if forward else points[::-1])[1 if pieces else 0 :])
+        pieces.append(points if forward else points[::-1])
         steps.append((index, forward))
         last = following ^ 1  # the other end of the edge
         following = partner.get(last)
     is_closed = partner.get(last) == first
-    return Path(np.concatenate(pieces), is_closed, tuple(steps))
+    width = float(np.median(np.concatenate([_own_widths(graph, marks, index) for index, _ in steps])))
+    joined = [pieces[0], *(piece[1:] for piece in pieces[1:])]
+    return Path(np.concatenate(joined), is_closed, tuple(steps), width)
+
+
+def _own_widths(graph: Graph, marks: Marks, index: int) -> np.ndarray:
+    """Widths of the ink along an edge, where it shares it with no other."""
+    edge = graph.edges[index]
+    ends = [graph.nodes[edge.start], graph.nodes[edge.end]]
+    away = np.all([np.linalg.norm(edge.points - node.place, axis=1) > node.reach for node in ends], axis=0)
+    return marks.widths_at(edge.points[away] if away.any() else edge.points)

@@ -1,5 +1,6 @@
-"""The marks of a page: how wide the pen is, and the mask in which lines are looked for."""
+"""The marks of a page: how wide its pens are, and the mask in which lines are looked for."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -9,29 +10,36 @@ from skimage.morphology import skeletonize
 
 from dood_jax.errors import BadInput
 
-_PEN_IN_PIXELS = 6.0  # of the mask: wide enough for a smooth middle line, narrow enough to be quick
+_PEN_IN_PIXELS = 7.0  # of the mask: wide enough for a smooth middle line, narrow enough to be quick
 _LARGEST_FACTOR = 5.0  # by which a page is enlarged
 _MOST_PIXELS = 16_000_000  # of a mask
-_LEAST_MARK = 0.3  # a mark smaller than this fraction of a dot of the pen is a speck
+_LEAST_MARK = 0.08  # a mark smaller than this fraction of a dot of the pen is a speck,
+_LEAST_MARK_IN_NOISE = 0.3  # or than this fraction on paper with as much noise as `_STRONG_NOISE`
+_STRONG_NOISE = 0.1
+_FINE, _THIN = 0.1, 0.6  # a pen of this quantile counts if it is thinner than this fraction of the median
 
 
 class Marks(NamedTuple):
     """Which pixels are ink, at a scale of its own."""
 
     mask: np.ndarray  # bool [h, w]
-    radius: np.ndarray  # float32 [h, w] distance to the nearest paper, in pixels of the mask
+    distance: np.ndarray  # float32 [h, w] to the nearest paper, in pixels of the mask
+    radius: np.ndarray  # float32 [h, w] half the width of the ink at its middle line, in pixels of the mask
     factor: float  # pixels of the mask for one pixel of the page
     pen_width: float  # full width of the typical pen, in pixels of the page
+    thin_width: float  # that of the thinnest pen of the page
 
-    def radii_at(self, points: np.ndarray) -> np.ndarray:
-        """[n] radius of the ink, in pixels of the mask, at [n, 2] points of the page."""
+    def widths_at(self, points: np.ndarray) -> np.ndarray:
+        """[n] full width of the ink at [n, 2] points, all in pixels of the page."""
         height, width = self.radius.shape
         columns, rows = np.floor(points * self.factor).astype(int).T
-        return self.radius[rows.clip(0, height - 1), columns.clip(0, width - 1)]
+        return 2 * self.radius[rows.clip(0, height - 1), columns.clip(0, width - 1)] / self.factor
 
 
 def find_marks(ink: np.ndarray, noise: float) -> Marks:
-    """Finds the marks of a page and the width of its pen.
+    """Finds the marks of a page and the widths of its pens.
+
+    The mask has a scale at which the thinnest pen is `_PEN_IN_PIXELS` wide, as far as memory allows.
 
     Args:
       ink: float32 [H, W], 0..1.
@@ -43,23 +51,39 @@ def find_marks(ink: np.ndarray, noise: float) -> Marks:
     width = _rough_width(ink)
     factor = _factor(ink.shape, width)
     marks = _marks_at(ink, factor, width, noise)
-    better = _factor(ink.shape, marks.pen_width)
+    better = _factor(ink.shape, marks.thin_width)
     if 0.75 < better / factor < 1.33:
         return marks
-    return _marks_at(ink, better, marks.pen_width, noise)  # the width is measured better at the right scale
+    return _marks_at(ink, better, marks.thin_width, noise)  # widths are measured better at the right scale
 
 
 def marks_of(mask: np.ndarray, factor: float) -> Marks:
-    """Measures the pen of a mask.
+    """Measures the pens of a mask.
 
     Args:
       mask: bool [h, w], not empty.
       factor: pixels of the mask for one pixel of the page.
     """
-    radius = ndimage.distance_transform_edt(mask).astype(np.float32)
-    middle = radius[skeletonize(mask)]
-    pen_width = 2 * (float(np.median(middle)) - 0.5) / factor
-    return Marks(mask, radius, factor, max(pen_width, 0.5))
+    distance = ndimage.distance_transform_edt(mask).astype(np.float32)
+    radius = _ridge_radius(distance)
+    widths = 2 * radius[skeletonize(mask)] / factor
+    fine, typical = (max(float(np.quantile(widths, level)), 0.5) for level in (_FINE, 0.5))
+    return Marks(mask, distance, radius, factor, typical, fine if fine < _THIN * typical else typical)
+
+
+def _ridge_radius(distance: np.ndarray) -> np.ndarray:
+    """Float32 [h, w] half the width of the ink, where a pixel lies on or beside a middle line.
+
+    The distance from the paper rises to the middle line and falls behind it, so that across the line the
+    mean of it at two pixels n steps apart on either side, plus n, is the height of the ridge, wherever between
+    pixels the ridge lies. Along the line this mean is larger, so the least of four directions is taken.
+    """
+    height, width = distance.shape
+    padded = np.pad(distance, 1)
+    shifted = lambda y, x: padded[1 + y : 1 + y + height, 1 + x : 1 + x + width]
+    across = ((0, 1), (1, 0), (1, 1), (1, -1))
+    ridges = ((shifted(y, x) + shifted(-y, -x)) / 2 + np.float32(np.hypot(y, x)) for y, x in across)
+    return np.maximum(functools.reduce(np.minimum, ridges) - np.float32(0.5), np.float32(0.5))
 
 
 def resample(ink: np.ndarray, factor: float) -> np.ndarray:
@@ -74,18 +98,29 @@ def resample(ink: np.ndarray, factor: float) -> np.ndarray:
 
 def _marks_at(ink: np.ndarray, factor: float, width: float, noise: float) -> Marks:
     mask = _mask(ink, factor, width, noise)
-    mask = _without_specks(mask, _LEAST_MARK * np.pi / 4 * (width * factor) ** 2)
+    least = np.interp(noise, [0, _STRONG_NOISE], [_LEAST_MARK, _LEAST_MARK_IN_NOISE])
+    mask = _without_specks(mask, least * np.pi / 4 * (width * factor) ** 2)
     if not mask.any():
         raise BadInput("nothing is drawn: no mark is larger than a speck")
     return marks_of(mask, factor)
 
 
 def _rough_width(ink: np.ndarray) -> float:
-    """Area of the ink divided by the length of its middle line, in pixels."""
+    """The width of the thinnest pen in pixels, measured without changing the scale.
+
+    Thinning leaves single pixels of dots; the width of a page of dots is that of a disc of their area.
+    """
     mask = ink > 0.5
     if not mask.any():
         mask = ink > 0.5 * ink.max()
-    return float(max(ink[mask].sum() / max(skeletonize(mask).sum(), 1), 0.7))
+    line = skeletonize(mask)
+    by_area = float(ink[mask].sum() / max(line.sum(), 1))
+    _, count = ndimage.label(mask, np.ones((3, 3)))
+    if line.sum() < 3 * count:
+        return max(float(np.sqrt(4 / np.pi * ink[mask].sum() / count)), 0.7)
+    widths = 2 * _ridge_radius(ndimage.distance_transform_edt(mask).astype(np.float32))[line]
+    fine, typical = np.quantile(widths, [_FINE, 0.5])
+    return max(by_area if fine > _THIN * typical else min(by_area, float(fine)), 0.7)
 
 
 def _factor(shape: tuple[int, ...], width: float) -> float:

@@ -110,13 +110,15 @@ def crossing_votes(graph: Graph, drawn: WindowCurves, pen_width: float) -> Votes
     for node, meeting in graph.at().items():
         if len(meeting) < 3:
             continue
-        place = graph.places[node]
+        place = graph.nodes[node].place
         off = np.abs(drawn.centres - place).max(1)
         judges = [i for i in np.flatnonzero(off < _INSIDE * drawn.side).tolist() if len(by_window[i])]
         if not judges and len(drawn.centres) == 1:
             judges = [0]
         ends = sorted(edge_end(*one) for one in meeting)
-        stubs = np.array([_stub(graph, end, 1.1 * graph.radii[node] + 0.75 * pen_width) for end in ends])
+        stubs = np.array(
+            [_stub(graph, end, 1.1 * graph.nodes[node].reach + 0.75 * pen_width) for end in ends]
+        )
         for window in judges:
             for a, b in _run_through(drawn.points[by_window[window]], stubs, place, _NEAR * pen_width):
                 key = (node, ends[a], ends[b])

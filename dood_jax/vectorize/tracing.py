@@ -2,10 +2,6 @@
 
 The ink is thinned to a graph of lines, which is joined into strokes with the help of the model, and the
 strokes are fitted to the page. Then the same is done with the ink that is left.
-
-Hands start at the upper left and move to the right and down. Of the rules for direction and order that were
-measured on human strokes (docs/vectorize.md), these are the best. Groups of strokes that lie apart are taken
-as the figures of a text, which is read row by row and from left to right.
 """
 
 import numpy as np
@@ -13,7 +9,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import crossings, curves, graph, model_votes
+from dood_jax.vectorize import crossings, curves, forks, graph, model_votes, order
 from dood_jax.vectorize.curves import InkStroke
 from dood_jax.vectorize.line_fitting import Line, fit_lines
 from dood_jax.vectorize.marks import Marks, find_marks, marks_of, resample
@@ -29,9 +25,6 @@ _STEP = 0.5  # pixels between the points that stand for a stroke
 _LEAST_WIDTH = 0.8  # pen widths that a mark must reach somewhere to be traced; its area must be that of a dot
 
 _VOTE = 0.15  # weight of the model's direction against that in which a stroke leads
-_DOWN_RIGHT = np.array([1.0, 1.0])  # a stroke runs so that it advances in this direction
-_FIRST = np.array([0.5, 1.0])  # of two strokes of a figure, the one that starts less far this way comes first
-_APART = 0.5  # figures are further apart than this fraction of the typical stroke's size
 
 
 def strokes_of(
@@ -65,8 +58,8 @@ def strokes_of(
         more, error = fit_lines(residual, found)
         lines, l1 = lines + more, l1 - float(residual.sum()) + error
     strokes = [_stroke(line) for line in lines]
-    order = in_order([stroke.points() for stroke in strokes])
-    return [strokes[index] for index in order], l1
+    ranks = order.in_order([stroke.points() for stroke in strokes])
+    return [strokes[index] for index in ranks], l1
 
 
 def lines_of(page: Page) -> list[Line]:
@@ -80,22 +73,22 @@ def lines_of(page: Page) -> list[Line]:
 def _trace(marks: Marks, drawn: model_votes.WindowCurves | None) -> list[Line]:
     """The strokes of marks, not yet fitted; `drawn` are the model's curves, if it was asked."""
     skeleton = graph.trace(marks)
-    graph.clean_up(skeleton, marks)
+    forks.repair(skeleton, marks)
     votes = model_votes.crossing_votes(skeleton, drawn, marks.pen_width) if drawn else None
-    paths = crossings.join(skeleton, marks.pen_width, votes)
+    paths = crossings.join(skeleton, marks, votes)
     along = np.zeros(len(paths))
     if drawn and paths:
         along = model_votes.directions(paths, drawn, marks.pen_width)
-    lines = [_line(path, _VOTE * vote, marks.pen_width) for path, vote in zip(paths, along, strict=True)]
+    lines = [_line(path, _VOTE * vote) for path, vote in zip(paths, along, strict=True)]
     dots = [Line(np.repeat(place[None], 4, axis=0), width, False) for place, width in skeleton.dots]
     return lines + dots
 
 
-def _line(path: crossings.Path, vote: float, pen_width: float) -> Line:
-    """A path as few curves, in drawing direction; see `directed` for `vote`."""
-    points = directed(path.points, path.is_closed, vote)
-    points = curves.smooth(points, path.is_closed, max(_SPACING * pen_width, 1.0))
-    return Line(curves.fit(points, _TOLERANCE * pen_width), pen_width, path.is_closed)
+def _line(path: crossings.Path, vote: float) -> Line:
+    """A path as few curves, in drawing direction; see `order.directed` for `vote`."""
+    points = order.directed(path.points, path.is_closed, vote)
+    points = curves.smooth(points, path.is_closed, max(_SPACING * path.width, 1.0))
+    return Line(curves.fit(points, _TOLERANCE * path.width), path.width, path.is_closed)
 
 
 def _stroke(line: Line) -> InkStroke:
@@ -143,66 +136,3 @@ def _large_marks(mask: np.ndarray, pen_width: float) -> np.ndarray:
         if widest >= _LEAST_WIDTH * pen_width:
             large[window] |= mark
     return large
-
-
-def directed(points: np.ndarray, is_closed: bool, vote: float = 0.0) -> np.ndarray:
-    """[n, 2] the points of a stroke in the order in which a pen would draw them.
-
-    Args:
-      points: [n, 2] in either order; a closed stroke returns to its first point.
-      is_closed: a closed stroke may start anywhere, and runs against the clock, as letters are written.
-      vote: pixels of other evidence, positive for the given order.
-    """
-    if is_closed and len(points) > 3:
-        start = int((points[:-1] @ _FIRST).argmin())
-        points = np.concatenate([points[start:-1], points[: start + 1]])
-        area = (points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]).sum()
-        return points[::-1] if area > 0 else points
-    advance = float((points[-1] - points[0]) @ _DOWN_RIGHT) + vote
-    return points if advance >= 0 else points[::-1]
-
-
-def in_order(lines: list[np.ndarray]) -> list[int]:
-    """Indices of strokes in drawing order. Each stroke is [n, 2] points that begin where the pen does."""
-    low = np.array([line.min(0) for line in lines])
-    high = np.array([line.max(0) for line in lines])
-    figure = _figures(low, high)
-    rank = _reading_order(figure, low, high)
-    starts = np.array([line[0] @ _FIRST for line in lines])
-    return sorted(range(len(lines)), key=lambda i: (rank[figure[i]], starts[i]))
-
-
-def _figures(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """[N] number of the figure of each stroke; strokes whose boxes [N, 2] to [N, 2] are near share one."""
-    gap = _APART * float(np.median((high - low).max(1)))
-    figure = np.arange(len(low))
-    for i in range(len(low)):
-        apart = np.maximum(low[i] - high[: i + 1], low[: i + 1] - high[i]).max(1)
-        joined = np.unique(figure[: i + 1][apart <= gap])
-        figure[np.isin(figure, joined)] = i
-    return np.unique(figure, return_inverse=True)[1]
-
-
-def _reading_order(figure: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """[figures] rank of each figure: rows from the top, in each row from the left."""
-    count = int(figure.max()) + 1
-    lows, highs = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
-    np.minimum.at(lows, figure, low)
-    np.maximum.at(highs, figure, high)
-    rank = np.empty(count, int)
-    left = sorted(range(count), key=lambda i: lows[i, 1])
-    place = 0
-    while left:  # the tallest figure beside the uppermost one decides what is in its row
-        tallest = max(_overlapping(left, left[0], lows, highs), key=lambda i: highs[i, 1] - lows[i, 1])
-        row = sorted({left[0], *_overlapping(left, tallest, lows, highs)}, key=lambda i: lows[i, 0])
-        for i in row:
-            rank[i] = place
-            place += 1
-        left = [i for i in left if i not in set(row)]
-    return rank
-
-
-def _overlapping(left: list[int], of: int, lows: np.ndarray, highs: np.ndarray) -> list[int]:
-    """Figures whose middle height lies within the height of another, `of`."""
-    middle = lambda i: (lows[i, 1] + highs[i, 1]) / 2
-    return [i for i in left if i == of or lows[of, 1] <= middle(i) <= highs[of, 1]]

@@ -6,7 +6,7 @@ from known_strokes import DOT, LINE, RING, SIZE, STROKES, WAVE, WIDTH, arc, ink_
 from scipy.spatial import cKDTree
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import curves, line_fitting, page, tracing
+from dood_jax.vectorize import curves, line_fitting, marks, order, tracing
 from dood_jax.vectorize.page import Page
 
 
@@ -72,7 +72,7 @@ def test_specks_are_no_strokes(ink):
     alone = np.zeros((60, 60), np.float32)
     alone[30, 10:50] = 1e-3
     with pytest.raises(BadInput, match="speck"):
-        page._marks_at(alone, 1.0, 4.0, 0.0)
+        marks._marks_at(alone, 1.0, 4.0, 0.0)
 
 
 def test_a_fork_is_a_stroke_that_goes_on_and_one_that_ends_there():
@@ -96,9 +96,9 @@ def test_ink_that_is_left_is_vectorised_too(monkeypatch):
 def test_strokes_start_at_the_upper_left_and_a_text_is_read_in_rows():
     down = lambda x, y: np.array([[x, y + 10.0], [x, y]])
     rows = [down(x, y) for y in (10.0, 60.0) for x in (70.0, 40.0, 10.0)]
-    run = [tracing.directed(line, False) for line in rows]
+    run = [order.directed(line, False) for line in rows]
     assert all(line[0, 1] < line[-1, 1] for line in run)
-    assert tracing.in_order(run) == [2, 1, 0, 5, 4, 3]
+    assert order.in_order(run) == [2, 1, 0, 5, 4, 3]
 
 
 def test_curves_run_within_their_tolerance_and_keep_corners():

@@ -1,0 +1,271 @@
+"""Repairs the graph of middle lines where thinning does not leave what the pen drew.
+
+- Where two lines cross, their ink is one for a while, and thinning leaves two forks with a bridge between
+  them. Forks at which a line breaks off, and which face each other across such a bridge, become one crossing.
+- In a sharp corner the ink of both legs is one too, and thinning leaves a stem that ends at the tip. The stem
+  is removed, and the legs are led to the tip.
+- A twig that does not leave the ink of its fork comes from a rough edge and is not a stroke.
+- A stem below two lines that run into it side by side, as in the letter m, was drawn twice, down and up again.
+
+How long the shared ink of two lines is follows from how wide it is. Two lines of width 2h that meet at an
+angle θ have their fork where the largest disc has the radius r = 2h/(1 + s) with s = sin(θ/2), and the disc's
+middle lies at the distance t = h (1/s - 1)/(1 + s) from the point where the middle lines meet.
+"""
+
+import numpy as np
+
+from dood_jax.vectorize.crossings import edge_end, leg_at, matching
+from dood_jax.vectorize.graph import Edge, Graph, Node
+from dood_jax.vectorize.marks import Marks
+
+_LEAST_SINE = 0.04  # of half the angle between two lines, below which their shared ink has no known end
+_SLACK = 1.5  # by which shared ink may be longer than it should be,
+_MARGIN = 0.6  # and the pen widths that may be added to that at a crossing,
+_TIP_MARGIN = 0.3  # and at a corner
+_BRIDGE = 1.6  # a bridge may always be as long as this many widths of the ink at its forks
+_TOUCH = 1.3  # pen widths that a bridge may have at most if no line breaks off but itself
+_FACING = 0.35  # smoothness with which lines continue each other across a bridge
+_SWOLLEN = 1.12  # the ink of a corner's fork is wider than its legs by this factor
+_POINTED = 0.6  # the ink of a tip is that of a corner if it is narrower than its legs by this factor,
+_SHARP = 0.25  # and they turn sharply: least cosine of the angle between them
+_DOUBLE = 1.3  # a stem wider than its legs by this factor is two lines side by side, however long it is
+_NARROWING = 1.06  # and wider than at the tip by this one
+_TWIG = 0.5  # a twig that leaves the ink of its fork by less than this many radii is removed
+_DOWN = 0.7  # least part of a length by which such a stem leads down
+_BESIDE = np.deg2rad(
+    35
+)  # lines that run into a stem by less than this angle may both have been drawn over it
+
+
+def repair(graph: Graph, marks: Marks) -> None:
+    """Repairs the graph of the marks' middle lines in place."""
+    _restore_corners(graph, marks)
+    _merge_crossings(graph, marks)
+    _restore_corners(graph, marks)
+    _prune_twigs(graph)
+    graph.edges = [edge for edge in graph.edges if not _is_closed_within_ink(graph, edge)]
+    _draw_stems_twice(graph, marks)
+
+
+def move_end(points: np.ndarray, place: np.ndarray, radius: float) -> np.ndarray:
+    """Leads the end of a line to another place.
+
+    Args:
+      points: [n, 2] of the line. Those at its end that lie near the place are replaced by a straight piece.
+      place: [2] the new end.
+      radius: how near that is, usually the radius of the ink around the place.
+    """
+    outside = np.flatnonzero(np.linalg.norm(points - place, axis=1) > radius)
+    kept = points[: outside[-1] + 1] if len(outside) else points[:1]
+    return np.concatenate([kept, place[None]])
+
+
+def _is_closed_within_ink(graph: Graph, edge: Edge) -> bool:
+    """Whether a loop is too small to leave paper inside; merged forks can leave one."""
+    return edge.start == edge.end and edge.length < np.pi * graph.nodes[edge.start].radius
+
+
+def _shared_length(width: float, radius: float) -> float:
+    """The distance t of the module's docstring, for lines of full width `width` and a fork of radius r."""
+    sine = np.clip(width / radius - 1, _LEAST_SINE, 1)
+    return float(width / 2 * (1 / sine - 1) / (1 + sine))
+
+
+def _merge_crossings(graph: Graph, marks: Marks) -> None:
+    """Makes one crossing of every two forks that face each other across a bridge, nearest first."""
+    while True:
+        at = {node: [edge_end(*one) for one in meeting] for node, meeting in graph.at().items()}
+        bridges = sorted(
+            (edge.length, index)
+            for index, edge in enumerate(graph.edges)
+            if edge.start != edge.end and _is_crossed(graph, marks, index, at)
+        )
+        if not bridges:
+            return
+        touched: set[int] = set()  # nodes that were merged in this round, where `at` is out of date
+        gone = set()
+        for _, index in bridges:
+            bridge = graph.edges[index]
+            if not {bridge.start, bridge.end} & touched:
+                touched |= {bridge.start, bridge.end}
+                _merge(graph, bridge, [graph.edges[end // 2] for end in at[bridge.start] + at[bridge.end]])
+                gone.add(id(bridge))
+        graph.edges = [edge for edge in graph.edges if id(edge) not in gone]
+
+
+def _is_crossed(graph: Graph, marks: Marks, index: int, at: dict[int, list[int]]) -> bool:
+    """Whether fewer lines break off if the forks at both ends of an edge are one crossing."""
+    bridge = graph.edges[index]
+    sides = [at[bridge.start], at[bridge.end]]
+    if min(len(side) for side in sides) < 3:
+        return False
+    legs = [[end for end in side if end // 2 != index] for side in sides]
+    radii = [graph.nodes[node].radius for node in (bridge.start, bridge.end)]
+    width = float(np.median([leg_at(graph, marks, end).width for end in legs[0] + legs[1]]))
+    shared = 2 * _shared_length(width, float(np.mean(radii)))
+    if bridge.length > max(_SLACK * shared + _MARGIN * width, _BRIDGE * 2 * max(radii)):
+        return False
+    twigs = {end for end in legs[0] + legs[1] if _is_twig(graph, end // 2, at)}
+    apart = [_loose(graph, marks, side, twigs) for side in sides]
+    if any(side <= {2 * index, 2 * index + 1} for side in apart) and bridge.length > _TOUCH * width:
+        return False
+    together = _loose(graph, marks, legs[0] + legs[1], twigs)
+    return len(together) < len(apart[0]) + len(apart[1])
+
+
+def _loose(graph: Graph, marks: Marks, ends: list[int], twigs: set[int]) -> set[int]:
+    """Those of the edge ends that meet which no other continues smoothly, without the twigs."""
+    ends = [end for end in ends if end not in twigs]
+    return set(ends) - {end for pair in matching(graph, marks, ends, least=_FACING) for end in pair}
+
+
+def _is_twig(graph: Graph, index: int, at: dict[int, list[int]]) -> bool:
+    """Whether an edge ends within the ink of a fork that it leaves, or little beyond it."""
+    edge = graph.edges[index]
+    for tip, fork in ((edge.start, edge.end), (edge.end, edge.start)):
+        if len(at[tip]) == 1 and len(at[fork]) > 2:
+            radius = graph.nodes[fork].radius
+            return edge.length + graph.nodes[tip].radius - radius < _TWIG * radius
+    return False
+
+
+def _merge(graph: Graph, bridge: Edge, around: list[Edge]) -> None:
+    """Replaces the two nodes of a bridge by one between them; `around` are the edges that end there."""
+    kept, gone = bridge.start, bridge.end
+    one, other = graph.nodes[kept], graph.nodes[gone]
+    place = (one.place + other.place) / 2
+    reach = max(float(np.linalg.norm(node.place - place)) + node.reach for node in (one, other))
+    graph.nodes[kept] = Node(place, max(one.radius, other.radius), reach)
+    for edge in {id(edge): edge for edge in around if edge is not bridge}.values():
+        edge.start = kept if edge.start == gone else edge.start
+        edge.end = kept if edge.end == gone else edge.end
+        if edge.start == kept:
+            edge.points = move_end(edge.points[::-1], place, reach)[::-1]
+        if edge.end == kept:
+            edge.points = move_end(edge.points, place, reach)
+    del graph.nodes[gone]
+
+
+def _restore_corners(graph: Graph, marks: Marks) -> None:
+    """Leads both legs of every sharp corner to its tip, and removes the stem between them."""
+    at = graph.at()
+    gone = set()
+    for node, meeting in at.items():
+        if len(meeting) != 3:
+            continue
+        for index, is_start in meeting:
+            stem = graph.edges[index]
+            tip = stem.end if is_start else stem.start
+            legs = [graph.edges[other] for other, _ in meeting if other != index]
+            if len(legs) == 2 and len(at[tip]) == 1 and _is_corner(graph, marks, (stem, node, tip), legs):
+                _lead_to_tip(graph, node, tip, legs)
+                gone.add(index)
+                break
+    graph.edges = [edge for index, edge in enumerate(graph.edges) if index not in gone]
+
+
+def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs: list[Edge]) -> bool:
+    """Whether a stem is the shared ink of its legs, by its width and length, and narrows towards the tip."""
+    stem, node, tip = stem_of
+    fork = graph.nodes[node]
+    width = float(np.median(marks.widths_at(np.concatenate([leg.points for leg in legs]))))
+    if fork.radius < _SWOLLEN * width / 2:
+        return False
+    widths = marks.widths_at(stem.points if stem.start == tip else stem.points[::-1])
+    margin = len(widths) // 4
+    near, far = np.array_split(widths[margin : len(widths) - margin], 2)  # from the tip
+    if len(far) and np.median(far) <= _NARROWING * np.median(near):
+        return False
+    if graph.nodes[tip].radius < _POINTED * width / 2 and _is_sharp(graph, marks, node, stem):
+        return True
+    length = stem.length + graph.nodes[tip].radius - width / 2
+    filled = (
+        max(width - fork.radius, 0) / 2
+    )  # the corner of a blunt angle is filled with ink, which widens the fork
+    is_as_long = length < _SLACK * _shared_length(width, fork.radius - filled) + _TIP_MARGIN * width
+    return is_as_long or bool(len(far) and np.median(widths) > _DOUBLE * width)
+
+
+def _is_sharp(graph: Graph, marks: Marks, node: int, stem: Edge) -> bool:
+    """Whether the two lines that meet a stem turn sharply into each other."""
+    ends = [edge_end(*one) for one in graph.at()[node] if graph.edges[one[0]] is not stem]
+    one, other = (leg_at(graph, marks, end).direction for end in ends)
+    return bool(one @ other > _SHARP)
+
+
+def _lead_to_tip(graph: Graph, fork: int, tip: int, legs: list[Edge]) -> None:
+    """Runs the ends of two legs straight to their tip, from where they leave their common ink."""
+    place = graph.nodes[tip].place
+    reach = float(np.linalg.norm(place - graph.nodes[fork].place)) + graph.nodes[fork].radius
+    for leg in {id(leg): leg for leg in legs}.values():
+        if leg.end == fork:
+            leg.points, leg.end = move_end(leg.points, place, reach), tip
+        if leg.start == fork:
+            leg.points, leg.start = move_end(leg.points[::-1], place, reach)[::-1], tip
+    del graph.nodes[fork]
+
+
+def _prune_twigs(graph: Graph) -> None:
+    """Removes twigs, shortest first, and joins the two lines that are left where a twig was."""
+    while True:
+        at = {node: [edge_end(*one) for one in meeting] for node, meeting in graph.at().items()}
+        twigs = []
+        for index, edge in enumerate(graph.edges):
+            if _is_twig(graph, index, at):
+                fork = edge.start if len(at[edge.start]) > 1 else edge.end
+                twigs.append((edge.length / graph.nodes[fork].radius, index, fork))
+        if not twigs:
+            return
+        forks: set[int] = set()
+        gone: set[int] = set()
+        for _, index, fork in sorted(twigs):
+            if fork not in forks:  # one in each round: the others may be strokes once it is gone
+                forks.add(fork)
+                gone.add(index)
+        graph.edges = [edge for index, edge in enumerate(graph.edges) if index not in gone]
+        _join_pairs(graph, forks)
+
+
+def _join_pairs(graph: Graph, nodes: set[int]) -> None:
+    """Makes one edge of two at every node where only two meet."""
+    at = graph.at()
+    edges: list[Edge | None] = list(graph.edges)
+    for node in nodes:
+        if len(at.get(node, [])) != 2:
+            continue
+        (one, one_starts), (other, other_starts) = at[node]
+        first, second = edges[one], edges[other]
+        if one == other or first is None or second is None:
+            continue
+        before = first.points[::-1] if one_starts else first.points
+        after = second.points if other_starts else second.points[::-1]
+        start = first.end if one_starts else first.start
+        end = second.end if other_starts else second.start
+        edges[one], edges[other] = Edge(np.concatenate([before, after[1:]]), start, end), None
+        # The far ends now belong to the joined edge, which has the number `one`.
+        at[end] = [((one, False) if found == (other, not other_starts) else found) for found in at[end]]
+        at[start] = [((one, True) if found == (one, not one_starts) else found) for found in at[start]]
+    graph.edges = [edge for edge in edges if edge is not None]
+
+
+def _draw_stems_twice(graph: Graph, marks: Marks) -> None:
+    """Doubles every stem from whose fork both other lines run on beside it."""
+    at = graph.at()
+    doubled = []
+    for meeting in at.values():
+        if len(meeting) != 3:
+            continue
+        for index, is_start in meeting:
+            stem = graph.edges[index]
+            tip = stem.end if is_start else stem.start
+            others = [2 * other + (not begins) for other, begins in meeting if other != index]
+            if len(others) < 2 or len(at[tip]) != 1:
+                continue
+            along = leg_at(graph, marks, 2 * index + (not is_start)).direction
+            if along[1] < _DOWN:
+                continue
+            turns = [np.arccos(np.clip(-along @ leg_at(graph, marks, o).direction, -1, 1)) for o in others]
+            if max(turns) < _BESIDE:
+                doubled.append(Edge(stem.points.copy(), stem.start, stem.end))
+                break
+    graph.edges += doubled
