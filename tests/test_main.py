@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from compiling import UNOPTIMISED
 
 import dood_jax
 from dood_jax.config.evaluation import EvaluationConfig
@@ -56,7 +57,7 @@ def params_of(workdir: Path) -> dict:
 @pytest.fixture(scope="module")
 def smoke_run(tmp_path_factory) -> Path:
     workdir = tmp_path_factory.mktemp("smoke") / "run"
-    done = run(SMOKE, f"--workdir={workdir}", cwd=workdir.parent)
+    done = run(SMOKE, f"--workdir={workdir}", cwd=workdir.parent, XLA_FLAGS=UNOPTIMISED)
     assert done.returncode == 0, done.stderr
     return workdir
 

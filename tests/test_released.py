@@ -71,7 +71,8 @@ def test_a_released_model_is_small_and_its_card_says_where_it_comes_from(name):
     assert abs(card["metrics"]["cost_of_16_bits"]) < 5
 
 
-@pytest.mark.parametrize("name", slow_but("synthetic"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_a_released_model_draws_unseen_synthetic_strokes(name):
     error, strokes = relative_error(name, DataConfig(name="synthetic"))
     assert error < ON_SYNTHETIC_STROKES[name]

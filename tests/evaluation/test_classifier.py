@@ -91,9 +91,9 @@ def test_the_classifiers_of_the_package_know_their_sets(name, data_dir, tmp_path
 
 
 def test_synthetic_drawings_are_told_apart_by_their_strokes():
-    data = resolve({"data": {"name": "synthetic", "image_size": 20}}).data
-    found = load_labelled(data, "test", 300)
-    assert found.images.shape == (300, 20, 20) and found.classes[0] == "1 strokes"
+    data = resolve({"data": {"name": "synthetic"}}).data
+    found = load_labelled(data, "test", 200)
+    assert found.images.shape == (200, 50, 50) and found.classes[0] == "1 strokes"
     assert set(found.labels) == set(range(6))
     ink = [found.floats[found.labels == label].sum((1, 2)).mean() for label in (0, 5)]
     assert ink[1] > ink[0]

@@ -50,7 +50,7 @@ def test_values_are_means_over_images_of_the_log_mean_weight(models, on_mnist, t
     keys = image_sets.evaluation_keys(on_mnist.evaluation, len(images))
     model = models[0]
     weigh = lambda image, key: iwae.log_weights(model.config, model.params, image, key, 2)
-    weights = jax.device_get(jax.vmap(weigh)(images, keys))
+    weights = jax.device_get(jax.jit(jax.vmap(weigh))(images, keys))
     for scale in ("map", "canvas"):
         nats = np.log(np.exp(np.float64(weights.elbo(scale))).mean(1))
         found = values[f"log_likelihood_{scale}"]
@@ -153,6 +153,7 @@ def test_what_is_cached_is_of_the_models_own_settings(models, on_mnist):
     assert origin_of(models[1], on_mnist, images) != origin_of(asked, on_mnist, images)
 
 
+@pytest.mark.slow
 def test_optimized_numbers_stand_apart_and_are_higher(models, on_mnist, tmp_path):
     settings = dataclasses.replace(on_mnist.evaluation, optimize_steps=40)
     plain = likelihood.run(models[:1], on_mnist, tmp_path)

@@ -67,7 +67,15 @@ def posterior_of(config, params, image, strokes, brush, warmup=0):
 
 
 @pytest.fixture(scope="module")
+def first_of(config):
+    """(params, [8, H, W] images, [8] keys) -> drawings before the iterations."""
+    one = functools.partial(draw, config, iterations=0)
+    return jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+
+
+@pytest.fixture(scope="module")
 def again(config):
+    """(params, [8, H, W] images, drawings, [8] keys) -> the drawings after the iterations."""
     return jax.jit(jax.vmap(functools.partial(iterated, config), in_axes=(None, 0, 0, 0)))
 
 
@@ -97,17 +105,16 @@ def test_an_untrained_corrector_leaves_points_and_brushes_where_they_are(
     assert np.abs(canvases_of(second) - canvases_of(first)).mean() < 0.01
 
 
-def test_draw_iterates_from_its_first_pass(config, untrained, images, keys):
+def test_draw_iterates_from_its_first_pass(config, untrained, first_of, again, images, keys):
     """The first pass has its own key; without iterations it is all."""
-    params = jax.tree_util.tree_map(jnp.asarray, untrained)
-    image, key = images[0], keys[0]
-    key_first, key_again = jax.random.split(key)
-    first = jax.jit(functools.partial(draw, config, iterations=0))(params, image, key_first)
-    wanted = jax.jit(functools.partial(iterated, config))(params, image, first, key_again)
-    found = jax.jit(functools.partial(draw, config))(params, image, key)
+    keys_first, keys_again = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    first = first_of(untrained, images, keys_first)
+    wanted = again(untrained, images, first, keys_again)
+    found = jax.jit(jax.vmap(functools.partial(draw, config), (None, 0, 0)))(untrained, images, keys)
     for ours, theirs in zip(*map(jax.tree_util.tree_leaves, (found, wanted)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    same = jax.jit(functools.partial(first_pass, config))(params, image, key_first)
+    one = jax.jit(jax.vmap(functools.partial(first_pass, config), (None, 0, 0)))
+    same = one(untrained, images, keys_first)
     np.testing.assert_array_equal(first.strokes.control_points, same.strokes.control_points)
 
 
@@ -190,18 +197,21 @@ def test_warmup_iterations_draw_on_but_teach_nothing(config, lively_corrector, i
     assert max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(slopes[0])) > 0.01
 
 
-def test_several_samples_of_one_posterior_weigh_as_one_by_one(config, lively_corrector, images, keys):
+def test_several_samples_of_one_posterior_weigh_as_one_by_one(
+    config, lively_corrector, first_of, again, images, keys
+):
     weigh = functools.partial(
         iwae.log_weights, config, lively_corrector, num_particles=6, samples_per_posterior=3
     )
     found = jax.device_get(jax.jit(weigh)(images[0], keys[0]))
-    draw_first = jax.jit(functools.partial(draw, config, lively_corrector, iterations=0))
-    again = jax.jit(functools.partial(iterated, config, lively_corrector))
+    image = np.broadcast_to(images[0], images.shape)
     wanted = []
     for key in jax.random.split(keys[0], 2):
         key_first, key_again = jax.random.split(key)
-        first = draw_first(images[0], key_first)
-        wanted += [again(images[0], first, key) for key in jax.random.split(key_again, 3)]
+        first = first_of(lively_corrector, image, jnp.broadcast_to(key_first, 8))
+        samples = jax.random.split(key_again, 3)
+        found_again = again(lively_corrector, image, first, samples[np.arange(8) % 3])
+        wanted += [jax.tree_util.tree_map(lambda leaf, k=k: leaf[k], found_again) for k in range(3)]
     strokes = [drawing.strokes.presence.sum() for drawing in wanted]
     np.testing.assert_array_equal(found.strokes, strokes)
     np.testing.assert_allclose(found.log_ratio, [elbo(one, 0.0) for one in wanted], rtol=1e-3)

@@ -60,12 +60,17 @@ def test_without_spread_only_means_of_components_are_drawn(tiny, params):
 def test_a_drawing_goes_on_from_its_state_as_if_it_had_never_stopped(certain):
     config, params = certain
     key = jax.random.key(5)
-    whole = sample(config, params, BRUSH, key, 4, NOTHING)
+    whole = jax.jit(lambda: sample(config, params, BRUSH, key, 4, NOTHING))()
     assert whole.presence.all() and np.abs(np.diff(whole.layout, axis=0)).min() > 0
     brushes = BrushParams(jnp.full(4, BRUSH.ink_width), jnp.full(4, BRUSH.ink_slope), BRUSH.canvas_slope)
-    for count in (0, 2, 3):
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def rest_after(count):
         state = state_after(config, params, whole, brushes, count)
-        rest = extend(config, params, state, BRUSH, key, 4 - count, NOTHING)
+        return extend(config, params, state, BRUSH, key, 4 - count, NOTHING)
+
+    for count in (0, 3):
+        rest = rest_after(count)
         np.testing.assert_allclose(rest.layout, whole.layout[count:], atol=1e-5)
         np.testing.assert_allclose(rest.control_points, whole.control_points[count:], atol=1e-5)
 
@@ -94,8 +99,9 @@ def test_a_completion_keeps_strokes_and_adds_others_with_the_first_brush(complet
 
 
 def test_without_noise_an_exemplar_is_the_drawing(tiny, drawn):
-    strokes, brushes = exemplar(tiny, *drawn, jax.random.key(0), SMALL_NOISE.times(0))
-    canvas = lambda one, brush: render(tiny, {}, one, brush)
+    vary = lambda *drawn: exemplar(tiny, *drawn, jax.random.key(0), SMALL_NOISE.times(0))
+    strokes, brushes = jax.jit(vary)(*drawn)
+    canvas = jax.jit(functools.partial(render, tiny, {}))
     np.testing.assert_allclose(canvas(strokes, brushes), canvas(*drawn), atol=1e-4)
 
 

@@ -99,23 +99,31 @@ def test_surrogate_gradient_in_the_presence_network_is_that_of_the_enumerated_ob
 ):
     """E_q[log p_k / beta - KL_k + log p(k) - log q(k)] with the strokes as drawn."""
 
-    def with_presence(network):
+    def of_presence(network):
+        """The logs of the probabilities of going on, and the terms."""
         mixed = {**lively, "posterior_presence": network}
         drawing = first_pass(tiny, mixed, images[0], keys[0], hold_presence=True)
-        return drawing, exact_stopping.prefix_terms(tiny, mixed, images[0], drawing)
+        return drawing.posterior.on, exact_stopping.prefix_terms(tiny, mixed, images[0], drawing)
 
-    def enumerated(network):
-        drawing, terms = with_presence(network)
-        fixed = jax.lax.stop_gradient(terms)
+    def enumerated(on, fixed):
         total = 0.0
-        for k, prob in enumerate(stopping_probabilities(jnp.exp(drawing.posterior.on))):
+        for k, prob in enumerate(stopping_probabilities(jnp.exp(on))):
             gain = fixed.log_likelihood[k] / BETA - fixed.kl[k] + fixed.log_p[k]
             total += prob * (gain - jnp.log(prob))
         return total
 
-    surrogate = lambda network: exact_stopping.surrogate(with_presence(network)[1], 0.0, BETA)
-    network = lively["posterior_presence"]
-    found, wanted = jax.jit(lambda n: (jax.grad(surrogate)(n), jax.grad(enumerated)(n)))(network)
+    @jax.jit
+    def gradients(network):
+        """Both objectives' gradients in what they are made of, carried on to the network."""
+        (on, terms), carry_on = jax.vjp(of_presence, network)
+        zeros = jax.tree_util.tree_map(jnp.zeros_like, (on, terms))
+        surrogate = zeros[0], jax.grad(exact_stopping.surrogate)(terms, 0.0, BETA)
+        written_out = jax.grad(enumerated)(on, terms), zeros[1]
+        both = jax.tree_util.tree_map(lambda *leaves: jnp.stack(leaves), surrogate, written_out)
+        return jax.vmap(carry_on)(both)[0]
+
+    both = gradients(lively["posterior_presence"])
+    found, wanted = (jax.tree_util.tree_map(lambda leaf, k=k: leaf[k], both) for k in (0, 1))
     assert np.abs(wanted["out"]["bias"]).min() > 0.1
     for name in ("kernel", "bias"):
         scale = np.abs(wanted["out"][name]).max()

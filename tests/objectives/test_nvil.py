@@ -63,43 +63,60 @@ def with_presence(params: dict, network: dict) -> dict:
     return {**params, "posterior_presence": network}
 
 
+@pytest.fixture(scope="module")
+def gradients(small, images):
+    """Whether there is a final stop -> two programs of (presence network, beta, weight of its terms).
+
+    The first gives the gradient of the loss of every stopping time, its signal not normalised, with the
+    probability, the bits and the baseline of that time; the second the gradient of E_q[Σ d - log p / β].
+    """
+
+    @functools.cache
+    def programs(final_stop: bool):
+        config, params = dataclasses.replace(small[0], final_stop=final_stop), small[1]
+        count, image = config.num_strokes, images[0]
+        noise_keys = jax.random.split(jax.random.key(5), count)
+        noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(noise_keys)
+
+        def expected_cost(network, beta, presence_weight):
+            whole = with_presence(params, network)
+            drawing = draw_from_noise(config, whole, image, noise, hold_presence=True)
+            prefixes = exact_stopping.prefix_terms(config, whole, image, drawing)
+            divergence = prefixes.kl + presence_weight * (prefixes.log_q - prefixes.log_p)
+            return (jnp.exp(prefixes.log_q) * (divergence - prefixes.log_likelihood / beta)).sum()
+
+        def sampled_loss(network, beta, presence_weight, strokes):
+            whole = with_presence(params, network)
+            forced = noise._replace(presence=jnp.where(jnp.arange(count) < strokes, -1.0, 2.0))
+            drawing = draw_from_noise(config, whole, image, forced)
+            terms = nvil.terms(config, whole, image, drawing, beta, presence_weight)
+            loss = nvil.losses(terms, nvil.signal(terms)).reinforce
+            return loss, (jnp.exp(terms.log_q_presence.sum()), drawing.strokes.presence, terms.value)
+
+        of_one = jax.grad(sampled_loss, has_aux=True)
+        each = jax.vmap(of_one, in_axes=(None, None, None, 0))
+        sampled = lambda *given: each(*given, jnp.arange(count + 1))
+        return jax.jit(sampled), jax.jit(jax.grad(expected_cost))
+
+    return programs
+
+
 @pytest.mark.parametrize(
     ("beta", "presence_weight", "final_stop"),
     [(BETA, 1.0, False), (1.0, BETA, False), pytest.param(BETA, 1.0, True, marks=pytest.mark.slow)],
 )
 def test_gradient_is_that_of_the_expected_cost_over_all_sequences_of_bits(
-    small, images, beta, presence_weight, final_stop
+    small, gradients, beta, presence_weight, final_stop
 ):
-    """E_q[Σ d - log p / β], whose probabilities and costs are written out for every stopping time."""
-    config, params = dataclasses.replace(small[0], final_stop=final_stop), small[1]
-    keys = jax.random.split(jax.random.key(5), config.num_strokes)
-    noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
-    image, count = images[0], config.num_strokes
-
-    def expected_cost(network):
-        whole = with_presence(params, network)
-        drawing = draw_from_noise(config, whole, image, noise, hold_presence=True)
-        prefixes = exact_stopping.prefix_terms(config, whole, image, drawing)
-        divergence = prefixes.kl + presence_weight * (prefixes.log_q - prefixes.log_p)
-        return (jnp.exp(prefixes.log_q) * (divergence - prefixes.log_likelihood / beta)).sum()
-
-    def sampled_loss(network, strokes):
-        """Of one stopping time, its signal not normalised; and the probability of its bits."""
-        whole = with_presence(params, network)
-        forced = noise._replace(presence=jnp.where(jnp.arange(count) < strokes, -1.0, 2.0))
-        drawing = draw_from_noise(config, whole, image, forced)
-        terms = nvil.terms(config, whole, image, drawing, beta, presence_weight)
-        loss = nvil.losses(terms, nvil.signal(terms)).reinforce
-        return loss, (jnp.exp(terms.log_q_presence.sum()), drawing.strokes.presence, terms.value)
-
-    network = params["posterior_presence"]
-    sample = jax.jit(jax.vmap(jax.grad(sampled_loss, has_aux=True), in_axes=(None, 0)))
-    gradients, (probabilities, bits, values) = sample(network, jnp.arange(count + 1))
+    """Their probabilities and costs are written out for every stopping time."""
+    network, count = small[1]["posterior_presence"], small[0].num_strokes
+    sampled, expected = gradients(final_stop)
+    found, (probabilities, bits, values) = sampled(network, beta, presence_weight)
     np.testing.assert_array_equal(bits.sum(1), np.arange(count + 1))
     np.testing.assert_allclose(probabilities.sum(), 1, rtol=1e-5)
     assert probabilities.min() > 0.01 and np.abs(values[-1]).min() > 1, "the test must have something to see"
-    averaged = jax.tree_util.tree_map(lambda leaf: jnp.tensordot(probabilities, leaf, 1), gradients)
-    exact = jax.jit(jax.grad(expected_cost))(network)
+    averaged = jax.tree_util.tree_map(lambda leaf: jnp.tensordot(probabilities, leaf, 1), found)
+    exact = expected(network, beta, presence_weight)
     for found, wanted in zip(*map(jax.tree_util.tree_leaves, (averaged, exact)), strict=True):
         np.testing.assert_allclose(found, wanted, rtol=2e-3, atol=2e-3 * np.abs(wanted).max())
 

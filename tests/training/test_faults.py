@@ -87,6 +87,7 @@ def run(tmp_path_factory) -> Path:
     return workdir
 
 
+@pytest.mark.slow
 def test_parameters_that_are_not_finite_end_a_run_and_are_named(run, tmp_path):
     """NaN in a checkpoint that is otherwise whole: every step is skipped from there on."""
     workdir = shutil.copytree(run, tmp_path / "run")

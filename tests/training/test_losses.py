@@ -120,6 +120,7 @@ def test_dropout_is_on_in_training_and_off_in_evaluation(images):
     np.testing.assert_allclose(same.strokes.control_points, whole.strokes.control_points, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_call_of_an_encoder_draws_its_own_mask(images):
     """A blank image: target, first canvas and first residual look alike, but for their masks."""
     config = config_of("published", "nvil").model
@@ -168,6 +169,7 @@ def iterated(config: Config, probability: float, params: Params, chosen: losses.
     return bound.sum(), metrics
 
 
+@functools.cache
 def iterated_gradient(config: Config, probability: float):
     return jax.jit(jax.grad(functools.partial(iterated, config, probability), has_aux=True))
 
@@ -203,6 +205,7 @@ def test_an_iterated_example_goes_with_the_drawing_of_another(drawn, every, chos
     np.testing.assert_array_equal(other_drawings.strokes.control_points, points[np.array(others)])
 
 
+@pytest.mark.slow
 def test_with_all_examples_iterated_mismatched_starts_are_drawings_of_other_images(drawn, images):
     """The loss of a batch has the bounds of its images from each other's drawings."""
     config, params, examples = drawn
@@ -235,7 +238,9 @@ def largest(network) -> float:
     return max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(network))
 
 
-@pytest.mark.parametrize("kind", [("fast", "exact", 1, 2), ("published", "nvil", 1)])
+@pytest.mark.parametrize(
+    "kind", [("fast", "exact", 1, 2), pytest.param(("published", "nvil", 1), marks=pytest.mark.slow)]
+)
 def test_the_prior_learns_nothing_from_images_that_are_not_plain(images, kind):
     """Not of the first drawing and not of the corrected one; recognition learns."""
     config = config_of(*kind)
@@ -291,6 +296,7 @@ def test_the_prior_learns_nothing_from_mismatched_starts(drawn):
         assert largest(mismatched[name]) == 0 < largest(own[name]), name
 
 
+@pytest.mark.slow
 def test_the_prior_alone_learns_where_asked(images):
     """As much as it would beside the others, which stay where they are."""
     config = config_of("fast", "exact", 1, 2)
