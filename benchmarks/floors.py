@@ -173,7 +173,8 @@ class Autoencoder(nn.Module):
         width = nn.softplus(raw - 1) + 1e-3
         code = mean + width * noise
         low, high = SCALE_RANGE
-        scale = low + (high - low) * nn.sigmoid(self.raw_scale)
+        # Adam moves a number by the rate at most, and scales have far to go: they learn ten times as fast.
+        scale = low + (high - low) * nn.sigmoid(10 * self.raw_scale)
         drawn = nn.sigmoid(self.image(self.decoder(code)))
         log_likelihood = (-jnp.abs(images - drawn) / scale - jnp.log(2 * scale)).sum(-1)
         log_ratio = (-(code**2) / 2 + noise**2 / 2 + jnp.log(width)).sum(-1)
