@@ -17,7 +17,7 @@ _LONG = 2.5  # a line is longer than so many of its widths
 _NECK = 0.5  # of its radius: what joins an area is thinner
 _CORNER = 1.0  # of its radius: what juts out less is a corner of the area,
 _TAPER = 0.5  # and so is a spike, whose last third is thinner than this fraction of it
-_ROUND = 0.9  # of a dot's area lies in a disc that is as large, and its axes differ by no more
+_WITHIN, _ROUND = 0.8, 0.65  # of a dot's area lies in a disc that is as large; least ratio of its axes
 _EIGHT = np.ones((3, 3), bool)
 
 
@@ -92,4 +92,4 @@ def _area(blob: np.ndarray, offset: np.ndarray) -> Area:
     diameter = 2 * float(np.sqrt(len(places) / np.pi))
     inside = float((np.linalg.norm(places - centre, axis=1) <= diameter / 2 + 0.5).mean())
     axes = np.sqrt(np.linalg.eigvalsh(np.cov(places.T)))
-    return Area(outline, centre + offset, diameter, bool(inside > _ROUND and axes[0] > _ROUND * axes[1]))
+    return Area(outline, centre + offset, diameter, bool(inside > _WITHIN and axes[0] > _ROUND * axes[1]))

@@ -1,6 +1,7 @@
 """Joins lines into strokes: at every crossing, the pairs of lines that a pen would run through."""
 
 import itertools
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ _LEAD = 2.0  # pen widths over which the direction of a line is measured
 _STRAIGHT, _MOST_BENT = (
     np.deg2rad(8),
     np.deg2rad(50),
-)  # bends of a lead that are none, and that are too strong
+)  # part of a lead's bend that may be chance; most that counts
 _SAME_WIDTH, _WIDTH_WEIGHT = (
     0.1,
     5.0,
@@ -38,6 +39,7 @@ class Leg(NamedTuple):
     place: np.ndarray  # [2] where it leaves the shared ink
     direction: np.ndarray  # [2] of length 1, away from the crossing
     width: float  # full width of its ink there
+    bend: float  # radians for each pixel by which the line turns on its way
 
 
 def edge_end(edge: int, is_start: bool) -> int:
@@ -54,48 +56,42 @@ def join(graph: Graph, marks: Marks, votes: Votes | None = None) -> list[Path]:
       votes: other evidence for a pair, from -1 to 1, where 1 counts as much as a straight continuation.
     """
     partner: dict[int, int] = {}
+    at_node: dict[int, dict[tuple[int, int], float]] = {}
+    for (node, one, other), vote in (votes or {}).items():
+        at_node.setdefault(node, {})[one, other] = vote
     for node, meeting in graph.at().items():
         ends = [edge_end(*one) for one in meeting]
-        preferred = {(a, b): vote for (where, a, b), vote in (votes or {}).items() if where == node}
-        for one, other in matching(graph, marks, ends, preferred):
+        pairs = [(ends[0], ends[1])] if len(ends) == 2 else []  # a closed line, or a corner
+        if len(ends) > 2:
+            pairs = matching({end: leg_at(graph, marks, end) for end in ends}, at_node.get(node))
+        for one, other in pairs:
             partner[one], partner[other] = other, one
     return _chains(graph, marks, partner)
 
 
 def matching(
-    graph: Graph,
-    marks: Marks,
-    ends: list[int],
-    preferred: dict[tuple[int, int], float] | None = None,
-    least: float = 0.0,
+    legs: Mapping[int, Leg], preferred: Mapping[tuple[int, int], float] | None = None, least: float = 0.0
 ) -> list[tuple[int, int]]:
-    """Pairs of the edge ends which meet somewhere that belong to one stroke.
+    """Pairs of the lines that meet somewhere which belong to one stroke.
 
     Args:
-      graph: the lines.
-      marks: their ink.
-      ends: numbers of the ends that meet.
-      preferred: what is added to the smoothness of a pair.
+      legs: how each of them leaves the crossing, by the number of its end.
+      preferred: what is added to the smoothness of a pair; the smaller number comes first.
       least: smoothness below which a pair is none.
     """
-    if len(ends) == 2 and not least:  # a closed line, or a corner
-        return [(ends[0], ends[1])]
-    if len(ends) < 2:
-        return []
-    legs = {end: leg_at(graph, marks, end) for end in ends}
     gains = {}
-    for one, other in itertools.combinations(sorted(ends), 2):
+    for one, other in itertools.combinations(sorted(legs), 2):
         gain = smoothness(legs[one], legs[other]) + (preferred or {}).get((one, other), 0.0)
         if gain > least:
             gains[one, other] = gain
-    return _best_matching(sorted(ends), gains)
+    return _best_matching(sorted(legs), gains)
 
 
 def leg_at(graph: Graph, marks: Marks, end: int) -> Leg:
     """How a line leaves the node at one of its ends.
 
-    The direction is measured over some pen widths from where the line leaves the shared ink. If the line bends
-    there, it is taken to have bent as much from the crossing on.
+    The direction is measured over some pen widths from where the line leaves the shared ink. If the line
+    bends there, it is taken to have bent as much from the crossing on.
     """
     edge = graph.edges[end // 2]
     node = graph.nodes[edge.end if end % 2 else edge.start]
@@ -108,19 +104,19 @@ def leg_at(graph: Graph, marks: Marks, end: int) -> Leg:
     at = np.linspace(skip, skip + lead, 9)
     seen = np.stack([np.interp(at, far, points[:, axis]) for axis in (0, 1)], axis=1)
     near, distant = _heading(seen[:5]), _heading(seen[4:])
-    bend = (distant - near + np.pi) % (2 * np.pi) - np.pi
-    bend = np.sign(bend) * max(abs(bend) - _STRAIGHT, 0)  # over half the length of the lead
-    back = (skip + lead / 2) / (lead / 2) if lead > 0 else 0  # from the middle of the lead to the crossing
-    heading = _heading(seen) - np.clip(bend * back, -_MOST_BENT, _MOST_BENT)
-    return Leg(seen[0], np.array([np.cos(heading), np.sin(heading)]), width)
+    turned = (distant - near + np.pi) % (2 * np.pi) - np.pi  # over half the length of the lead
+    bend = turned / (lead / 2) if lead > 0 else 0.0
+    certain = bend * max(1 - _STRAIGHT / max(abs(turned), 1e-9), 0)
+    heading = _heading(seen) - np.clip(certain * (skip + lead / 2), -_MOST_BENT, _MOST_BENT)
+    return Leg(seen[0], np.array([np.cos(heading), np.sin(heading)]), width, bend)
 
 
 def _heading(points: np.ndarray) -> float:
     """Angle of the principal axis of [n, 2] points, from the first towards the last."""
-    offset = points - points.mean(0)
-    direction = np.linalg.svd(offset, full_matrices=False)[2][0]
-    direction = direction * (1 if offset[-1] @ direction >= offset[0] @ direction else -1)
-    return float(np.arctan2(direction[1], direction[0]))
+    x, y = (points - points.mean(0)).T
+    angle = 0.5 * float(np.arctan2(2 * (x * y).sum(), (x * x - y * y).sum()))
+    runs_back = (x[-1] - x[0]) * np.cos(angle) + (y[-1] - y[0]) * np.sin(angle) < 0
+    return angle + np.pi if runs_back else angle
 
 
 def smoothness(one: Leg, other: Leg) -> float:

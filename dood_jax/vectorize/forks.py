@@ -5,7 +5,8 @@
 - In a sharp corner the ink of both legs is one too, and thinning leaves a stem that ends at the tip. The stem
   is removed, and the legs are led to the tip.
 - A twig that does not leave the ink of its fork comes from a rough edge and is not a stroke.
-- A stem below two lines that run into it side by side, as in the letter m, was drawn twice, down and up again.
+- A stem below two lines that run into it side by side, as in the letter m, was drawn twice, down and up
+  again.
 
 How long the shared ink of two lines is follows from how wide it is. Two lines of width 2h that meet at an
 angle θ have their fork where the largest disc has the radius r = 2h/(1 + s) with s = sin(θ/2), and the disc's
@@ -14,11 +15,13 @@ middle lies at the distance t = h (1/s - 1)/(1 + s) from the point where the mid
 
 import numpy as np
 
-from dood_jax.vectorize.crossings import edge_end, leg_at, matching
+from dood_jax.vectorize.crossings import Leg, edge_end, leg_at, matching, smoothness
 from dood_jax.vectorize.graph import Edge, Graph, Node
 from dood_jax.vectorize.marks import Marks
 
 _LEAST_SINE = 0.04  # of half the angle between two lines, below which their shared ink has no known end
+_MOST_LEGS = 10  # that are made to meet at one crossing
+_LONGEST = 12.0  # widths of the ink at its forks beyond which a bridge is a line of its own
 _SLACK = 1.5  # by which shared ink may be longer than it should be,
 _MARGIN = 0.6  # and the pen widths that may be added to that at a crossing,
 _TIP_MARGIN = 0.3  # and at a corner
@@ -31,10 +34,15 @@ _SHARP = 0.25  # and they turn sharply: least cosine of the angle between them
 _DOUBLE = 1.3  # a stem wider than its legs by this factor is two lines side by side, however long it is
 _NARROWING = 1.06  # and wider than at the tip by this one
 _TWIG = 0.5  # a twig that leaves the ink of its fork by less than this many radii is removed
-_DOWN = 0.7  # least part of a length by which such a stem leads down
-_BESIDE = np.deg2rad(
-    35
-)  # lines that run into a stem by less than this angle may both have been drawn over it
+_BESIDE = 0.75  # least cosine of the angle between the legs of a stem that is two lines side by side
+_DOWN = 0.7  # least part of its length by which a stem that is drawn down and up leads down
+_ALONG = np.deg2rad(30)  # largest angle between it and the lines that run into it
+_LOOP, _LOOP_TIP, _LOOP_LENGTH = (
+    1.4,
+    1.25,
+    6.0,
+)  # least widths of a filled loop and its tip, most length, in pens
+_LOOP_GAIN = 0.5  # by which its legs continue it more smoothly than each other
 
 
 def repair(graph: Graph, marks: Marks) -> None:
@@ -71,52 +79,70 @@ def _shared_length(width: float, radius: float) -> float:
     return float(width / 2 * (1 / sine - 1) / (1 + sine))
 
 
+class _Meeting:
+    """The ends of edges at every node, and how each leaves its node."""
+
+    def __init__(self, graph: Graph, marks: Marks):
+        self._graph, self._marks = graph, marks
+        self.at = {node: [edge_end(*one) for one in meeting] for node, meeting in graph.at().items()}
+        self._legs: dict[int, Leg] = {}
+
+    def leg(self, end: int) -> Leg:
+        """How an end leaves its node; measured once."""
+        if end not in self._legs:
+            self._legs[end] = leg_at(self._graph, self._marks, end)
+        return self._legs[end]
+
+    def loose(self, ends: list[int]) -> set[int]:
+        """Those of some ends that meet which no other continues smoothly, without the twigs."""
+        lines = [end for end in ends if not _is_twig(self._graph, end // 2, self.at)]
+        pairs = matching({end: self.leg(end) for end in lines}, least=_FACING)
+        return set(lines) - {end for pair in pairs for end in pair}
+
+
 def _merge_crossings(graph: Graph, marks: Marks) -> None:
     """Makes one crossing of every two forks that face each other across a bridge, nearest first."""
     while True:
-        at = {node: [edge_end(*one) for one in meeting] for node, meeting in graph.at().items()}
+        meeting = _Meeting(graph, marks)
         bridges = sorted(
             (edge.length, index)
             for index, edge in enumerate(graph.edges)
-            if edge.start != edge.end and _is_crossed(graph, marks, index, at)
+            if edge.start != edge.end and _is_crossed(graph, index, meeting)
         )
         if not bridges:
             return
-        touched: set[int] = set()  # nodes that were merged in this round, where `at` is out of date
+        touched: set[int] = set()  # nodes that were merged in this round, where `meeting` is out of date
         gone = set()
         for _, index in bridges:
             bridge = graph.edges[index]
             if not {bridge.start, bridge.end} & touched:
                 touched |= {bridge.start, bridge.end}
-                _merge(graph, bridge, [graph.edges[end // 2] for end in at[bridge.start] + at[bridge.end]])
+                ends = meeting.at[bridge.start] + meeting.at[bridge.end]
+                _merge(graph, bridge, [graph.edges[end // 2] for end in ends])
                 gone.add(id(bridge))
         graph.edges = [edge for edge in graph.edges if id(edge) not in gone]
 
 
-def _is_crossed(graph: Graph, marks: Marks, index: int, at: dict[int, list[int]]) -> bool:
+def _is_crossed(graph: Graph, index: int, meeting: _Meeting) -> bool:
     """Whether fewer lines break off if the forks at both ends of an edge are one crossing."""
     bridge = graph.edges[index]
-    sides = [at[bridge.start], at[bridge.end]]
-    if min(len(side) for side in sides) < 3:
-        return False
-    legs = [[end for end in side if end // 2 != index] for side in sides]
+    sides = [meeting.at[bridge.start], meeting.at[bridge.end]]
     radii = [graph.nodes[node].radius for node in (bridge.start, bridge.end)]
-    width = float(np.median([leg_at(graph, marks, end).width for end in legs[0] + legs[1]]))
+    longest = 2 * max(radii) * _SLACK * _LONGEST
+    if min(len(side) for side in sides) < 3 or bridge.length > longest:
+        return False
+    own = {2 * index, 2 * index + 1}
+    legs = [end for side in sides for end in side if end not in own]
+    if len(legs) > _MOST_LEGS:
+        return False
+    width = float(np.median([meeting.leg(end).width for end in legs]))
     shared = 2 * _shared_length(width, float(np.mean(radii)))
     if bridge.length > max(_SLACK * shared + _MARGIN * width, _BRIDGE * 2 * max(radii)):
         return False
-    twigs = {end for end in legs[0] + legs[1] if _is_twig(graph, end // 2, at)}
-    apart = [_loose(graph, marks, side, twigs) for side in sides]
-    if any(side <= {2 * index, 2 * index + 1} for side in apart) and bridge.length > _TOUCH * width:
+    apart = [meeting.loose(side) for side in sides]
+    if any(side <= own for side in apart) and bridge.length > _TOUCH * width:
         return False
-    together = _loose(graph, marks, legs[0] + legs[1], twigs)
-    return len(together) < len(apart[0]) + len(apart[1])
-
-
-def _loose(graph: Graph, marks: Marks, ends: list[int], twigs: set[int]) -> set[int]:
-    """Those of the edge ends that meet which no other continues smoothly, without the twigs."""
-    ends = [end for end in ends if end not in twigs]
-    return set(ends) - {end for pair in matching(graph, marks, ends, least=_FACING) for end in pair}
+    return len(meeting.loose(legs)) < len(apart[0]) + len(apart[1])
 
 
 def _is_twig(graph: Graph, index: int, at: dict[int, list[int]]) -> bool:
@@ -176,21 +202,23 @@ def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs:
     near, far = np.array_split(widths[margin : len(widths) - margin], 2)  # from the tip
     if len(far) and np.median(far) <= _NARROWING * np.median(near):
         return False
-    if graph.nodes[tip].radius < _POINTED * width / 2 and _is_sharp(graph, marks, node, stem):
+    cosine = _cosine(graph, marks, node, stem)
+    if graph.nodes[tip].radius < _POINTED * width / 2 and cosine > _SHARP:
+        return True
+    if len(far) and np.median(widths) > _DOUBLE * width and cosine > _BESIDE:
         return True
     length = stem.length + graph.nodes[tip].radius - width / 2
     filled = (
         max(width - fork.radius, 0) / 2
     )  # the corner of a blunt angle is filled with ink, which widens the fork
-    is_as_long = length < _SLACK * _shared_length(width, fork.radius - filled) + _TIP_MARGIN * width
-    return is_as_long or bool(len(far) and np.median(widths) > _DOUBLE * width)
+    return length < _SLACK * _shared_length(width, fork.radius - filled) + _TIP_MARGIN * width
 
 
-def _is_sharp(graph: Graph, marks: Marks, node: int, stem: Edge) -> bool:
-    """Whether the two lines that meet a stem turn sharply into each other."""
+def _cosine(graph: Graph, marks: Marks, node: int, stem: Edge) -> float:
+    """Cosine of the angle between the two lines that meet a stem."""
     ends = [edge_end(*one) for one in graph.at()[node] if graph.edges[one[0]] is not stem]
     one, other = (leg_at(graph, marks, end).direction for end in ends)
-    return bool(one @ other > _SHARP)
+    return float(one @ other)
 
 
 def _lead_to_tip(graph: Graph, fork: int, tip: int, legs: list[Edge]) -> None:
@@ -249,23 +277,46 @@ def _join_pairs(graph: Graph, nodes: set[int]) -> None:
 
 
 def _draw_stems_twice(graph: Graph, marks: Marks) -> None:
-    """Doubles every stem from whose fork both other lines run on beside it."""
+    """Doubles every stem that both other lines of its fork were drawn along."""
     at = graph.at()
     doubled = []
-    for meeting in at.values():
+    for node, meeting in at.items():
         if len(meeting) != 3:
             continue
         for index, is_start in meeting:
             stem = graph.edges[index]
             tip = stem.end if is_start else stem.start
-            others = [2 * other + (not begins) for other, begins in meeting if other != index]
-            if len(others) < 2 or len(at[tip]) != 1:
-                continue
-            along = leg_at(graph, marks, 2 * index + (not is_start)).direction
-            if along[1] < _DOWN:
-                continue
-            turns = [np.arccos(np.clip(-along @ leg_at(graph, marks, o).direction, -1, 1)) for o in others]
-            if max(turns) < _BESIDE:
-                doubled.append(Edge(stem.points.copy(), stem.start, stem.end))
-                break
+            others = [edge_end(*one) for one in meeting if one[0] != index]
+            if len(others) == 2 and len(at[tip]) == 1:
+                legs = [leg_at(graph, marks, end) for end in (edge_end(index, is_start), *others)]
+                radius = graph.nodes[node].radius
+                if _runs_beside(legs, radius) or _is_filled_loop(legs, stem, graph.nodes[tip]):
+                    doubled.append(Edge(stem.points.copy(), stem.start, stem.end))
+                    break
     graph.edges += doubled
+
+
+def _runs_beside(legs: list[Leg], radius: float) -> bool:
+    """Whether the second and third line run into the first from above, which leads down, along it."""
+    stem, *others = legs
+    if stem.direction[1] < _DOWN:
+        return False
+    for leg in others:
+        heading = np.arctan2(leg.direction[1], leg.direction[0]) - 2 * leg.bend * radius
+        if -stem.direction @ [np.cos(heading), np.sin(heading)] < np.cos(_ALONG):
+            return False
+    return True
+
+
+def _is_filled_loop(legs: list[Leg], stem: Edge, tip: Node) -> bool:
+    """Whether a stem is a loop so narrow that its inside is ink: short, round and wide up to its tip."""
+    first, one, other = legs
+    width = (one.width + other.width) / 2
+    if (
+        first.width < _LOOP * width
+        or 2 * tip.radius < _LOOP_TIP * width
+        or stem.length > _LOOP_LENGTH * width
+    ):
+        return False
+    through = [smoothness(first._replace(width=leg.width), leg) for leg in (one, other)]
+    return min(through) > 0 and sum(through) > smoothness(one, other) + _LOOP_GAIN

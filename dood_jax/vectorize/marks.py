@@ -75,8 +75,9 @@ def _ridge_radius(distance: np.ndarray) -> np.ndarray:
     """Float32 [h, w] half the width of the ink, where a pixel lies on or beside a middle line.
 
     The distance from the paper rises to the middle line and falls behind it, so that across the line the
-    mean of it at two pixels n steps apart on either side, plus n, is the height of the ridge, wherever between
-    pixels the ridge lies. Along the line this mean is larger, so the least of four directions is taken.
+    mean of it at two pixels n steps apart on either side, plus n, is the height of the ridge, wherever
+    between pixels the ridge lies. Along the line this mean is larger, so the least of four directions is
+    taken.
     """
     height, width = distance.shape
     padded = np.pad(distance, 1)

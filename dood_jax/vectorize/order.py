@@ -1,15 +1,35 @@
 """The direction in which a pen draws a stroke, and the order of the strokes.
 
-Hands start at the upper left and move to the right and down. Of the rules for direction and order that were
-measured on human strokes (docs/vectorize.md), these are the best. Groups of strokes that lie apart are taken
-as the figures of a text, which is read row by row and from left to right.
+Hands start at the upper left and move to the right and down. Groups of strokes that lie apart are taken as the
+figures of a text, which is read row by row and from left to right. A figure is cut along its gaps into parts
+that stand above or beside each other, and the strokes of a part come in the order of their starts. Figures of
+several strokes follow the taught order of characters: of two strokes that cross, the level one comes first.
 """
 
 import numpy as np
 
-_DOWN_RIGHT = np.array([1.0, 1.0])  # a stroke runs so that it advances in this direction
-_FIRST = np.array([0.5, 1.0])  # of two strokes of a figure, the one that starts less far this way comes first
+from dood_jax.vectorize import curves
+
+_ADVANCE = np.array([1.0, 1.5])  # a stroke runs so that it advances in this direction
+_FIRST = np.array([0.5, 1.0])  # of two strokes of a part, the one that starts less far this way comes first
 _APART = 0.5  # figures are further apart than this fraction of the typical stroke's size
+
+_TAUGHT = 3  # strokes of a figure from which on the rules of characters hold
+
+# Fractions of the size of the largest stroke of a part
+_OVERLAP = 0.07  # of strokes on both sides of a cut
+_WIDER_OVERLAP = 0.15  # of strokes on both sides of a cut between the left and the right, if they are many
+_MANY = 3  # strokes
+_TOUCH = 0.15  # between the end of one stroke and the start of the next, if they touch
+
+# Fractions of the width of a part
+_WIDE = 0.6  # of both rows, if the part is cut into rows where it could be cut into columns
+_UNDER = 0.7  # of a stroke that runs under it
+
+_NARROW = 1.5  # columns are cut where their gap is wider than this many times that of the rows
+_SAMPLES = 33  # points of a stroke that crossings are looked for at
+_ENDS = 3  # of these steps at either end of a stroke, in which it touches but does not cross
+_LEVEL = np.tan(np.deg2rad(35))  # the steepest level stroke
 
 
 def directed(points: np.ndarray, is_closed: bool, vote: float = 0.0) -> np.ndarray:
@@ -25,7 +45,7 @@ def directed(points: np.ndarray, is_closed: bool, vote: float = 0.0) -> np.ndarr
         points = np.concatenate([points[start:-1], points[: start + 1]])
         area = (points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]).sum()
         return points[::-1] if area > 0 else points
-    advance = float((points[-1] - points[0]) @ _DOWN_RIGHT) + vote
+    advance = float((points[-1] - points[0]) @ _ADVANCE) + vote
     return points if advance >= 0 else points[::-1]
 
 
@@ -33,43 +53,163 @@ def in_order(lines: list[np.ndarray]) -> list[int]:
     """Indices of strokes in drawing order. Each stroke is [n, 2] points that begin where the pen does."""
     low = np.array([line.min(0) for line in lines])
     high = np.array([line.max(0) for line in lines])
-    figure = _figures(low, high)
-    rank = _reading_order(figure, low, high)
-    starts = np.array([line[0] @ _FIRST for line in lines])
-    return sorted(range(len(lines)), key=lambda i: (rank[figure[i]], starts[i]))
+    below = _below(low, high)
+    bare = np.nonzero(below < 0)[0]  # an upright stroke and the dot over it are one
+    np.minimum.at(low, below[below >= 0], low[below >= 0])
+    np.maximum.at(high, below[below >= 0], high[below >= 0])
+    ranks = [
+        int(bare[index])
+        for figure in _figures(low[bare], high[bare])
+        for index in _order_in_figure(figure, [lines[i] for i in bare], low[bare], high[bare])
+    ]
+    return [index for rank in ranks for index in (rank, *np.nonzero(below == rank)[0].tolist())]
 
 
-def _figures(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """[N] number of the figure of each stroke; strokes whose boxes [N, 2] to [N, 2] are near share one."""
-    gap = _APART * float(np.median((high - low).max(1)))
+def _below(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """[N] the upright stroke over which each stroke is the dot, or -1."""
+    size, middle = high - low, (low + high) / 2
+    below = np.full(len(low), -1)
+    upright = np.nonzero(size[:, 1] > 2 * size[:, 0])[0]
+    for dot in np.nonzero(size.max(1) == 0)[0]:
+        aside = np.abs(middle[upright, 0] - middle[dot, 0])
+        above = low[upright, 1] - high[dot, 1]
+        near = (above > 0) & (np.maximum(above, 2 * aside) < size[upright, 1])
+        if near.any():
+            below[dot] = upright[near][(above + aside)[near].argmin()]
+    return below
+
+
+def _figures(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
+    """Figures as indices of strokes, in reading order; strokes whose boxes [N, 2] to [N, 2] are near share one.
+
+    A page of nothing but dots is one figure.
+    """
+    size = (high - low).max(1)
+    gap = _APART * float(np.median(size[size > 0])) if size.any() else np.inf
     figure = np.arange(len(low))
     for i in range(len(low)):
         apart = np.maximum(low[i] - high[: i + 1], low[: i + 1] - high[i]).max(1)
         joined = np.unique(figure[: i + 1][apart <= gap])
         figure[np.isin(figure, joined)] = i
-    return np.unique(figure, return_inverse=True)[1]
+    figures = [np.nonzero(figure == number)[0].tolist() for number in np.unique(figure)]
+    lows = np.array([low[members].min(0) for members in figures])
+    highs = np.array([high[members].max(0) for members in figures])
+    if len(figures) > 1:  # small figures count as being as tall as a typical stroke
+        grown = np.maximum(gap / _APART - (highs - lows)[:, 1], 0) / 2
+        lows[:, 1], highs[:, 1] = lows[:, 1] - grown, highs[:, 1] + grown
+    return [figures[index] for index in _reading_order(lows, highs)]
 
 
-def _reading_order(figure: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """[figures] rank of each figure: rows from the top, in each row from the left."""
-    count = int(figure.max()) + 1
-    lows, highs = np.full((count, 2), np.inf), np.full((count, 2), -np.inf)
-    np.minimum.at(lows, figure, low)
-    np.maximum.at(highs, figure, high)
-    rank = np.empty(count, int)
-    left = sorted(range(count), key=lambda i: lows[i, 1])
-    place = 0
+def _reading_order(lows: np.ndarray, highs: np.ndarray) -> list[int]:
+    """Figures by their boxes: rows from the top, in each row from the left."""
+    ranks: list[int] = []
+    left = sorted(range(len(lows)), key=lambda i: lows[i, 1])
     while left:  # the tallest figure beside the uppermost one decides what is in its row
         tallest = max(_overlapping(left, left[0], lows, highs), key=lambda i: highs[i, 1] - lows[i, 1])
-        row = sorted({left[0], *_overlapping(left, tallest, lows, highs)}, key=lambda i: lows[i, 0])
-        for i in row:
-            rank[i] = place
-            place += 1
-        left = [i for i in left if i not in set(row)]
-    return rank
+        row = {left[0], *_overlapping(left, tallest, lows, highs)}
+        ranks += sorted(row, key=lambda i: lows[i, 0])
+        left = [i for i in left if i not in row]
+    return ranks
 
 
 def _overlapping(left: list[int], of: int, lows: np.ndarray, highs: np.ndarray) -> list[int]:
     """Figures whose middle height lies within the height of another, `of`."""
     middle = lambda i: (lows[i, 1] + highs[i, 1]) / 2
     return [i for i in left if i == of or lows[of, 1] <= middle(i) <= highs[of, 1]]
+
+
+def _order_in_figure(
+    figure: list[int], lines: list[np.ndarray], low: np.ndarray, high: np.ndarray
+) -> list[int]:
+    """The strokes of a figure, part by part."""
+    is_taught = len(figure) >= _TAUGHT
+    ranks: list[int] = []
+    parts = [np.array(figure)]
+    while parts:
+        part = parts.pop()
+        halves = _enclosed(part, lines, low, high) if is_taught else None
+        halves = halves or _halves(part, low, high)
+        if halves:
+            parts += halves[::-1]
+        else:
+            ranks += _order_in_part(part.tolist(), lines, low, high, is_taught)
+    return ranks
+
+
+def _halves(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """A part cut into the upper and the lower or the left and the right strokes, or None if it has no gap."""
+    if len(part) < 2:
+        return None
+    width = high[part, 0].max() - low[part, 0].min()
+    size = float((high[part] - low[part]).max())
+    (across, *columns), (above, *rows) = (_widest_gap(part, low[:, axis], high[:, axis]) for axis in (0, 1))
+    many = min(len(column) for column in columns) >= _MANY
+    beside = across + size * (_WIDER_OVERLAP if many else _OVERLAP)
+    above += size * _OVERLAP
+    narrower = min(high[row, 0].max() - low[row, 0].min() for row in rows)
+    if above > 0 and (beside <= 0 or (narrower >= _WIDE * width and beside <= _NARROW * above)):
+        return rows[0], rows[1]
+    return (columns[0], columns[1]) if beside > 0 else None
+
+
+def _widest_gap(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    """The widest gap along an axis, negative if all overlap, and the strokes on both sides of it."""
+    along = part[np.argsort(low[part] + high[part], kind="stable")]
+    gaps = np.minimum.accumulate(low[along][::-1])[::-1][1:] - np.maximum.accumulate(high[along])[:-1]
+    cut = int(gaps.argmax()) + 1
+    return float(gaps[cut - 1]), along[:cut], along[cut:]
+
+
+def _enclosed(
+    part: np.ndarray, lines: list[np.ndarray], low: np.ndarray, high: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """What stands on a long line that leads on from a few strokes at its left, and these (as in 辶); or None."""
+    width = high[part, 0].max() - low[part, 0].min()
+    size = float((high[part] - low[part]).max())
+    lowest = part[high[part, 1].argmax()]
+    if len(part) <= _MANY or (high[lowest] - low[lowest])[0] < _UNDER * width:
+        return None
+    gap, left, right = _widest_gap(part[part != lowest], low[:, 0], high[:, 0])
+    end = lines[left[high[left, 1].argmax()]][-1]
+    touches = np.linalg.norm(lines[lowest][0] - end) < _TOUCH * size
+    if not touches or gap < -_OVERLAP * size or len(left) >= _MANY or len(right) < 2:
+        return None
+    return right, np.append(left, lowest)
+
+
+def _order_in_part(
+    part: list[int], lines: list[np.ndarray], low: np.ndarray, high: np.ndarray, is_taught: bool
+) -> list[int]:
+    """By start; if the part belongs to a figure of several strokes, what crosses a level stroke waits for it."""
+    left = sorted(part, key=lambda i: float(lines[i][0] @ _FIRST))
+    if not is_taught:
+        return left
+    near = lambda i, j: (high[i] >= low[j]).all() and (high[j] >= low[i]).all()
+    awaited = {i: {j for j in left if j != i and near(i, j) and _yields(lines[i], lines[j])} for i in left}
+    ranks: list[int] = []
+    while left:  # strokes that wait for each other come by start
+        ranks.append(next((i for i in left if awaited[i] <= set(ranks)), left[0]))
+        left.remove(ranks[-1])
+    return ranks
+
+
+def _yields(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether a stroke crosses one that comes first: a level one, or else one that falls more to the left."""
+    points, others = (curves.evenly(line, _SAMPLES) for line in (one, other))
+    (step, steps), between = (
+        (np.diff(points, axis=0), np.diff(others, axis=0)),
+        others[:-1] - points[:-1, None],
+    )
+    turn = np.cross(step[:, None], steps)
+    turn[turn == 0] = np.inf
+    far, fars = np.cross(between, steps) / turn, np.cross(between, step[:, None]) / turn
+    hits = np.argwhere((far >= 0) & (far < 1) & (fars >= 0) & (fars < 1))
+    if not len(hits) or hits[0].min() < _ENDS or hits[0].max() >= _SAMPLES - 1 - _ENDS:
+        return False
+    return _steepness(points, hits[0, 0]) > _steepness(others, hits[0, 1])
+
+
+def _steepness(points: np.ndarray, at: int) -> float:
+    """-2 if a stroke is level at a point, else from -1 if it falls to the left to 1 if to the right."""
+    across, down = points[min(at + 5, _SAMPLES - 1)] - points[max(at - 4, 0)]
+    return -2.0 if abs(down) < _LEVEL * across else float(across / np.hypot(across, down))

@@ -25,6 +25,7 @@ _SOLID = 0.3  # of the shorter side: thickness of a solid shape,
 _LEAST_LENGTH = 1.8  # whose area is less than this many squares of its thickness
 _ROUGH = 0.03  # of a pencil's ink is gained where gaps of a pixel are filled,
 _GRAIN = 0.02  # and it has so many pinholes for each piece of a stroke that is as long as wide
+_FEW_PINHOLES = 8  # may lie where lines run together
 _EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel
 
 
@@ -128,7 +129,9 @@ def _without_gaps(ink: np.ndarray, was_ruled: bool) -> np.ndarray:
     holes, count = ndimage.label(~mask)
     areas = np.bincount(holes.ravel(), minlength=count + 1)[1:]
     small = int((areas < max(2.0, 0.3 * width**2)).sum())
-    is_grainy = solid.sum() > (1 + _ROUGH) * mask.sum() and small * width**2 > _GRAIN * mask.sum()
+    is_grainy = solid.sum() > (1 + _ROUGH) * mask.sum() and small > max(
+        _FEW_PINHOLES, _GRAIN * mask.sum() / width**2
+    )
     if not (is_grainy or was_ruled):
         return ink
     side = max(3, round(0.6 * width) | 1)

@@ -22,7 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 _COARSE_SIDE = 480  # pixels of the longer side of the small picture
-TINY = 64  # pixels: a smaller picture has neither frame nor table
+TINY = 48  # pixels: a smaller picture has neither frame nor table
 _LINE = 1 / 8  # of the shorter side: what is narrower is a line
 _MOST = 0.85  # of the lines
 _LEAST_DEPTH = 0.05  # of a thick mark below the paper around it

@@ -5,11 +5,12 @@ strokes are fitted to the page. Then the same is done with the ink that is left.
 """
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import crossings, curves, forks, graph, model_votes, order
+from dood_jax.vectorize import areas, crossings, curves, forks, graph, model_votes, order
 from dood_jax.vectorize.curves import InkStroke
 from dood_jax.vectorize.line_fitting import Line, fit_lines
 from dood_jax.vectorize.marks import Marks, find_marks, marks_of, resample
@@ -23,6 +24,8 @@ _ROUNDS = 2  # in which ink that is left is traced too
 _EDGE = 0.5  # pixels beside a stroke that still belong to its ink
 _STEP = 0.5  # pixels between the points that stand for a stroke
 _LEAST_WIDTH = 0.8  # pen widths that a mark must reach somewhere to be traced; its area must be that of a dot
+
+_OUTLINE_WIDTH, _OUTLINE_TOLERANCE = 1.0, 0.5  # pixels, of the outline of a filled area
 
 _VOTE = 0.15  # weight of the model's direction against that in which a stroke leads
 
@@ -45,10 +48,13 @@ def strokes_of(
       BadInput: there is nothing but specks.
     """
     marks = find_marks(page.ink, page.noise)
-    drawn = model_votes.draw_windows(page.ink, marks.pen_width, recognise, size) if recognise else None
-    lines, l1 = fit_lines(page.ink, _trace(marks, drawn))
+    marks, ink, filled = _without_areas(marks, page.ink)
+    if not marks.mask.any():
+        return filled, 0.0
+    drawn = model_votes.draw_windows(ink, marks.pen_width, recognise, size) if recognise else None
+    lines, l1 = fit_lines(ink, _trace(marks, drawn))
     for _ in range(_ROUNDS):
-        residual = residual_ink(page.ink, lines, marks.pen_width)
+        residual = residual_ink(ink, lines, marks.pen_width)
         if residual is None:
             break
         mask = resample(residual, marks.factor) > 0.5
@@ -57,7 +63,7 @@ def strokes_of(
             break
         more, error = fit_lines(residual, found)
         lines, l1 = lines + more, l1 - float(residual.sum()) + error
-    strokes = [_stroke(line) for line in lines]
+    strokes = [*(_stroke(line) for line in lines), *filled]
     ranks = order.in_order([stroke.points() for stroke in strokes])
     return [strokes[index] for index in ranks], l1
 
@@ -68,6 +74,27 @@ def lines_of(page: Page) -> list[Line]:
         return _trace(find_marks(page.ink, page.noise), None)
     except BadInput:
         return []
+
+
+def _without_areas(marks: Marks, ink: np.ndarray) -> tuple[Marks, np.ndarray, list[InkStroke]]:
+    """Takes filled areas out of marks and [H, W] ink, and makes a dot or a filled outline of each."""
+    mask, found = areas.split(marks.mask, marks.distance)
+    if not found:
+        return marks, ink, []
+    strokes = []
+    for area in found:
+        centre, outline = area.centre / marks.factor, area.outline / marks.factor
+        if area.is_dot:
+            dot = np.repeat(centre[None], 4, axis=0)
+            strokes.append(InkStroke(dot, area.diameter / marks.factor, is_closed=False, confidence=1.0))
+            continue
+        points = curves.smooth(order.directed(outline, is_closed=True), True, 1.0)
+        chain = curves.fit(points, _OUTLINE_TOLERANCE)
+        strokes.append(InkStroke(chain, _OUTLINE_WIDTH, is_closed=True, confidence=1.0, is_filled=True))
+    taken = resample((marks.mask & ~mask).astype(np.float32), 1 / marks.factor)
+    taken = np.asarray(Image.fromarray(taken).resize(ink.shape[::-1])) > 0
+    left = np.where(ndimage.binary_dilation(taken), 0, ink).astype(np.float32)
+    return (marks_of(mask, marks.factor) if mask.any() else marks._replace(mask=mask)), left, strokes
 
 
 def _trace(marks: Marks, drawn: model_votes.WindowCurves | None) -> list[Line]:
