@@ -1,9 +1,9 @@
 """The direction in which a pen draws a stroke, and the order of the strokes.
 
-Hands start at the upper left and move to the right and down. Groups of strokes that lie apart are taken as the
-figures of a text, which is read row by row and from left to right. A figure is cut along its gaps into parts
-that stand above or beside each other, and the strokes of a part come in the order of their starts. Figures of
-several strokes follow the taught order of characters: of two strokes that cross, the level one comes first.
+Hands start at the upper left and move to the right and down. Groups of strokes that lie apart are taken as
+the figures of a text, which is read row by row and from left to right. A figure is cut along its gaps into
+parts that stand above or beside each other, and the strokes of a part come in the order of their starts.
+Figures of several strokes follow the taught order of characters: of two that cross, the level one is first.
 """
 
 import numpy as np
@@ -12,21 +12,23 @@ from dood_jax.vectorize import curves
 
 _ADVANCE = np.array([1.0, 1.5])  # a stroke runs so that it advances in this direction
 _FIRST = np.array([0.5, 1.0])  # of two strokes of a part, the one that starts less far this way comes first
+_ASIDE = 0.05  # weight of its way to the right: of two that start together, the left one comes first
 _APART = 0.5  # figures are further apart than this fraction of the typical stroke's size
 
 _TAUGHT = 3  # strokes of a figure from which on the rules of characters hold
 
 # Fractions of the size of the largest stroke of a part
+_CLEAR = 0.05  # between the strokes that stand on a line and its lowest point
 _OVERLAP = 0.07  # of strokes on both sides of a cut
 _WIDER_OVERLAP = 0.15  # of strokes on both sides of a cut between the left and the right, if they are many
 _MANY = 3  # strokes
-_TOUCH = 0.15  # between the end of one stroke and the start of the next, if they touch
 
 # Fractions of the width of a part
 _WIDE = 0.6  # of both rows, if the part is cut into rows where it could be cut into columns
 _UNDER = 0.7  # of a stroke that runs under it
 
 _NARROW = 1.5  # columns are cut where their gap is wider than this many times that of the rows
+_TOUCH = 0.4  # of the size of a stroke: its end touches the start of the next one within it
 _SAMPLES = 33  # points of a stroke that crossings are looked for at
 _ENDS = 3  # of these steps at either end of a stroke, in which it touches but does not cross
 _LEVEL = np.tan(np.deg2rad(35))  # the steepest level stroke
@@ -54,15 +56,14 @@ def in_order(lines: list[np.ndarray]) -> list[int]:
     low = np.array([line.min(0) for line in lines])
     high = np.array([line.max(0) for line in lines])
     below = _below(low, high)
-    bare = np.nonzero(below < 0)[0]  # an upright stroke and the dot over it are one
-    np.minimum.at(low, below[below >= 0], low[below >= 0])
-    np.maximum.at(high, below[below >= 0], high[below >= 0])
-    ranks = [
-        int(bare[index])
-        for figure in _figures(low[bare], high[bare])
-        for index in _order_in_figure(figure, [lines[i] for i in bare], low[bare], high[bare])
-    ]
-    return [index for rank in ranks for index in (rank, *np.nonzero(below == rank)[0].tolist())]
+    dots, bare = np.nonzero(below >= 0)[0], np.nonzero(below < 0)[0]
+    np.minimum.at(low, below[dots], low[dots])  # an upright stroke and the dots over it count as one
+    np.maximum.at(high, below[dots], high[dots])
+    ranks: list[int] = []
+    for figure in _figures(low[bare], high[bare]):
+        for index in _order_in_figure(bare[figure], lines, low, high):
+            ranks += [index, *dots[below[dots] == index].tolist()]
+    return ranks
 
 
 def _below(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -80,7 +81,7 @@ def _below(low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def _figures(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
-    """Figures as indices of strokes, in reading order; strokes whose boxes [N, 2] to [N, 2] are near share one.
+    """Figures as indices of strokes, in reading order; strokes of near boxes [N, 2] to [N, 2] share one.
 
     A page of nothing but dots is one figure.
     """
@@ -94,8 +95,8 @@ def _figures(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
     figures = [np.nonzero(figure == number)[0].tolist() for number in np.unique(figure)]
     lows = np.array([low[members].min(0) for members in figures])
     highs = np.array([high[members].max(0) for members in figures])
-    if len(figures) > 1:  # small figures count as being as tall as a typical stroke
-        grown = np.maximum(gap / _APART - (highs - lows)[:, 1], 0) / 2
+    if len(figures) > 1:  # small figures count as taller, so that they share a row with what is beside them
+        grown = np.maximum(gap - (highs - lows)[:, 1], 0) / 2
         lows[:, 1], highs[:, 1] = lows[:, 1] - grown, highs[:, 1] + grown
     return [figures[index] for index in _reading_order(lows, highs)]
 
@@ -119,12 +120,12 @@ def _overlapping(left: list[int], of: int, lows: np.ndarray, highs: np.ndarray) 
 
 
 def _order_in_figure(
-    figure: list[int], lines: list[np.ndarray], low: np.ndarray, high: np.ndarray
+    figure: np.ndarray, lines: list[np.ndarray], low: np.ndarray, high: np.ndarray
 ) -> list[int]:
     """The strokes of a figure, part by part."""
     is_taught = len(figure) >= _TAUGHT
     ranks: list[int] = []
-    parts = [np.array(figure)]
+    parts = [figure]
     while parts:
         part = parts.pop()
         halves = _enclosed(part, lines, low, high) if is_taught else None
@@ -163,16 +164,18 @@ def _widest_gap(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[fl
 def _enclosed(
     part: np.ndarray, lines: list[np.ndarray], low: np.ndarray, high: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """What stands on a long line that leads on from a few strokes at its left, and these (as in 辶); or None."""
+    """What stands on a long line that leads on from a few strokes at its left, and these; or None."""
     width = high[part, 0].max() - low[part, 0].min()
     size = float((high[part] - low[part]).max())
     lowest = part[high[part, 1].argmax()]
     if len(part) <= _MANY or (high[lowest] - low[lowest])[0] < _UNDER * width:
         return None
     gap, left, right = _widest_gap(part[part != lowest], low[:, 0], high[:, 0])
-    end = lines[left[high[left, 1].argmax()]][-1]
-    touches = np.linalg.norm(lines[lowest][0] - end) < _TOUCH * size
-    if not touches or gap < -_OVERLAP * size or len(left) >= _MANY or len(right) < 2:
+    before = left[high[left, 1].argmax()]
+    touch = _TOUCH * (high[before] - low[before]).max()
+    touches = np.linalg.norm(lines[lowest][0] - lines[before][-1]) < touch
+    stands_clear = high[right, 1].max() < high[lowest, 1] - _CLEAR * size
+    if not (touches and stands_clear) or gap < -_OVERLAP * size or len(left) >= _MANY or len(right) < 2:
         return None
     return right, np.append(left, lowest)
 
@@ -180,8 +183,8 @@ def _enclosed(
 def _order_in_part(
     part: list[int], lines: list[np.ndarray], low: np.ndarray, high: np.ndarray, is_taught: bool
 ) -> list[int]:
-    """By start; if the part belongs to a figure of several strokes, what crosses a level stroke waits for it."""
-    left = sorted(part, key=lambda i: float(lines[i][0] @ _FIRST))
+    """By start; if the rules of characters hold, what crosses a level stroke waits for it."""
+    left = sorted(part, key=lambda i: lines[i][0] @ _FIRST + _ASIDE * (lines[i][-1] - lines[i][0])[0])
     if not is_taught:
         return left
     near = lambda i, j: (high[i] >= low[j]).all() and (high[j] >= low[i]).all()
@@ -196,13 +199,11 @@ def _order_in_part(
 def _yields(one: np.ndarray, other: np.ndarray) -> bool:
     """Whether a stroke crosses one that comes first: a level one, or else one that falls more to the left."""
     points, others = (curves.evenly(line, _SAMPLES) for line in (one, other))
-    (step, steps), between = (
-        (np.diff(points, axis=0), np.diff(others, axis=0)),
-        others[:-1] - points[:-1, None],
-    )
-    turn = np.cross(step[:, None], steps)
+    step, steps = np.diff(points, axis=0)[:, None], np.diff(others, axis=0)
+    between = others[:-1] - points[:-1, None]
+    turn = _turn(step, steps)
     turn[turn == 0] = np.inf
-    far, fars = np.cross(between, steps) / turn, np.cross(between, step[:, None]) / turn
+    far, fars = _turn(between, steps) / turn, _turn(between, step) / turn
     hits = np.argwhere((far >= 0) & (far < 1) & (fars >= 0) & (fars < 1))
     if not len(hits) or hits[0].min() < _ENDS or hits[0].max() >= _SAMPLES - 1 - _ENDS:
         return False
@@ -213,3 +214,8 @@ def _steepness(points: np.ndarray, at: int) -> float:
     """-2 if a stroke is level at a point, else from -1 if it falls to the left to 1 if to the right."""
     across, down = points[min(at + 5, _SAMPLES - 1)] - points[max(at - 4, 0)]
     return -2.0 if abs(down) < _LEVEL * across else float(across / np.hypot(across, down))
+
+
+def _turn(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """The cross product of vectors [..., 2]."""
+    return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
