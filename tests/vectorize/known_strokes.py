@@ -1,9 +1,12 @@
-"""Drawings with known strokes, rendered by Pillow."""
+"""Drawings with known strokes, rendered by Pillow, and which of these strokes are found."""
 
 import numpy as np
 from PIL import Image, ImageDraw
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
 
 OVERSAMPLING = 8
+MATCHED = 0.02  # of the longer side: mean distance of two strokes that are the same
 
 
 def ink_of(strokes, width: float, size: tuple[int, int]) -> np.ndarray:
@@ -27,6 +30,42 @@ def arc(centre, radius: float, start: float, stop: float) -> np.ndarray:
     """[40, 2] points of a circle's arc, angles in degrees."""
     angles = np.deg2rad(np.linspace(start, stop, 40))
     return np.asarray(centre) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
+
+
+def dense(stroke, step: float = 0.5) -> np.ndarray:
+    """[m, 2] points along a [n, 2] polyline, about `step` pixels apart."""
+    points = np.asarray(stroke, float)
+    far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
+    at = np.linspace(0, far[-1], int(far[-1] / step) + 2)
+    return np.stack([np.interp(at, far, points[:, axis]) for axis in (0, 1)], axis=1)
+
+
+def matched(truth, found, within: float) -> list[tuple[int, int]]:
+    """Pairs of a true and a found stroke that are the same, one to one.
+
+    Args:
+      truth: [n, 2] polylines.
+      found: [n, 2] polylines.
+      within: pixels. The mean distance of the points of each stroke from the other is at most this.
+
+    Returns:
+      Indices (of the truth, of the found), chosen so that the distances are least in sum.
+    """
+    if not truth or not found:
+        return []
+    ours, theirs = ([dense(stroke) for stroke in strokes] for strokes in (truth, found))
+    near, far = ([cKDTree(points) for points in strokes] for strokes in (ours, theirs))
+    apart = np.array(
+        [
+            [
+                max(a.query(other)[0].mean(), b.query(one)[0].mean())
+                for b, other in zip(far, theirs, strict=True)
+            ]
+            for a, one in zip(near, ours, strict=True)
+        ]
+    )
+    pairs = zip(*linear_sum_assignment(np.minimum(apart, 2 * within)), strict=True)
+    return [(int(i), int(j)) for i, j in pairs if apart[i, j] <= within]
 
 
 LINE = np.array([[20.0, 80.0], [60.0, 15.0]])  # with WAVE, a crossing
