@@ -37,11 +37,8 @@ _TWIG = 0.15  # a twig that leaves the ink of its fork by less than this many ra
 _BESIDE = 0.75  # least cosine of the angle between the legs of a stem that is two lines side by side
 _DOWN = 0.7  # least part of its length by which a stem that is drawn down and up leads down
 _ALONG = np.deg2rad(30)  # largest angle between it and the lines that run into it
-_LOOP, _LOOP_TIP, _LOOP_LENGTH = (
-    1.4,
-    1.25,
-    6.0,
-)  # least widths of a filled loop and its tip, most length, in pens
+_LOOP, _LOOP_TIP = 1.4, 1.25  # least width of a filled loop and of its tip, in pens
+_LOOP_LENGTH = 6.0  # most length of it, in pens
 _LOOP_GAIN = 0.5  # by which its legs continue it more smoothly than each other
 
 
@@ -198,7 +195,7 @@ def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs:
     if fork.radius < _SWOLLEN * width / 2:
         return False
     widths = marks.widths_at(stem.points if stem.start == tip else stem.points[::-1])
-    margin = len(widths) // 4
+    margin = len(widths) // 8
     near, far = np.array_split(widths[margin : len(widths) - margin], 2)  # from the tip
     if len(far) and np.median(far) <= _NARROWING * np.median(near):
         return False
@@ -208,9 +205,8 @@ def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs:
     if len(far) and np.median(widths) > _DOUBLE * width and cosine > _BESIDE:
         return True
     length = stem.length + graph.nodes[tip].radius - width / 2
-    filled = (
-        max(width - fork.radius, 0) / 2
-    )  # the corner of a blunt angle is filled with ink, which widens the fork
+    # The corner of a blunt angle is filled with ink, which widens the fork.
+    filled = max(width - fork.radius, 0) / 2
     return length < _SLACK * _shared_length(width, fork.radius - filled) + _TIP_MARGIN * width
 
 

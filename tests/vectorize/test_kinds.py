@@ -14,7 +14,7 @@ LEAST = {  # rates of random compositions
     "crossing of 10 degrees": 0.60,
     "dot": 0.99,
     "line beside another pen": 0.95,
-    "page in a frame": 1.0,
+    "lines of a page in a frame": 1.0,
 }
 
 
@@ -148,17 +148,16 @@ def test_larger_drawings_have_the_same_strokes():
         np.array([[74.0, 10], [50, 35], [75, 54]]),
     ]
     small, large = (
-        found_in(on_paper(ink_of([k * line for line in letter], 3 * k, (64 * k, 85 * k)))) for k in (1, 3)
+        found_in(on_paper(ink_of([k * line for line in letter], 4 * k, (64 * k, 85 * k)))) for k in (1, 3)
     )
-    assert len(small) == len(large)
-    assert len(matched([3 * stroke.points(0.5) for stroke in small], [s.points() for s in large], 5)) == len(
-        large
-    )
+    enlarged = [3 * stroke.points(0.5) for stroke in small]
+    same = matched(enlarged, [stroke.points() for stroke in large], MATCHED * 255)
+    assert len(small) == len(large) == len(same)
 
 
 @pytest.mark.slow
 def test_random_compositions():
     rates = ink_kinds.rates(count=100, seed=1)
-    for kind, least in LEAST.items():
-        assert rates[kind].right >= least * rates[kind].total, (kind, rates[kind])
-        assert rates[kind].total >= 40
+    assert min(rate.total for rate in rates.values()) >= 40
+    short = {name: rates[name] for name, least in LEAST.items() if rates[name].share < least}
+    assert not short
