@@ -31,7 +31,7 @@ _BORDER = 24  # pixels between the strokes and the edges of the page
 _SAME_LINE = 0.4  # of the pen: a stroke that goes over to the other line of a crossing is farther from both
 _SAME_WIDTH = 0.2  # relative error of a width that is right
 _COVERED = 0.9  # of the points of a line that is found are near what is found
-_WIDEST = 2.0  # of the widest pen: what is wider is a blob
+_WIDEST = 3.0  # of the widest pen: what is wider is a blob
 
 Part = list[tuple[np.ndarray, float]]  # strokes, [n, 2] each, and their widths
 
@@ -53,6 +53,11 @@ class Rate(NamedTuple):
     right: int
     total: int
 
+    @property
+    def share(self) -> float:
+        """The part that is right, 0..1."""
+        return self.right / self.total
+
 
 def rates(count: int, seed: int) -> dict[str, Rate]:
     """The rate of each kind, over `count` random compositions."""
@@ -60,7 +65,7 @@ def rates(count: int, seed: int) -> dict[str, Rate]:
     for index in range(count):
         for name, right in judge(compose(index, seed)).items():
             results.setdefault(name, []).extend(right)
-    return {name: Rate(sum(right), len(right)) for name, right in sorted(results.items())}
+    return {name: Rate(int(sum(right)), len(right)) for name, right in sorted(results.items())}
 
 
 def compose(index: int, seed: int) -> Composition:
@@ -167,8 +172,8 @@ def judge(composition: Composition) -> dict[str, list[bool]]:
         results = {"dot": _dots_found(composition, lines)}
     else:
         results = {"line beside another pen": _lines_found(composition, lines, found)}
-    if composition.surroundings != "none":
-        results["page in a frame"] = [_is_whole(composition, lines, found)]
+    if composition.surroundings != "none" and not all(map(_is_dot, composition.strokes)):
+        results["lines of a page in a frame"] = [_is_whole(composition, lines, found)]
     return results
 
 
@@ -184,7 +189,7 @@ def _dots_found(composition: Composition, lines: list[np.ndarray]) -> list[bool]
     """Whether each true dot has one found stroke all of which lies in it."""
     results = []
     for dot, width in zip(composition.strokes, composition.widths, strict=True):
-        if np.ptp(dot, axis=0).max() == 0:
+        if _is_dot(dot):
             near = [np.linalg.norm(line - dot[0], axis=1).max() <= width / 2 + 0.5 for line in lines]
             results.append(sum(near) == 1)
     return results
@@ -199,12 +204,16 @@ def _lines_found(composition: Composition, lines: list[np.ndarray], found: list[
 
 
 def _is_whole(composition: Composition, lines: list[np.ndarray], found: list[InkStroke]) -> bool:
-    """Whether something found runs along each true line, and nothing found is a blob."""
+    """Whether something found runs along each true line, and nothing found is a blob; dots are left out."""
     if not lines or max(stroke.width for stroke in found) > _WIDEST * max(composition.widths):
         return False
     tree, near = cKDTree(np.concatenate(lines)), MATCHED * max(composition.grey.shape)
-    shares = [(tree.query(dense(stroke))[0] <= near).mean() for stroke in composition.strokes]
-    return min(shares) >= _COVERED
+    truth = [stroke for stroke in composition.strokes if not _is_dot(stroke)]
+    return min((tree.query(dense(stroke))[0] <= near).mean() for stroke in truth) >= _COVERED
+
+
+def _is_dot(stroke: np.ndarray) -> bool:
+    return bool(np.ptp(stroke, axis=0).max() == 0)
 
 
 def main() -> None:
@@ -219,8 +228,8 @@ def main() -> None:
         print(json.dumps({name: rate._asdict() for name, rate in found.items()}, indent=1))
         return
     print(f"{'kind':28}{'right':>6}{'of':>6}{'%':>7}")
-    for name, (right, total) in found.items():
-        print(f"{name:28}{right:6}{total:6}{100 * right / total:7.1f}")
+    for name, rate in found.items():
+        print(f"{name:28}{rate.right:6}{rate.total:6}{100 * rate.share:7.1f}")
 
 
 if __name__ == "__main__":
