@@ -50,11 +50,6 @@ def relative_error(name: str, data: DataConfig) -> tuple[float, float]:
     return errors.sum() / images.sum(), float(np.asarray(sketch.strokes.presence).sum(-1).mean())
 
 
-def slow_but(*fast: str) -> list:
-    """The names of the released models; all but some are slow."""
-    return [name if name in fast else pytest.param(name, marks=pytest.mark.slow) for name in NAMES]
-
-
 def test_there_are_released_models_and_together_they_are_small():
     assert {"mnist", "synthetic"} <= set(NAMES)
     assert size_of(FOLDER) <= 40e6
@@ -79,7 +74,8 @@ def test_a_released_model_draws_unseen_synthetic_strokes(name):
     assert 3 < strokes < 6  # the strokes of these images: 1 to 6, and some touch
 
 
-@pytest.mark.parametrize("name", slow_but("mnist"))
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
 def test_a_released_model_draws_unseen_images_of_its_own_set(name, data_dir):
     dataset = name.removesuffix("-second")
     error, strokes = relative_error(name, DataConfig(name=dataset, dir=str(data_dir)))

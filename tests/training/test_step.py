@@ -63,9 +63,22 @@ def start(lively, optimizer) -> TrainState:
 
 
 @pytest.fixture(scope="module")
-def run(config, optimizer):
+def traces() -> list:
+    """Of each trace of a step: how many devices it is for, in which mode, and how many steps a call makes."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def run(config, optimizer, traces):
     """(state, images, number of calls, devices, mode, steps a call) -> [(state, metrics)] on the host."""
     compiled = {}
+
+    def noted(step, kind):
+        def traced(*args, **names):
+            traces.append(kind)
+            return step(*args, **names)
+
+        return traced
 
     def run(state, images, calls, num_devices=1, mode="pmap", steps_per_call=1):
         devices = jax.local_devices()[:num_devices]
@@ -75,6 +88,7 @@ def run(config, optimizer):
             step = make_step(
                 dataclasses.replace(config, training=training), optimizer, example_stream.sample_example
             )
+            step = noted(step, kind)
             compiled[kind] = parallel.data_parallel(step, devices, training.batch_size, mode)
         stream = example_stream.make_stream(config.training.seed, 0, len(images), config.training.batch_size)
         state, images = (parallel.replicate(tree, devices) for tree in (state, images))
@@ -249,23 +263,12 @@ def test_products_of_the_networks_have_the_precision_asked_for(config, optimizer
     assert in_float32 == ["HIGHEST"] * len(in_bfloat16)
 
 
-def test_a_step_is_traced_once(config, optimizer, start, resident):
-    traces = []
-
-    def counted(*args, **names):
-        traces.append(1)
-        return make_step(config, optimizer, example_stream.sample_example)(*args, **names)
-
-    devices = jax.local_devices()[:1]
-    step = parallel.data_parallel(counted, devices, config.training.batch_size, "pmap")
-    stream = example_stream.make_stream(config.training.seed, 0, len(resident), config.training.batch_size)
-    state, images, stream = (parallel.replicate(tree, devices) for tree in (start, resident, stream))
-    for _ in range(3):
-        state, _ = step(state, images, stream)
-    step(parallel.replicate(start, devices), images, stream)  # as after a resume
-    assert len(traces) == 1
+def test_a_step_is_traced_once(run, start, resident, three_steps, traces):
+    run(start, resident, 1)  # as after a resume
+    assert len(three_steps) == 3 and traces.count((1, "pmap", 1)) == 1
 
 
+@pytest.mark.slow
 def test_a_model_that_draws_by_true_distance_makes_a_finite_step(config, optimizer, start, resident):
     model = dataclasses.replace(config.model, brush="distance")
     step = make_step(dataclasses.replace(config, model=model), optimizer, example_stream.sample_example)
