@@ -132,6 +132,8 @@ def _is_crossed(graph: Graph, index: int, meeting: _Meeting) -> bool:
     legs = [end for side in sides for end in side if end not in own]
     if len(legs) > _MOST_LEGS:
         return False
+    if bridge.length < min(radii):  # one fork lies in the ink of the other
+        return True
     width = float(np.median([meeting.leg(end).width for end in legs]))
     shared = 2 * _shared_length(width, float(np.mean(radii)))
     if bridge.length > max(_SLACK * shared + _MARGIN * width, _BRIDGE * 2 * max(radii)):

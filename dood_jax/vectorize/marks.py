@@ -16,7 +16,7 @@ _MOST_PIXELS = 16_000_000  # of a mask
 _LEAST_MARK = 0.08  # a mark smaller than this fraction of a dot of the pen is a speck,
 _LEAST_MARK_IN_NOISE = 0.3  # or than this fraction on paper with as much noise as `_STRONG_NOISE`
 _STRONG_NOISE = 0.1
-_NOISY, _LEAST_AREA = 0.02, 10  # on paper with more noise, marks of fewer pixels are specks
+_NOISY, _LEAST_AREA = 0.05, 10  # on paper with more noise, marks of fewer pixels are specks
 _FINE, _THIN = 0.1, 0.6  # a pen of this quantile counts if it is thinner than this fraction of the median
 
 

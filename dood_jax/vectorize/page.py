@@ -25,7 +25,7 @@ _SOLID = 0.3  # of the shorter side: thickness of a solid shape,
 _LEAST_LENGTH = 1.8  # whose area is less than this many squares of its thickness
 _ROUGH = 0.03  # of a pencil's ink is gained where gaps of a pixel are filled,
 _GRAIN = 0.02  # and it has so many pinholes for each piece of a stroke that is as long as wide
-_FEW_PINHOLES = 8  # may lie where lines run together
+_FEW_PINHOLES = 16  # may lie where lines run together
 _EIGHT = np.ones((3, 3), bool)  # neighbours of a pixel
 
 
