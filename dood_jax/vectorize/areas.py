@@ -64,7 +64,9 @@ def _blob(core: np.ndarray, mask: np.ndarray, radius: np.ndarray, thick: float) 
     """Bool [h, w] the area around a thick core, or None if it is no area but part of a line."""
     largest = float(radius[core].max())
     blob = mask & (ndimage.distance_transform_edt(~core) < thick + 0.5)
-    if blob.sum() > _LONG * (2 * largest) ** 2:
+    if (
+        not blob.any() or blob.sum() > _LONG * (2 * largest) ** 2
+    ):  # none is left if it belonged to another area
         return None
     rim = ndimage.binary_dilation(blob, _EIGHT) & mask & ~blob
     labels, count = ndimage.label(mask & ~blob, _EIGHT)
