@@ -25,6 +25,7 @@ _EDGE = 0.5  # pixels beside a stroke that still belong to its ink
 _STEP = 0.5  # pixels between the points that stand for a stroke
 _LEAST_WIDTH = 0.8  # pen widths that a mark must reach somewhere to be traced; its area must be that of a dot
 
+_CLEAR = 0.3  # ink above which lines are looked for beside filled areas
 _OUTLINE_WIDTH, _OUTLINE_TOLERANCE = 1.0, 0.5  # pixels, of the outline of a filled area
 
 _VOTE = 0.15  # weight of the model's direction against that in which a stroke leads
@@ -49,7 +50,7 @@ def strokes_of(
     """
     marks = find_marks(page.ink, page.noise)
     marks, ink, filled = _without_areas(marks, page.ink)
-    if not marks.mask.any():
+    if filled and not (marks.mask.any() and (ink > _CLEAR).any()):
         return filled, 0.0
     drawn = model_votes.draw_windows(ink, marks.pen_width, recognise, size) if recognise else None
     lines, l1 = fit_lines(ink, _trace(marks, drawn))
