@@ -117,5 +117,5 @@ def test_random_pictures_are_drawn_or_refused_in_one_line(tmp_path, tiny, params
 
 @pytest.mark.slow
 def test_many_random_pictures_are_drawn_or_refused_in_one_line(tmp_path):
-    fuzz(api.load("synthetic"), tmp_path, 150, 300)
+    fuzz(api.load("synthetic"), tmp_path, 110, 300)
     assert ink_fuzz.peak_megabytes() < 2000
