@@ -52,8 +52,8 @@ def find_marks(ink: np.ndarray, noise: float) -> Marks:
     if noise > _NOISY:
         is_mark = ink > 0.5
         ink = np.where(is_mark & ~_without_specks(is_mark, _LEAST_AREA), 0, ink).astype(np.float32)
-        if ink.max() <= 0:
-            raise BadInput("nothing is drawn: no mark is larger than a speck")
+    if ink.max() <= 0:
+        raise BadInput("nothing is drawn: no mark is larger than a speck")
     width = _rough_width(ink)
     factor = _factor(ink.shape, width)
     marks = _marks_at(ink, factor, width, noise)
