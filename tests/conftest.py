@@ -11,6 +11,7 @@ os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 os.environ.setdefault("XLA_FLAGS", UNOPTIMISED)  # `XLA_FLAGS= pytest` runs programs as users do
 
 import functools
+import gc
 
 import jax
 import numpy as np
@@ -25,6 +26,13 @@ THINNED = ROOT / "tests" / "golden"
 
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+gc.set_threshold(100_000, 20, 50)  # tracing makes many objects that live on
+
+
+def pytest_collection_finish() -> None:
+    """Leaves modules and tests out of garbage collection."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

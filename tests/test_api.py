@@ -49,6 +49,7 @@ def test_an_image_is_drawn_alike_in_any_company(model, images):
     np.testing.assert_allclose(alone.canvases, together.canvases[:2], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_more_strokes_than_trained_can_be_asked_for(model, images):
     assert model.infer(images, num_strokes=7).canvases.shape[1] == 7
 

@@ -143,7 +143,6 @@ EVALUATIONS = {
     "--task=likelihood --checkpoint=mnist,synthetic": "takes one checkpoint",
     "--task=reconstruction --checkpoint=mnist,mnist": "more than once",
     "--task=vectorize --checkpoint=synthetic": "--input",
-    "--task=vectorize --checkpoint=synthetic --input=none.png": "none.png",
 }
 COMMANDS = {
     "dood": "COMMAND",

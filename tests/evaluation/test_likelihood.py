@@ -106,6 +106,7 @@ def test_a_coded_brush_stands_apart_and_needs_iterative_inference(models, on_mni
     assert results.suffix(asked) == "-brush-bits"
 
 
+@pytest.mark.slow
 def test_at_another_source_size_both_scales_are_fitted_anew(models, on_mnist):
     """The map is then the mean error of each pixel of training drawings (closed form)."""
     model = models[0]

@@ -89,7 +89,8 @@ def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, images, set_keys
 @pytest.mark.parametrize("mode", ["pmap", "shard_map"])
 def test_two_devices_give_the_bound_of_one(tiny, lively, images, set_keys, mode):
     one, two = (
-        bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, group_of(count, mode)) for count in (1, 2)
+        bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, group)
+        for group in (group_of(1), group_of(2, mode))
     )
     for name in bounds.Bound._fields:
         np.testing.assert_allclose(getattr(two, name), getattr(one, name), rtol=1e-4, err_msg=name)

@@ -17,7 +17,8 @@ from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.errors import BadInput
 from dood_jax.model import dood
 from dood_jax.model.dood import bind
-from dood_jax.model.drawing import draw, first_pass, iterate, sample_iterated
+from dood_jax.model.drawing import draw as draw_one
+from dood_jax.model.drawing import first_pass, iterate, sample_iterated
 from dood_jax.model.families import CANVAS_SLOPE, INK_SLOPE, INK_WIDTH
 from dood_jax.model.iterative_inference import IteratedPosterior, first_inference_state, sample
 from dood_jax.objectives import iwae
@@ -69,8 +70,14 @@ def posterior_of(config, params, image, strokes, brush, warmup=0):
 @pytest.fixture(scope="module")
 def first_of(config):
     """(params, [8, H, W] images, [8] keys) -> drawings before the iterations."""
-    one = functools.partial(draw, config, iterations=0)
+    one = functools.partial(draw_one, config, iterations=0)
     return jax.jit(jax.vmap(one, in_axes=(None, 0, 0)))
+
+
+@pytest.fixture(scope="module")
+def infer(config):
+    """(params, [8, H, W] images, strokes, brushes) -> posteriors after the iterations."""
+    return jax.jit(jax.vmap(functools.partial(posterior_of, config), in_axes=(None, 0, 0, 0)))
 
 
 @pytest.fixture(scope="module")
@@ -89,10 +96,9 @@ def canvases_of(drawing) -> np.ndarray:
 
 
 def test_an_untrained_corrector_leaves_points_and_brushes_where_they_are(
-    config, untrained, images, first, again, keys
+    untrained, images, first, infer, again, keys
 ):
-    infer = jax.jit(jax.vmap(functools.partial(posterior_of, config, untrained)))
-    posterior = infer(images, first.strokes, first.brush)
+    posterior = infer(untrained, images, first.strokes, first.brush)
     np.testing.assert_allclose(posterior.layout.mean, first.strokes.layout, atol=1e-6)
     for found, wanted in zip(posterior.brush, first.brush, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-2)
@@ -105,16 +111,15 @@ def test_an_untrained_corrector_leaves_points_and_brushes_where_they_are(
     assert np.abs(canvases_of(second) - canvases_of(first)).mean() < 0.01
 
 
-def test_draw_iterates_from_its_first_pass(config, untrained, first_of, again, images, keys):
+def test_draw_iterates_from_its_first_pass(config, untrained, lively, first_of, again, images, keys, draw):
     """The first pass has its own key; without iterations it is all."""
     keys_first, keys_again = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     first = first_of(untrained, images, keys_first)
     wanted = again(untrained, images, first, keys_again)
-    found = jax.jit(jax.vmap(functools.partial(draw, config), (None, 0, 0)))(untrained, images, keys)
+    found = jax.jit(jax.vmap(functools.partial(draw_one, config), (None, 0, 0)))(untrained, images, keys)
     for ours, theirs in zip(*map(jax.tree_util.tree_leaves, (found, wanted)), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
-    one = jax.jit(jax.vmap(functools.partial(first_pass, config), (None, 0, 0)))
-    same = one(untrained, images, keys_first)
+    same = draw(lively, images, keys_first)
     np.testing.assert_array_equal(first.strokes.control_points, same.strokes.control_points)
 
 
@@ -197,6 +202,7 @@ def test_warmup_iterations_draw_on_but_teach_nothing(config, lively_corrector, i
     assert max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(slopes[0])) > 0.01
 
 
+@pytest.mark.slow
 def test_several_samples_of_one_posterior_weigh_as_one_by_one(
     config, lively_corrector, first_of, again, images, keys
 ):
@@ -255,11 +261,10 @@ def test_samples_and_their_densities():
     assert np.abs(deviation.mean(0)).max() < 5 / np.sqrt(len(keys))
 
 
-def test_brushes_stay_in_range_however_far_they_are_pushed(config, untrained, images, first):
+def test_brushes_stay_in_range_however_far_they_are_pushed(untrained, images, first, infer):
     pushed = jax.tree_util.tree_map(np.array, untrained)
     pushed["corrector"]["out"]["bias"] += 50
-    infer = jax.jit(jax.vmap(functools.partial(posterior_of, config, pushed)))
-    brush = infer(images, first.strokes, first.brush).brush
+    brush = infer(pushed, images, first.strokes, first.brush).brush
     for value, (low, high) in zip(brush, (INK_WIDTH, INK_SLOPE, CANVAS_SLOPE), strict=True):
         assert np.all((value >= low - 1e-6) & (value <= high + 1e-6))
 

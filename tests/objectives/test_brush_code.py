@@ -14,7 +14,7 @@ from dood_jax.model.families import brush_limits
 from dood_jax.objectives import brush_code, iwae
 from dood_jax.types import BrushParams
 
-CONFIG = ModelConfig(image_size=20, num_strokes=2)
+CONFIG = ModelConfig(image_size=20, num_strokes=2, unroll=1)
 
 
 def in_range(shares: BrushParams) -> BrushParams:

@@ -42,7 +42,7 @@ def test_golden_losses_of_three_calls(golden, group):
         )
 
 
-@pytest.fixture(scope="module", params=["fast", "published"])
+@pytest.fixture(scope="module", params=["published", pytest.param("fast", marks=pytest.mark.slow)])
 def small(request) -> tuple[ModelConfig, dict]:
     """A model of three strokes of either preset, with parameters that leave no output constant."""
     config = ModelConfig(

@@ -24,13 +24,15 @@ def drawings(draw, lively, images, keys):
     return draw(lively, images, keys)
 
 
+def replayed(config, params, strokes, brush):
+    """The ink of given strokes, and their log-probabilities under the prior."""
+    found = replay(config, params, strokes, brush)
+    return found.ink, prior_log_probs(config, params, found.contexts, strokes)
+
+
 def test_replaying_a_drawing_gives_its_ink_and_its_prior(tiny, lively, drawings):
     """`draw` takes log-probabilities of strokes as it finds them; `replay` is told them."""
-
-    def again(strokes, brush):
-        found = replay(tiny, lively, strokes, brush)
-        return found.ink, prior_log_probs(tiny, lively, found.contexts, strokes)
-
+    again = functools.partial(replayed, tiny, lively)
     ink, prior = jax.jit(jax.vmap(again))(drawings.strokes, drawings.brush)
     assert 0 < drawings.strokes.presence.mean() < 1
     np.testing.assert_allclose(ink, drawings.ink, atol=1e-5)
@@ -49,7 +51,8 @@ def test_the_bound_rises_and_the_strokes_are_counted_as_before(
 ):
     canvases = compositing.composite(drawings.ink.sum(1), drawings.brush.canvas_slope[:, None, None])
     errors = np.abs(images - canvases).sum((1, 2))
-    before = jax.vmap(functools.partial(iwae.log_weights, tiny, lively, num_particles=8))(images, keys)
+    weigh = functools.partial(iwae.log_weights, tiny, lively, num_particles=8)
+    before = jax.jit(jax.vmap(weigh))(images, keys)
     weigh = functools.partial(svi.optimized_log_weights, tiny, lively, num_particles=8)
     after = jax.jit(jax.vmap(weigh))(images, posteriors, keys)
     rise = after.elbo("map").mean(1) - before.elbo("map").mean(1)
@@ -87,11 +90,11 @@ def test_a_certain_posterior_weighs_a_drawing_by_its_joint_density(tiny, lively,
     gaussians = gaussians._replace(layout=narrow(gaussians.layout), points=narrow(gaussians.points))
     posterior = posterior._replace(gaussians=gaussians)
     image = images[0]
-    found = svi.optimized_log_weights(tiny, lively, image, posterior, jax.random.key(3), 64)
+    weigh = functools.partial(svi.optimized_log_weights, tiny, lively, num_particles=64)
+    found = jax.jit(weigh)(image, posterior, jax.random.key(3))
     layout = gaussians.layout.mean
     strokes = StrokeLatents(posterior.presence, layout, in_frames(layout, gaussians.points.mean))
-    replayed = replay(tiny, lively, strokes, gaussians.brush)
-    prior = prior_log_probs(tiny, lively, replayed.contexts, strokes)
+    _, prior = jax.device_get(jax.jit(functools.partial(replayed, tiny, lively))(strokes, gaussians.brush))
     log_prior = (prior.on[0] + prior.on[1] + prior.off[2]) + sum(
         prior.layout[k] + prior.control_points[k] for k in range(2)
     )

@@ -18,7 +18,7 @@ from dood_jax.training.step import make_optimizer
 def config_of(**changes) -> Config:
     settings = default_config()
     settings.data.update(name="synthetic", image_size=20)
-    settings.model.update(num_strokes=2, curve_samples=12, features=16, components=3)
+    settings.model.update(num_strokes=2, curve_samples=12, features=16, components=3, unroll=1)
     for key, value in changes.items():
         group, _, name = key.partition("__")
         settings[group][name] = value
