@@ -19,6 +19,8 @@ _SAME_WIDTH, _WIDTH_WEIGHT = (
     0.1,
     5.0,
 )  # logarithm of a change of width that is none; what others add to a turn
+_LEAST = 0.15  # smoothness below which a pen was lifted
+_PREFERENCE = 2.0  # power of smoothness: above 1, one straight pair is better than two bent ones
 _MOST_MATCHED = 7  # with more lines at one crossing, not every pairing is tried
 
 Votes = dict[tuple[int, int, int], float]  # (node, edge end, edge end) -> preference; see `edge_end`
@@ -70,7 +72,7 @@ def join(graph: Graph, marks: Marks, votes: Votes | None = None) -> list[Path]:
 
 
 def matching(
-    legs: Mapping[int, Leg], preferred: Mapping[tuple[int, int], float] | None = None, least: float = 0.0
+    legs: Mapping[int, Leg], preferred: Mapping[tuple[int, int], float] | None = None, least: float | None = None
 ) -> list[tuple[int, int]]:
     """Pairs of the lines that meet somewhere which belong to one stroke.
 
@@ -82,8 +84,8 @@ def matching(
     gains = {}
     for one, other in itertools.combinations(sorted(legs), 2):
         gain = smoothness(legs[one], legs[other]) + (preferred or {}).get((one, other), 0.0)
-        if gain > least:
-            gains[one, other] = gain
+        if gain > (_LEAST if least is None else least):
+            gains[one, other] = gain**_PREFERENCE
     return _best_matching(sorted(legs), gains)
 
 

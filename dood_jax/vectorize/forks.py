@@ -19,6 +19,7 @@ from dood_jax.vectorize.crossings import Leg, edge_end, leg_at, matching, smooth
 from dood_jax.vectorize.graph import Edge, Graph, Node
 from dood_jax.vectorize.marks import Marks
 
+_CENTRED = 0.6  # a fork lies at the edge of the ink if its own disc is smaller than the largest by this
 _LEAST_SINE = 0.04  # of half the angle between two lines, below which their shared ink has no known end
 _MOST_LEGS = 10  # that are made to meet at one crossing
 _LONGEST = 12.0  # widths of the ink at its forks beyond which a bridge is a line of its own
@@ -36,7 +37,10 @@ _NARROWING = 1.06  # and wider than at the tip by this one
 _TWIG = 0.15  # a twig that leaves the ink of its fork by less than this many radii is removed
 _BESIDE = 0.75  # least cosine of the angle between the legs of a stem that is two lines side by side
 _DOWN = 0.7  # least part of its length by which a stem that is drawn down and up leads down
-_ALONG = np.deg2rad(30)  # largest angle between it and the lines that run into it
+_ARC = (3.0, 5.0)  # pens over which the lines that run into it are looked at: half their length, but at least and at most
+_TOUCHING = 0.5  # pens by which the circle of such a line may miss the axis of the stem
+_ROUND = 0.2  # pens by which it may leave its circle
+_TURNED = 0.4  # least turn of it, in radians
 _LOOP, _LOOP_TIP = 1.4, 1.25  # least width of a filled loop and of its tip, in pens
 _LOOP_LENGTH = 6.0  # most length of it, in pens
 _LOOP_GAIN = 0.5  # by which its legs continue it more smoothly than each other
@@ -44,6 +48,7 @@ _LOOP_GAIN = 0.5  # by which its legs continue it more smoothly than each other
 
 def repair(graph: Graph, marks: Marks) -> None:
     """Repairs the graph of the marks' middle lines in place."""
+    _centre_forks(graph, marks)
     _restore_corners(graph, marks)
     _merge_crossings(graph, marks)
     _restore_corners(graph, marks)
@@ -65,6 +70,35 @@ def move_end(points: np.ndarray, place: np.ndarray, radius: float) -> np.ndarray
     return np.concatenate([kept, place[None]])
 
 
+def _centre_forks(graph: Graph, marks: Marks) -> None:
+    """Moves forks that thinning left at the edge of the ink to the middle of the largest disc around them."""
+    for node, meeting in graph.at().items():
+        fork = graph.nodes[node]
+        place, radius = _largest_disc(marks, fork)
+        if len(meeting) < 3 or fork.radius > _CENTRED * radius:
+            continue
+        graph.nodes[node] = Node(place, radius, radius)
+        for index, is_start in meeting:
+            edge = graph.edges[index]
+            points = edge.points[::-1] if is_start else edge.points
+            points = move_end(points, place, radius)
+            edge.points = points[::-1] if is_start else points
+
+
+def _largest_disc(marks: Marks, fork: Node) -> tuple[np.ndarray, float]:
+    """[2] middle and the radius of the largest disc of ink that a fork lies in, in pixels of the page."""
+    column, row = np.floor(fork.place * marks.factor).astype(int)
+    reach = int(np.ceil(marks.pen_width * marks.factor))
+    top, left = max(row - reach, 0), max(column - reach, 0)
+    distance = marks.distance[top : row + reach + 1, left : column + reach + 1]
+    rows, columns = np.indices(distance.shape)
+    away = np.hypot(rows + top - row, columns + left - column)
+    best = np.argmax(np.where(away <= distance + 1, distance, 0))
+    y, x = np.unravel_index(best, distance.shape)
+    place = np.array([x + left + 0.5, y + top + 0.5]) / marks.factor
+    return place, (float(distance[y, x]) - 0.25) / marks.factor
+
+
 def _is_closed_within_ink(graph: Graph, edge: Edge) -> bool:
     """Whether a loop is too small to leave paper inside; merged forks can leave one."""
     return edge.start == edge.end and edge.length < np.pi * graph.nodes[edge.start].radius
@@ -73,6 +107,15 @@ def _is_closed_within_ink(graph: Graph, edge: Edge) -> bool:
 def _shared_length(width: float, radius: float) -> float:
     """The distance t of the module's docstring, for lines of full width `width` and a fork of radius r."""
     sine = np.clip(width / radius - 1, _LEAST_SINE, 1)
+    return float(width / 2 * (1 / sine - 1) / (1 + sine))
+
+
+def _shared_by_angle(width: float, legs: list[Leg]) -> float:
+    """The same distance by the angle at which two legs leave a fork; 0 for other numbers of legs."""
+    if len(legs) != 2:
+        return 0.0
+    cosine = np.clip(legs[0].direction @ legs[1].direction, -1, 1)
+    sine = max(float(np.sqrt((1 - cosine) / 2)), _LEAST_SINE)
     return float(width / 2 * (1 / sine - 1) / (1 + sine))
 
 
@@ -132,10 +175,12 @@ def _is_crossed(graph: Graph, index: int, meeting: _Meeting) -> bool:
     legs = [end for side in sides for end in side if end not in own]
     if len(legs) > _MOST_LEGS:
         return False
-    if bridge.length < min(radii):  # one fork lies in the ink of the other
+    if bridge.length < max(radii):  # one fork lies in the ink of the other
         return True
     width = float(np.median([meeting.leg(end).width for end in legs]))
-    shared = 2 * _shared_length(width, float(np.mean(radii)))
+    by_radius = 2 * _shared_length(width, float(np.mean(radii)))
+    by_angle = sum(_shared_by_angle(width, [meeting.leg(end) for end in side if end not in own]) for side in sides)
+    shared = max(by_radius, by_angle)
     if bridge.length > max(_SLACK * shared + _MARGIN * width, _BRIDGE * 2 * max(radii)):
         return False
     apart = [meeting.loose(side) for side in sides]
@@ -287,23 +332,32 @@ def _draw_stems_twice(graph: Graph, marks: Marks) -> None:
             others = [edge_end(*one) for one in meeting if one[0] != index]
             if len(others) == 2 and len(at[tip]) == 1:
                 legs = [leg_at(graph, marks, end) for end in (edge_end(index, is_start), *others)]
-                radius = graph.nodes[node].radius
-                if _runs_beside(legs, radius) or _is_filled_loop(legs, stem, graph.nodes[tip]):
+                downward = legs[0].direction[1] > _DOWN
+                if (downward and all(_runs_into(graph, end, legs[0]) for end in others)) or _is_filled_loop(
+                    legs, stem, graph.nodes[tip]
+                ):
                     doubled.append(Edge(stem.points.copy(), stem.start, stem.end))
                     break
     graph.edges += doubled
 
 
-def _runs_beside(legs: list[Leg], radius: float) -> bool:
-    """Whether the second and third line run into the first from above, which leads down, along it."""
-    stem, *others = legs
-    if stem.direction[1] < _DOWN:
+def _runs_into(graph: Graph, end: int, stem: Leg) -> bool:
+    """Whether a line is an arc that the axis of a stem touches, not far above or along the stem."""
+    edge = graph.edges[end // 2]
+    node = graph.nodes[edge.end if end % 2 else edge.start]
+    points = edge.points[::-1] if end % 2 else edge.points
+    far = np.linalg.norm(points - node.place, axis=1)
+    reach = node.reach + float(np.clip(edge.length / 2, _ARC[0] * stem.width, _ARC[1] * stem.width))
+    points = points[(far > node.reach) & (far < reach)] - node.place
+    if len(points) < 5:
         return False
-    for leg in others:
-        heading = np.arctan2(leg.direction[1], leg.direction[0]) - 2 * leg.bend * radius
-        if -stem.direction @ [np.cos(heading), np.sin(heading)] < np.cos(_ALONG):
-            return False
-    return True
+    (x, y, rest), *_ = np.linalg.lstsq(np.c_[2 * points, np.ones(len(points))], (points**2).sum(1))
+    radius = float(np.sqrt(max(rest + x * x + y * y, 0)))
+    off = np.abs(np.linalg.norm(points - [x, y], axis=1) - radius)
+    turned = np.linalg.norm(points[-1] - points[0]) / max(radius, 1e-6)
+    along, across = stem.direction @ [x, y], abs(stem.direction[0] * y - stem.direction[1] * x)
+    touches = abs(across - radius) < _TOUCHING * stem.width and along > -stem.width
+    return bool(touches and off.max() < _ROUND * stem.width and turned > _TURNED)
 
 
 def _is_filled_loop(legs: list[Leg], stem: Edge, tip: Node) -> bool:

@@ -17,6 +17,7 @@ _LEAST_MARK = 0.08  # a mark smaller than this fraction of a dot of the pen is a
 _LEAST_MARK_IN_NOISE = 0.3  # or than this fraction on paper with as much noise as `_STRONG_NOISE`
 _STRONG_NOISE = 0.1
 _NOISY, _LEAST_AREA = 0.05, 10  # on paper with more noise, marks of fewer pixels are specks
+_PINHOLE = 0.1  # paper within ink that is smaller than this fraction of a square of the pen is ink
 _FINE, _THIN = 0.1, 0.6  # a pen of this quantile counts if it is thinner than this fraction of the median
 
 
@@ -109,7 +110,7 @@ def _marks_at(ink: np.ndarray, factor: float, width: float, noise: float) -> Mar
     mask = _without_specks(mask, least * np.pi / 4 * (width * factor) ** 2)
     if not mask.any():
         raise BadInput("nothing is drawn: no mark is larger than a speck")
-    return marks_of(mask, factor)
+    return marks_of(_without_pinholes(mask, _PINHOLE * (width * factor) ** 2), factor)
 
 
 def _rough_width(ink: np.ndarray) -> float:
@@ -144,7 +145,16 @@ def _mask(ink: np.ndarray, factor: float, width: float, noise: float) -> np.ndar
     return large > np.interp(width, [1.2, 3], [0.33, 0.47])
 
 
+def _without_pinholes(mask: np.ndarray, most_area: float) -> np.ndarray:
+    """The mask with its smallest holes filled; two lines that meet at a narrow angle leave such holes."""
+    labels, count = ndimage.label(~mask)  # paper is joined by sides alone, as ink is by corners too
+    is_small = np.bincount(labels.ravel(), minlength=count + 1) < most_area
+    is_small[0] = False  # label 0 is the ink
+    return mask | is_small[labels]
+
+
 def _without_specks(mask: np.ndarray, least_area: float) -> np.ndarray:
+    """The mask without connected parts of a smaller area than `least_area`."""
     labels, count = ndimage.label(mask, np.ones((3, 3)))
     areas = np.bincount(labels.ravel(), minlength=count + 1)
     keep = areas >= least_area
