@@ -88,7 +88,7 @@ def test_images(tmp_path, form):
         scan = read_or_refused(reading.read, path)
         assert scan is None or (scan.grey.ndim == 2 and scan.grey.dtype == np.float32)
 
-    for_each(damaged(path.read_bytes()), check, 60)
+    for_each(damaged(path.read_bytes()), check, 30)
 
 
 def test_damaged_packs(tmp_path):
@@ -101,7 +101,7 @@ def test_damaged_packs(tmp_path):
         read = read_or_refused(pack.read, path, "mnist", "test")
         assert read is None or np.array_equal(read.images, image)
 
-    for_each(damaged(path.read_bytes()), check, 150)
+    for_each(damaged(path.read_bytes()), check, 75)
 
 
 ARRAYS = some.builds(
@@ -123,7 +123,7 @@ def test_packs_of_odd_arrays(tmp_path):
             assert read.labels.dtype == np.int32 and read.labels.shape == read.images.shape[:1]
             assert read.labels.min() >= 0
 
-    for_each(some.dictionaries(names, ARRAYS, max_size=5), check, 150)
+    for_each(some.dictionaries(names, ARRAYS, max_size=5), check, 75)
 
 
 def test_idx_files():
@@ -134,7 +134,7 @@ def test_idx_files():
         read = read_or_refused(originals.read_idx, "images.gz", content)
         assert read is None or read.dtype == np.uint8
 
-    for_each(damaged(whole), check, 150)
+    for_each(damaged(whole), check, 75)
 
 
 @some.composite
@@ -167,8 +167,8 @@ def test_cards(tmp_path):
         for model in read_or_refused(read, tmp_path) or []:
             assert isinstance(model, ModelConfig)
 
-    for_each(odd_cards().map(lambda card: json.dumps(card).encode()), check, 300)
-    for_each(damaged(json.dumps(CARD).encode()), check, 100)
+    for_each(odd_cards().map(lambda card: json.dumps(card).encode()), check, 150)
+    for_each(damaged(json.dumps(CARD).encode()), check, 50)
 
 
 PLAIN = default_config().to_dict()
@@ -188,7 +188,7 @@ def test_configs():
             assert found is None or isinstance(found, Config)
 
     changes = some.dictionaries(some.sampled_from(KEYS), VALUES, min_size=1, max_size=4)
-    for_each(some.tuples(changes, JSON), check, 400)
+    for_each(some.tuples(changes, JSON), check, 200)
 
 
 def test_metrics(tmp_path):
@@ -202,7 +202,7 @@ def test_metrics(tmp_path):
         for read in read_lines(tmp_path):
             assert isinstance(read["step"], int) and isinstance(read["seconds"], int | float)
 
-    for_each(some.lists(entry, max_size=4), check, 200)
+    for_each(some.lists(entry, max_size=4), check, 100)
 
 
 def test_descriptions_of_prepared_sets(tmp_path):
@@ -217,8 +217,8 @@ def test_descriptions_of_prepared_sets(tmp_path):
         (tmp_path / "dataset_info.json").write_text(json.dumps(description))
         read_or_refused(prepared.find, tmp_path, "mnist", "train", ())
 
-    for_each(changes.map(lambda changes: {**good, **changes}), check, 200)
-    for_each(JSON, check, 200)
+    for_each(changes.map(lambda changes: {**good, **changes}), check, 100)
+    for_each(JSON, check, 100)
 
 
 KINDS = some.sampled_from(
@@ -248,7 +248,7 @@ def test_names_in_archives():
         for name in found or {}:
             assert os.path.normpath(Path("/out", name)).startswith("/out/") and "\0" not in name
 
-    for_each(some.lists(some.tuples(NAMES, KINDS, some.binary(max_size=20)), max_size=3), check, 200)
+    for_each(some.lists(some.tuples(NAMES, KINDS, some.binary(max_size=20)), max_size=3), check, 100)
 
 
 def test_damaged_archives():
@@ -262,8 +262,8 @@ def test_damaged_archives():
     def check_inside(content):
         read_or_refused(packing._files_in, lzma.compress(content), "x.tar.xz")
 
-    for_each(damaged(lzma.compress(whole)), check, 100)
-    for_each(damaged(whole), check_inside, 100)
+    for_each(damaged(lzma.compress(whole)), check, 50)
+    for_each(damaged(whole), check_inside, 50)
 
 
 NAMED = some.sampled_from([f"config.{group}.{name}" for group, name in KEYS])
@@ -296,4 +296,4 @@ def test_flags(tmp_path):
         assert line.startswith("dood_jax: ")
 
     with server:
-        for_each(some.lists(FLAGS.filter(str.isprintable), max_size=3), check, 60)
+        for_each(some.lists(FLAGS.filter(str.isprintable), max_size=3), check, 30)

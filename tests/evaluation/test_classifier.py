@@ -26,7 +26,7 @@ def lines(count: int, seed: int) -> LabelledImages:
 
 @pytest.fixture(scope="module")
 def trained():
-    return classifier.train(lines(300, 0), 30)
+    return classifier.train(lines(300, 0), 16)
 
 
 def test_a_classifier_tells_unseen_images_apart(trained):

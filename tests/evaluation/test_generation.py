@@ -10,14 +10,28 @@ from PIL import Image
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import fid, generation
-from dood_jax.evaluation.metrics import prepare
+from dood_jax.evaluation.metrics import classifier, prepare
 from dood_jax.evaluation.metrics.classifier import load_labelled, load_labelled_test
+from dood_jax.evaluation.metrics.classifier import train as classifier_training
+
+
+@pytest.fixture(scope="module")
+def train_once():
+    """Training of the one classifier that all tests share."""
+    trained = []
+
+    def train(images, steps):
+        trained[:] = trained or [classifier_training(images, steps)]
+        return trained[0]
+
+    return train
 
 
 @pytest.fixture
-def on_mnist(config, monkeypatch):
+def on_mnist(config, monkeypatch, train_once):
     """Few drawings of few images, and a classifier of four steps."""
     monkeypatch.setattr(prepare, "STEPS", 4)
+    monkeypatch.setattr(classifier, "train", train_once)
     few = {"num_samples": 6, "repeats": 2, "per_image": 2}
     return dataclasses.replace(config, generation=dataclasses.replace(config.generation, **few)).on("mnist")
 
