@@ -63,6 +63,7 @@ def test_the_best_particle_has_the_highest_elbo(model, images):
     np.testing.assert_allclose(chosen.canvases[0, -1], best.canvas, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_log_likelihood_rises_with_particles_towards_the_evidence(model, images):
     few = np.mean([model.log_likelihood(images, key, num_particles=1) for key in range(8)])
     many = model.log_likelihood(images, 0, num_particles=64).mean()
@@ -206,6 +207,7 @@ def test_a_model_is_named_in_a_line(model):
     assert said.startswith("Model('mine': ") and len(said) < 120 and "20 x 20" in said
 
 
+@pytest.mark.slow
 def test_few_programs_are_compiled_for_any_number_of_images(model, images, monkeypatch):
     """One for one image, which three and four are drawn by too, and one for a batch."""
     sizes = set()

@@ -72,7 +72,9 @@ def join(graph: Graph, marks: Marks, votes: Votes | None = None) -> list[Path]:
 
 
 def matching(
-    legs: Mapping[int, Leg], preferred: Mapping[tuple[int, int], float] | None = None, least: float | None = None
+    legs: Mapping[int, Leg],
+    preferred: Mapping[tuple[int, int], float] | None = None,
+    least: float | None = None,
 ) -> list[tuple[int, int]]:
     """Pairs of the lines that meet somewhere which belong to one stroke.
 

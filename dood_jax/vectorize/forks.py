@@ -25,6 +25,7 @@ _MOST_LEGS = 10  # that are made to meet at one crossing
 _LONGEST = 12.0  # widths of the ink at its forks beyond which a bridge is a line of its own
 _SLACK = 1.5  # by which shared ink may be longer than it should be,
 _MARGIN = 0.6  # and the pen widths that may be added to that at a crossing,
+_SHARED = 0.6  # and the pen widths by which a tip may lie farther than where its legs would meet
 _TIP_MARGIN = 0.0  # and at a corner
 _BRIDGE = 1.6  # a bridge may always be as long as this many widths of the ink at its forks
 _TOUCH = 1.3  # pen widths that a bridge may have at most if no line breaks off but itself
@@ -37,7 +38,10 @@ _NARROWING = 1.06  # and wider than at the tip by this one
 _TWIG = 0.15  # a twig that leaves the ink of its fork by less than this many radii is removed
 _BESIDE = 0.75  # least cosine of the angle between the legs of a stem that is two lines side by side
 _DOWN = 0.7  # least part of its length by which a stem that is drawn down and up leads down
-_ARC = (3.0, 5.0)  # pens over which the lines that run into it are looked at: half their length, but at least and at most
+_ARC = (
+    3.0,
+    5.0,
+)  # pens over which the lines that run into it are looked at: half their length, but at least and at most
 _TOUCHING = 0.5  # pens by which the circle of such a line may miss the axis of the stem
 _ROUND = 0.2  # pens by which it may leave its circle
 _TURNED = 0.4  # least turn of it, in radians
@@ -179,7 +183,9 @@ def _is_crossed(graph: Graph, index: int, meeting: _Meeting) -> bool:
         return True
     width = float(np.median([meeting.leg(end).width for end in legs]))
     by_radius = 2 * _shared_length(width, float(np.mean(radii)))
-    by_angle = sum(_shared_by_angle(width, [meeting.leg(end) for end in side if end not in own]) for side in sides)
+    by_angle = sum(
+        _shared_by_angle(width, [meeting.leg(end) for end in side if end not in own]) for side in sides
+    )
     shared = max(by_radius, by_angle)
     if bridge.length > max(_SLACK * shared + _MARGIN * width, _BRIDGE * 2 * max(radii)):
         return False
@@ -254,6 +260,10 @@ def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs:
     length = stem.length + graph.nodes[tip].radius - width / 2
     # The corner of a blunt angle is filled with ink, which widens the fork.
     filled = max(width - fork.radius, 0) / 2
+    ends = [edge_end(*one) for one in graph.at()[node] if graph.edges[one[0]] is not stem]
+    by_angle = _shared_by_angle(width, [leg_at(graph, marks, end) for end in ends])
+    if length > _SLACK * by_angle + _SHARED * width:
+        return False
     return length < _SLACK * _shared_length(width, fork.radius - filled) + _TIP_MARGIN * width
 
 

@@ -22,6 +22,8 @@ _FEWEST = 5  # rules
 _EVEN = 0.15  # of their distance by which rules may be off
 _COVERED = 0.5  # of the page's height, by all of them
 _ALONG = 0.75  # quantile along a rule of its contrast
+_TEXTURE = 0.5  # thicknesses of a rule over which ink on it is averaged: pencil has gaps
+_CLOSED = 2  # thicknesses of a rule: shorter gaps of the ink along it are closed
 _WEAKER = 0.8  # of the ink's contrast: a rule that is weaker can be told from ink by its strength
 
 
@@ -89,8 +91,10 @@ def _remove(contrast: np.ndarray, rules: Rules, beside: np.ndarray) -> np.ndarra
         if strength < _WEAKER * full:
             rule = profile[first : last + 1, None].clip(0, 0.9 * full)
             over = full * (contrast[clipped, columns][first : last + 1] - rule) / (full - rule)
+            over = np.maximum(over, ndimage.gaussian_filter1d(over, _TEXTURE * len(over), axis=1))
             clear = np.where(over > 0.5 * full, over, np.minimum(over, clear)).clip(0)
         clear[clear < 0.35 * strength] = 0
+        clear = ndimage.grey_closing(clear, (1, _CLOSED * len(clear) + 1))
         seen = seen[first : last + 1]
         cleared[inner[seen], columns[first : last + 1][seen]] = clear[seen]
     return cleared

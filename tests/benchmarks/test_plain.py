@@ -220,6 +220,7 @@ def fresh():
     return plain.init(jax.random.key(0))
 
 
+@pytest.mark.slow
 def test_every_call_of_an_encoder_can_have_its_own_mask(fresh):
     encoder = fresh.params["target_encoder"]
     images = jax.random.uniform(jax.random.key(1), (2, 50, 50))

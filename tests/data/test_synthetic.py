@@ -77,6 +77,7 @@ def test_shapes_and_pixel_range(drawings):
     assert np.all(drawings.image.mean((1, 2)) < 0.5)
 
 
+@pytest.mark.slow
 def test_counts_follow_their_odds(many):
     counts = many.presence.sum(1).astype(int)
     np.testing.assert_array_equal(many.presence, np.arange(MAX_STROKES) < counts[:, None])

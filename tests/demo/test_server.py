@@ -96,6 +96,7 @@ def test_pages_of_other_servers_are_turned_away(client, image):
     assert "x-dood-client" in refused(response, 400)
 
 
+@pytest.mark.slow
 def test_a_drawing_is_numbered_as_the_model_and_numpy_count(redrawn, model, image):
     image = images.model_input(images.read(image), model.config.image_size, "mnist")
     keys = jax.random.split(jax.random.key(0), service._PARTICLES)

@@ -78,7 +78,7 @@ def test_a_classifier_is_trained_once_and_again_when_its_file_is_damaged(data, t
     assert prepare.classifier_of(data, tmp_path).card["accuracy"] > 0.95
 
 
-@pytest.mark.parametrize("name", ["mnist", "synthetic"])
+@pytest.mark.parametrize("name", ["mnist", pytest.param("synthetic", marks=pytest.mark.slow)])
 def test_the_classifiers_of_the_package_know_their_sets(name, data_dir, tmp_path):
     data = resolve({"data": {"name": name, "dir": str(data_dir)}}).data
     path = prepare.__file__.replace("prepare.py", f"trained/{name}.npz")

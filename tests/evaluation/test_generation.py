@@ -102,6 +102,7 @@ def test_images_are_compared_by_pixels_too():
     assert found[0, 0, 0] > 0.5 and found[0, 3:, 3:].max() == 0 and found[1].max() == 0
 
 
+@pytest.mark.slow
 def test_exemplars_are_compared_with_their_images(models, on_mnist, tmp_path):
     values = generation.run_exemplars(models[:1], on_mnist, tmp_path)
     assert result_of(tmp_path, "exemplars")["values"] == json.loads(json.dumps(values))

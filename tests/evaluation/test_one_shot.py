@@ -90,6 +90,7 @@ def test_a_killed_measurement_goes_on_where_it_was(models, on_pack, tmp_path, mo
     assert len(calls) == 5  # of two runs, drawn in two ways; one was interrupted
 
 
+@pytest.mark.slow
 def test_tokens_are_fitted_for_the_likeliest_supports_alone(models, on_pack, tmp_path):
     asked = with_form(on_pack, form="token_optimization", fix_rotation_units=True)
     values = task.run(models[:1], asked, tmp_path)

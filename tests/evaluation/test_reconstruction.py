@@ -11,6 +11,7 @@ from dood_jax.evaluation import reconstruction, registry
 from dood_jax.inference import image_sets
 
 
+@pytest.mark.slow
 def test_stroke_counts_are_of_up_to_ten_strokes(models, config, tmp_path):
     values = reconstruction.run_stroke_counts(models[:1], config, tmp_path)
     assert set(values) == {"mnist", "kmnist"}

@@ -86,7 +86,7 @@ def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, images, set_keys
     assert np.all(found.log_likelihood >= found.elbo)
 
 
-@pytest.mark.parametrize("mode", ["pmap", "shard_map"])
+@pytest.mark.parametrize("mode", ["pmap", pytest.param("shard_map", marks=pytest.mark.slow)])
 def test_two_devices_give_the_bound_of_one(tiny, lively, images, set_keys, mode):
     one, two = (
         bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, group)
@@ -160,6 +160,7 @@ def test_validation_images_are_training_images_that_no_model_is_trained_on(toy_d
     assert np.round(training).astype(int).tolist() == list(range(30, 130))
 
 
+@pytest.mark.slow
 def test_synthetic_sets_differ():
     data, settings = DataConfig("synthetic", image_size=10), EvaluationConfig(num_images=5)
     validation, test = image_sets.validation_images(data, settings), image_sets.test_images(data, settings)

@@ -111,6 +111,7 @@ def test_an_untrained_corrector_leaves_points_and_brushes_where_they_are(
     assert np.abs(canvases_of(second) - canvases_of(first)).mean() < 0.01
 
 
+@pytest.mark.slow
 def test_draw_iterates_from_its_first_pass(config, untrained, lively, first_of, again, images, keys, draw):
     """The first pass has its own key; without iterations it is all."""
     keys_first, keys_again = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
@@ -149,6 +150,7 @@ def test_iterations_learn_to_draw_better(config, untrained, images, first, keys)
     assert np.mean(bounds[-5:]) > np.mean(bounds[:5]) + 20
 
 
+@pytest.mark.slow
 def test_nothing_teaches_the_first_pass(config, untrained, images, keys):
     """Gradient goes to the corrector and the prior, not to what the drawing began with."""
 

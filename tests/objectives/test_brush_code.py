@@ -74,6 +74,7 @@ def test_a_fitted_chain_finds_the_one_that_brushes_came_from():
     np.testing.assert_allclose(np.exp(code.canvas_slope), np.full(4, 0.25), atol=0.02)
 
 
+@pytest.mark.slow
 def test_a_charged_bound_pays_the_code_of_a_brush_that_needs_no_rounding(images, presence):
     """With 2^11 levels hardly anything is moved, so weights differ by the price alone."""
     config = dataclasses.replace(CONFIG, iterations=1, features=16, components=2, curve_samples=12)

@@ -42,7 +42,7 @@ def test_golden_losses_of_three_calls(golden, group):
         )
 
 
-@pytest.fixture(scope="module", params=["published", pytest.param("fast", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["fast", "published"])
 def small(request) -> tuple[ModelConfig, dict]:
     """A model of three strokes of either preset, with parameters that leave no output constant."""
     config = ModelConfig(
@@ -101,6 +101,7 @@ def gradients(small, images):
     return programs
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("beta", "presence_weight", "final_stop"),
     [(BETA, 1.0, False), (1.0, BETA, False), pytest.param(BETA, 1.0, True, marks=pytest.mark.slow)],
@@ -141,6 +142,7 @@ def test_moments_are_those_of_the_whole_batch_on_any_number_of_devices():
         np.testing.assert_allclose(other, np.broadcast_to(one, 2), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_baseline_learns_from_the_cost_and_nothing_else_does(small, images, keys):
     config, params = small
 

@@ -69,7 +69,8 @@ def test_shaken_strokes_find_their_way_back(images, shaken, optimized):
     assert after[~drawn] == before[~drawn] == 0
 
 
-@pytest.mark.parametrize("decoder", ["curve", pytest.param("neural", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("decoder", ["curve", "neural"])
 def test_strokes_whose_images_are_placed_find_their_way_back_in_their_own_frames(
     tiny, keys, true_sketch, shaken, decoder
 ):

@@ -46,6 +46,7 @@ def posteriors(tiny, lively, images, drawings, keys):
     return jax.device_get(jax.jit(jax.vmap(optimize))(images, drawings.strokes, drawings.brush, keys))
 
 
+@pytest.mark.slow
 def test_the_bound_rises_and_the_strokes_are_counted_as_before(
     tiny, lively, images, drawings, posteriors, keys
 ):

@@ -156,6 +156,7 @@ def test_products_in_a_loop_count_as_often_as_it_goes_round():
     assert measured.calls_of(program.jaxpr) == 7
 
 
+@pytest.mark.slow
 def test_the_stored_counts_are_those_of_the_default_model():
     stored = json.loads((ROOT / "docs" / "results" / "scaling.json").read_text())["counted"]
     assert measured.counts(resolve(default_config())) == stored

@@ -81,9 +81,14 @@ def test_no_limit_is_no_limit(tmp_path):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """A run of six steps on two devices, with a checkpoint and a bound at every second."""
-    workdir = tmp_path_factory.mktemp("run")
-    loop.train(config_of(steps=6, checkpoint_every=2, evaluate_every=2, keep_checkpoints=2), workdir)
+    """A run of six steps on two devices by the command line, with a checkpoint and a bound at every second."""
+    folder = tmp_path_factory.mktemp("command")
+    workdir = folder / "run"
+    settings = {"steps": 6, "checkpoint_every": 2, "evaluate_every": 2, "keep_checkpoints": 2}
+    flags = [f"--config.training.{name}={value}" for name, value in settings.items()]
+    command = ["-m", "dood_jax.main", processes.TINY, f"--workdir={workdir}", *flags]
+    process = processes.start(command, folder / "log", JAX_NUM_CPU_DEVICES="2")
+    assert process.wait(timeout=900) == 0, (folder / "log").read_text()
     return workdir
 
 
@@ -102,6 +107,12 @@ def test_parameters_that_are_not_finite_end_a_run_and_are_named(run, tmp_path):
     report = json.loads((workdir / "not-finite-000012.json").read_text())
     assert report["skipped_in_a_row"] == [4] and any("prior_layout" in name for name in report["not_finite"])
     assert {int(path.name) for path in (workdir / "checkpoints").iterdir()} >= {6, 8}
+
+
+def test_a_run_leaves_metrics_and_figures(run):
+    assert [line["step"] for line in lines_of(run, "train")] == [1, 2, 3, 4, 5, 6]
+    assert (run / "figures" / "reconstruction-000006.png").stat().st_size > 1000
+    assert list((run / "tensorboard").glob("events*"))
 
 
 def test_the_best_step_is_kept_beside_the_newest_and_found_by_name(run):

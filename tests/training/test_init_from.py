@@ -54,6 +54,7 @@ def test_a_run_takes_over_what_there_is_and_the_rest_is_fresh(trained):
     assert not same(found, {name: fresh[name] for name in found})
 
 
+@pytest.mark.slow
 def test_every_member_begins_alike(trained):
     found = first_params(config_of(training__num_models=2, training__init_from=trained))
     wanted = first_params(config_of(training__seed=5))
@@ -65,7 +66,7 @@ def test_every_member_begins_alike(trained):
     ("changes", "said"),
     [
         ({"model__features": 8}, r"init_from='.*' does not fit: .* has shape \[.*\], not \[.*\]"),
-        ({"model__encoder": "conv"}, "which this model has not"),
+        pytest.param({"model__encoder": "conv"}, "which this model has not", marks=pytest.mark.slow),
     ],
 )
 def test_another_model_is_refused(trained, changes, said):

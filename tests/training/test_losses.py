@@ -174,6 +174,7 @@ def iterated_gradient(config: Config, probability: float):
     return jax.jit(jax.grad(functools.partial(iterated, config, probability), has_aux=True))
 
 
+@pytest.mark.slow
 def test_a_mismatched_start_is_the_other_drawing_and_teaches_no_scale(drawn):
     config, params, examples = drawn
     chosen, others = losses.iterated_examples(examples, 2)
@@ -293,6 +294,7 @@ def test_what_the_prior_knows_gets_no_gradient_where_it_does_not_learn(drawn):
     assert largest(of_params["layout_rnn"]) > 0 and largest(of_params["canvas_encoder"]) > 0
 
 
+@pytest.mark.slow
 def test_the_prior_learns_nothing_from_mismatched_starts(drawn):
     config, params, examples = drawn
     chosen, others = losses.iterated_examples(examples, 2)
