@@ -81,7 +81,7 @@ def test_no_limit_is_no_limit(tmp_path):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    """A run of six steps on two devices by the command line, with a checkpoint and a bound at every second."""
+    """A run of the command line: six steps on two devices, a checkpoint and a bound at every second."""
     folder = tmp_path_factory.mktemp("command")
     workdir = folder / "run"
     settings = {"steps": 6, "checkpoint_every": 2, "evaluate_every": 2, "keep_checkpoints": 2}
