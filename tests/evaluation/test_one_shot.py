@@ -142,7 +142,10 @@ def test_lines_are_traced_where_the_ink_is():
 
 def test_a_missing_set_is_one_line(models, on_pack, tmp_path):
     data = dataclasses.replace(on_pack.data, dir=str(tmp_path))
-    with pytest.raises(BadInput, match=r"has neither omniglot_oneshot\.npz nor all_runs\.zip"):
+    said = (
+        r"has neither omniglot_oneshot\.npz nor all_runs\.zip .*; fetch https://\S+ into it, or give --config"
+    )
+    with pytest.raises(BadInput, match=said):
         task.run(models[:1], dataclasses.replace(on_pack, data=data), tmp_path)
 
 
