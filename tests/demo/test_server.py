@@ -158,8 +158,11 @@ def test_tracing_follows_the_line(client, image):
     (stroke,) = answer["drawings"][0]["strokes"]
     points = np.array(stroke["points"])
     assert answer["nats"] is None and stroke["window"] is None
-    across = (points - [200, 300]) @ np.array([-40, 60]) / np.hypot(40, 60)
-    assert np.abs(across).max() < 8  # of 1000; the pen is 60 wide
+    along, last = np.linspace(0, 1, 50)[:, None], len(points) - 1
+    order = np.arange(last + 1)
+    curve = special.comb(last, order) * along**order * (1 - along) ** (last - order) @ points
+    across = (curve - [200, 300]) @ np.array([-40, 60]) / np.hypot(40, 60)
+    assert np.abs(across).max() < 5  # of 1000; the pen is 60 wide
     assert stroke["width"] == pytest.approx(60, abs=6)
 
 
