@@ -333,7 +333,7 @@ def _draw_stems_twice(graph: Graph, marks: Marks) -> None:
     """Doubles every stem that both other lines of its fork were drawn along."""
     at = graph.at()
     doubled = []
-    for node, meeting in at.items():
+    for meeting in at.values():
         if len(meeting) != 3:
             continue
         for index, is_start in meeting:
