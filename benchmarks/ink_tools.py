@@ -8,9 +8,12 @@ import functools
 import re
 import time
 
+import autotrace
 import jax
 import numpy as np
 import potrace
+import skan
+import sknw
 import svgpathtools
 import vtracer
 from ink_measures import Found
@@ -25,6 +28,7 @@ from dood_jax.vectorize import page, tracing
 from dood_jax.vectorize.drawing import InkDrawing
 
 MODEL = "synthetic"
+_THINNEST = 0.5  # pixels: a middle line may leave the ink
 _POTRACE_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}"><path d="{}"/></svg>'
 
 
@@ -82,17 +86,63 @@ def skeleton(known: Known) -> Found:
     started = time.perf_counter()
     mask = _mask(known)
     lines = skeletonize(mask)
-    radius = ndimage.distance_transform_edt(mask)
     neighbours = ndimage.convolve(lines.astype(int), np.ones((3, 3), int), mode="constant") - 1
     labels, count = ndimage.label(lines & (neighbours <= 2), np.ones((3, 3)))
-    strokes, widths = [], []
+    strokes = []
     for window, index in zip(ndimage.find_objects(labels), range(1, count + 1), strict=True):
         rows, columns = np.nonzero(labels[window] == index)
         rows, columns = rows + window[0].start, columns + window[1].start
         strokes.append(_in_order(np.stack([columns, rows], axis=1) + 0.5))
-        widths.append(2 * float(radius[rows, columns].mean()) - 1)
+    return _middle_lines(known, mask, strokes, started)
+
+
+def skan_branches(known: Known) -> Found:
+    """A threshold, the same skeleton, and skan's branches."""
+    started = time.perf_counter()
+    mask = _mask(known)
+    branches = skan.Skeleton(skeletonize(mask))
+    strokes = [branches.path_coordinates(index)[:, ::-1] + 0.5 for index in range(branches.n_paths)]
+    return _middle_lines(known, mask, strokes, started)
+
+
+def sknw_graph(known: Known) -> Found:
+    """A threshold, the same skeleton, and the edges of sknw's graph."""
+    started = time.perf_counter()
+    mask = _mask(known)
+    graph = sknw.build_sknw(skeletonize(mask).astype(np.uint16), multi=True)
+    strokes = [edge["pts"][:, ::-1] + 0.5 for _, _, edge in graph.edges(data=True)]
+    return _middle_lines(known, mask, strokes, started)
+
+
+def autotrace_centrelines(known: Known) -> Found:
+    """A threshold and autotrace's centre lines."""
+    started = time.perf_counter()
+    mask = _mask(known)
+    bitmap = autotrace.Bitmap(np.repeat(np.where(mask, 0, 255).astype(np.uint8)[..., None], 3, axis=2))
+    vector = bitmap.trace(centerline=True, background_color=(255, 255, 255))
+    size = len(vector.encode(autotrace.VectorFormat.SVG))
+    strokes = []
+    for path in vector.paths:
+        splines = [[(place.x, place.y) for place in spline.points] for spline in path.splines]
+        curves = [_cubic(np.array(spline)) for spline in splines]
+        points = np.concatenate([splines[0][:1], *curves])
+        strokes.append(np.stack([points[:, 0] + 0.5, len(mask) - points[:, 1] - 0.5], axis=1))
+    return _middle_lines(known, mask, strokes, started, size)
+
+
+def _middle_lines(
+    known: Known, mask: np.ndarray, strokes: list[np.ndarray], started: float, size: int = 0
+) -> Found:
+    """Middle lines with the widths that their distance from paper gives them."""
+    radius = ndimage.distance_transform_edt(mask)
+    high, wide = mask.shape
+    widths = []
+    for stroke in strokes:
+        columns, rows = np.floor(stroke).astype(int).T
+        inside = radius[rows.clip(0, high - 1), columns.clip(0, wide - 1)]
+        widths.append(max(2 * float(inside.mean()) - 1, _THINNEST))
     seconds = time.perf_counter() - started
-    return Found(strokes, widths, draw(strokes, widths, known.grey.shape), seconds)
+    return Found(strokes, widths, draw(strokes, widths, known.grey.shape), seconds, size)
 
 
 def outlines(known: Known) -> Found:
@@ -187,6 +237,9 @@ TOOLS = {
     "without votes": without_votes,
     "model alone": model_alone,
     "skeleton": skeleton,
+    "skan": skan_branches,
+    "sknw": sknw_graph,
+    "autotrace": autotrace_centrelines,
     "vtracer": outlines,
     "potrace": potrace_outlines,
 }
