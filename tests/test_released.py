@@ -93,6 +93,7 @@ def test_the_bounds_fail_what_is_drawn_of_other_images():
     assert other > 4 * max(bounds) and max(bounds) < 0.25
 
 
+@pytest.mark.slow
 def test_the_mnist_model_gives_its_digits_the_nats_that_it_was_released_with(data_dir):
     images = image_sets.test_images(DataConfig(name="mnist", dir=str(data_dir)), FEW)
     model = dood_jax.load("mnist")

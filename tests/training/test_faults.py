@@ -109,12 +109,14 @@ def test_parameters_that_are_not_finite_end_a_run_and_are_named(run, tmp_path):
     assert {int(path.name) for path in (workdir / "checkpoints").iterdir()} >= {6, 8}
 
 
+@pytest.mark.slow
 def test_a_run_leaves_metrics_and_figures(run):
     assert [line["step"] for line in lines_of(run, "train")] == [1, 2, 3, 4, 5, 6]
     assert (run / "figures" / "reconstruction-000006.png").stat().st_size > 1000
     assert list((run / "tensorboard").glob("events*"))
 
 
+@pytest.mark.slow
 def test_the_best_step_is_kept_beside_the_newest_and_found_by_name(run):
     bounds = {line["step"]: line["log_likelihood"] for line in lines_of(run, "validation")}
     assert sorted(bounds) == [2, 4, 6]
@@ -152,6 +154,7 @@ def test_where_nothing_can_be_locked_a_run_goes_on_with_a_warning(tmp_path, monk
         assert "cannot be locked (Operation not supported)" in caplog.text
 
 
+@pytest.mark.slow
 def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
     """It was written on two."""
     config = config_of()
@@ -167,6 +170,7 @@ def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
     assert seen == pytest.approx(found[0].summary()["log_likelihood"], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_a_state_is_placed_on_any_number_of_devices_bit_for_bit(run):
     config = config_of()
     template = first_state(config, make_optimizer(config.optimizer, 3))
@@ -197,6 +201,7 @@ def test_a_checkpoint_goes_on_on_one_two_and_four_devices_alike(run, tmp_path):
                 np.testing.assert_allclose(one[name], two[name], rtol=2e-5)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_says_what_is_left(run, tmp_path, monkeypatch):
     workdir = shutil.copytree(run, tmp_path / "run")
     config = config_of()
