@@ -33,6 +33,7 @@ _FACING = 0.35  # smoothness with which lines continue each other across a bridg
 _SWOLLEN = 1.12  # the ink of a corner's fork is wider than its legs by this factor
 _POINTED = 0.6  # the ink of a tip is that of a corner if it is narrower than its legs by this factor,
 _SHARP = 0.25  # and they turn sharply: least cosine of the angle between them
+_POINT = 3.0  # and it is no longer than where its legs would meet, and so many pen widths
 _DOUBLE = 1.3  # a stem wider than its legs by this factor is two lines side by side, however long it is
 _NARROWING = 1.06  # and wider than at the tip by this one
 _TWIG = 0.15  # a twig that leaves the ink of its fork by less than this many radii is removed
@@ -252,26 +253,20 @@ def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs:
     near, far = np.array_split(widths[margin : len(widths) - margin], 2)  # from the tip
     if len(far) and np.median(far) <= _NARROWING * np.median(near):
         return False
-    cosine = _cosine(graph, marks, node, stem)
-    if graph.nodes[tip].radius < _POINTED * width / 2 and cosine > _SHARP:
+    ends = [edge_end(*one) for one in graph.at()[node] if graph.edges[one[0]] is not stem]
+    one, other = (leg_at(graph, marks, end) for end in ends)
+    cosine = float(one.direction @ other.direction)
+    by_angle = _SLACK * _shared_by_angle(width, [one, other])
+    length = stem.length + graph.nodes[tip].radius - width / 2
+    is_pointed = graph.nodes[tip].radius < _POINTED * width / 2 and cosine > _SHARP
+    if is_pointed and length < by_angle + _POINT * width:
         return True
     if len(far) and np.median(widths) > _DOUBLE * width and cosine > _BESIDE:
         return True
-    length = stem.length + graph.nodes[tip].radius - width / 2
     # The corner of a blunt angle is filled with ink, which widens the fork.
     filled = max(width - fork.radius, 0) / 2
-    ends = [edge_end(*one) for one in graph.at()[node] if graph.edges[one[0]] is not stem]
-    by_angle = _shared_by_angle(width, [leg_at(graph, marks, end) for end in ends])
-    if length > _SLACK * by_angle + _SHARED * width:
-        return False
-    return length < _SLACK * _shared_length(width, fork.radius - filled) + _TIP_MARGIN * width
-
-
-def _cosine(graph: Graph, marks: Marks, node: int, stem: Edge) -> float:
-    """Cosine of the angle between the two lines that meet a stem."""
-    ends = [edge_end(*one) for one in graph.at()[node] if graph.edges[one[0]] is not stem]
-    one, other = (leg_at(graph, marks, end).direction for end in ends)
-    return float(one @ other)
+    by_radius = _SLACK * _shared_length(width, fork.radius - filled)
+    return length < min(by_radius + _TIP_MARGIN * width, by_angle + _SHARED * width)
 
 
 def _lead_to_tip(graph: Graph, fork: int, tip: int, legs: list[Edge]) -> None:

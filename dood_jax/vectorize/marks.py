@@ -51,8 +51,7 @@ def find_marks(ink: np.ndarray, noise: float) -> Marks:
       BadInput: there are only specks.
     """
     if noise > _NOISY:
-        is_mark = ink > 0.5
-        ink = np.where(is_mark & ~_without_specks(is_mark, _LEAST_AREA), 0, ink).astype(np.float32)
+        ink = _without_noise(ink)
     if ink.max() <= 0:
         raise BadInput("nothing is drawn: no mark is larger than a speck")
     width = _rough_width(ink)
@@ -62,6 +61,17 @@ def find_marks(ink: np.ndarray, noise: float) -> Marks:
     if 0.75 < better / factor < 1.33:
         return marks
     return _marks_at(ink, better, marks.thin_width, noise)  # widths are measured better at the right scale
+
+
+def _without_noise(ink: np.ndarray) -> np.ndarray:
+    """Ink without the clusters of noise, which are far smaller than a dot of the typical pen."""
+    mask = ink > 0.5
+    kept = _without_specks(mask, _LEAST_AREA)
+    line = skeletonize(kept)
+    if line.any():
+        radius = float(np.median(ndimage.distance_transform_edt(kept)[line]))
+        kept = _without_specks(kept, _LEAST_MARK_IN_NOISE * np.pi * radius**2)
+    return np.where(mask & ~kept, 0, ink).astype(np.float32)
 
 
 def marks_of(mask: np.ndarray, factor: float) -> Marks:
