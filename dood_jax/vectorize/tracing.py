@@ -17,7 +17,7 @@ from dood_jax.vectorize.marks import Marks, find_marks, marks_of, resample
 from dood_jax.vectorize.page import Page
 
 _SPACING = 0.7  # of the points that curves are fitted to, in pen widths
-_TOLERANCE = 0.18  # distance of curves from these points, in pen widths
+_TOLERANCE = 0.15  # distance of curves from these points, in pen widths
 _DOT = 0.5  # a stroke shorter than this fraction of its width is a dot
 
 _ROUNDS = 2  # in which ink that is left is traced too
@@ -26,7 +26,7 @@ _STEP = 0.5  # pixels between the points that stand for a stroke
 _LEAST_WIDTH = 0.8  # pen widths that a mark must reach somewhere to be traced; its area must be that of a dot
 
 _CLEAR = 0.3  # ink above which lines are looked for beside filled areas
-_SIMPLER = 0.15  # pen widths by which fewer curves may leave the fitted ones
+_SIMPLER = 0.08  # pen widths by which fewer curves may leave the fitted ones
 _OUTLINE_WIDTH, _OUTLINE_TOLERANCE = 1.0, 0.5  # pixels, of the outline of a filled area
 
 _VOTE = 0.15  # weight of the model's direction against that in which a stroke leads
