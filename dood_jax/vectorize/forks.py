@@ -5,8 +5,6 @@
 - In a sharp corner the ink of both legs is one too, and thinning leaves a stem that ends at the tip. The stem
   is removed, and the legs are led to the tip.
 - A twig that does not leave the ink of its fork comes from a rough edge and is not a stroke.
-- A stem below two lines that run into it side by side, as in the letter m, was drawn twice, down and up
-  again.
 
 How long the shared ink of two lines is follows from how wide it is. Two lines of width 2h that meet at an
 angle θ have their fork where the largest disc has the radius r = 2h/(1 + s) with s = sin(θ/2), and the disc's
@@ -15,7 +13,7 @@ middle lies at the distance t = h (1/s - 1)/(1 + s) from the point where the mid
 
 import numpy as np
 
-from dood_jax.vectorize.crossings import Leg, edge_end, leg_at, matching, smoothness
+from dood_jax.vectorize.crossings import Leg, edge_end, leg_at, matching
 from dood_jax.vectorize.graph import Edge, Graph, Node
 from dood_jax.vectorize.marks import Marks
 
@@ -24,9 +22,7 @@ _LEAST_SINE = 0.04  # of half the angle between two lines, below which their sha
 _MOST_LEGS = 10  # that are made to meet at one crossing
 _LONGEST = 12.0  # widths of the ink at its forks beyond which a bridge is a line of its own
 _SLACK = 1.5  # by which shared ink may be longer than it should be,
-_MARGIN = 0.6  # and the pen widths that may be added to that at a crossing,
-_SHARED = 0.6  # and the pen widths by which a tip may lie farther than where its legs would meet
-_TIP_MARGIN = 0.0  # and at a corner
+_MARGIN = 0.6  # and the pen widths that may be added to that at a crossing
 _BRIDGE = 1.6  # a bridge may always be as long as this many widths of the ink at its forks
 _TOUCH = 1.3  # pen widths that a bridge may have at most if no line breaks off but itself
 _FACING = 0.35  # smoothness with which lines continue each other across a bridge
@@ -35,20 +31,10 @@ _POINTED = 0.6  # the ink of a tip is that of a corner if it is narrower than it
 _SHARP = 0.25  # and they turn sharply: least cosine of the angle between them
 _POINT = 3.0  # and it is no longer than where its legs would meet, and so many pen widths
 _DOUBLE = 1.3  # a stem wider than its legs by this factor is two lines side by side, however long it is
-_NARROWING = 1.06  # and wider than at the tip by this one
+_BESIDE = 0.75  # and if the angle between its legs has at least this cosine
+_NARROWING = 1.06  # a stem that is shared ink is wider near its fork than near its tip by this factor
+_SHARED = 0.6  # pen widths by which another tip may lie farther than where its legs would meet
 _TWIG = 0.15  # a twig that leaves the ink of its fork by less than this many radii is removed
-_BESIDE = 0.75  # least cosine of the angle between the legs of a stem that is two lines side by side
-_DOWN = 0.7  # least part of its length by which a stem that is drawn down and up leads down
-_ARC = (
-    3.0,
-    5.0,
-)  # pens over which the lines that run into it are looked at: half their length, but at least and at most
-_TOUCHING = 0.5  # pens by which the circle of such a line may miss the axis of the stem
-_ROUND = 0.2  # pens by which it may leave its circle
-_TURNED = 0.4  # least turn of it, in radians
-_LOOP, _LOOP_TIP = 1.4, 1.25  # least width of a filled loop and of its tip, in pens
-_LOOP_LENGTH = 6.0  # most length of it, in pens
-_LOOP_GAIN = 0.5  # by which its legs continue it more smoothly than each other
 
 
 def repair(graph: Graph, marks: Marks) -> None:
@@ -59,7 +45,6 @@ def repair(graph: Graph, marks: Marks) -> None:
     _restore_corners(graph, marks)
     _prune_twigs(graph)
     graph.edges = [edge for edge in graph.edges if not _is_closed_within_ink(graph, edge)]
-    _draw_stems_twice(graph, marks)
 
 
 def move_end(points: np.ndarray, place: np.ndarray, radius: float) -> np.ndarray:
@@ -266,7 +251,7 @@ def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs:
     # The corner of a blunt angle is filled with ink, which widens the fork.
     filled = max(width - fork.radius, 0) / 2
     by_radius = _SLACK * _shared_length(width, fork.radius - filled)
-    return length < min(by_radius + _TIP_MARGIN * width, by_angle + _SHARED * width)
+    return length < min(by_radius, by_angle + _SHARED * width)
 
 
 def _lead_to_tip(graph: Graph, fork: int, tip: int, legs: list[Edge]) -> None:
@@ -322,58 +307,3 @@ def _join_pairs(graph: Graph, nodes: set[int]) -> None:
         at[end] = [((one, False) if found == (other, not other_starts) else found) for found in at[end]]
         at[start] = [((one, True) if found == (one, not one_starts) else found) for found in at[start]]
     graph.edges = [edge for edge in edges if edge is not None]
-
-
-def _draw_stems_twice(graph: Graph, marks: Marks) -> None:
-    """Doubles every stem that both other lines of its fork were drawn along."""
-    at = graph.at()
-    doubled = []
-    for meeting in at.values():
-        if len(meeting) != 3:
-            continue
-        for index, is_start in meeting:
-            stem = graph.edges[index]
-            tip = stem.end if is_start else stem.start
-            others = [edge_end(*one) for one in meeting if one[0] != index]
-            if len(others) == 2 and len(at[tip]) == 1:
-                legs = [leg_at(graph, marks, end) for end in (edge_end(index, is_start), *others)]
-                downward = legs[0].direction[1] > _DOWN
-                if (downward and all(_runs_into(graph, end, legs[0]) for end in others)) or _is_filled_loop(
-                    legs, stem, graph.nodes[tip]
-                ):
-                    doubled.append(Edge(stem.points.copy(), stem.start, stem.end))
-                    break
-    graph.edges += doubled
-
-
-def _runs_into(graph: Graph, end: int, stem: Leg) -> bool:
-    """Whether a line is an arc that the axis of a stem touches, not far above or along the stem."""
-    edge = graph.edges[end // 2]
-    node = graph.nodes[edge.end if end % 2 else edge.start]
-    points = edge.points[::-1] if end % 2 else edge.points
-    far = np.linalg.norm(points - node.place, axis=1)
-    reach = node.reach + float(np.clip(edge.length / 2, _ARC[0] * stem.width, _ARC[1] * stem.width))
-    points = points[(far > node.reach) & (far < reach)] - node.place
-    if len(points) < 5:
-        return False
-    (x, y, rest), *_ = np.linalg.lstsq(np.c_[2 * points, np.ones(len(points))], (points**2).sum(1))
-    radius = float(np.sqrt(max(rest + x * x + y * y, 0)))
-    off = np.abs(np.linalg.norm(points - [x, y], axis=1) - radius)
-    turned = np.linalg.norm(points[-1] - points[0]) / max(radius, 1e-6)
-    along, across = stem.direction @ [x, y], abs(stem.direction[0] * y - stem.direction[1] * x)
-    touches = abs(across - radius) < _TOUCHING * stem.width and along > -stem.width
-    return bool(touches and off.max() < _ROUND * stem.width and turned > _TURNED)
-
-
-def _is_filled_loop(legs: list[Leg], stem: Edge, tip: Node) -> bool:
-    """Whether a stem is a loop so narrow that its inside is ink: short, round and wide up to its tip."""
-    first, one, other = legs
-    width = (one.width + other.width) / 2
-    if (
-        first.width < _LOOP * width
-        or 2 * tip.radius < _LOOP_TIP * width
-        or stem.length > _LOOP_LENGTH * width
-    ):
-        return False
-    through = [smoothness(first._replace(width=leg.width), leg) for leg in (one, other)]
-    return min(through) > 0 and sum(through) > smoothness(one, other) + _LOOP_GAIN

@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import areas, crossings, curves, forks, graph, model_votes, order
+from dood_jax.vectorize import areas, crossings, curves, forks, graph, model_votes, order, retraced
 from dood_jax.vectorize.curves import InkStroke
 from dood_jax.vectorize.line_fitting import Line, fit_lines
 from dood_jax.vectorize.marks import Marks, find_marks, marks_of, resample
@@ -103,6 +103,7 @@ def _trace(marks: Marks, drawn: model_votes.WindowCurves | None) -> list[Line]:
     """The strokes of marks, not yet fitted; `drawn` are the model's curves, if it was asked."""
     skeleton = graph.trace(marks)
     forks.repair(skeleton, marks)
+    retraced.draw_twice(skeleton, marks)
     votes = model_votes.crossing_votes(skeleton, drawn, marks.pen_width) if drawn else None
     paths = crossings.join(skeleton, marks, votes)
     along = np.zeros(len(paths))

@@ -107,12 +107,29 @@ def test_a_script_of_narrow_loops_is_one_stroke():
     require([loops], on_paper(ink_of([loops], 3, (80, 130))))
 
 
-def test_a_stem_that_is_drawn_twice_is_part_of_one_stroke():
-    pen, foot, top = 4.0, 70.0, 30.0
+@pytest.mark.parametrize("pens", [3, 6, 10])
+def test_a_stem_that_is_drawn_twice_is_part_of_one_stroke(pens):
+    pen, radius = 4.0, 4.0 * pens
+    top, foot = 15 + radius, 55 + 2 * radius
     letter = [[15.0, foot]]
-    for x in (15, 15 + 6 * pen):
-        letter += [[x, top], *arc((x + 3 * pen, top), 3 * pen, 180, 360), [x + 6 * pen, foot]]
-    require([np.array(letter)], on_paper(ink_of([letter], pen, (82, 80))))
+    for x in (15, 15 + 2 * radius):
+        letter += [[x, top], *arc((x + radius, top), radius, 180, 360), [x + 2 * radius, foot]]
+    size = (int(foot + 15), int(30 + 4 * radius))
+    require([np.array(letter)], on_paper(ink_of([letter], pen, size)))
+
+
+def test_clusters_of_noise_beside_a_thick_pen_are_no_strokes():
+    line = np.array([[30.0, 30], [100, 120], [170, 60]])
+    grey = on_paper(ink_of([line], 9, (150, 200)))
+    require([line], grey + np.random.default_rng(3).normal(0, 0.1, grey.shape))
+
+
+@pytest.mark.parametrize("pen", [3, 6])
+@pytest.mark.parametrize("angle", [10, 37, 64])
+def test_strokes_are_few_curves(pen, angle):
+    for stroke, most in ((slanted((75, 75), 50, angle), 2), (arc((75, 75), 45, angle, angle + 180), 3)):
+        (found,) = require([stroke], on_paper(ink_of([stroke], pen, (150, 150))))
+        assert len(found.control_points) <= 3 * most + 1
 
 
 def test_a_tight_zigzag_is_one_stroke():
