@@ -9,9 +9,9 @@ from dood_jax.vectorize import page, tracing
 from dood_jax.vectorize.curves import InkStroke
 
 LEAST = {  # rates of random compositions
-    "crossing of 30 degrees": 0.90,
-    "crossing of 20 degrees": 0.80,
-    "crossing of 10 degrees": 0.60,
+    "crossing of 30 degrees": 0.95,
+    "crossing of 20 degrees": 0.90,
+    "crossing of 10 degrees": 0.75,
     "dot": 0.97,
     "line beside another pen": 0.95,
     "lines of a page in a frame": 1.0,
