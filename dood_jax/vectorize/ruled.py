@@ -80,7 +80,7 @@ def _remove(contrast: np.ndarray, rules: Rules, beside: np.ndarray) -> np.ndarra
     cleared = contrast.copy()
     for (rows, columns), profile in zip(bands, printed, strict=True):
         belongs = np.flatnonzero(profile > 0.1 * strength)
-        if profile.max() < 0.4 * strength:
+        if not len(belongs) or profile.max() < 0.4 * strength:
             continue
         first, last = max(int(belongs[0]) - 1, 2), min(int(belongs[-1]) + 1, 2 * reach - 2)
         inner, seen = rows[first : last + 1], (rows >= 0) & (rows < len(contrast))
