@@ -153,6 +153,8 @@ def _without_rules(
     is_rule = contrast - cleared > 0.5 * float((contrast - cleared).max())
     is_ink = cleared > 0.5 * float(np.quantile(cleared, 0.999))
     is_paper = np.abs(contrast) < 0.05
+    if not (is_rule.any() and is_ink.any() and is_paper.any()):
+        return cleared
     contrasts, rule, ink = [], np.zeros(3), np.zeros(3)
     for channel in range(3):
         light = colour[..., channel].astype(np.float32) / 255
