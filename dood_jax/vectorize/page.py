@@ -21,6 +21,7 @@ _FAINTER_RULES = 0.7  # of their contrast beside ink: only then are colours mixe
 _COARSE_SIDE = 480  # pixels of the longer side of the small copy in which the kind of picture is told
 _MOST_BETWEEN = 0.07  # of a drawing's pixels lie between paper and ink, apart from the edges of lines,
 _LEAST_PAPER = 0.65  # unless this much of it is paper
+_FLAT = 0.01  # areas of even contrast are lines of a fainter pen
 _SOLID = 0.3  # of the shorter side: thickness of a solid shape,
 _LEAST_LENGTH = 1.8  # whose area is less than this many squares of its thickness
 _ROUGH = 0.03  # of a pencil's ink is gained where gaps of a pixel are filled,
@@ -108,7 +109,8 @@ def _contrast(light: np.ndarray, paper: papers.Paper) -> np.ndarray:
 def _require_lines(contrast: np.ndarray, ink: np.ndarray, full: float) -> None:
     """Raises BadInput for what is certainly no drawing of lines; `full` is the contrast of typical ink."""
     small = papers.shrink(contrast, _COARSE_SIDE)
-    between = ndimage.binary_erosion((small > 0.15 * full) & (small < 0.75 * full), _EIGHT)
+    varies = ndimage.maximum_filter(small, 3) - ndimage.minimum_filter(small, 3) > _FLAT
+    between = varies & ndimage.binary_erosion((small > 0.15 * full) & (small < 0.75 * full), _EIGHT)
     is_paper = np.abs(small) < 0.05
     if between.mean() > _MOST_BETWEEN and is_paper.mean() < _LEAST_PAPER:
         raise BadInput("this looks like a photograph, not like lines on paper; give a drawing")

@@ -1,5 +1,7 @@
 """Ink is told from paper, whatever the light, the noise and the polarity."""
 
+import contextlib
+
 import numpy as np
 import pytest
 from known_strokes import arc, ink_of
@@ -196,3 +198,12 @@ def test_thick_pens_and_tight_zigzags_are_lines():
     corners = np.array([[12.0 + 6 * i, 20.0 + 60 * (i % 2)] for i in range(24)])
     zigzag = ink_of([corners], 5, (100, 170))
     require(page.remove_background(1 - zigzag), zigzag)
+
+
+def test_random_pixels_are_drawn_or_refused():
+    rng = np.random.default_rng(6)
+    for side in (15, 18, 32):
+        for _ in range(20):
+            colour = rng.integers(0, 256, (side, side + 3, 3), np.uint8)
+            with contextlib.suppress(BadInput):
+                page.remove_background(colour.mean(axis=2).astype(np.float32) / 255, colour)
