@@ -83,6 +83,8 @@ def _remove(contrast: np.ndarray, rules: Rules, beside: np.ndarray) -> np.ndarra
         if not len(belongs) or profile.max() < 0.4 * strength:
             continue
         first, last = max(int(belongs[0]) - 1, 2), min(int(belongs[-1]) + 1, 2 * reach - 2)
+        if first > last:  # what is dark lies beside the rule
+            continue
         inner, seen = rows[first : last + 1], (rows >= 0) & (rows < len(contrast))
         clipped = rows.clip(0, len(contrast) - 1)
         clear = np.minimum(
