@@ -96,8 +96,7 @@ def _is_closed_within_ink(graph: Graph, edge: Edge) -> bool:
 
 def _shared_length(width: float, radius: float) -> float:
     """The distance t of the module's docstring, for lines of full width `width` and a fork of radius r."""
-    sine = np.clip(width / radius - 1, _LEAST_SINE, 1)
-    return float(width / 2 * (1 / sine - 1) / (1 + sine))
+    return _shared_by_sine(width, width / radius - 1)
 
 
 def _shared_by_angle(width: float, legs: list[Leg]) -> float:
@@ -105,8 +104,13 @@ def _shared_by_angle(width: float, legs: list[Leg]) -> float:
     if len(legs) != 2:
         return 0.0
     cosine = np.clip(legs[0].direction @ legs[1].direction, -1, 1)
-    sine = max(float(np.sqrt((1 - cosine) / 2)), _LEAST_SINE)
-    return float(width / 2 * (1 / sine - 1) / (1 + sine))
+    return _shared_by_sine(width, float(np.sqrt((1 - cosine) / 2)))
+
+
+def _shared_by_sine(width: float, sine: float) -> float:
+    """The same distance by the sine of half the angle."""
+    sine = float(np.clip(sine, _LEAST_SINE, 1))
+    return width / 2 * (1 / sine - 1) / (1 + sine)
 
 
 class _Meeting:
