@@ -183,8 +183,12 @@ def run(vectorize: Callable[[Scan], InkDrawing], picture: Picture, out: Path) ->
 
 
 def peak_megabytes() -> int:
-    """The most memory this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    """The most memory this process has had; `ru_maxrss` would count what started it as well."""
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) // 1024
 
 
 def main(argv: list[str] | None = None) -> None:
