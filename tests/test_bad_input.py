@@ -19,6 +19,11 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SMOKE = f"--config={ROOT}/configs/smoke.py"
 MNIST = f"--config={ROOT}/configs/mnist.py"
+# A run that is made ready for training in a moment: a small model, and a few images of a folder.
+READY = f"--config={ROOT}/configs/ablations.py:vae " + " ".join(
+    f"--config.{one}"
+    for one in ("data.name=folder", "data.dir=images/good", "data.image_size=20", "model.features=16")
+)
 
 
 class Case(NamedTuple):
@@ -36,8 +41,10 @@ FLAGS = {
     f"main {SMOKE} --mode=fly": "--mode=fly",
     f"main {SMOKE} --workdir=broken.py/run": "broken.py/run",
     f"main {SMOKE} --workdir=/proc/run": "/proc/run",
-    f"main {SMOKE} --workdir=taken": "taken/checkpoints",
-    f"main {SMOKE} --workdir=locked": "process 4711 on elsewhere",
+    f"main {READY} --workdir=taken": "taken/checkpoints",
+    f"main {READY} --workdir=locked": "process 4711 on elsewhere",
+    f"main {READY} --config.training.init_from=nowhere": "'nowhere'",
+    f"main {READY} --config.training.init_from=damaged": "damaged",
 }
 CONFIG_FILES = {
     "none.py": "none.py",
@@ -73,8 +80,6 @@ SETTINGS = {
     "training.precision=exact": "bfloat16",
     "training.max_skipped=-1": "",
     "training.keep_checkpoints=0": "",
-    "training.init_from=nowhere": "'nowhere'",
-    "training.init_from=damaged": "damaged",
     "training.distributed=maybe": "auto, on, off",
     "training.distributed=on": "training.coordinator",
     "training.coordinator=here": "HOST:PORT",

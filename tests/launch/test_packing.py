@@ -33,7 +33,8 @@ ROOT = Path(__file__).parent.parent.parent
 SCRIPT = ROOT / "launch" / "pack.py"
 MIB = 2**20
 ALL = "mnist,kmnist,quickdraw,omniglot"
-SIZES = {"mnist": (4000, 2600), "kmnist": (900, 2600), "quickdraw": (1200, 700)}  # train, test
+SIZES = {"mnist": (1000, 650), "kmnist": (225, 650), "quickdraw": (300, 175)}  # train, test
+TEST_FIRST, LEAST = 500, 125  # in place of 2,000 and 500, as the sets are small
 NATIVE = {"omniglot": omniglot.SIZE}
 ALONE = {name: value for name, value in os.environ.items() if name != "XLA_FLAGS"}
 
@@ -49,7 +50,7 @@ def cache_home(tmp_path_factory, monkeypatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory) -> Path:
+def small_sets(tmp_path_factory) -> Path:
     """A data directory with a small npz pack of four sets."""
     folder = tmp_path_factory.mktemp("data")
     random = np.random.default_rng(0)
@@ -66,15 +67,23 @@ def made(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture
+def made(small_sets, monkeypatch) -> Path:
+    """The small sets, and limits for as few images."""
+    monkeypatch.setattr(script, "_TEST_FIRST", TEST_FIRST)
+    monkeypatch.setattr(script, "_LEAST", LEAST)
+    return small_sets
+
+
 def characters(random: np.random.Generator, split: str) -> dict[str, np.ndarray]:
-    """Two alphabets of 300 characters, each drawn by two."""
-    label = np.repeat(np.arange(600), 2)
+    """Two alphabets of 75 characters, each drawn by two."""
+    label = np.repeat(np.arange(150), 2)
     return {
         "image": np.packbits(random.random((len(label), omniglot.SIZE**2)) < 0.004, axis=1),
         "label": label,
-        "alphabet": label // 300,
-        "character": label % 300 + 1,
-        "drawer": np.tile([1, 2], 600),
+        "alphabet": label // 75,
+        "character": label % 75 + 1,
+        "drawer": np.tile([1, 2], 150),
         "char_id": label + 1,
         "alphabet_names": np.array(omniglot.ALPHABETS[split][:2]),
         "shape": np.array([omniglot.SIZE, omniglot.SIZE]),
@@ -106,7 +115,7 @@ def refused(capsys, *arguments: object) -> str:
 
 def test_what_fits_comes_back_whole(made, tmp_path, capsys):
     unpacked = packed(made, tmp_path)
-    assert "mnist train: 4,000 of 4,000" in capsys.readouterr().out
+    assert "mnist train: 1,000 of 1,000" in capsys.readouterr().out
     for name in ALL.split(","):
         for split in ("train", "test"):
             before, after = native(name, split, made), native(name, split, unpacked)
@@ -120,7 +129,7 @@ def test_what_fits_comes_back_whole(made, tmp_path, capsys):
 
 
 def test_a_limit_is_kept_and_used_and_the_sets_say_how_many_are_left(made, tmp_path):
-    limit = 0.45
+    limit = 0.115
     unpacked = packed(made, tmp_path, "mnist,kmnist", limit_mib=limit)
     assert 0.9 * limit * MIB < (tmp_path / "pack.tar.xz").stat().st_size <= limit * MIB
     counts = {}
@@ -136,31 +145,31 @@ def test_a_limit_is_kept_and_used_and_the_sets_say_how_many_are_left(made, tmp_p
             }
             kept = {(image.tobytes(), label) for image, label in zip(after.images, after.labels, strict=True)}
             assert len(kept) == len(after.labels) and kept <= pairs
-    assert counts["kmnist", "train"] == 900
-    assert counts["mnist", "test"] == counts["kmnist", "test"] == 2000 < counts["mnist", "train"] < 4000
+    assert counts["kmnist", "train"] == 225
+    assert counts["mnist", "test"] == counts["kmnist", "test"] == TEST_FIRST < counts["mnist", "train"] < 1000
 
 
 def test_below_the_least_of_tests_all_splits_have_as_many(made, tmp_path, capsys):
-    packed(made, tmp_path, "mnist", limit_mib=0.15)
+    packed(made, tmp_path, "mnist", limit_mib=0.04)
     train, test = (line.split()[2] for line in capsys.readouterr().out.splitlines()[1:3])
-    assert train == test and 500 <= int(train.replace(",", "")) < 2000
+    assert train == test and LEAST <= int(train) < TEST_FIRST
 
 
 def test_the_seed_alone_chooses(made, tmp_path):
     chosen = []
     for i, seed in enumerate((1, 1, 2)):
         (tmp_path / str(i)).mkdir()
-        unpacked = packed(made, tmp_path / str(i), "mnist", limit_mib=0.15, seed=seed)
+        unpacked = packed(made, tmp_path / str(i), "mnist", limit_mib=0.04, seed=seed)
         chosen.append(native("mnist", "train", unpacked).images)
     np.testing.assert_array_equal(chosen[0], chosen[1])
     assert chosen[0].shape != chosen[2].shape or (chosen[0] != chosen[2]).any()
 
 
 def test_characters_keep_their_names_when_some_are_left_out(made, tmp_path):
-    unpacked = packed(made, tmp_path, "omniglot", limit_mib=0.08)
+    unpacked = packed(made, tmp_path, "omniglot", limit_mib=0.02)
     for split in ("train", "test"):
         dataset = native("omniglot", split, unpacked)
-        assert 500 <= len(dataset.labels) < 600
+        assert LEAST <= len(dataset.labels) < 150
         alphabets = np.array(dataset.metadata["alphabets"])[dataset.attributes["alphabet"]]
         characters = dataset.attributes["character"]
         for label, alphabet, character in zip(dataset.labels, alphabets, characters, strict=True):
@@ -180,13 +189,13 @@ def test_a_directory_that_tfds_prepared_is_packed_too(made, tmp_path):
     before, after = native("kmnist", "train", made), native("kmnist", "train", unpacked)
     np.testing.assert_array_equal(after.images, before.images)
     np.testing.assert_array_equal(after.labels, before.labels)
-    assert after.metadata["note"] == "a substitute for the published selection: 900 images, published 60,000"
+    assert after.metadata["note"] == "a substitute for the published selection: 225 images, published 60,000"
 
 
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (["--names=mnist", "--limit_mib=0.01"], "--limit_mib=0.01 is too small: 500 images"),
+        (["--names=mnist", "--limit_mib=0.01"], "--limit_mib=0.01 is too small: 125 images"),
         (["--names=mnist", "--limit_mib=0"], "--limit_mib=0 is too small"),
         (["--names=mnist", "--limit_mib=nan"], "--limit_mib=nan"),
         (["--names=mnist", "--limit_mib=much"], "--limit_mib"),

@@ -37,8 +37,8 @@ def config(tiny) -> ModelConfig:
 @pytest.fixture(scope="module")
 def untrained(config, lively) -> dict:
     """The lively model with a corrector that has learned nothing."""
-    fresh = jax.device_get(jax.jit(functools.partial(dood.init, config))(jax.random.key(0)))
-    return {**lively, "corrector": fresh["corrector"]}
+    fresh = jax.device_get(jax.jit(lambda key: dood.init(config, key)["corrector"])(jax.random.key(0)))
+    return {**lively, "corrector": fresh}
 
 
 @pytest.fixture(scope="module")

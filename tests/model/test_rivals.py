@@ -25,9 +25,8 @@ from configs import ablations, air
 
 RIVALS = [name for name in ablations.VARIANTS if name != "dood"]
 SMALL = {"features": 16, "curve_samples": 12, "components": 3, "unroll": 1}
-AIRS = ("difference_air", "air")
-DRAWN = (*AIRS, "vae")
-QUICK = ("difference_air", "vae")
+AIRS = ("difference_air", pytest.param("air", marks=pytest.mark.slow))
+SLOW_TO_COMPILE = [pytest.param(name, marks=pytest.mark.slow) for name in RIVALS if name != "vae"]
 
 
 @functools.cache
@@ -54,13 +53,12 @@ def draw_by(name: str, images, keys, **options):
 
 
 @pytest.fixture(scope="module")
-def drawings(images, keys) -> dict:
-    return {name: draw_by(name, images, keys, hold_presence=True) for name in DRAWN}
+def drawings(images, keys):
+    """name -> eight drawings whose strokes are all there."""
+    return functools.cache(lambda name: draw_by(name, images, keys, hold_presence=True))
 
 
-@pytest.mark.parametrize(
-    "name", [*QUICK, *(pytest.param(n, marks=pytest.mark.slow) for n in RIVALS if n not in QUICK)]
-)
+@pytest.mark.parametrize("name", ["vae", *SLOW_TO_COMPILE])
 def test_every_network_of_a_rival_learns(name, images, keys):
     """Those that a baseline alone looks at get nothing from the sum over stops."""
 
@@ -76,9 +74,9 @@ def test_every_network_of_a_rival_learns(name, images, keys):
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree_util.tree_leaves(gradient))
 
 
-@pytest.mark.parametrize("name", DRAWN)
+@pytest.mark.parametrize("name", [*AIRS, "vae"])
 def test_the_canvas_of_air_is_the_sum_of_its_placed_pieces(name, drawings):
-    config, params, drawing = config_of(name), lively(name), drawings[name]
+    config, params, drawing = config_of(name), lively(name), drawings(name)
     one = jax.tree_util.tree_map(lambda leaf: leaf[0], drawing)
     stack = params["stroke_decoder"]
     total, sums = np.zeros((20, 20)), []
@@ -124,7 +122,7 @@ def test_air_sees_the_image_and_difference_air_what_is_left_of_it(images, keys):
 
 @pytest.mark.parametrize("name", AIRS)
 def test_air_weighs_its_latents_under_fixed_gaussians(name, drawings):
-    drawing = drawings[name]
+    drawing = drawings(name)
     codes = drawing.strokes.control_points
     np.testing.assert_allclose(
         drawing.prior.control_points, scipy.stats.norm.logpdf(codes).sum((-2, -1)), rtol=1e-4
@@ -156,7 +154,7 @@ def test_rivals_generate(name):
 
 def test_a_vae_is_a_code_for_the_whole_image(drawings):
     """Its bound is that of Kingma and Welling: nothing but the code weighs."""
-    drawing = drawings["vae"]
+    drawing = drawings("vae")
     np.testing.assert_array_equal(drawing.strokes.presence, 1)
     codes = drawing.strokes.control_points.reshape(len(drawing.strokes.presence), -1)
     log_prior = scipy.stats.norm.logpdf(codes).sum(1)

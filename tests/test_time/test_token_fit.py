@@ -8,15 +8,13 @@ import pytest
 from scipy.special import log_softmax, logsumexp
 
 from dood_jax.evaluation.one_shot import tokens
-from dood_jax.model import dood
 from dood_jax.objectives import elbo, iwae
 from dood_jax.rendering import compositing
 
 
 @pytest.fixture(scope="module")
-def drawn(tiny):
+def drawn(tiny, params):
     """A model, an image of a bar, and a drawing of it with its bound."""
-    params = jax.jit(functools.partial(dood.init, tiny))(jax.random.key(0))
     image = np.zeros((20, 20), np.float32)
     image[8:11, 3:16] = 1
     weigh = jax.jit(functools.partial(iwae.sample_particle, tiny))

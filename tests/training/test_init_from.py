@@ -1,6 +1,7 @@
 """Runs that begin with the parameters of another."""
 
 import dataclasses
+import functools
 
 import jax
 import numpy as np
@@ -10,9 +11,11 @@ from dood_jax.checkpointing import manager
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.errors import BadInput
+from dood_jax.model import dood
 from dood_jax.training import state as train_state
-from dood_jax.training.state import first_state
+from dood_jax.training.state import TrainState, first_state
 from dood_jax.training.step import make_optimizer
+from dood_jax.types import BrushParams
 
 
 def config_of(**changes) -> Config:
@@ -26,13 +29,18 @@ def config_of(**changes) -> Config:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> str:
-    """A run whose parameters are those of seed 5."""
+def trained_params() -> dict:
+    """Those of seed 5."""
+    return first_params(config_of(training__seed=5))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, trained_params) -> str:
+    """A run with these parameters."""
     folder = tmp_path_factory.mktemp("trained")
-    config = config_of(training__seed=5)
-    optimizer = make_optimizer(config.optimizer, 1)
+    state = TrainState(np.int32(0), trained_params, (), BrushParams(*np.zeros(3, np.float32)), np.int32(0))
     with manager.Checkpoints(folder) as checkpoints:
-        train_state.save(checkpoints, config, first_state(config, optimizer))
+        train_state.save(checkpoints, config_of(training__seed=5), state)
     return str(folder)
 
 
@@ -44,38 +52,36 @@ def same(ours, theirs) -> bool:
     return all(jax.tree_util.tree_leaves(jax.tree_util.tree_map(np.array_equal, ours, theirs)))
 
 
-def test_a_run_takes_over_what_there_is_and_the_rest_is_fresh(trained):
-    wanted = first_params(config_of(training__seed=5))
+def test_a_run_takes_over_what_there_is_and_the_rest_is_fresh(trained, trained_params):
     fresh = first_params(config_of(model__iterations=1))
     found = first_params(config_of(model__iterations=1, training__init_from=trained))
     assert same(found["corrector"], fresh["corrector"])
     del found["corrector"]
-    assert same(found, wanted)
+    assert same(found, trained_params)
     assert not same(found, {name: fresh[name] for name in found})
 
 
 @pytest.mark.slow
-def test_every_member_begins_alike(trained):
+def test_every_member_begins_alike(trained, trained_params):
     found = first_params(config_of(training__num_models=2, training__init_from=trained))
-    wanted = first_params(config_of(training__seed=5))
     for which in range(2):
-        assert same(jax.tree_util.tree_map(lambda leaf: leaf[which], found), wanted)  # noqa: B023
+        assert same(jax.tree_util.tree_map(lambda leaf: leaf[which], found), trained_params)  # noqa: B023
 
 
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"model__features": 8}, r"init_from='.*' does not fit: .* has shape \[.*\], not \[.*\]"),
-        pytest.param({"model__encoder": "conv"}, "which this model has not", marks=pytest.mark.slow),
+        ({"features": 8}, r"init_from='.*' does not fit: .* has shape \[.*\], not \[.*\]"),
+        ({"encoder": "conv", "glimpse_size": 0}, "which this model has not"),
     ],
 )
 def test_another_model_is_refused(trained, changes, said):
+    model = dataclasses.replace(config_of().model, **changes)
+    shapes = jax.eval_shape(functools.partial(dood.init, model), jax.random.key(0))
     with pytest.raises(BadInput, match=said):
-        first_params(config_of(training__init_from=trained, **changes))
+        train_state._with_trained(trained, shapes)
 
 
 def test_nothing_there_is_refused():
-    config = config_of()
-    training = dataclasses.replace(config.training, init_from="nowhere")
     with pytest.raises(BadInput, match="no checkpoint 'nowhere'"):
-        first_params(dataclasses.replace(config, training=training))
+        train_state._with_trained("nowhere", {})

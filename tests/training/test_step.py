@@ -1,6 +1,7 @@
 """A training step: the same on any number of devices, unmoved by numbers that are not finite."""
 
 import dataclasses
+import functools
 import re
 
 import jax
@@ -70,6 +71,10 @@ def traces() -> list:
 
 @pytest.fixture(scope="module")
 def run(config, optimizer, traces):
+    return runner(config, optimizer, traces)
+
+
+def runner(config, optimizer, traces):
     """(state, images, number of calls, devices, mode, steps a call) -> [(state, metrics)] on the host."""
     compiled = {}
 
@@ -142,10 +147,21 @@ def assert_equal_bits(one, other) -> None:
     jax.tree_util.tree_map(np.testing.assert_array_equal, one, other)
 
 
-@pytest.mark.parametrize("mode", ["pmap", pytest.param("shard_map", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["pmap", "shard_map"])
 def test_two_devices_equal_one_on_the_same_global_batch(run, start, resident, three_steps, mode):
     assert jax.local_device_count() >= 2
     assert_same_steps(three_steps, run(start, resident, 3, 2, mode))
+
+
+def test_two_devices_equal_one_for_a_code_of_the_whole_image(config, optimizer, resident):
+    """The smallest model there is; the drawing that it makes is one piece."""
+    settings = {"recognition": "vae", "decoder": "image", "placement": "glimpse", "prior": "images"}
+    model = dataclasses.replace(config.model, guidance="none", num_strokes=1, **settings)
+    init = functools.partial(init_state, model, optimizer)
+    start = jax.device_get(jax.jit(init)(jax.random.key(0)))
+    run = runner(dataclasses.replace(config, model=model), optimizer, [])
+    assert_same_steps(run(start, resident, 3), run(start, resident, 3, 2))
 
 
 def test_steps_move_every_parameter_that_is_used(three_steps, start):

@@ -31,7 +31,7 @@ def model(tiny, params):
 
 @pytest.fixture(autouse=True)
 def loads_the_tiny_model(request, monkeypatch, model):
-    if "slow" not in request.keywords:
+    if not request.node.get_closest_marker("slow"):
         monkeypatch.setattr(api, "load", lambda name: model)
 
 
