@@ -10,6 +10,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("JAX_NUM_CPU_DEVICES", "2")
 os.environ.setdefault("XLA_FLAGS", UNOPTIMISED)  # `XLA_FLAGS= pytest` runs programs as users do
 
+import dataclasses
 import functools
 import gc
 
@@ -72,6 +73,13 @@ def tiny() -> ModelConfig:
         components=3,
         unroll=1,
     )
+
+
+@pytest.fixture(scope="session")
+def smallest(tiny: ModelConfig) -> ModelConfig:
+    """A model that compiles sooner still: a code for the whole image, which is drawn in one piece."""
+    words = {"recognition": "vae", "decoder": "image", "placement": "glimpse", "prior": "images"}
+    return dataclasses.replace(tiny, guidance="none", num_strokes=1, **words)
 
 
 @pytest.fixture(scope="session")

@@ -32,11 +32,16 @@ def config(tiny) -> Config:
 def state(params) -> Trees:
     """Trees as training keeps them, in which every leaf is random."""
     random = np.random.default_rng(0)
-    fill = lambda leaf: jnp.asarray(random.normal(size=jnp.shape(leaf)) * 10, jnp.asarray(leaf).dtype)
-    rest = {"optimizer": optax.adam(1e-3).init(params), "skipped": jnp.int32(2), "nothing": ()}
+    fill = lambda leaf: jnp.asarray(np.asarray(random.normal(size=np.shape(leaf)) * 10, leaf.dtype))
+    rest = {
+        "optimizer": jax.eval_shape(optax.adam(1e-3).init, params),
+        "skipped": jnp.int32(2),
+        "nothing": (),
+    }
     return jax.tree_util.tree_map(fill, {"params": params, "state": rest})
 
 
+@jax.jit
 def at_step(state: Trees, step: int) -> Trees:
     """The trees with parameters moved by a step's number."""
     return {**state, "params": jax.tree_util.tree_map(lambda leaf: leaf + step, state["params"])}

@@ -1,6 +1,7 @@
 """Measured images: batches and devices leave no trace, and the bound is what it says."""
 
 import functools
+import types
 
 import jax
 import numpy as np
@@ -160,7 +161,14 @@ def test_validation_images_are_training_images_that_no_model_is_trained_on(toy_d
     assert np.round(training).astype(int).tolist() == list(range(30, 130))
 
 
-@pytest.mark.slow
+@pytest.fixture
+def noise_for_drawings(monkeypatch):
+    """Images of noise, which depend on key and size as random drawings do, and compile sooner."""
+    noise = lambda key, size: types.SimpleNamespace(image=jax.random.uniform(key, (size, size)))
+    monkeypatch.setattr(image_sets, "random_drawing", noise)
+
+
+@pytest.mark.usefixtures("noise_for_drawings")
 def test_synthetic_sets_differ():
     data, settings = DataConfig("synthetic", image_size=10), EvaluationConfig(num_images=5)
     validation, test = image_sets.validation_images(data, settings), image_sets.test_images(data, settings)
@@ -168,6 +176,7 @@ def test_synthetic_sets_differ():
     assert len(np.unique(np.concatenate([validation, test, training]).round(3), axis=0)) == 15
 
 
+@pytest.mark.usefixtures("noise_for_drawings")
 def test_synthetic_images_are_fixed_and_their_first_do_not_depend_on_their_number():
     data = DataConfig("synthetic", image_size=10)
     few, more = (

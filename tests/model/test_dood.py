@@ -34,10 +34,10 @@ def drawings(draw, lively, images, keys):
 def invented(tiny, params):
     """4,096 drawings sampled from the fresh prior, and the canvases of the first 64."""
     keys = jax.random.split(jax.random.key(11), 4096)
-    strokes = jax.jit(jax.vmap(functools.partial(sample, tiny, params, BRUSH)))(keys)
+    strokes = jax.device_get(jax.jit(jax.vmap(functools.partial(sample, tiny, params, BRUSH)))(keys))
     first = jax.tree_util.tree_map(lambda leaf: leaf[:64], strokes)
-    canvases = jax.vmap(lambda one: render(tiny, {}, one, BRUSH))(first)
-    return jax.device_get(strokes), np.asarray(canvases)
+    canvases = jax.jit(jax.vmap(lambda one: render(tiny, {}, one, BRUSH)))(first)
+    return strokes, np.asarray(canvases)
 
 
 def assert_same(one, other, **tolerance) -> None:

@@ -82,7 +82,7 @@ def test_brushes_start_as_published(outputs, placement, width):
     [("synthetic", 0.4765, 0.01358, 0.8046), ("omniglot", 1.475, 0.01054, 0.8856)],
 )
 def test_other_sets_start_as_published(start, slope, width, ink_slope):
-    outputs = raw_outputs(start, jnp.ones(3))
+    outputs = raw_outputs(start, jnp.ones(7))
     on, _ = CORRELATED.presence(outputs["posterior_presence"][0])
     np.testing.assert_allclose(jnp.exp(on), 0.99995, atol=1e-5)
     np.testing.assert_allclose(brush(outputs).canvas_slope, slope, atol=5e-4)

@@ -79,6 +79,7 @@ def test_the_canvas_of_air_is_the_sum_of_its_placed_pieces(name, drawings):
     config, params, drawing = config_of(name), lively(name), drawings(name)
     one = jax.tree_util.tree_map(lambda leaf: leaf[0], drawing)
     stack = params["stroke_decoder"]
+    warp = jax.jit(spatial_transformer.warp, static_argnums=2)
     total, sums = np.zeros((20, 20)), []
     for layout, code in zip(one.strokes.layout, one.strokes.control_points, strict=True):
         units = code.reshape(-1)
@@ -90,9 +91,9 @@ def test_the_canvas_of_air_is_the_sum_of_its_placed_pieces(name, drawings):
         turn = scale * np.exp(1j * angle)
         placing = np.array([[(1 / turn).real, -(1 / turn).imag], [(1 / turn).imag, (1 / turn).real]])
         inverse = np.column_stack([placing, -placing @ [x, y]]).astype(np.float32)
-        total = total + np.asarray(spatial_transformer.warp(jnp.float32(piece)[None], inverse, (20, 20))[0])
+        total = total + np.asarray(warp(np.float32(piece)[None], inverse, (20, 20))[0])
         sums.append(total)
-    canvases = jax.device_get(render(config, params, one.strokes, one.brush))
+    canvases = jax.jit(functools.partial(render, config, params))(one.strokes, one.brush)
     np.testing.assert_allclose(canvases, sums, atol=2e-3)
     np.testing.assert_allclose(np.cumsum(one.ink, 0), sums, atol=2e-3)
 

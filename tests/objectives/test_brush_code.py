@@ -46,13 +46,13 @@ def test_probabilities_of_all_brushes_of_a_drawing_add_up_to_one(presence, drawn
     brushes = in_range(BrushParams(shares[:, :2], shares[:, 2:4], shares[:, 4]))
     bits = np.float32(np.arange(2) < drawn)
     one = lambda brush: brush_code.log_prob(CONFIG, code, brush, bits)
-    assert np.exp(np.float64(jax.vmap(one)(brushes))).sum() == pytest.approx(1, abs=1e-5)
+    assert np.exp(np.float64(jax.jit(jax.vmap(one))(brushes))).sum() == pytest.approx(1, abs=1e-5)
 
 
 def test_a_rounded_brush_is_the_middle_of_its_level_and_stays_there(presence):
     brushes = random_brushes(40)
     code = brush_code.fit(CONFIG, brushes, presence, bits=4)
-    round_all = jax.vmap(lambda brush: brush_code.rounded(CONFIG, code, brush))
+    round_all = jax.jit(jax.vmap(lambda brush: brush_code.rounded(CONFIG, code, brush)))
     once = round_all(brushes)
     for before, after, again, (low, high) in zip(
         brushes, once, round_all(once), brush_limits(CONFIG), strict=True

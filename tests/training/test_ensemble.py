@@ -26,11 +26,11 @@ BATCH = 4
 
 
 @pytest.fixture(scope="module")
-def config(tiny) -> Config:
+def config(smallest) -> Config:
     """Two sets and two seeds: four models."""
     return Config(
         DataConfig(names="mnist,kmnist", image_size=20),
-        tiny,
+        smallest,
         ObjectiveConfig(),
         OptimizerConfig(learning_rate=1e-4, schedule="constant", warmup_steps=0),
         TrainingConfig(batch_size=BATCH, steps=100, seed=3, num_models=2),
@@ -116,12 +116,12 @@ def test_sets_that_cannot_stand_together_are_refused(names):
 
 
 @pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
+def run(smallest, tmp_path_factory):
     """The folder of a run of two models on synthetic strokes."""
     workdir = tmp_path_factory.mktemp("run")
     config = Config(
         DataConfig("synthetic", image_size=20),
-        tiny,
+        smallest,
         ObjectiveConfig(),
         OptimizerConfig(warmup_steps=0),
         TrainingConfig(
@@ -159,7 +159,7 @@ def test_each_model_is_picked_out_of_the_checkpoint(run):
     one, other = (dood_jax.load(str(workdir), member=which) for which in (0, 1))
     seeds = [model.meta["config"]["training"]["seed"] for model in (one, other)]
     assert seeds == [0, 1]
-    kernel = lambda model: np.asarray(model.params["layout_rnn"]["kernel_i"])
+    kernel = lambda model: np.asarray(model.params["stroke_decoder"]["out"]["kernel"])
     assert kernel(one).ndim == 2 and not np.array_equal(kernel(one), kernel(other))
     assert one.brush.ink_width.shape == ()
     bound = json.loads((workdir / "metrics.jsonl").read_text().splitlines()[-1])["log_likelihood"]
@@ -198,7 +198,7 @@ def test_two_models_come_home_in_folders_of_their_own(run, tmp_path):
         found = dood_jax.load(home / f"member-{member}")
         wanted = dood_jax.load(str(workdir), member=member)
         assert found.meta["config"]["training"]["seed"] == member
-        kernel = lambda model: np.asarray(model.params["layout_rnn"]["kernel_i"])
+        kernel = lambda model: np.asarray(model.params["stroke_decoder"]["out"]["kernel"])
         np.testing.assert_allclose(kernel(found), kernel(wanted), rtol=1e-3, atol=1e-6)
 
 

@@ -275,7 +275,7 @@ def test_the_prior_learns_nothing_from_images_that_are_not_plain(images, params,
         of_params = lambda params: loss(config, pick, params, state.learner, batch, None)[0]
         return jax.grad(of_params)(state.trained)
 
-    both = jax.jit(jax.vmap(gradient))(jnp.array([True, False]))
+    both = jax.device_get(jax.jit(jax.vmap(gradient))(jnp.array([True, False])))
     plain, odd = (jax.tree_util.tree_map(lambda leaf, which=which: leaf[which], both) for which in (0, 1))
     for name, network in odd.items():
         if name in prior_networks(config.model):
