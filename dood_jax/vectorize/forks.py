@@ -30,8 +30,8 @@ _SWOLLEN = 1.12  # the ink of a corner's fork is wider than its legs by this fac
 _POINTED = 0.6  # the ink of a tip is that of a corner if it is narrower than its legs by this factor,
 _SHARP = 0.25  # and they turn sharply: least cosine of the angle between them
 _POINT = 3.0  # and it is no longer than where its legs would meet, and so many pen widths
-_DOUBLE = 1.3  # a stem wider than its legs by this factor is two lines side by side, however long it is
-_BESIDE = 0.75  # and if the angle between its legs has at least this cosine
+_DOUBLE = 1.15  # a stem wider than its legs by this factor is two lines side by side, however long it is
+_BESIDE = 0.25  # and if the angle between its legs has at least this cosine
 _NARROWING = 1.06  # a stem that is shared ink is wider near its fork than near its tip by this factor
 _SHARED = 0.6  # pen widths by which another tip may lie farther than where its legs would meet
 _TWIG = 0.15  # a twig that leaves the ink of its fork by less than this many radii is removed
@@ -43,7 +43,7 @@ def repair(graph: Graph, marks: Marks) -> None:
     _restore_corners(graph, marks)
     _merge_crossings(graph, marks)
     _restore_corners(graph, marks)
-    _prune_twigs(graph)
+    _prune_twigs(graph, marks.ragged)
     graph.edges = [edge for edge in graph.edges if not _is_closed_within_ink(graph, edge)]
 
 
@@ -129,7 +129,8 @@ class _Meeting:
 
     def loose(self, ends: list[int]) -> set[int]:
         """Those of some ends that meet which no other continues smoothly, without the twigs."""
-        lines = [end for end in ends if not _is_twig(self._graph, end // 2, self.at)]
+        ragged = self._marks.ragged
+        lines = [end for end in ends if not _is_twig(self._graph, end // 2, self.at, ragged)]
         pairs = matching({end: self.leg(end) for end in lines}, least=_FACING)
         return set(lines) - {end for pair in pairs for end in pair}
 
@@ -185,13 +186,16 @@ def _is_crossed(graph: Graph, index: int, meeting: _Meeting) -> bool:
     return len(meeting.loose(legs)) < len(apart[0]) + len(apart[1])
 
 
-def _is_twig(graph: Graph, index: int, at: dict[int, list[int]]) -> bool:
-    """Whether an edge ends within the ink of a fork that it leaves, or little beyond it."""
+def _is_twig(graph: Graph, index: int, at: dict[int, list[int]], ragged: float) -> bool:
+    """Whether an edge ends within the ink of a fork that it leaves, or little beyond it.
+
+    Edges of ink that are ragged by so many pixels are no lines.
+    """
     edge = graph.edges[index]
     for tip, fork in ((edge.start, edge.end), (edge.end, edge.start)):
         if len(at[tip]) == 1 and len(at[fork]) > 2:
             radius = graph.nodes[fork].radius
-            return edge.length + graph.nodes[tip].radius - radius < _TWIG * radius
+            return edge.length + graph.nodes[tip].radius - radius < max(_TWIG * radius, ragged)
     return False
 
 
@@ -270,13 +274,13 @@ def _lead_to_tip(graph: Graph, fork: int, tip: int, legs: list[Edge]) -> None:
     del graph.nodes[fork]
 
 
-def _prune_twigs(graph: Graph) -> None:
+def _prune_twigs(graph: Graph, ragged: float) -> None:
     """Removes twigs, shortest first, and joins the two lines that are left where a twig was."""
     while True:
         at = {node: [edge_end(*one) for one in meeting] for node, meeting in graph.at().items()}
         twigs = []
         for index, edge in enumerate(graph.edges):
-            if _is_twig(graph, index, at):
+            if _is_twig(graph, index, at, ragged):
                 fork = edge.start if len(at[edge.start]) > 1 else edge.end
                 twigs.append((edge.length / graph.nodes[fork].radius, index, fork))
         if not twigs:

@@ -17,6 +17,7 @@ _LEAST_MARK = 0.08  # a mark smaller than this fraction of a dot of the pen is a
 _LEAST_MARK_IN_NOISE = 0.3  # or than this fraction on paper with as much noise as `_STRONG_NOISE`
 _STRONG_NOISE = 0.1
 _NOISY, _LEAST_AREA = 0.05, 10  # on paper with more noise, marks of fewer pixels are specks
+_ALL_OR_NOTHING, _SHADED = 0.1, 0.1  # ink that is neither; part of a drawing's edges that few such pixels are
 _PINHOLE = 0.1  # paper within ink that is smaller than this fraction of a square of the pen is ink
 _FINE, _THIN = 0.1, 0.6  # a pen of this quantile counts if it is thinner than this fraction of the median
 
@@ -30,6 +31,7 @@ class Marks(NamedTuple):
     factor: float  # pixels of the mask for one pixel of the page
     pen_width: float  # full width of the typical pen, in pixels of the page
     thin_width: float  # that of the thinnest pen of the page
+    ragged: float = 0.0  # pixels of the page by which the edges of the ink may be ragged
 
     def widths_at(self, points: np.ndarray) -> np.ndarray:
         """[n] full width of the ink at [n, 2] points, all in pixels of the page."""
@@ -58,9 +60,16 @@ def find_marks(ink: np.ndarray, noise: float) -> Marks:
     factor = _factor(ink.shape, width)
     marks = _marks_at(ink, factor, width, noise)
     better = _factor(ink.shape, marks.thin_width)
-    if 0.75 < better / factor < 1.33:
-        return marks
-    return _marks_at(ink, better, marks.thin_width, noise)  # widths are measured better at the right scale
+    if not 0.75 < better / factor < 1.33:
+        marks = _marks_at(ink, better, marks.thin_width, noise)  # widths are better at the right scale
+    return marks._replace(ragged=_ragged(ink))
+
+
+def _ragged(ink: np.ndarray) -> float:
+    """Pixels by which edges are ragged: one where ink is all or nothing, none where edges are shaded."""
+    shaded = (ink > _ALL_OR_NOTHING) & (ink < 1 - _ALL_OR_NOTHING)
+    edge = (ink > 0.5) & ~ndimage.binary_erosion(ink > 0.5)
+    return float(shaded.sum() < _SHADED * edge.sum())
 
 
 def _without_noise(ink: np.ndarray) -> np.ndarray:
