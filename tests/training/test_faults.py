@@ -100,12 +100,14 @@ def test_parameters_that_are_not_finite_end_a_run_and_are_named(run, tmp_path):
     template = first_state(config, make_optimizer(config.optimizer, 12))
     with Checkpoints(workdir) as checkpoints:
         state = train_state.restore_latest(checkpoints, config, template)
-        state.params["prior_layout"]["out"]["bias"][0] = np.nan
+        state.params["stroke_decoder"]["out"]["bias"][0] = np.nan
         train_state.save(checkpoints, config, state._replace(step=np.int32(8)))
-    with pytest.raises(RunFailed, match=r"to step 12 .*prior_layout.* is not"):
+    with pytest.raises(RunFailed, match=r"to step 12 .*stroke_decoder.* is not"):
         loop.train(config, workdir)
     report = json.loads((workdir / "not-finite-000012.json").read_text())
-    assert report["skipped_in_a_row"] == [4] and any("prior_layout" in name for name in report["not_finite"])
+    assert report["skipped_in_a_row"] == [4] and any(
+        "stroke_decoder" in name for name in report["not_finite"]
+    )
     assert {int(path.name) for path in (workdir / "checkpoints").iterdir()} >= {6, 8}
 
 
