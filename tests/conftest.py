@@ -13,6 +13,7 @@ os.environ.setdefault("XLA_FLAGS", UNOPTIMISED)  # `XLA_FLAGS= pytest` runs prog
 import dataclasses
 import functools
 import gc
+from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -34,6 +35,14 @@ def pytest_collection_finish() -> None:
     """Leaves modules and tests out of garbage collection."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room(pytestconfig) -> Iterator[None]:
+    """Gives back the programs of a module of long tests, which would take gigabytes in all."""
+    yield
+    if pytestconfig.option.markexpr == "slow":
+        jax.clear_caches()
 
 
 @pytest.fixture(scope="session")

@@ -181,7 +181,8 @@ def read_params(path: Path, model: ModelConfig, meta: Meta, member: int = 0) -> 
     except Exception as error:  # Orbax raises many kinds
         raise BadInput(f"{path} cannot be read as this model: {first_line(error)[:200]}") from error
     params = parallel.pick(params, count, member)
-    return jax.tree_util.tree_map(lambda leaf: jax.numpy.asarray(leaf, np.float32), params)
+    widened = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, np.float32), params)
+    return jax.device_put(widened)  # a cast by jax would compile a program for each shape
 
 
 def _shapes(model: ModelConfig, count: int, dtype: np.dtype) -> Params:
