@@ -85,21 +85,35 @@ def _remove(contrast: np.ndarray, rules: Rules, beside: np.ndarray) -> np.ndarra
         first, last = max(int(belongs[0]) - 1, 2), min(int(belongs[-1]) + 1, 2 * reach - 2)
         if first > last:  # what is dark lies beside the rule
             continue
-        inner, seen = rows[first : last + 1], (rows >= 0) & (rows < len(contrast))
+        within = slice(first, last + 1)
         clipped = rows.clip(0, len(contrast) - 1)
-        clear = np.minimum(
-            contrast[clipped, columns][first : last + 1], _bridge(beside[clipped, columns], first, last)
-        )
-        if strength < _WEAKER * full:
-            rule = profile[first : last + 1, None].clip(0, 0.9 * full)
-            over = full * (contrast[clipped, columns][first : last + 1] - rule) / (full - rule)
-            over = np.maximum(over, ndimage.gaussian_filter1d(over, _TEXTURE * len(over), axis=1))
-            clear = np.where(over > 0.5 * full, over, np.minimum(over, clear)).clip(0)
-        clear[clear < 0.35 * strength] = 0
-        clear = ndimage.grey_closing(clear, (1, _CLOSED * len(clear) + 1))
-        seen = seen[first : last + 1]
-        cleared[inner[seen], columns[first : last + 1][seen]] = clear[seen]
+        through = _bridge(beside[clipped, columns], first, last)
+        clear = _ink_over(contrast[clipped, columns][within], profile[within], through, (strength, full))
+        seen = (rows[within] >= 0) & (rows[within] < len(contrast))
+        cleared[rows[within][seen], columns[within][seen]] = clear[seen]
     return cleared
+
+
+def _ink_over(
+    values: np.ndarray, profile: np.ndarray, through: np.ndarray, typical: tuple[float, float]
+) -> np.ndarray:
+    """[n, W] contrast of the ink over a rule.
+
+    Args:
+      values: [n, W] contrast in the n rows of the rule.
+      profile: [n] contrast of the rule.
+      through: [1, W] contrast that goes on at both sides of it.
+      typical: contrast of rules, and of ink.
+    """
+    strength, full = typical
+    clear = np.minimum(values, through)
+    if strength < _WEAKER * full:
+        rule = profile[:, None].clip(0, 0.9 * full)
+        over = full * (values - rule) / (full - rule)
+        over = np.maximum(over, ndimage.gaussian_filter1d(over, _TEXTURE * len(over), axis=1))
+        clear = np.where(over > 0.5 * full, over, np.minimum(over, clear)).clip(0)
+    clear[clear < 0.35 * strength] = 0
+    return ndimage.grey_closing(clear, (1, _CLOSED * len(clear) + 1))
 
 
 def _printed(contrast: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:

@@ -197,7 +197,8 @@ def test_nothing_is_downloaded_into_a_directory_that_is_not_there(tmp_path, monk
     assert not (tmp_path / "typo").exists()
 
 
-@pytest.mark.parametrize("name", ["mnist", pytest.param("kmnist", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mnist", "kmnist"])
 def test_the_real_original_files_give_the_sets_of_the_pack(data_dir, tmp_path, name):
     """Checksums as TFDS records them; KMNIST's training images are not among the files."""
     if not (data_dir / "raw" / name).is_dir():

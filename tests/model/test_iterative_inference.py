@@ -124,6 +124,7 @@ def test_draw_iterates_from_its_first_pass(config, untrained, lively, first_of, 
     np.testing.assert_array_equal(first.strokes.control_points, same.strokes.control_points)
 
 
+@pytest.mark.slow
 def test_iterations_learn_to_draw_better(config, untrained, images, first, keys):
     """Their bound rises over a few steps of Adam that move nothing but the corrector."""
 

@@ -176,7 +176,10 @@ def test_golden_gradients_of_every_term(parity):
     np.testing.assert_allclose(norms, expected, rtol=TERM_TOLERANCE)
 
 
-@pytest.mark.parametrize("model", published.VARIANTS)
+@pytest.mark.parametrize(
+    "model",
+    [pytest.param(name, marks=() if name == "M" else pytest.mark.slow) for name in published.VARIANTS],
+)
 def test_golden_weights_fill_the_tree_of_the_initial_parameters(golden_dir, model):
     golden = published.load(golden_dir, model)
 

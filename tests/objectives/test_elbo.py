@@ -65,9 +65,8 @@ def test_strokes_after_the_stop_enter_no_term():
     assert masked_log_prob(wild, bits) == masked_log_prob(log_probs, bits)
 
 
-@pytest.mark.parametrize(
-    "stopping", ["sampled", *(pytest.param(name, marks=pytest.mark.slow) for name in ("exact", "replayed"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("stopping", ["sampled", "exact", "replayed"])
 def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, lively, images, stopping):
     """A drawing of T strokes, which a model of T + 1 strokes ends by itself."""
     noise = jax.vmap(lambda key: stroke_noise(key, tiny.num_points))(jax.random.split(jax.random.key(3), 3))
