@@ -27,7 +27,7 @@ _AT_ONCE = 512  # windows that are drawn together, so that large pages fit into 
 
 _NEAR = 0.75  # pen widths within which a curve follows a line
 _INSIDE = 0.36  # of a window's side: crossings nearer to its centre are judged in it
-_WEIGHT = 0.25  # vote of all windows together, where 1 is a straight continuation
+_WEIGHT = 0.12  # vote of all windows together, where 1 is a straight continuation
 
 
 class WindowCurves(NamedTuple):
