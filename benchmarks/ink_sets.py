@@ -15,7 +15,6 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from HersheyFonts import HersheyFonts
 from PIL import Image, ImageDraw
 
 from dood_jax.data import omniglot, pack, sources
@@ -112,6 +111,8 @@ def _bezier(points: np.ndarray, samples: int = 60) -> np.ndarray:
 
 def font_strokes(random: np.random.Generator, index: int) -> list[np.ndarray]:
     """One to four letters of a single-stroke font, in the unit square."""
+    from HersheyFonts import HersheyFonts  # noqa: PLC0415 (of the extra `benchmarks`)
+
     font = HersheyFonts()
     font.load_default_font(FONTS[index % len(FONTS)])
     letters = "".join(random.choice(list(_LETTERS), 1 + index % 4))

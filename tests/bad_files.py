@@ -140,7 +140,11 @@ def tar_of(*members: tuple[tarfile.TarInfo, bytes]) -> bytes:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:", format=tarfile.GNU_FORMAT) as archive:
         for member, content in members:
-            archive.addfile(member, io.BytesIO(content) if content else None)
+            if content:
+                archive.addfile(member, io.BytesIO(content))
+            else:  # the header alone, which may claim a size
+                archive.fileobj.write(member.tobuf(archive.format))
+                archive.offset += tarfile.BLOCKSIZE
     return buffer.getvalue()
 
 
