@@ -47,14 +47,17 @@ def strokes_of(
       The strokes in drawing order, and the sum over pixels of |page - drawing|.
 
     Raises:
-      BadInput: there is nothing but specks.
+      BadInput: there is nothing but specks, or a shape without lines.
     """
     marks = find_marks(page.ink, page.noise)
     marks, ink, filled = _without_areas(marks, page.ink)
     if filled and not (marks.mask.any() and (ink > _CLEAR).any()):
-        return filled, 0.0
+        return _of_areas_alone(filled)
     drawn = model_votes.draw_windows(ink, marks.pen_width, recognise, size) if recognise else None
-    lines, l1 = fit_lines(ink, _trace(marks, drawn))
+    first = _trace(marks, drawn)
+    if not first:
+        return _of_areas_alone(filled)
+    lines, l1 = fit_lines(ink, first)
     for _ in range(_ROUNDS):
         residual = residual_ink(ink, lines, marks.pen_width)
         if residual is None:
@@ -68,6 +71,13 @@ def strokes_of(
     strokes = [*(_stroke(line) for line in lines), *filled]
     ranks = order.in_order([stroke.points() for stroke in strokes])
     return [strokes[index] for index in ranks], l1
+
+
+def _of_areas_alone(filled: list[InkStroke]) -> tuple[list[InkStroke], float]:
+    """What `strokes_of` returns where there are no lines."""
+    if not filled:
+        raise BadInput("nothing is drawn: the ink is one shape without lines; a larger image may show them")
+    return filled, 0.0
 
 
 def lines_of(page: Page) -> list[Line]:

@@ -116,6 +116,14 @@ def test_random_pictures_are_drawn_or_refused_in_one_line(tmp_path, tiny, params
         assert ink_fuzz.run(model.vectorize, picture, tmp_path / "out").faults == [], picture.about
 
 
+def test_a_shape_in_which_no_line_is_found_is_refused_in_one_line(tmp_path, tiny, params):
+    model = api.Model(tiny, params, None, {}, "tiny")
+    picture = ink_fuzz.write_picture(tmp_path, 700, np.random.default_rng([2, 700]), 400)
+    assert ink_fuzz.run(model.vectorize, picture, tmp_path / "out").faults == []
+    with pytest.raises(BadInput, match="without lines"):
+        model.vectorize(picture.path)
+
+
 @pytest.mark.slow
 def test_many_random_pictures_are_drawn_or_refused_in_bounded_memory():
     command = [sys.executable, ink_fuzz.__file__, "--count=110", "--seed=7", "--side=300"]
