@@ -21,7 +21,6 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import ink_sets
 import numpy as np
 from ink_measures import agreement
-from PIL import Image, ImageDraw
 
 from dood_jax.errors import BadInput
 from dood_jax.vectorize import page, tracing
@@ -29,7 +28,7 @@ from dood_jax.vectorize import page, tracing
 SIDES, PENS = (96, 128, 192, 256), (0.018, 0.032)  # pixels; least and most of a side
 CHOSEN_BY = {"kanjivg": 160, "hanzi": 25, "homus": 30}  # first drawings of each, by which rules were chosen
 _FILLING = 0.8  # part of an image's side that a drawing takes
-_OVERSAMPLING, _SAMPLES = 4, 8  # of filled outlines, and points of each of their pieces
+_SAMPLES = 8  # points of each piece of a filled outline
 _OTHER_WRITING = ("digit", "latin")  # origins in the set of kanji that are left out
 
 
@@ -64,7 +63,8 @@ def _drawing(arrays: dict[str, np.ndarray], index: int) -> Drawing:
     placed = lambda line: (line - (low + high) / 2) * scale + side / 2
     strokes = [placed(line) for line in strokes]
     if "outline" in arrays:
-        return Drawing(_filled([placed(shape) for shape in shapes], side), strokes)
+        ink = ink_sets.fill([[placed(shape)] for shape in shapes], (side, side))
+        return Drawing((1 - ink).astype(np.float32), strokes)
     widths = [side * random.uniform(*PENS)] * len(strokes)
     ink = ink_sets.draw([_two_points(line) for line in strokes], widths, (side, side))
     return Drawing((1 - ink).astype(np.float32), strokes)
@@ -78,14 +78,6 @@ def _outline(arrays: dict[str, np.ndarray], stroke: int) -> np.ndarray:
     at = np.linspace(0, 1, _SAMPLES)
     points = np.concatenate([[piece.point(t) for t in at] for piece in svgpathtools.parse_path(text)])
     return np.stack([points.real, points.imag], axis=1)
-
-
-def _filled(outlines: list[np.ndarray], side: int) -> np.ndarray:
-    """Float32 [side, side] with the areas of all outlines in black."""
-    image = Image.new("L", (side * _OVERSAMPLING, side * _OVERSAMPLING), 255)
-    for outline in outlines:
-        ImageDraw.Draw(image).polygon([tuple(point * _OVERSAMPLING) for point in outline], fill=0)
-    return np.asarray(image.resize((side, side), Image.Resampling.BOX), np.float32) / 255
 
 
 def _two_points(line: np.ndarray) -> np.ndarray:

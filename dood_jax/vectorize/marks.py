@@ -17,7 +17,7 @@ _LEAST_MARK = 0.08  # a mark smaller than this fraction of a dot of the pen is a
 _LEAST_MARK_IN_NOISE = 0.3  # or than this fraction on paper with as much noise as `_STRONG_NOISE`
 _STRONG_NOISE = 0.1
 _NOISY, _LEAST_AREA = 0.05, 10  # on paper with more noise, marks of fewer pixels are specks
-_ALL_OR_NOTHING, _SHADED = 0.1, 0.1  # ink that is neither; part of a drawing's edges that few such pixels are
+_SHADE, _FEW_SHADES = 0.1, 0.1  # least distance of a shade from none and all; shades for a pixel of edge
 _PINHOLE = 0.1  # paper within ink that is smaller than this fraction of a square of the pen is ink
 _FINE, _THIN = 0.1, 0.6  # a pen of this quantile counts if it is thinner than this fraction of the median
 
@@ -67,9 +67,9 @@ def find_marks(ink: np.ndarray, noise: float) -> Marks:
 
 def _ragged(ink: np.ndarray) -> float:
     """Pixels by which edges are ragged: one where ink is all or nothing, none where edges are shaded."""
-    shaded = (ink > _ALL_OR_NOTHING) & (ink < 1 - _ALL_OR_NOTHING)
+    shaded = (ink > _SHADE) & (ink < 1 - _SHADE)
     edge = (ink > 0.5) & ~ndimage.binary_erosion(ink > 0.5)
-    return float(shaded.sum() < _SHADED * edge.sum())
+    return float(shaded.sum() < _FEW_SHADES * edge.sum())
 
 
 def _without_noise(ink: np.ndarray) -> np.ndarray:
