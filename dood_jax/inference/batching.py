@@ -1,24 +1,64 @@
-"""Images in batches of one size, whose results can be kept so that an interrupted measurement goes on."""
+"""Images in batches of one size, in parts that are kept, and drawings by their number of strokes."""
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.types import Array
 
 _FEW = 4  # so many images a device are faster one by one than padded to a batch of dozens
+_STROKES_IN_CACHE = 24  # of a batch on a CPU: what iterations make of them stays near the processor
+_STROKES_TOGETHER = 768  # of a batch on an accelerator
 
 
 class ResumeCache(Protocol):
-    """Keeps the results of finished batches, so that an interrupted measurement goes on where it was."""
+    """Keeps the results of finished parts, so that an interrupted measurement goes on where it was."""
 
     def get(self, start: int) -> Any | None:
-        """The results of the batch that begins at image `start`, if they were kept."""
+        """The results of the part that begins at image `start`, if they were kept."""
 
     def put(self, start: int, results: Any) -> None:
-        """Keeps the results of the batch that begins at image `start`."""
+        """Keeps the results of the part that begins at image `start`."""
+
+
+def in_parts(
+    function: Callable,
+    params: Any,
+    images: np.ndarray,
+    keys: Array,
+    part_size: int,
+    cache: ResumeCache | None = None,
+) -> Any:
+    """Applies a function to N images, so many at a time.
+
+    Args:
+      function: (params, [n, H, W] images, [n] keys) -> tree of [n, ...] results.
+      params: tree of arrays, the first argument of the function.
+      images: [N, H, W].
+      keys: [N] of the images.
+      part_size: most images of a part; only the last has fewer.
+      cache: parts whose results it has are not computed again, unless several processes compute them
+        together.
+
+    Returns:
+      Tree of [N, ...] NumPy arrays.
+    """
+    cache = cache if jax.process_count() == 1 else None
+    results = []
+    for start in range(0, len(images), part_size):
+        part = slice(start, start + part_size)
+        result = cache.get(start) if cache else None
+        if result is None:
+            result = function(params, images[part], keys[part])
+            if cache:
+                cache.put(start, result)
+        results.append(result)
+    return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves), *results)
 
 
 def in_batches(
@@ -28,12 +68,11 @@ def in_batches(
     beside: Any,
     batch_size: int,
     num_devices: int = 1,
-    cache: ResumeCache | None = None,
 ) -> Any:
     """Applies a compiled function to N images, in batches that all have the same size.
 
     So two programs do for any number of images: a few go one by one, more in whole batches, the last of
-    which is padded.
+    which is padded. On a CPU as many batches as it has cores are computed at a time.
 
     Args:
       function: (params, [B, H, W] images, [B, ...] what belongs to them) -> tree of [B, ...] results.
@@ -42,23 +81,70 @@ def in_batches(
       beside: tree of [N, ...] arrays that belong to the images, such as their keys.
       batch_size: B, rounded up to a multiple of the number of devices.
       num_devices: that the function splits a batch over.
-      cache: batches whose results it has are not computed again, unless several processes compute them
-        together.
 
     Returns:
       Tree of [N, ...] NumPy arrays.
     """
-    cache = cache if jax.process_count() == 1 else None
     size = 1 if len(images) <= _FEW * num_devices else batch_size
     size += -size % num_devices
+
+    def batch(start):
+        indices = np.minimum(np.arange(start, start + size), len(images) - 1)
+        return jax.device_get(function(params, images[indices], take(beside, indices)))
+
+    first, *later = range(0, len(images), size)
+    results = [batch(first)]  # which compiles the function, once
+    with ThreadPoolExecutor(_batches_at_a_time(num_devices)) as pool:
+        results.extend(pool.map(batch, later))
+    return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves)[: len(images)], *results)
+
+
+def by_stroke_count(
+    function_of: Callable[[int], Callable],
+    params: Any,
+    images: np.ndarray,
+    beside: Any,
+    presence: np.ndarray,
+    num_devices: int = 1,
+) -> Any:
+    """`in_batches` of drawings that have about as many strokes: what is not drawn costs nothing.
+
+    Args:
+      function_of: a number C of strokes -> the compiled function of drawings that have no more.
+      params: tree of arrays, the first argument of the functions.
+      images: [N, H, W], one of each drawing.
+      beside: tree of [N, ...] arrays that belong to the drawings.
+      presence: [N, T] bits of the drawings, which decide where they belong: C is 2, 4, 6 and so on up to T.
+      num_devices: that the functions split a batch over.
+
+    Returns:
+      Tree of [N, ...] NumPy arrays.
+    """
+    drawn = np.maximum(presence.sum(1).astype(int), 1)
+    counts = np.minimum(drawn + drawn % 2, presence.shape[1])
+    rows_of = [np.flatnonzero(counts == count) for count in np.unique(counts)]
+    together = _STROKES_IN_CACHE if jax.default_backend() == "cpu" else _STROKES_TOGETHER
     results = []
-    for start in range(0, len(images), size):
-        result = cache.get(start) if cache else None
-        if result is None:
-            indices = np.minimum(np.arange(start, start + size), len(images) - 1)
-            taken = jax.tree_util.tree_map(lambda leaf: leaf[indices], beside)  # noqa: B023 - called at once
-            result = jax.device_get(function(params, images[indices], taken))
-            if cache:
-                cache.put(start, result)
-        results.append(result)
-    return jax.tree_util.tree_map(lambda *parts: np.concatenate(parts)[: len(images)], *results)
+    for rows in rows_of:
+        count = int(counts[rows[0]])
+        size, taken = max(together // count, 1), take(beside, rows)
+        results.append(in_batches(function_of(count), params, images[rows], taken, size, num_devices))
+    in_place = np.argsort(np.concatenate(rows_of))
+    return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves)[in_place], *results)
+
+
+def take(tree: Any, rows: np.ndarray) -> Any:
+    """Rows of every leaf, taken on the host, where no shape needs a program of its own."""
+
+    def of_leaf(leaf):
+        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(np.asarray(jax.random.key_data(leaf))[rows])
+        return np.asarray(leaf)[rows]
+
+    return jax.tree_util.tree_map(of_leaf, tree)
+
+
+def _batches_at_a_time(num_devices: int) -> int:
+    """One for each core, where there are no devices to split a batch over and no others to wait for."""
+    alone = num_devices == 1 and jax.process_count() == 1 and jax.default_backend() == "cpu"
+    return (os.cpu_count() or 1) if alone else 1

@@ -2,15 +2,16 @@
 
 import functools
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.model import ModelConfig
-from dood_jax.inference.batching import ResumeCache, in_batches
-from dood_jax.inference.infer import best_particle
+from dood_jax.inference.batching import ResumeCache, by_stroke_count, in_batches, in_parts
+from dood_jax.inference.infer import first_drawings, infer
 from dood_jax.model.networks import Params
 from dood_jax.model.observation import SCALES
 from dood_jax.objectives import iwae
@@ -22,7 +23,7 @@ from dood_jax.types import Array
 
 _NUM_STARTS = 20  # drawings of an image, of which the posterior of the best one is optimised
 
-_LogWeightsOf = Callable[[tuple[Params, BrushCode | None], Array, Array], iwae.LogWeights]
+_ParamsAndCode = tuple[Params, BrushCode | None]
 
 
 class Bound(NamedTuple):
@@ -81,13 +82,14 @@ def bounds(
       cache: results of batches that need not be computed again.
       code: rounds the numbers of the brush and charges for their bits, if given.
     """
-    particles, strokes = evaluation.num_particles, evaluation.num_strokes
     if evaluation.optimize_steps:
-        sample = _compiled_optimized_weights(model, particles, strokes, evaluation.optimize_steps, group)
+        weigh = _optimized_weights
+    elif model.iterations:
+        weigh = _iterated_weights
     else:
-        sample = _compiled_weights(model, particles, strokes, evaluation.samples_per_posterior, group)
-    num_devices = len(group.devices)
-    weights = in_batches(sample, (params, code), images, keys, evaluation.batch_size, num_devices, cache)
+        weigh = _weights
+    of_part = functools.partial(weigh, model, evaluation, group)
+    weights = in_parts(of_part, (params, code), images, keys, evaluation.batch_size, cache)
     return {scale: _bound(weights, scale) for scale in SCALES}
 
 
@@ -103,33 +105,89 @@ def _bound(weights: iwae.LogWeights, scale: str) -> Bound:
     )
 
 
+def _weights(
+    model: ModelConfig,
+    evaluation: EvaluationConfig,
+    group: DeviceGroup,
+    params_and_code: _ParamsAndCode,
+    images: np.ndarray,
+    keys: Array,
+) -> iwae.LogWeights:
+    """The log-weights of drawings of a part of the images, as the first pass draws them."""
+    weigh = _compiled_weights(model, evaluation.num_particles, evaluation.num_strokes, group)
+    params, _ = params_and_code
+    return in_batches(weigh, params, images, keys, evaluation.batch_size, len(group.devices))
+
+
+def _iterated_weights(
+    model: ModelConfig,
+    evaluation: EvaluationConfig,
+    group: DeviceGroup,
+    params_and_code: _ParamsAndCode,
+    images: np.ndarray,
+    keys: Array,
+) -> iwae.LogWeights:
+    """The same after iterative inference, drawings with about as many strokes together."""
+    num_samples = evaluation.samples_per_posterior
+    num_starts = evaluation.num_particles // num_samples
+    num_images, num_devices = len(images), len(group.devices)
+    images, start, key_data = first_drawings(
+        model, params_and_code[0], images, keys, num_starts, evaluation.num_strokes, group
+    )
+    weigh = functools.partial(_compiled_iterated_weights, model, num_samples, group)
+    beside, presence = (start, key_data), np.asarray(start.strokes.presence)
+    weights = by_stroke_count(weigh, params_and_code, images, beside, presence, num_devices)
+    return jax.tree_util.tree_map(lambda leaf: leaf.reshape(num_images, -1), weights)
+
+
+def _optimized_weights(
+    model: ModelConfig,
+    evaluation: EvaluationConfig,
+    group: DeviceGroup,
+    params_and_code: _ParamsAndCode,
+    images: np.ndarray,
+    keys: Array,
+) -> iwae.LogWeights:
+    """The same of the posterior of each image's best drawing, optimised."""
+    key_draw, keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
+    params, strokes = params_and_code[0], evaluation.num_strokes
+    best = infer(model, params, images, key_draw, _NUM_STARTS, strokes, group=group)
+    weigh = _compiled_optimized_weights(model, evaluation.num_particles, evaluation.optimize_steps, group)
+    beside, num_devices = (best.strokes, best.brush, keys), len(group.devices)
+    return in_batches(weigh, params_and_code, images, beside, evaluation.batch_size, num_devices)
+
+
 @functools.lru_cache
 def _compiled_weights(
-    model: ModelConfig, num_particles: int, num_strokes: int, samples_per_posterior: int, group: DeviceGroup
-) -> _LogWeightsOf:
-    def one(params_and_code, image, key):
+    model: ModelConfig, num_particles: int, num_strokes: int, group: DeviceGroup
+) -> Callable[[Params, Array, Array], iwae.LogWeights]:
+    def one(params, image, key):
+        return iwae.log_weights(model, params, image, key, num_particles, num_strokes or None)
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+
+
+@functools.lru_cache
+def _compiled_iterated_weights(
+    model: ModelConfig, num_samples: int, group: DeviceGroup, most_drawn: int
+) -> Callable[[_ParamsAndCode, Array, Any], iwae.LogWeights]:
+    def one(params_and_code, image, beside):
         params, code = params_and_code
-        return iwae.log_weights(
-            model, params, image, key, num_particles, num_strokes or None, samples_per_posterior, code
-        )
+        start, key = beside[0], jax.random.wrap_key_data(beside[1])
+        return iwae.posterior_log_weights(model, params, image, start, key, num_samples, code, most_drawn)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
 
 @functools.lru_cache
 def _compiled_optimized_weights(
-    model: ModelConfig, num_particles: int, num_strokes: int, num_steps: int, group: DeviceGroup
-) -> _LogWeightsOf:
-    def one(params_and_code, image, key):
+    model: ModelConfig, num_particles: int, num_steps: int, group: DeviceGroup
+) -> Callable[[_ParamsAndCode, Array, Any], iwae.LogWeights]:
+    def one(params_and_code, image, beside):
         params, code = params_and_code
-        key_draw, key_optimize, key_particles = jax.random.split(key, 3)
-        sample = functools.partial(
-            iwae.sample_particle, model, params, image, num_strokes=num_strokes or None
-        )
-        start = best_particle(sample, jax.random.split(key_draw, _NUM_STARTS)).drawing
-        posterior = svi.optimize_posterior(
-            model, params, image, start.strokes, start.brush, key_optimize, num_steps
-        )
+        strokes, brush, key = beside
+        key_optimize, key_particles = jax.random.split(key)
+        posterior = svi.optimize_posterior(model, params, image, strokes, brush, key_optimize, num_steps)
         return svi.optimized_log_weights(model, params, image, posterior, key_particles, num_particles, code)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)

@@ -12,8 +12,10 @@ from dood_jax.config.groups import DataConfig
 from dood_jax.config.model import ModelConfig
 from dood_jax.data import example_stream
 from dood_jax.inference import image_sets
-from dood_jax.inference.batching import in_batches
-from dood_jax.model.drawing import render
+from dood_jax.inference.batching import by_stroke_count, in_batches, in_parts, take
+from dood_jax.model import iterative_inference
+from dood_jax.model.drawing import first_pass, iterate, render, sample_iterated
+from dood_jax.model.iterative_inference import Start
 from dood_jax.model.networks import Params
 from dood_jax.objectives import iwae
 from dood_jax.runtime import parallel
@@ -52,8 +54,42 @@ def infer(
     """
     group = group or DeviceGroup.local()
     iterations = model.iterations if iterations is None else iterations
-    best = _compiled_infer(model, num_particles, num_strokes, iterations, group)
+    if iterations:
+        correct = functools.partial(_corrected, model, num_particles, num_strokes, iterations, group)
+        return in_parts(correct, params, images, keys, _BATCH_SIZE)
+    best = _compiled_infer(model, num_particles, num_strokes, group)
     return in_batches(best, params, images, keys, _BATCH_SIZE, len(group.devices))
+
+
+def first_drawings(
+    model: ModelConfig,
+    params: Params,
+    images: np.ndarray,
+    keys: Array,
+    num_starts: int,
+    num_strokes: int,
+    group: DeviceGroup,
+) -> tuple[np.ndarray, Start, np.ndarray]:
+    """What iterations of inference start from: so many first passes of each image.
+
+    Args:
+      model: the model.
+      params: its parameters.
+      images: [N, H, W] in 0..1.
+      keys: [N] of the images.
+      num_starts: S of each image.
+      num_strokes: most strokes of a drawing; 0: as trained.
+      group: devices to use.
+
+    Returns:
+      [N S, H, W] images, as many drawings of them, one image after the other, and the data of keys for what
+      follows.
+    """
+    rows, which = np.repeat(np.arange(len(images)), num_starts), np.tile(np.arange(num_starts), len(images))
+    images, beside = images[rows], (take(keys, rows), which)
+    draw = _compiled_first(model, num_starts, num_strokes, group)
+    start, key_data = in_batches(draw, params, images, beside, _BATCH_SIZE, len(group.devices))
+    return images, start, key_data
 
 
 def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> tuple[np.ndarray, Sketch]:
@@ -108,12 +144,76 @@ def best_particle(sample: Callable[[Array], iwae.Particle], keys: Array) -> iwae
     return jax.lax.scan(better, nothing._replace(elbo=jnp.float32(-jnp.inf)), keys)[0]
 
 
+def _corrected(
+    model: ModelConfig,
+    num_particles: int,
+    num_strokes: int,
+    iterations: int,
+    group: DeviceGroup,
+    params: Params,
+    images: np.ndarray,
+    keys: Array,
+) -> Sketch:
+    """Drawings of [N, H, W] images after iterative inference, of each the best of so many."""
+    count = len(images)
+    images, start, key_data = first_drawings(model, params, images, keys, num_particles, num_strokes, group)
+    correct = functools.partial(_compiled_correct, model, iterations, group, num_particles > 1)
+    presence = np.asarray(start.strokes.presence)
+    sketch, elbo = by_stroke_count(correct, params, images, (start, key_data), presence, len(group.devices))
+    best = np.arange(count) * num_particles + elbo.reshape(count, num_particles).argmax(1)
+    return sketch[best]
+
+
+@functools.lru_cache
+def _compiled_first(
+    model: ModelConfig, num_starts: int, num_strokes: int, group: DeviceGroup
+) -> Callable[[Params, Array, Any], tuple[Start, Array]]:
+    def one(params, image, beside):
+        key, which = beside
+        key_first, key_after = jax.random.split(jax.random.split(key, num_starts)[which])
+        first = first_pass(model, params, image, key_first, num_strokes=num_strokes or None)
+        start = Start(first.strokes, first.brush, first.posterior)
+        return start, jax.random.key_data(key_after)
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+
+
+@functools.lru_cache
+def _compiled_correct(
+    model: ModelConfig, iterations: int, group: DeviceGroup, is_weighed: bool, most_drawn: int
+) -> Callable[[Params, Array, Any], tuple[Sketch, Array]]:
+    """(params, images, (starts, keys)) -> drawings after the iterations, and their ELBO, or zeros.
+
+    No stroke after the first `most_drawn` is drawn: they stay as they were.
+    """
+
+    def one(params, image, beside):
+        start, key = beside[0], jax.random.wrap_key_data(beside[1])
+        strokes, brush = start.first(most_drawn)
+        posterior = iterate(model, params, image, strokes, brush, iterations)
+        sampled, *_ = iterative_inference.sample(posterior, strokes.presence, key)
+        canvases = render(model, params, sampled, posterior.brush)
+        elbo = jnp.zeros(())
+        if is_weighed:
+            elbo = iwae.particle_of(
+                model, params, image, sample_iterated(model, params, start, posterior, key)
+            ).elbo
+        whole = lambda new, old: jnp.concatenate([new, old[most_drawn:]])
+        (width, slope, canvas_slope), of_start = posterior.brush, start.brush
+        brush = BrushParams(whole(width, of_start.ink_width), whole(slope, of_start.ink_slope), canvas_slope)
+        rest = jnp.broadcast_to(canvases[-1], (len(start.strokes.presence) - most_drawn, *canvases.shape[1:]))
+        strokes = jax.tree_util.tree_map(whole, sampled, start.strokes)
+        return Sketch(strokes, brush, jnp.concatenate([canvases, rest])), elbo
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+
+
 @functools.lru_cache
 def _compiled_infer(
-    model: ModelConfig, num_particles: int, num_strokes: int, iterations: int, group: DeviceGroup
+    model: ModelConfig, num_particles: int, num_strokes: int, group: DeviceGroup
 ) -> Callable[[Params, Array, Array], Sketch]:
     def one(params, image, key):
-        sample = lambda key: iwae.sample_particle(model, params, image, key, num_strokes or None, iterations)
+        sample = lambda key: iwae.sample_particle(model, params, image, key, num_strokes or None, 0)
         drawing = best_particle(sample, jax.random.split(key, num_particles)).drawing
         return Sketch(drawing.strokes, drawing.brush, render(model, params, drawing.strokes, drawing.brush))
 

@@ -15,7 +15,12 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.model import iterative_inference
 from dood_jax.model.dood import bind, where_prior_learns
 from dood_jax.model.guidance import PriorContext
-from dood_jax.model.iterative_inference import IteratedPosterior, first_inference_state, posterior_of
+from dood_jax.model.iterative_inference import (
+    IteratedPosterior,
+    Start,
+    first_inference_state,
+    posterior_of,
+)
 from dood_jax.model.networks import Params
 from dood_jax.model.prior import LEARNED, Spread
 from dood_jax.model.recognition import StrokeNoise, stroke_noise
@@ -71,8 +76,9 @@ def draw(
     )
     if not iterations:
         return first
-    posterior = iterate(config, params, image, first.strokes, first.brush, iterations)
-    return sample_iterated(config, params, first, posterior, key_iterated, prior_learns)
+    start = Start(first.strokes, first.brush, first.posterior)
+    posterior = iterate(config, params, image, start.strokes, start.brush, iterations)
+    return sample_iterated(config, params, start, posterior, key_iterated, prior_learns)
 
 
 def first_pass(
@@ -176,7 +182,7 @@ def iterate(
 def sample_iterated(
     config: ModelConfig,
     params: Params,
-    first: Drawing,
+    start: Start,
     posterior: IteratedPosterior,
     key: Array,
     prior_learns: Array | bool = True,
@@ -186,17 +192,27 @@ def sample_iterated(
     Args:
       config: the model.
       params: its parameters.
-      first: what they began with, of T strokes, whose bits stay; it gets no gradient.
-      posterior: of its strokes.
+      start: what they began with, of T strokes, whose bits stay; it gets no gradient.
+      posterior: of its strokes, or of the first C of them, if no later one is drawn.
       key: consumed.
       prior_learns: [] whether the prior's networks get a gradient.
+
+    Returns:
+      A drawing of min(C + 1, T) strokes: with the decision to stop, if one was taken.
     """
-    bits, log_probs = lax.stop_gradient((first.strokes.presence, first.posterior))
-    strokes, log_layout, log_points = iterative_inference.sample(posterior, bits, key)
-    ink, contexts, final_stop = replay(config, params, strokes, posterior.brush, prior_learns)
+    drawn = len(posterior.points.mean)
+    bits, log_probs = lax.stop_gradient((start.strokes.presence, start.log_probs))
+    sampled = iterative_inference.sample(posterior, bits[:drawn], key)
+    kept = min(drawn + 1, len(bits))
+    longer = lambda leaf: jnp.concatenate([leaf, leaf[-1:]])[:kept]  # by a stroke that is not drawn
+    strokes, log_layout, log_points = jax.tree_util.tree_map(longer, sampled)
+    strokes = strokes._replace(presence=bits[:kept])
+    ink_width, ink_slope, canvas_slope = posterior.brush
+    brush = BrushParams(longer(ink_width), longer(ink_slope), canvas_slope)
+    ink, contexts, final_stop = replay(config, params, strokes, brush, prior_learns)
     prior = prior_log_probs(config, params, contexts, strokes, prior_learns)
-    log_probs = log_probs._replace(layout=log_layout, control_points=log_points)
-    return Drawing(strokes, posterior.brush, ink, log_probs, prior, first.seen, final_stop)
+    log_probs = StrokeLogProbs(log_probs.on[:kept], log_probs.off[:kept], log_layout, log_points)
+    return Drawing(strokes, brush, ink, log_probs, prior, final_stop=final_stop)
 
 
 def replay(

@@ -8,7 +8,7 @@ from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model.drawing import draw, iterate, sample_iterated
-from dood_jax.model.iterative_inference import IteratedPosterior
+from dood_jax.model.iterative_inference import IteratedPosterior, Start
 from dood_jax.model.networks import Params
 from dood_jax.model.observation import SCALES
 from dood_jax.model.renderer import canvas_of
@@ -54,6 +54,11 @@ def sample_particle(
     See `drawing.draw` for the arguments.
     """
     drawing = draw(config, params, image, key, num_strokes=num_strokes, iterations=iterations)
+    return particle_of(config, params, image, drawing)
+
+
+def particle_of(config: ModelConfig, params: Params, image: Array, drawing: Drawing) -> Particle:
+    """A drawing of a [H, W] image with its finished canvas and its bound."""
     canvas = canvas_of(config, drawing.ink.sum(0), drawing.brush.canvas_slope)
     return Particle(drawing, canvas, elbo(drawing, log_likelihood(config, params, image, canvas)))
 
@@ -81,7 +86,7 @@ def log_weights(
         one first drawing end. Of a model without iterations every drawing is a new one.
       code: rounds and charges the brush of a model with iterations; None leaves it free.
     """
-    if not config.iterations or (samples_per_posterior == 1 and code is None):
+    if not config.iterations:
 
         def of_new_drawing(key: Array) -> LogWeights:
             drawing = draw(config, params, image, key, num_strokes=num_strokes)
@@ -92,19 +97,45 @@ def log_weights(
     def of_new_posterior(key: Array) -> LogWeights:
         key_first, key_samples = jax.random.split(key)
         first = draw(config, params, image, key_first, iterations=0, num_strokes=num_strokes)
-        posterior = iterate(config, params, image, first.strokes, first.brush, config.iterations)
-        posterior, price = charged(config, code, posterior, first.strokes.presence)
-
-        def of_sample(key: Array) -> LogWeights:
-            found = _log_weights(
-                config, params, image, sample_iterated(config, params, first, posterior, key)
-            )
-            return found._replace(log_ratio=found.log_ratio + price)
-
-        return lax.map(of_sample, jax.random.split(key_samples, samples_per_posterior))
+        start = Start(first.strokes, first.brush, first.posterior)
+        return posterior_log_weights(config, params, image, start, key_samples, samples_per_posterior, code)
 
     nested = lax.map(of_new_posterior, jax.random.split(key, num_particles // samples_per_posterior))
     return jax.tree_util.tree_map(lambda leaf: leaf.reshape(num_particles), nested)
+
+
+def posterior_log_weights(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    start: Start,
+    key: Array,
+    num_samples: int,
+    code: BrushCode | None = None,
+    most_drawn: int | None = None,
+) -> LogWeights:
+    """The log-weights of so many drawings from the posterior that iterations from one start end in.
+
+    Args:
+      config: of a model with iterations.
+      params: its parameters.
+      image: [H, W] to be drawn.
+      start: of T strokes.
+      key: consumed.
+      num_samples: drawings, [K] of every quantity.
+      code: rounds and charges the brush; None leaves it free.
+      most_drawn: no stroke after the first so many is drawn, so they need no work; T if None.
+    """
+    strokes, brush = start.first(most_drawn)
+    posterior = iterate(config, params, image, strokes, brush, config.iterations)
+    posterior, price = charged(config, code, posterior, strokes.presence)
+
+    def of_sample(key: Array) -> LogWeights:
+        drawing = sample_iterated(config, params, start, posterior, key)
+        found = _log_weights(config, params, image, drawing)
+        return found._replace(log_ratio=found.log_ratio + price)
+
+    return lax.map(of_sample, jax.random.split(key, num_samples))
 
 
 def charged(

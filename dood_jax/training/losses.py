@@ -18,6 +18,7 @@ from dood_jax.data.example_stream import Sampler
 from dood_jax.distributions import presence
 from dood_jax.errors import BadInput
 from dood_jax.model.drawing import draw, first_pass, iterate, sample_iterated
+from dood_jax.model.iterative_inference import Start
 from dood_jax.model.networks import Params
 from dood_jax.model.renderer import canvas_of
 from dood_jax.objectives import elbo, exact_stopping, nvil
@@ -199,7 +200,7 @@ def iterated_bound(
     start = if_mismatched(other, example.drawing)
     # The stop is sampled from the posterior of the drawing: presence bits stay as they are from here on.
     bits = presence.sample(start.posterior.on, key_stop)
-    stopped = start._replace(strokes=start.strokes._replace(presence=bits))
+    stopped = Start(start.strokes._replace(presence=bits), start.brush, start.posterior)
     with_gradient = min(config.model.iterations, config.objective.backprop_iterations)
     posterior = iterate(
         config.model,

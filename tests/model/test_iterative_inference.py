@@ -12,18 +12,21 @@ import scipy.stats
 from jax import lax
 
 from dood_jax import geometry
+from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.errors import BadInput
+from dood_jax.inference import batching, bounds, infer
 from dood_jax.model import dood
 from dood_jax.model.dood import bind
 from dood_jax.model.drawing import draw as draw_one
 from dood_jax.model.drawing import first_pass, iterate, sample_iterated
 from dood_jax.model.families import CANVAS_SLOPE, INK_SLOPE, INK_WIDTH
-from dood_jax.model.iterative_inference import IteratedPosterior, first_inference_state, sample
+from dood_jax.model.iterative_inference import IteratedPosterior, Start, first_inference_state, sample
 from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
+from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.types import BrushParams
 
 ITERATIONS = 2
@@ -60,7 +63,8 @@ def first(draw, lively, images, keys):
 def iterated(config, params, image, first, key):
     """A drawing after the iterations of the config, which start from another."""
     posterior = iterate(config, params, image, first.strokes, first.brush, config.iterations)
-    return sample_iterated(config, params, first, posterior, key)
+    start = Start(first.strokes, first.brush, first.posterior)
+    return sample_iterated(config, params, start, posterior, key)
 
 
 def posterior_of(config, params, image, strokes, brush, warmup=0):
@@ -75,7 +79,7 @@ def first_of(config):
 
 
 @pytest.fixture(scope="module")
-def infer(config):
+def refine(config):
     """(params, [8, H, W] images, strokes, brushes) -> posteriors after the iterations."""
     return jax.jit(jax.vmap(functools.partial(posterior_of, config), in_axes=(None, 0, 0, 0)))
 
@@ -96,9 +100,9 @@ def canvases_of(drawing) -> np.ndarray:
 
 
 def test_an_untrained_corrector_leaves_points_and_brushes_where_they_are(
-    untrained, images, first, infer, again, keys
+    untrained, images, first, refine, again, keys
 ):
-    posterior = infer(untrained, images, first.strokes, first.brush)
+    posterior = refine(untrained, images, first.strokes, first.brush)
     np.testing.assert_allclose(posterior.layout.mean, first.strokes.layout, atol=1e-6)
     for found, wanted in zip(posterior.brush, first.brush, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-2)
@@ -205,6 +209,48 @@ def test_warmup_iterations_draw_on_but_teach_nothing(config, lively_corrector, i
     assert max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(slopes[0])) > 0.01
 
 
+def test_drawings_by_stroke_count_are_those_of_one_program(
+    config, lively_corrector, first_of, again, images, keys, monkeypatch
+):
+    """Only strokes that are drawn go through the iterations, and batches are small; nothing else changes."""
+    monkeypatch.setattr(batching, "_STROKES_IN_CACHE", 4)
+    sketch = infer.infer(config, lively_corrector, images, keys, 1)
+    keys_first, keys_again = jnp.moveaxis(
+        jax.vmap(lambda key: jax.random.split(jax.random.split(key, 1)[0]))(keys), 1, 0
+    )
+    wanted = jax.device_get(
+        again(lively_corrector, images, first_of(lively_corrector, images, keys_first), keys_again)
+    )
+    drawn = wanted.strokes.presence > 0
+    assert set(drawn.sum(1)) >= {1, 3}
+    np.testing.assert_array_equal(sketch.strokes.presence, wanted.strokes.presence)
+    for ours, theirs in zip(sketch.strokes, wanted.strokes, strict=True):
+        np.testing.assert_allclose(ours[drawn], theirs[drawn], atol=1e-4)
+    np.testing.assert_allclose(sketch.canvases[:, -1], canvases_of(wanted), atol=1e-3)
+    np.testing.assert_array_equal(sketch.canvases.shape, (8, 3, 20, 20))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("samples_per_posterior", [1, 3])
+def test_weights_by_stroke_count_are_those_of_one_program(
+    config, lively_corrector, images, keys, samples_per_posterior
+):
+    settings = EvaluationConfig(num_particles=3, samples_per_posterior=samples_per_posterior)
+    found = bounds.bound(config, lively_corrector, images, keys, settings, DeviceGroup.local())
+    weigh = functools.partial(
+        iwae.log_weights,
+        config,
+        lively_corrector,
+        num_particles=3,
+        samples_per_posterior=samples_per_posterior,
+    )
+    wanted = jax.device_get(jax.jit(jax.vmap(weigh))(images, keys))
+    assert len(np.unique(wanted.strokes)) > 1
+    np.testing.assert_allclose(found.strokes, wanted.strokes.mean(1), rtol=1e-6)
+    np.testing.assert_allclose(found.l1, wanted.l1.mean(1), rtol=1e-3)
+    np.testing.assert_allclose(found.elbo, wanted.elbo("map").mean(1), rtol=1e-3)
+
+
 @pytest.mark.slow
 def test_several_samples_of_one_posterior_weigh_as_one_by_one(
     config, lively_corrector, first_of, again, images, keys
@@ -264,10 +310,10 @@ def test_samples_and_their_densities():
     assert np.abs(deviation.mean(0)).max() < 5 / np.sqrt(len(keys))
 
 
-def test_brushes_stay_in_range_however_far_they_are_pushed(untrained, images, first, infer):
+def test_brushes_stay_in_range_however_far_they_are_pushed(untrained, images, first, refine):
     pushed = jax.tree_util.tree_map(np.array, untrained)
     pushed["corrector"]["out"]["bias"] += 50
-    brush = infer(pushed, images, first.strokes, first.brush).brush
+    brush = refine(pushed, images, first.strokes, first.brush).brush
     for value, (low, high) in zip(brush, (INK_WIDTH, INK_SLOPE, CANVAS_SLOPE), strict=True):
         assert np.all((value >= low - 1e-6) & (value <= high + 1e-6))
 
