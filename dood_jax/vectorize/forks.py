@@ -63,9 +63,11 @@ def move_end(points: np.ndarray, place: np.ndarray, radius: float) -> np.ndarray
 def _centre_forks(graph: Graph, marks: Marks) -> None:
     """Moves forks that thinning left at the edge of the ink to the middle of the largest disc around them."""
     for node, meeting in graph.at().items():
+        if len(meeting) < 3:
+            continue
         fork = graph.nodes[node]
         place, radius = _largest_disc(marks, fork)
-        if len(meeting) < 3 or fork.radius > _CENTRED * radius:
+        if fork.radius > _CENTRED * radius:
             continue
         graph.nodes[node] = Node(place, radius, radius)
         for index, is_start in meeting:
@@ -137,21 +139,24 @@ class _Meeting:
 
 def _merge_crossings(graph: Graph, marks: Marks) -> None:
     """Makes one crossing of every two forks that face each other across a bridge, nearest first."""
+    touched = set(graph.nodes)
     while True:
         meeting = _Meeting(graph, marks)
+        # What is true of an edge follows from the nodes at its ends and their neighbours.
+        near = {node for edge in graph.edges if edge.nodes & touched for node in edge.nodes}
         bridges = sorted(
             (edge.length, index)
             for index, edge in enumerate(graph.edges)
-            if edge.start != edge.end and _is_crossed(graph, index, meeting)
+            if edge.start != edge.end and edge.nodes & near and _is_crossed(graph, index, meeting)
         )
         if not bridges:
             return
-        touched: set[int] = set()  # nodes that were merged in this round, where `meeting` is out of date
+        touched = set()  # nodes that were merged in this round, where `meeting` is out of date
         gone = set()
         for _, index in bridges:
             bridge = graph.edges[index]
-            if not {bridge.start, bridge.end} & touched:
-                touched |= {bridge.start, bridge.end}
+            if not bridge.nodes & touched:
+                touched |= bridge.nodes
                 ends = meeting.at[bridge.start] + meeting.at[bridge.end]
                 _merge(graph, bridge, [graph.edges[end // 2] for end in ends])
                 gone.add(id(bridge))
