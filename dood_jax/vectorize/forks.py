@@ -231,17 +231,21 @@ def _restore_corners(graph: Graph, marks: Marks) -> None:
         for index, is_start in meeting:
             stem = graph.edges[index]
             tip = stem.end if is_start else stem.start
-            legs = [graph.edges[other] for other, _ in meeting if other != index]
-            if len(legs) == 2 and len(at[tip]) == 1 and _is_corner(graph, marks, (stem, node, tip), legs):
-                _lead_to_tip(graph, node, tip, legs)
+            ends = [edge_end(*one) for one in meeting if one[0] != index]
+            if len(ends) == 2 and len(at[tip]) == 1 and _is_corner(graph, marks, (stem, node, tip), ends):
+                _lead_to_tip(graph, node, tip, [graph.edges[end // 2] for end in ends])
                 gone.add(index)
                 break
     graph.edges = [edge for index, edge in enumerate(graph.edges) if index not in gone]
 
 
-def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs: list[Edge]) -> bool:
-    """Whether a stem is the shared ink of its legs, by its width and length, and narrows towards the tip."""
+def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], ends: list[int]) -> bool:
+    """Whether a stem is the shared ink of its legs, by its width and length, and narrows towards the tip.
+
+    `ends` are those of the legs at the fork of the stem.
+    """
     stem, node, tip = stem_of
+    legs = [graph.edges[end // 2] for end in ends]
     fork = graph.nodes[node]
     width = float(np.median(marks.widths_at(np.concatenate([leg.points for leg in legs]))))
     if fork.radius < _SWOLLEN * width / 2:
@@ -251,7 +255,6 @@ def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs:
     near, far = np.array_split(widths[margin : len(widths) - margin], 2)  # from the tip
     if len(far) and np.median(far) <= _NARROWING * np.median(near):
         return False
-    ends = [edge_end(*one) for one in graph.at()[node] if graph.edges[one[0]] is not stem]
     one, other = (leg_at(graph, marks, end) for end in ends)
     cosine = float(one.direction @ other.direction)
     by_angle = _SLACK * _shared_by_angle(width, [one, other])
