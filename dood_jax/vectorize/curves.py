@@ -16,7 +16,9 @@ from scipy import ndimage
 
 _CORNER = np.deg2rad(50)  # a sharper turn is a corner, where the tangent jumps
 _REPARAMETRISATIONS = 8
-_SINGULAR = 1e-12  # of the largest singular value of the normal equations: what is below is none
+_RIDGE = 1e-12  # of the trace of normal equations: where points leave a handle free, it stays near
+_INNER = np.eye(4)  # x and y of the first inner control point, and of the second
+_EACH_AXIS = np.eye(2)[None, :, None]
 
 
 class InkStroke(NamedTuple):
@@ -159,13 +161,16 @@ def _curve(
     steps = np.diff(points, axis=0)
     far = np.concatenate([[0], np.sqrt((steps**2).sum(1)).cumsum()])
     at = far / far[-1]
-    handles = _handle(points, start, far[-1]), _handle(points, end, far[-1])
-    bases = [
-        np.eye(2) if one is None else handle[None] for one, handle in zip((start, end), handles, strict=True)
-    ]
+    first, second = _handle(points, start, far[-1]), _handle(points, end, far[-1])
+    guess = np.array([points[0], points[0] + first, points[-1] - second, points[-1]])
+    ways = np.concatenate([_ways(first, start) @ _INNER[:2], _ways(second, end) @ _INNER[2:]])
     for _ in range(_REPARAMETRISATIONS):
-        curve, off = _least_squares(points, bernstein(at), handles, bases)
-        error = float(np.sqrt((off**2).sum(1).max()))
+        curve, off = _least_squares(points, bernstein(at), guess, ways)
+        if (start is not None and (curve[1] - curve[0]) @ first <= 0) or (
+            end is not None and (curve[3] - curve[2]) @ second <= 0
+        ):  # a handle against its tangent would be a cusp
+            curve, off = guess, bernstein(at) @ guess - points
+        error = math.sqrt((off**2).sum(1).max())
         if error <= tolerance or error > 4 * tolerance:
             break
         at = _nearer(curve, off, at)
@@ -173,35 +178,30 @@ def _curve(
 
 
 def _least_squares(
-    points: np.ndarray, weights: np.ndarray, handles: tuple[np.ndarray, np.ndarray], bases: list[np.ndarray]
+    points: np.ndarray, weights: np.ndarray, guess: np.ndarray, ways: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """[4, 2] the best curve between a polyline's ends, and by how much it misses each vertex, [n, 2].
 
     Args:
       points: [n, 2] of the polyline.
       weights: [n, 4] of the control points at each vertex.
-      handles: [2] first guesses of both handles.
-      bases: [k, 2] the directions in which each handle is free: both, or that of its tangent.
+      guess: [4, 2] a first curve.
+      ways: [k, 4] in which (x, y) of both inner control points may move together.
     """
-    (first, second), (one, other) = handles, bases
-    curve = np.array([points[0], points[0] + first, points[-1] - second, points[-1]])
-    off = weights @ curve - points
+    off = weights @ guess - points
     if len(points) == 2:
-        return curve, off
+        return guess, off
     inner = weights[:, 1:3]
-    (aa, ab), (_, bb) = inner.T @ inner
-    to_one, to_other = inner.T @ off
-    normal = np.block([[aa * one @ one.T, -ab * one @ other.T], [-ab * other @ one.T, bb * other @ other.T]])
-    sides = np.concatenate([-one @ to_one, other @ to_other])
-    moves = np.linalg.lstsq(normal, sides, rcond=_SINGULAR)[0]
-    ahead, back = moves[: len(one)] @ one, moves[len(one) :] @ other
-    if (len(one) == 1 and (first + ahead) @ first <= 0) or (
-        len(other) == 1 and (second + back) @ second <= 0
-    ):
-        return curve, off  # a handle against its tangent would be a cusp
-    curve[1] += ahead
-    curve[2] -= back
+    normal = ways @ ((inner.T @ inner)[:, None, :, None] * _EACH_AXIS).reshape(4, 4) @ ways.T
+    normal.flat[:: len(ways) + 1] += _RIDGE * normal.trace()
+    curve = guess.copy()
+    curve[1:3] -= (np.linalg.solve(normal, ways @ (inner.T @ off).ravel()) @ ways).reshape(2, 2)
     return curve, weights @ curve - points
+
+
+def _ways(handle: np.ndarray, tangent: np.ndarray | None) -> np.ndarray:
+    """[k, 2] the directions in which a handle is free: both, or that of its tangent."""
+    return np.eye(2) if tangent is None else handle[None]
 
 
 def _handle(points: np.ndarray, tangent: np.ndarray | None, size: float) -> np.ndarray:

@@ -11,6 +11,8 @@ angle θ have their fork where the largest disc has the radius r = 2h/(1 + s) wi
 middle lies at the distance t = h (1/s - 1)/(1 + s) from the point where the middle lines meet.
 """
 
+import statistics
+
 import numpy as np
 
 from dood_jax.vectorize.crossings import Leg, edge_end, leg_at, matching
@@ -177,7 +179,7 @@ def _is_crossed(graph: Graph, index: int, meeting: _Meeting) -> bool:
         return False
     if bridge.length < max(radii):  # one fork lies in the ink of the other
         return True
-    width = float(np.median([meeting.leg(end).width for end in legs]))
+    width = statistics.median(meeting.leg(end).width for end in legs)
     by_radius = 2 * _shared_length(width, float(np.mean(radii)))
     by_angle = sum(
         _shared_by_angle(width, [meeting.leg(end) for end in side if end not in own]) for side in sides

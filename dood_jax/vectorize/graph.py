@@ -33,7 +33,7 @@ class Edge:
     @property
     def length(self) -> float:
         """Length along the points, in pixels of the page."""
-        return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
+        return float(np.hypot(*(self.points[1:] - self.points[:-1]).T).sum())
 
 
 @dataclasses.dataclass
