@@ -18,8 +18,9 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.data import preprocessing
 from dood_jax.errors import BadInput, require_choice, require_seed
 from dood_jax.inference import bounds, generate, image_sets, infer
+from dood_jax.inference.batching import in_batches
 from dood_jax.model import networks
-from dood_jax.model.drawing import render
+from dood_jax.model.drawing import first_pass, render
 from dood_jax.model.networks import Params
 from dood_jax.model.prior import LEARNED, Spread
 from dood_jax.model.variation import SMALL_NOISE, TypeNoise
@@ -31,6 +32,7 @@ from dood_jax.vectorize.drawing import InkDrawing
 from dood_jax.vectorize.reading import Scan
 
 _SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
+_WINDOWS_AT_ONCE = 16  # of a page, that the model draws: a drawing often has about as many
 _HAIR = 1e-3  # by which pixels may lie outside 0..1: resizing leaves as much
 
 
@@ -261,9 +263,8 @@ class Model:
         By the first pass alone: it is asked which ways go together, not where they lie to a pixel.
         """
         keys = image_sets.example_keys(_as_key(0), len(windows))
-        sketch = infer.infer(self.config, self.params, windows, keys, 1, iterations=0)
-        curves = np.asarray(_curves(self.config, sketch.strokes.layout, sketch.strokes.control_points))
-        return curves, np.asarray(sketch.strokes.presence)
+        first = functools.partial(_first_curves, self.config)
+        return in_batches(first, self.params, windows, keys, _WINDOWS_AT_ONCE)
 
 
 def load(name_or_dir: str | Path, member: int = 0) -> Model:
@@ -358,7 +359,9 @@ def _placed(layout: Array, control_points: Array) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _curves(config: ModelConfig, layout: Array, control_points: Array) -> Array:
-    """[N, T, C, 2] points along strokes on the canvas, from the first control point to the last."""
+def _first_curves(config: ModelConfig, params: Params, windows: Array, keys: Array) -> tuple[Array, Array]:
+    """Draws [N, S, S] windows: [N, T, C, 2] points along strokes in drawing order, and [N, T] presence."""
+    draw = lambda window, key: first_pass(config, params, window, jax.random.split(key, 1)[0]).strokes
+    strokes = jax.vmap(draw)(windows, keys)
     one = lambda points: geometry.bezier_curve(points, config.curve_samples)[::-1]  # it begins at the last
-    return jax.vmap(jax.vmap(one))(_placed(layout, control_points))
+    return jax.vmap(jax.vmap(one))(_placed(strokes.layout, strokes.control_points)), strokes.presence

@@ -1,15 +1,14 @@
 """Gaussians and mixtures of them: the posterior and the prior of layouts and control points (method.md 4, 5).
 
-The diagonal ones are distrax distributions. The correlated ones of the published model couple the first two
-coordinates alone; distrax's triangular Gaussian gives the same densities, but its batched triangular solve
-takes five to six times as long on a CPU, gradients included, so they are written out here
-(`benchmarks/run.py --only=parts`).
+Densities are written out. The correlated Gaussians of the published model couple the first two coordinates
+alone; distrax's triangular Gaussian gives the same densities, but its batched triangular solve takes five to
+six times as long on a CPU, gradients included (`benchmarks/run.py --only=parts`). Diagonal mixtures are
+sampled by distrax, which takes long to import, and so is imported there alone.
 """
 
 import math
 from typing import NamedTuple, Protocol
 
-import distrax
 import jax
 import jax.numpy as jnp
 
@@ -47,13 +46,11 @@ class Gaussian(NamedTuple):
 
         The density is taken of the noise, which is exact however narrow the Gaussian is.
         """
-        log_density = (distrax.Normal(0.0, 1.0).log_prob(noise) - jnp.log(self.scale)).sum()
-        return self.mean + self.scale * noise, log_density
+        return self.mean + self.scale * noise, _log_normal(noise, self.scale).sum()
 
     def log_prob(self, value: Array) -> Array:
         """[] log-density of a value of the event's shape."""
-        normal = distrax.Normal(self.mean, self.scale)
-        return distrax.Independent(normal, reinterpreted_batch_ndims=self.mean.ndim).log_prob(value)
+        return _log_normal((value - self.mean) / self.scale, self.scale).sum()
 
 
 class Mixture(NamedTuple):
@@ -65,19 +62,25 @@ class Mixture(NamedTuple):
 
     def sample(self, key: Array) -> Array:
         """A sample [..., n]; consumes the key."""
-        return self._distribution().sample(seed=key)
+        import distrax  # noqa: PLC0415
+
+        components = distrax.Independent(distrax.Normal(self.mean, self.scale), reinterpreted_batch_ndims=1)
+        return distrax.MixtureSameFamily(distrax.Categorical(self.logits), components).sample(seed=key)
 
     def log_prob(self, value: Array) -> Array:
         """[] log-density of [..., n], summed over the leading axes (method.md 4, p_stroke)."""
-        return self._distribution().log_prob(value).sum()
+        scaled = (value[..., None, :] - self.mean) / self.scale
+        of_components = _log_normal(scaled, self.scale).sum(-1)
+        return jax.nn.logsumexp(jax.nn.log_softmax(self.logits) + of_components, axis=-1).sum()
 
     def narrowed(self, factor: Array, temperature: Array | float = 1.0) -> "Mixture":
         """The mixture with standard deviations times a factor, [n] or [], and sharper weights."""
         return self._replace(scale=self.scale * factor, logits=self.logits / temperature)
 
-    def _distribution(self) -> distrax.Distribution:
-        components = distrax.Independent(distrax.Normal(self.mean, self.scale), reinterpreted_batch_ndims=1)
-        return distrax.MixtureSameFamily(distrax.Categorical(self.logits), components)
+
+def _log_normal(noise: Array, scale: Array) -> Array:
+    """Log-density of mean + scale * noise."""
+    return -(noise**2 / 2 + jnp.log(scale)) - math.log(2 * math.pi) / 2
 
 
 class CorrelatedGaussian(NamedTuple):

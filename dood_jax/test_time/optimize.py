@@ -8,7 +8,6 @@ from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import lax
 
 from dood_jax.config.model import ModelConfig
@@ -44,6 +43,8 @@ def descend(
       last_fraction: of the rates at the last step, to which they fall as a cosine; 1 keeps them.
       project: applied after every step, to keep what is fitted within its range.
     """
+    import optax  # noqa: PLC0415 - takes long, and not all programs fit
+
     rates = jax.tree_util.tree_map(lambda _: rates, start) if isinstance(rates, float) else rates
     adam = optax.adam(optax.cosine_decay_schedule(1.0, max(len(inputs), 1), last_fraction))
 

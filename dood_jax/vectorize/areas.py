@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 from scipy import ndimage
-from skimage.measure import find_contours
 
 _THICKER = 2.5  # times the radius of the page's lines
 _LEAST_RADIUS = 3.0  # pixels of the mask
@@ -86,6 +85,8 @@ def _blob(core: np.ndarray, mask: np.ndarray, radius: np.ndarray, thick: float) 
 
 def _area(blob: np.ndarray, offset: np.ndarray) -> Area:
     """Measures an area in a window that begins at `offset`, (x, y)."""
+    from skimage.measure import find_contours  # noqa: PLC0415 - takes long, and few pages have areas
+
     filled = ndimage.binary_fill_holes(blob)
     contours = find_contours(np.pad(filled, 1).astype(float), 0.5)
     outline = max(contours, key=len)[:, ::-1] - 0.5 + offset

@@ -1,7 +1,6 @@
 """The colour of each stroke's ink, looked up in the image."""
 
 import numpy as np
-from skimage.draw import polygon
 
 from dood_jax.vectorize.curves import InkStroke
 
@@ -50,6 +49,8 @@ def _pixels(stroke: InkStroke, shape: tuple[int, ...]) -> tuple[np.ndarray, np.n
     """Rows and columns of the pixels on a stroke's path, or in the area that it goes round."""
     points = stroke.points()
     if stroke.is_filled and len(points) > 2:
+        from skimage.draw import polygon  # noqa: PLC0415 - takes long, and few strokes are filled
+
         rows, columns = polygon(points[:, 1] - 0.5, points[:, 0] - 0.5, shape)
         if len(rows):
             return rows, columns

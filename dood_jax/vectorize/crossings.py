@@ -1,6 +1,8 @@
 """Joins lines into strokes: at every crossing, the pairs of lines that a pen would run through."""
 
 import itertools
+import math
+import statistics
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -11,6 +13,7 @@ from dood_jax.vectorize.marks import Marks
 
 _SHARPEST = np.deg2rad(90)  # a pen that turns by more than this at a fork was lifted there
 _LEAD = 2.0  # pen widths over which the direction of a line is measured
+_ALONG = np.linspace(0, 1, 9)  # of a lead, where it is measured
 _STRAIGHT, _MOST_BENT = (
     np.deg2rad(8),
     np.deg2rad(50),
@@ -100,27 +103,29 @@ def leg_at(graph: Graph, marks: Marks, end: int) -> Leg:
     edge = graph.edges[end // 2]
     node = graph.nodes[edge.end if end % 2 else edge.start]
     points = edge.points[::-1] if end % 2 else edge.points
-    far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
+    far = np.concatenate([[0], np.hypot(*(points[1:] - points[:-1]).T).cumsum()])
     skip = min(1.1 * node.reach, far[-1] * 0.4)
     outside = points[far >= skip]
-    width = float(np.median(marks.widths_at(outside[: max(len(outside) // 2, 8)])))
+    width = statistics.median(marks.widths_at(outside[: max(len(outside) // 2, 8)]).tolist())
     lead = min(_LEAD * width, far[-1] - skip)
-    at = np.linspace(skip, skip + lead, 9)
-    seen = np.stack([np.interp(at, far, points[:, axis]) for axis in (0, 1)], axis=1)
-    near, distant = _heading(seen[:5]), _heading(seen[4:])
-    turned = (distant - near + np.pi) % (2 * np.pi) - np.pi  # over half the length of the lead
+    at = skip + lead * _ALONG
+    x, y = (np.interp(at, far, points[:, axis]).tolist() for axis in (0, 1))
+    near, distant = _heading(x[:5], y[:5]), _heading(x[4:], y[4:])
+    turned = (distant - near + math.pi) % (2 * math.pi) - math.pi  # over half the length of the lead
     bend = turned / (lead / 2) if lead > 0 else 0.0
     certain = bend * max(1 - _STRAIGHT / max(abs(turned), 1e-9), 0)
-    heading = _heading(seen) - np.clip(certain * (skip + lead / 2), -_MOST_BENT, _MOST_BENT)
-    return Leg(seen[0], np.array([np.cos(heading), np.sin(heading)]), width, bend)
+    heading = _heading(x, y) - min(max(certain * (skip + lead / 2), -_MOST_BENT), _MOST_BENT)
+    return Leg(np.array([x[0], y[0]]), np.array([math.cos(heading), math.sin(heading)]), width, bend)
 
 
-def _heading(points: np.ndarray) -> float:
-    """Angle of the principal axis of [n, 2] points, from the first towards the last."""
-    x, y = (points - points.mean(0)).T
-    angle = 0.5 * float(np.arctan2(2 * (x * y).sum(), (x * x - y * y).sum()))
-    runs_back = (x[-1] - x[0]) * np.cos(angle) + (y[-1] - y[0]) * np.sin(angle) < 0
-    return angle + np.pi if runs_back else angle
+def _heading(x: list[float], y: list[float]) -> float:
+    """Angle of the principal axis of a few points, from the first towards the last."""
+    right, down = sum(x) / len(x), sum(y) / len(y)
+    away = [(one - right, other - down) for one, other in zip(x, y, strict=True)]
+    both, apart = sum(a * b for a, b in away), sum(a * a - b * b for a, b in away)
+    angle = 0.5 * math.atan2(2 * both, apart)
+    runs_back = (x[-1] - x[0]) * math.cos(angle) + (y[-1] - y[0]) * math.sin(angle) < 0
+    return angle + math.pi if runs_back else angle
 
 
 def smoothness(one: Leg, other: Leg) -> float:
@@ -128,15 +133,20 @@ def smoothness(one: Leg, other: Leg) -> float:
 
     A turn at which the width of the ink changes counts more.
     """
-    turn = np.arccos(np.clip(-one.direction @ other.direction, -1, 1))
-    across = other.place - one.place
-    distance = np.linalg.norm(across)
+    ahead, back = one.direction.tolist(), other.direction.tolist()
+    turn = _angle(-ahead[0] * back[0] - ahead[1] * back[1])
+    x, y = (other.place - one.place).tolist()
+    distance = math.hypot(x, y)
     if distance > 1e-6:  # two lines side by side do not continue each other
-        bend = np.arccos(np.clip(-one.direction @ across / distance, -1, 1))
-        bend = max(bend, np.arccos(np.clip(other.direction @ across / distance, -1, 1)))
+        bend = _angle(-(ahead[0] * x + ahead[1] * y) / distance)
+        bend = max(bend, _angle((back[0] * x + back[1] * y) / distance))
         turn = max(turn, 1.2 * bend - 0.1)
-    change = max(abs(np.log(one.width / other.width)) - _SAME_WIDTH, 0.0)
-    return float(1 - turn / _SHARPEST * (1 + _WIDTH_WEIGHT * change))
+    change = max(abs(math.log(one.width / other.width)) - _SAME_WIDTH, 0.0)
+    return 1 - turn / _SHARPEST * (1 + _WIDTH_WEIGHT * change)
+
+
+def _angle(cosine: float) -> float:
+    return math.acos(min(max(cosine, -1.0), 1.0))
 
 
 def _best_matching(ends: list[int], gains: dict[tuple[int, int], float]) -> list[tuple[int, int]]:

@@ -6,7 +6,9 @@ fitted to polylines by least squares with continuous tangents (Schneider, 1990).
 
 import bisect
 import dataclasses
+import functools
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +16,9 @@ from scipy import ndimage
 
 _CORNER = np.deg2rad(50)  # a sharper turn is a corner, where the tangent jumps
 _REPARAMETRISATIONS = 8
+_RIDGE = 1e-12  # of the trace of normal equations: where points leave a handle free, it stays near
+_INNER = np.eye(4)  # x and y of the first inner control point, and of the second
+_EACH_AXIS = np.eye(2)[None, :, None]
 
 
 class InkStroke(NamedTuple):
@@ -133,11 +138,14 @@ def _chain(points: np.ndarray, tolerance: float) -> list[np.ndarray]:
     tangents = [None, *(points[2:] - points[:-2]), None]
     start, last, found = 0, len(points) - 1, []
     while start < last:
-        between = lambda stop, start=start: _curve(
-            points[start : stop + 1], tangents[start], tangents[stop], tolerance
+        between = functools.cache(
+            lambda stop, start=start: _curve(
+                points[start : stop + 1], tangents[start], tangents[stop], tolerance
+            )
         )
-        beyond = range(start + 2, last + 1)
-        stop = start + 1 + bisect.bisect_left(beyond, True, key=lambda to: between(to)[1] > tolerance)
+        stop, misses = last, lambda to: between(to)[1] > tolerance  # noqa: B023 - called at once
+        if misses(last):
+            stop = start + 1 + bisect.bisect_left(range(start + 2, last), True, key=misses)
         found.append(between(stop)[0])
         start = stop
     return found
@@ -150,59 +158,66 @@ def _curve(
 
     `start` and `end` are the tangents [2] that it must have at its ends, or None where it is free.
     """
-    far = np.concatenate([[0], np.linalg.norm(np.diff(points, axis=0), axis=1).cumsum()])
+    steps = np.diff(points, axis=0)
+    far = np.concatenate([[0], np.sqrt((steps**2).sum(1)).cumsum()])
     at = far / far[-1]
+    first, second = _handle(points, start, far[-1]), _handle(points, end, far[-1])
+    guess = np.array([points[0], points[0] + first, points[-1] - second, points[-1]])
+    ways = np.concatenate([_ways(first, start) @ _INNER[:2], _ways(second, end) @ _INNER[2:]])
     for _ in range(_REPARAMETRISATIONS):
-        curve = _least_squares(points, at, start, end)
-        error = float(np.linalg.norm(bernstein(at) @ curve - points, axis=1).max())
+        curve, off = _least_squares(points, bernstein(at), guess, ways)
+        if (start is not None and (curve[1] - curve[0]) @ first <= 0) or (
+            end is not None and (curve[3] - curve[2]) @ second <= 0
+        ):  # a handle against its tangent would be a cusp
+            curve, off = guess, bernstein(at) @ guess - points
+        error = math.sqrt((off**2).sum(1).max())
         if error <= tolerance or error > 4 * tolerance:
             break
-        at = _nearer(curve, points, at)
+        at = _nearer(curve, off, at)
     return curve, error
 
 
 def _least_squares(
-    points: np.ndarray, at: np.ndarray, start: np.ndarray | None, end: np.ndarray | None
-) -> np.ndarray:
-    """[4, 2] the best curve between a polyline's ends for given places `at` of its points, in 0..1.
+    points: np.ndarray, weights: np.ndarray, guess: np.ndarray, ways: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """[4, 2] the best curve between a polyline's ends, and by how much it misses each vertex, [n, 2].
 
-    With the ends fixed, the two inner control points are free, each along its tangent if that is given.
+    Args:
+      points: [n, 2] of the polyline.
+      weights: [n, 4] of the control points at each vertex.
+      guess: [4, 2] a first curve.
+      ways: [k, 4] in which (x, y) of both inner control points may move together.
     """
-    first, second = (_handle(points, tangent) for tangent in (start, end))
-    guess = np.array([points[0], points[0] + first, points[-1] - second, points[-1]])
+    off = weights @ guess - points
     if len(points) == 2:
-        return guess
-    weights = bernstein(at)
-    one, other = (
-        np.eye(2) if tangent is None else handle[None] for tangent, handle in ((start, first), (end, second))
-    )
-    columns = [np.kron(weights[:, 1:2], one.T), np.kron(weights[:, 2:3], -other.T)]
-    off = (points - weights @ guess).ravel()
-    moves = np.linalg.lstsq(np.concatenate(columns, axis=1), off, rcond=1e-6)[0]
-    ahead, back = moves[: len(one)] @ one, moves[len(one) :] @ other
-    if (start is not None and (first + ahead) @ first <= 0) or (
-        end is not None and (second + back) @ second <= 0
-    ):
-        return guess  # a handle against its tangent would be a cusp
-    return guess + np.stack([np.zeros(2), ahead, -back, np.zeros(2)])
+        return guess, off
+    inner = weights[:, 1:3]
+    normal = ways @ ((inner.T @ inner)[:, None, :, None] * _EACH_AXIS).reshape(4, 4) @ ways.T
+    normal.flat[:: len(ways) + 1] += _RIDGE * normal.trace()
+    curve = guess.copy()
+    curve[1:3] -= (np.linalg.solve(normal, ways @ (inner.T @ off).ravel()) @ ways).reshape(2, 2)
+    return curve, weights @ curve - points
 
 
-def _handle(points: np.ndarray, tangent: np.ndarray | None) -> np.ndarray:
+def _ways(handle: np.ndarray, tangent: np.ndarray | None) -> np.ndarray:
+    """[k, 2] the directions in which a handle is free: both, or that of its tangent."""
+    return np.eye(2) if tangent is None else handle[None]
+
+
+def _handle(points: np.ndarray, tangent: np.ndarray | None, size: float) -> np.ndarray:
     """[2] a first guess of a handle: a third of the length along the tangent, or a third of the chord."""
-    chord = points[-1] - points[0]
     if tangent is None or not tangent.any():
-        return chord / 3
-    return tangent / np.linalg.norm(tangent) * length(points) / 3
+        return (points[-1] - points[0]) / 3
+    return tangent * (size / 3 / math.hypot(*tangent))
 
 
-def _nearer(curve: np.ndarray, points: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Moves every place by one Newton step towards the point of the curve that is nearest to its vertex."""
-    first = 3 * np.diff(curve, axis=0)
-    second = 2 * np.diff(first, axis=0)
-    u = at[:, None]
-    off = bernstein(at) @ curve - points
-    speed = (1 - u) ** 2 * first[0] + 2 * u * (1 - u) * first[1] + u**2 * first[2]
-    bend = (1 - u) * second[0] + u * second[1]
+def _nearer(curve: np.ndarray, off: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Moves every place by a Newton step to where the curve, which misses its vertex by `off`, is nearest."""
+    first = 3 * (curve[1:] - curve[:-1])
+    second = 2 * (first[1:] - first[:-1])
+    v = 1 - at
+    speed = np.stack([v * v, 2 * at * v, at * at], axis=1) @ first
+    bend = np.stack([v, at], axis=1) @ second
     slope = (speed**2).sum(1) + (off * bend).sum(1)
     step = np.where(np.abs(slope) > 1e-9, (off * speed).sum(1) / np.where(slope == 0, 1, slope), 0)
     moved = np.clip(at - step, 0, 1)
@@ -212,4 +227,5 @@ def _nearer(curve: np.ndarray, points: np.ndarray, at: np.ndarray) -> np.ndarray
 
 def bernstein(u: np.ndarray) -> np.ndarray:
     """[n, 4] weights of the control points of a cubic at [n] places in 0..1."""
-    return np.stack([(1 - u) ** 3, 3 * u * (1 - u) ** 2, 3 * u**2 * (1 - u), u**3], axis=1)
+    v = 1 - u
+    return np.stack([v * v * v, 3 * u * v * v, 3 * u * u * v, u * u * u], axis=1)

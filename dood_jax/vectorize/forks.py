@@ -11,6 +11,8 @@ angle θ have their fork where the largest disc has the radius r = 2h/(1 + s) wi
 middle lies at the distance t = h (1/s - 1)/(1 + s) from the point where the middle lines meet.
 """
 
+import statistics
+
 import numpy as np
 
 from dood_jax.vectorize.crossings import Leg, edge_end, leg_at, matching
@@ -63,9 +65,11 @@ def move_end(points: np.ndarray, place: np.ndarray, radius: float) -> np.ndarray
 def _centre_forks(graph: Graph, marks: Marks) -> None:
     """Moves forks that thinning left at the edge of the ink to the middle of the largest disc around them."""
     for node, meeting in graph.at().items():
+        if len(meeting) < 3:
+            continue
         fork = graph.nodes[node]
         place, radius = _largest_disc(marks, fork)
-        if len(meeting) < 3 or fork.radius > _CENTRED * radius:
+        if fork.radius > _CENTRED * radius:
             continue
         graph.nodes[node] = Node(place, radius, radius)
         for index, is_start in meeting:
@@ -137,21 +141,24 @@ class _Meeting:
 
 def _merge_crossings(graph: Graph, marks: Marks) -> None:
     """Makes one crossing of every two forks that face each other across a bridge, nearest first."""
+    touched = set(graph.nodes)
     while True:
         meeting = _Meeting(graph, marks)
+        # What is true of an edge follows from the nodes at its ends and their neighbours.
+        near = {node for edge in graph.edges if edge.nodes & touched for node in edge.nodes}
         bridges = sorted(
             (edge.length, index)
             for index, edge in enumerate(graph.edges)
-            if edge.start != edge.end and _is_crossed(graph, index, meeting)
+            if edge.start != edge.end and edge.nodes & near and _is_crossed(graph, index, meeting)
         )
         if not bridges:
             return
-        touched: set[int] = set()  # nodes that were merged in this round, where `meeting` is out of date
+        touched = set()  # nodes that were merged in this round, where `meeting` is out of date
         gone = set()
         for _, index in bridges:
             bridge = graph.edges[index]
-            if not {bridge.start, bridge.end} & touched:
-                touched |= {bridge.start, bridge.end}
+            if not bridge.nodes & touched:
+                touched |= bridge.nodes
                 ends = meeting.at[bridge.start] + meeting.at[bridge.end]
                 _merge(graph, bridge, [graph.edges[end // 2] for end in ends])
                 gone.add(id(bridge))
@@ -172,7 +179,7 @@ def _is_crossed(graph: Graph, index: int, meeting: _Meeting) -> bool:
         return False
     if bridge.length < max(radii):  # one fork lies in the ink of the other
         return True
-    width = float(np.median([meeting.leg(end).width for end in legs]))
+    width = statistics.median(meeting.leg(end).width for end in legs)
     by_radius = 2 * _shared_length(width, float(np.mean(radii)))
     by_angle = sum(
         _shared_by_angle(width, [meeting.leg(end) for end in side if end not in own]) for side in sides
@@ -226,17 +233,21 @@ def _restore_corners(graph: Graph, marks: Marks) -> None:
         for index, is_start in meeting:
             stem = graph.edges[index]
             tip = stem.end if is_start else stem.start
-            legs = [graph.edges[other] for other, _ in meeting if other != index]
-            if len(legs) == 2 and len(at[tip]) == 1 and _is_corner(graph, marks, (stem, node, tip), legs):
-                _lead_to_tip(graph, node, tip, legs)
+            ends = [edge_end(*one) for one in meeting if one[0] != index]
+            if len(ends) == 2 and len(at[tip]) == 1 and _is_corner(graph, marks, (stem, node, tip), ends):
+                _lead_to_tip(graph, node, tip, [graph.edges[end // 2] for end in ends])
                 gone.add(index)
                 break
     graph.edges = [edge for index, edge in enumerate(graph.edges) if index not in gone]
 
 
-def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs: list[Edge]) -> bool:
-    """Whether a stem is the shared ink of its legs, by its width and length, and narrows towards the tip."""
+def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], ends: list[int]) -> bool:
+    """Whether a stem is the shared ink of its legs, by its width and length, and narrows towards the tip.
+
+    `ends` are those of the legs at the fork of the stem.
+    """
     stem, node, tip = stem_of
+    legs = [graph.edges[end // 2] for end in ends]
     fork = graph.nodes[node]
     width = float(np.median(marks.widths_at(np.concatenate([leg.points for leg in legs]))))
     if fork.radius < _SWOLLEN * width / 2:
@@ -246,7 +257,6 @@ def _is_corner(graph: Graph, marks: Marks, stem_of: tuple[Edge, int, int], legs:
     near, far = np.array_split(widths[margin : len(widths) - margin], 2)  # from the tip
     if len(far) and np.median(far) <= _NARROWING * np.median(near):
         return False
-    ends = [edge_end(*one) for one in graph.at()[node] if graph.edges[one[0]] is not stem]
     one, other = (leg_at(graph, marks, end) for end in ends)
     cosine = float(one.direction @ other.direction)
     by_angle = _SLACK * _shared_by_angle(width, [one, other])

@@ -11,7 +11,6 @@ import json
 from collections.abc import Callable
 
 import numpy as np
-from skimage.measure import approximate_polygon
 
 from dood_jax.vectorize.curves import InkStroke, Strokes
 from dood_jax.vectorize.gif import gif
@@ -74,6 +73,8 @@ def quickdraw(drawing: Strokes) -> str:
 
 def _simplified(points: np.ndarray, tolerance: float) -> np.ndarray:
     """The vertices of a [n, 2] line that keep it within a tolerance; at least two, also of a dot."""
+    from skimage.measure import approximate_polygon  # noqa: PLC0415 - takes long, and few formats need it
+
     return np.repeat(points, 2, axis=0) if len(points) == 1 else approximate_polygon(points, tolerance)
 
 

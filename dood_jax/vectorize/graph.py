@@ -26,9 +26,14 @@ class Edge:
     end: int
 
     @property
+    def nodes(self) -> set[int]:
+        """Numbers of the nodes at its ends."""
+        return {self.start, self.end}
+
+    @property
     def length(self) -> float:
         """Length along the points, in pixels of the page."""
-        return float(np.linalg.norm(np.diff(self.points, axis=0), axis=1).sum())
+        return float(np.hypot(*(self.points[1:] - self.points[:-1]).T).sum())
 
 
 @dataclasses.dataclass
@@ -104,14 +109,15 @@ class _Tracer:
     def graph(self, dots: list[tuple[np.ndarray, float]]) -> Graph:
         """The graph of every chain of pixels between forks or ends, or round to itself."""
         marks = self.marks
-        numbers = range(1, self.num_forks + 1)
-        centres = ndimage.center_of_mass(self.fork_labels > 0, self.fork_labels, numbers)
-        widest = (
-            ndimage.maximum(np.pad(marks.distance, 1), self.fork_labels, numbers) if self.num_forks else []
-        )
+        rows, columns = np.nonzero(self.fork_labels)
+        labels = self.fork_labels[rows, columns]
+        sums = lambda weights: np.bincount(labels, weights, self.num_forks + 1)
+        y, x = (sums(axis) / np.maximum(sums(None), 1) for axis in (rows, columns))
+        widest = np.zeros(self.num_forks + 1, np.float32)
+        np.maximum.at(widest, labels, marks.distance[rows - 1, columns - 1])
         graph = Graph([], {}, dots)
-        for number, (y, x), radius in zip(numbers, centres, widest, strict=True):
-            graph.nodes[number] = self._node(y, x, radius)
+        for number in range(1, self.num_forks + 1):
+            graph.nodes[number] = self._node(y[number], x[number], widest[number])
         while self.left:
             chain = self._walk()
             self._add(graph, chain)
@@ -139,7 +145,7 @@ class _Tracer:
 
     def _add(self, graph: Graph, chain: list[tuple[int, int]]) -> None:
         """Adds a chain of pixels as an edge, led to the middles of the forks at its ends."""
-        points = [self._place(y, x) for y, x in chain]
+        points = (np.array(chain, float)[:, ::-1] - 0.5) / self.marks.factor
         first, last = self._forks_near(chain[0]), self._forks_near(chain[-1])
         if len(chain) == 1 and len(first) > 1:
             last = first[1:]
@@ -148,17 +154,16 @@ class _Tracer:
         closed = not first and not last and len(chain) > 3 and _touch(chain[0], chain[-1])
         if closed:
             node = self._new_node(graph, chain[0])
-            graph.edges.append(Edge(np.array([*points, points[0]]), node, node))
+            graph.edges.append(Edge(np.concatenate([points, points[:1]]), node, node))
             return
         start = first[0] if first else self._new_node(graph, chain[0])
         end = last[0] if last else self._new_node(graph, chain[-1])
-        points = [
-            *([graph.nodes[start].place] if first else []),
-            *points,
-            *([graph.nodes[end].place] if last else []),
-        ]
-        if len(points) > 1:
-            graph.edges.append(Edge(np.array(points), start, end))
+        before, after = (
+            [graph.nodes[start].place] if first else [],
+            [graph.nodes[end].place] if last else [],
+        )
+        if len(before) + len(points) + len(after) > 1:
+            graph.edges.append(Edge(np.array([*before, *points, *after]), start, end))
 
     def _forks_near(self, pixel: tuple[int, int]) -> list[int]:
         """Numbers of the forks that touch a pixel."""

@@ -2,37 +2,35 @@
 
 The pen is a disc with a soft edge. As with the model's `distance` brush, the ink of a pixel follows from its
 distance to the nearest stroke, but there can be any number of strokes, and only pixels near them are drawn.
-For this, curves are drawn as short straight pieces.
+For this, curves are drawn as short straight pieces. The gradient is written out: a program for arrays of any
+size would have to be compiled for each.
 """
 
-import functools
-from typing import NamedTuple, TypeVar
+import math
+from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from scipy import ndimage
+from scipy import ndimage, sparse
 from scipy.spatial import cKDTree
 
-from dood_jax.test_time.optimize import descend
-from dood_jax.types import Array
 from dood_jax.vectorize import curves
 from dood_jax.vectorize.marks import resample
 
 _STEPS = 80  # of Adam
-_POINT_RATE, _WIDTH_RATE, _SOFT_RATE = 0.15, 0.03, 0.02  # learning rates at the first step, in pixels
+_RATES = 0.15, 0.03, 0.02  # of points, widths and softness at the first step, in pixels
 _LAST_RATE = 0.1  # fraction of the rates that is left at the last step of the cosine schedule
+_MEAN, _SQUARE, _TINY = 0.9, 0.999, 1e-8  # Adam's decay of the gradient and of its square; keeps steps finite
 _SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
-_BEND_WEIGHT = 0.6  # of the penalty on bends
+_BEND_WEIGHT, _SMOOTH = 0.6, 0.01  # of the penalty on bends, which is smooth at zero
 _LARGEST_PEN = 6.0  # pixels; a page with a wider pen is made smaller
 _LEAST_PEN, _MOST_PIXELS = 3.0, 200_000  # a page with more pixels of ink is made smaller, down to this pen
 _SPACING = 0.7  # length of the straight pieces, in pen widths
-_BLOCK = 32768  # pixels that are drawn together, which bounds memory
-_CANDIDATES = 6  # pieces that a pixel may be nearest to
-_SOFTEST, _HARDEST = 0.8, 0.08  # edge of the pen, in pixels
-
-_Values = np.ndarray | Array  # made in NumPy, used by JAX
-_Tree = TypeVar("_Tree")
+_CANDIDATES = 6  # pieces that a pixel may be nearest to,
+_CHOSEN_FOR = 10  # and steps for which the nearest one is kept
+_CLEAR = 3.0  # pixels outside a line where none of its ink is left
+_SOFTEST, _HARDEST, _FIRST_SOFT = 0.8, 0.08, 0.3  # edge of the pen, in pixels
+_LEAST_WIDTH = 0.3  # pixels
+_LEAST_SQUARE, _MOST_EXPONENT = np.float32(1e-9), np.float32(60)  # keep numbers finite
 
 
 class Line(NamedTuple):
@@ -52,31 +50,37 @@ class FittedLines(NamedTuple):
 
 
 class _Variables(NamedTuple):
-    """What is optimised."""
+    """What is optimised, or its gradient."""
 
-    controls: _Values  # [C, 2] control points of all lines, in pixels
-    widths: _Values  # [L] of the lines
-    softness: _Values  # [] of the pen's edge
+    controls: np.ndarray  # float32 [C, 2] control points of all lines, in pixels
+    widths: np.ndarray  # float32 [L] of the lines
+    softness: np.ndarray  # float32 [] of the pen's edge
 
 
 class _Pieces(NamedTuple):
-    """How curves are drawn as straight pieces between vertices; this does not change."""
+    """How curves are drawn as S straight pieces; this does not change."""
 
-    controls: _Values  # [V, 4] control points that each vertex depends on
-    weights: _Values  # [V, 4] and their Bernstein weights in it
-    ends: _Values  # [S, 2] vertices at the ends of each piece
-    line_of: _Values  # [S] the line of each piece
-    triples: _Values  # [J, 3] vertices that follow each other
-    is_used: _Values  # [J] 0 for padding
+    starts: sparse.csr_array  # float32 [S, C] weights of the control points in the start of each piece,
+    ends: sparse.csr_array  # in its end,
+    bends: sparse.csr_array  # and, [J, C], in each second difference of vertices that follow each other
+    line_of: np.ndarray  # [S] the line of each piece
 
 
 class _Pixels(NamedTuple):
     """The pixels at which the page is compared."""
 
-    places: _Values  # [N, 2]
-    ink: _Values  # [N] of the page
-    near: _Values  # [N, K] pieces that may be nearest
-    weight: _Values  # [N] 0 for padding
+    places: np.ndarray  # float32 [2, N]
+    ink: np.ndarray  # float32 [N] of the page
+    near: np.ndarray  # [K, N] pieces that may be nearest
+
+
+class _Drawn(NamedTuple):
+    """Pixels in the order of the pieces that they are nearest to."""
+
+    pieces: np.ndarray  # [P] pieces that are nearest to some pixel
+    counts: np.ndarray  # [P] pixels of each
+    places: np.ndarray  # float32 [2, N]
+    ink: np.ndarray  # float32 [N] of the page
 
 
 def fit_lines(ink: np.ndarray, lines: list[Line]) -> FittedLines:
@@ -86,19 +90,20 @@ def fit_lines(ink: np.ndarray, lines: list[Line]) -> FittedLines:
     small = resample(ink, factor)
     scaled = [line._replace(control_points=line.control_points * factor) for line in lines]
     controls, pieces, starts = _pieces(scaled, max(_SPACING * pen * factor, 1.0))
-    vertices = np.einsum("vk,vkx->vx", pieces.weights, controls[pieces.controls])
-    pixels = _pixels(small, vertices, pieces, pen * factor)
+    pixels = _pixels(small, (pieces.starts @ controls + pieces.ends @ controls) / 2, pen * factor)
     widths = np.array([line.width * factor for line in lines], np.float32)
-    padded = _padded(_Variables(controls, widths, np.array(0.3, np.float32)), pieces, pixels)
-    moved, errors, totals = jax.device_get(_optimize(*padded))
+    moved = _moved(_Variables(controls, widths, np.array(_FIRST_SOFT, np.float32)), pieces, pixels)
+    errors, totals = _errors(moved, pieces, pixels)
     confidence = np.clip(1 - errors / np.maximum(totals, 1e-6), 0, 1)
-    places, widths = moved.controls / factor, moved.widths / factor
+    places = moved.controls / factor
     found = []
     for index, (line, start) in enumerate(zip(lines, starts, strict=True)):
         points = places[start : start + len(line.control_points)]
         if line.is_closed:
             points = np.concatenate([points[:-1], points[:1]])
-        found.append(Line(points, float(widths[index]), line.is_closed, float(confidence[index])))
+        found.append(
+            Line(points, float(moved.widths[index] / factor), line.is_closed, float(confidence[index]))
+        )
     return FittedLines(found, float(errors.sum()) / factor**2)
 
 
@@ -126,15 +131,14 @@ def _pieces(lines: list[Line], spacing: float) -> tuple[np.ndarray, _Pieces, lis
         weights.append(parts)
         starts.append(start)
         start, begin = start + len(line.control_points), begin + len(used)
-    all_triples = np.concatenate(triples)
-    pieces = _Pieces(
-        np.concatenate(controls),
-        np.concatenate(weights).astype(np.float32),
-        np.concatenate(ends),
-        np.concatenate(line_of),
-        all_triples,
-        np.ones(len(all_triples), np.float32),
+    columns = np.concatenate(controls)
+    places = np.repeat(np.arange(begin), 4), columns.ravel()
+    vertices = sparse.csr_array(
+        (np.concatenate(weights).ravel().astype(np.float32), places), shape=(begin, start)
     )
+    (first, last), (before, here, after) = np.concatenate(ends).T, np.concatenate(triples).T
+    bends = vertices[before] - 2 * vertices[here] + vertices[after]
+    pieces = _Pieces(vertices[first], vertices[last], bends, np.concatenate(line_of))
     return np.concatenate([line.control_points for line in lines]).astype(np.float32), pieces, starts
 
 
@@ -155,124 +159,105 @@ def _vertices(line: Line, spacing: float) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([*used, end[None]]), np.concatenate([*weights, [[0, 0, 0, 1]]])
 
 
-def _pixels(ink: np.ndarray, vertices: np.ndarray, pieces: _Pieces, pen: float) -> _Pixels:
-    """The pixels near ink or lines, with the pieces near each."""
+def _pixels(ink: np.ndarray, middles: np.ndarray, pen: float) -> _Pixels:
+    """The pixels near ink or lines, with the pieces near each; `middles` [S, 2] are those of the pieces."""
     reach = int(np.ceil(0.6 * pen + 2))
     close = ink > 0.3
-    middles = vertices[pieces.ends].mean(1)
     columns, rows = (np.clip(middles[:, axis].astype(int), 0, ink.shape[1 - axis] - 1) for axis in (0, 1))
     close[rows, columns] = True
     close = ndimage.maximum_filter(close, size=2 * reach + 1)
     rows, columns = np.nonzero(close)
-    places = np.stack([columns, rows], axis=1).astype(np.float32) + 0.5
-    near = cKDTree(middles).query(places, k=min(_CANDIDATES, len(middles)))[1].reshape(len(places), -1)
-    near = np.pad(near, ((0, 0), (0, _CANDIDATES - near.shape[1])), mode="edge")
-    return _Pixels(places, ink[close].astype(np.float32), near, np.ones(len(places), np.float32))
+    places = np.stack([columns, rows]).astype(np.float32) + np.float32(0.5)
+    near = cKDTree(middles).query(places.T, k=range(1, 1 + min(_CANDIDATES, len(middles))))[1]
+    return _Pixels(places, ink[close].astype(np.float32), near.T)
 
 
-def _padded(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> tuple[_Variables, _Pieces, _Pixels]:
-    """Pads all arrays to one of few sizes, so that few programs are ever compiled."""
-    count = _bucket(max(len(variables.controls), *(len(part) for part in pieces)) + 1, 512)
-    grown = lambda array, size: np.pad(array, [(0, size - len(array))] + [(0, 0)] * (array.ndim - 1))
-    variables = variables._replace(
-        controls=grown(variables.controls, count), widths=grown(variables.widths, count)
-    )
-    pieces = _Pieces(*(grown(part, count) for part in pieces))
-    size = _bucket(len(pixels.places), 8192)
-    pixels = _Pixels(*(grown(part, size) for part in pixels))
-    int32 = lambda tree: jax.tree_util.tree_map(
-        lambda leaf: leaf.astype(np.int32) if leaf.dtype.kind == "i" else leaf, tree
-    )
-    return variables, int32(pieces), int32(pixels)
+def _moved(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> _Variables:
+    """The variables after `_STEPS` steps of Adam, whose rates fall as a cosine."""
+    means = [np.zeros_like(value) for value in variables]
+    squares = [np.zeros_like(value) for value in variables]
+    for step in range(_STEPS):
+        if step % _CHOSEN_FOR == 0:
+            drawn = _nearest(variables, pieces, pixels)
+        share = _LAST_RATE + (1 - _LAST_RATE) * (1 + math.cos(math.pi * step / _STEPS)) / 2
+        share *= math.sqrt(1 - _SQUARE ** (step + 1)) / (1 - _MEAN ** (step + 1))
+        slopes = _gradient(variables, pieces, drawn)
+        means = [_MEAN * mean + (1 - _MEAN) * slope for mean, slope in zip(means, slopes, strict=True)]
+        squares = [
+            _SQUARE * square + (1 - _SQUARE) * slope**2 for square, slope in zip(squares, slopes, strict=True)
+        ]
+        controls, widths, softness = (
+            value - share * rate * mean / (np.sqrt(square) + _TINY)
+            for value, rate, mean, square in zip(variables, _RATES, means, squares, strict=True)
+        )
+        variables = _Variables(controls, np.maximum(widths, _LEAST_WIDTH), softness.clip(_HARDEST, _SOFTEST))
+    return variables
 
 
-def _bucket(count: int, least: int) -> int:
-    """The next power of two."""
-    return max(least, 1 << (count - 1).bit_length())
+def _nearest(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> _Drawn:
+    """The pixels on or beside lines, sorted by their nearest pieces."""
+    chosen, outside = _chosen(variables, pieces, pixels)
+    beside = np.flatnonzero(outside < _CLEAR)
+    order = beside[np.argsort(chosen[beside], kind="stable")]
+    found, counts = np.unique(chosen[order], return_counts=True)
+    return _Drawn(found, counts, pixels.places[:, order], pixels.ink[order])
 
 
-@jax.jit
-def _optimize(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> tuple[_Variables, Array, Array]:
-    """The variables after `_STEPS` steps of Adam; and per line, its error and the ink it was to explain."""
-    rates = _Variables(*np.array([_POINT_RATE, _WIDTH_RATE, _SOFT_RATE], np.float32))
-    blocks = jax.tree_util.tree_map(
-        lambda leaf: leaf.reshape(-1, min(len(leaf), _BLOCK), *leaf.shape[1:]), pixels
-    )
-
-    def gradient(variables, _):
-        add = lambda total, block: (_sum(total, jax.grad(_misfit)(variables, pieces, block)), None)
-        return jax.lax.scan(add, jax.grad(_bend)(variables, pieces), blocks)[0]
-
-    variables = descend(
-        gradient,
-        variables,
-        rates,
-        jnp.arange(_STEPS),
-        last_fraction=_LAST_RATE,
-        project=_within_range,
-    )
-    add = lambda total, block: (_sum(total, _errors(variables, pieces, block)), None)
-    nothing = jnp.zeros_like(variables.widths)
-    (errors, inks), _ = jax.lax.scan(add, (nothing, nothing), blocks)
-    return variables, errors, inks
+def _chosen(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> tuple[np.ndarray, np.ndarray]:
+    """[N] the piece whose ink is nearest to each pixel, and [N] pixels by which that lies outside it."""
+    starts, ends = ((part @ variables.controls).T for part in (pieces.starts, pieces.ends))
+    half = variables.widths[pieces.line_of] / 2
+    chosen, least = pixels.near[0], np.full(len(pixels.ink), np.inf, np.float32)
+    for near in pixels.near:
+        outside = _distances(pixels.places, starts[:, near], ends[:, near])[0] - half[near]
+        chosen = np.where(outside < least, near, chosen)
+        least = np.minimum(outside, least)
+    return chosen, least
 
 
-def _sum(one: _Tree, other: _Tree) -> _Tree:
-    return jax.tree_util.tree_map(jnp.add, one, other)
+def _distances(
+    places: np.ndarray, starts: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """[N] distances of [2, N] places from pieces, [2, N] the way from there, and [N] where on them, 0..1."""
+    edges, away = ends - starts, places - starts
+    along = ((away * edges).sum(0) / ((edges**2).sum(0) + _LEAST_SQUARE)).clip(0, 1)
+    away = away - along * edges
+    return np.sqrt((away**2).sum(0) + _LEAST_SQUARE), away, along
 
 
-def _errors(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> tuple[Array, Array]:
+def _gradient(variables: _Variables, pieces: _Pieces, drawn: _Drawn) -> _Variables:
+    """The gradient of the difference between the drawing and the page, and of the penalty on bends."""
+    each = lambda values: np.repeat(values[..., drawn.pieces], drawn.counts, axis=-1)
+    firsts = drawn.counts.cumsum() - drawn.counts
+    total = lambda values: np.add.reduceat(values, firsts, axis=-1)
+    starts, ends = ((part @ variables.controls).T for part in (pieces.starts, pieces.ends))
+    distance, away, along = _distances(drawn.places, each(starts), each(ends))
+    half, soft = each(variables.widths[pieces.line_of] / 2), variables.softness
+    near, far = _sigmoid((half - distance) / soft), _sigmoid((-half - distance) / soft)
+    error = near - far - drawn.ink
+    slope = (np.sign(error) + 2 * _SQUARE_WEIGHT * error) / soft
+    rise, fall = slope * near * (1 - near), slope * far * (1 - far)
+    softness = -(rise * (half - distance) + fall * (half + distance)).sum() / soft
+    widths = np.bincount(pieces.line_of[drawn.pieces], total(rise + fall) / 2, len(variables.widths))
+    push = (fall - rise) / distance * away
+    at_starts, at_ends = np.zeros((2, *starts.shape), np.float32)
+    at_ends[:, drawn.pieces] = -total(along * push)
+    at_starts[:, drawn.pieces] = -total((1 - along) * push)
+    turns = pieces.bends @ variables.controls
+    turns *= _BEND_WEIGHT / np.sqrt((turns**2).sum(1, keepdims=True) + _SMOOTH)
+    controls = pieces.starts.T @ at_starts.T + pieces.ends.T @ at_ends.T + pieces.bends.T @ turns
+    return _Variables(controls, widths.astype(np.float32), softness)
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(np.minimum(-values, _MOST_EXPONENT)))
+
+
+def _errors(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> tuple[np.ndarray, np.ndarray]:
     """[L] error of each line in the pixels that it is nearest to, and [L] the ink that it was to explain."""
-    drawn, line = _draw(variables, pieces, pixels)
-    sums = functools.partial(jax.ops.segment_sum, segment_ids=line, num_segments=len(variables.widths))
-    errors = sums(jnp.abs(drawn - pixels.ink) * pixels.weight)
-    return errors, sums(jnp.maximum(drawn, pixels.ink) * pixels.weight)
-
-
-def _misfit(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> Array:
-    """[] difference between the drawing and the page."""
-    drawn, _ = _draw(variables, pieces, pixels)
-    error = jnp.abs(drawn - pixels.ink)
-    return ((error + _SQUARE_WEIGHT * error**2) * pixels.weight).sum()
-
-
-def _bend(variables: _Variables, pieces: _Pieces) -> Array:
-    """[] penalty on bends: the second differences of the vertices, smooth at zero."""
-    before, here, after = jnp.moveaxis(_vertex_places(variables, pieces)[pieces.triples], 1, 0)
-    bends = jnp.sqrt(((before - 2 * here + after) ** 2).sum(1) + 0.01)
-    return _BEND_WEIGHT * (bends * pieces.is_used).sum()
-
-
-def _vertex_places(variables: _Variables, pieces: _Pieces) -> Array:
-    """[V, 2] vertices on the curves."""
-    return jnp.einsum("vk,vkx->vx", pieces.weights, variables.controls[pieces.controls])
-
-
-def _draw(variables: _Variables, pieces: _Pieces, pixels: _Pixels) -> tuple[Array, Array]:
-    """[N] ink of the nearest line at every pixel, and [N] which line that is.
-
-    The nearest piece is chosen without gradient, so that only one piece for each pixel is differentiated.
-    """
-    places = _vertex_places(variables, pieces)
-    ends = jax.lax.stop_gradient(places)[pieces.ends]  # [S, 2, 2]
-    half = jax.lax.stop_gradient(variables.widths)[pieces.line_of] / 2
-    outside = _distance(pixels.places[:, None], ends[pixels.near]) - half[pixels.near]
-    chosen = jnp.take_along_axis(pixels.near, outside.argmin(1)[:, None], axis=1)[:, 0]
+    chosen, outside = _chosen(variables, pieces, pixels)
     line = pieces.line_of[chosen]
-    distance = _distance(pixels.places, places[pieces.ends[chosen]])
-    width, soft = variables.widths[line], variables.softness
-    drawn = jax.nn.sigmoid((width / 2 - distance) / soft) - jax.nn.sigmoid((-width / 2 - distance) / soft)
-    return drawn, line
-
-
-def _distance(places: _Values, ends: Array) -> Array:
-    """[...] distance of [..., 2] places to straight pieces [..., 2, 2]."""
-    start, edge = ends[..., 0, :], ends[..., 1, :] - ends[..., 0, :]
-    along = ((places - start) * edge).sum(-1) / ((edge**2).sum(-1) + 1e-9)
-    foot = start + jnp.clip(along, 0, 1)[..., None] * edge
-    return jnp.sqrt(((places - foot) ** 2).sum(-1) + 1e-9)
-
-
-def _within_range(variables: _Variables) -> _Variables:
-    soft = jnp.clip(variables.softness, _HARDEST, _SOFTEST)
-    return variables._replace(widths=jnp.maximum(variables.widths, 0.3), softness=soft)
+    through = outside + variables.widths[line]
+    drawn = _sigmoid(-outside / variables.softness) - _sigmoid(-through / variables.softness)
+    sums = lambda values: np.bincount(line, values, len(variables.widths))
+    return sums(np.abs(drawn - pixels.ink)), sums(np.maximum(drawn, pixels.ink))

@@ -187,8 +187,12 @@ def _order_in_part(
     left = sorted(part, key=lambda i: lines[i][0] @ _FIRST + _ASIDE * (lines[i][-1] - lines[i][0])[0])
     if not is_taught:
         return left
-    near = lambda i, j: (high[i] >= low[j]).all() and (high[j] >= low[i]).all()
-    awaited = {i: {j for j in left if j != i and near(i, j) and _yields(lines[i], lines[j])} for i in left}
+    runs = {i: curves.evenly(lines[i], _SAMPLES) for i in left}
+    lows, highs = low[left], high[left]
+    near = {i: np.flatnonzero(((high[i] >= lows) & (highs >= low[i])).all(axis=1)) for i in left}
+    awaited = {
+        i: {j for j in (left[k] for k in near[i]) if j != i and _yields(runs[i], runs[j])} for i in left
+    }
     ranks: list[int] = []
     while left:  # strokes that wait for each other come by start
         ranks.append(next((i for i in left if awaited[i] <= set(ranks)), left[0]))
@@ -196,9 +200,11 @@ def _order_in_part(
     return ranks
 
 
-def _yields(one: np.ndarray, other: np.ndarray) -> bool:
-    """Whether a stroke crosses one that comes first: a level one, or else one that falls more to the left."""
-    points, others = (curves.evenly(line, _SAMPLES) for line in (one, other))
+def _yields(points: np.ndarray, others: np.ndarray) -> bool:
+    """Whether a stroke crosses one that comes first: a level one, or else one that falls more to the left.
+
+    Both are [_SAMPLES, 2] even points.
+    """
     step, steps = np.diff(points, axis=0)[:, None], np.diff(others, axis=0)
     between = others[:-1] - points[:-1, None]
     turn = _turn(step, steps)

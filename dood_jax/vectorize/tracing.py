@@ -134,8 +134,9 @@ def _line(path: crossings.Path, vote: float) -> Line:
 def _stroke(line: Line) -> InkStroke:
     """A fitted line as a stroke, or as a dot if it is very short."""
     points = line.control_points
-    fewer = curves.fit(curves.sample(points), _SIMPLER * line.width)
-    points = fewer if len(fewer) < len(points) else points
+    if len(points) > 4:
+        fewer = curves.fit(curves.sample(points), _SIMPLER * line.width)
+        points = fewer if len(fewer) < len(points) else points
     is_dot = curves.length(curves.sample(points)) < _DOT * line.width
     points = np.repeat(points[[0, -1]].mean(0, keepdims=True), 4, axis=0) if is_dot else points
     return InkStroke(points, line.width, line.is_closed and not is_dot, line.confidence)

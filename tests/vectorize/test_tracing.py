@@ -122,15 +122,6 @@ def test_a_stroke_is_few_curves(found):
     assert max(len(stroke.control_points) for stroke in found) <= 3 * 4 + 1
 
 
-def test_every_size_of_drawing_shares_few_programs(ink):
-    """Nothing compiles for a second image of about the same size."""
-    strokes_in(ink)
-    before = line_fitting._optimize._cache_size()
-    strokes_in(ink[:, :90])
-    strokes_in(ink_of([LINE, WAVE], 3, (80, 90)))
-    assert line_fitting._optimize._cache_size() == before
-
-
 @pytest.mark.parametrize("angle", [15, 25, 40])
 def test_a_sharp_turn_is_one_stroke_with_its_tip_in_place(angle):
     """Where the legs' ink is one, thinning leaves a stem, which is no stroke of its own."""
