@@ -43,11 +43,11 @@ OTHER = "densities, guard, rest"
 def main(_: list[str]) -> None:
     """Prints the table."""
     step = run.training_form("fast", flags.FLAGS.batch_size)
-    products = products_of(step)
+    products = products_of(step, PARTS)
     for _ in range(10):
         step.call()
     seconds = list(step.times)
-    profile = profiled(step, _STEPS.value)
+    profile = profiled(step, _STEPS.value, PARTS)
     rate = matmul_rate()
     whole = statistics.median(seconds)
     total = sum(products.values())
@@ -62,32 +62,32 @@ def main(_: list[str]) -> None:
         print(f"{part:26} {products[part] / 1e6:15.0f} {1e3 * profile[part]:14.1f} {100 * fraction:5.0f}%")
 
 
-def part_of(name: str) -> str:
+def part_of(name: str, parts: dict[str, str]) -> str:
     """The part that an operation belongs to."""
-    return next((part for part, pattern in PARTS.items() if re.search(pattern, name)), OTHER)
+    return next((part for part, pattern in parts.items() if re.search(pattern, name)), OTHER)
 
 
-def products_of(step: run.Form) -> collections.Counter:
+def products_of(step: run.Form, parts: dict[str, str]) -> collections.Counter:
     """Multiply-adds of a step's matrix products, by part."""
     found: collections.Counter = collections.Counter()
-    _count(jax.make_jaxpr(step.function)(*step.inputs).jaxpr, 1, "", found)
+    _count(jax.make_jaxpr(step.function)(*step.inputs).jaxpr, 1, "", parts, found)
     return found
 
 
-def _count(jaxpr: Any, times: int, above: str, found: collections.Counter) -> None:
+def _count(jaxpr: Any, times: int, above: str, parts: dict[str, str], found: collections.Counter) -> None:
     for equation in jaxpr.eqns:
         name = f"{above}/{equation.source_info.name_stack}/"
         if equation.primitive.name == "dot_general":
             (contracted, _), _ = equation.params["dimension_numbers"]
             left = equation.invars[0].aval.shape
             length = np.prod([left[axis] for axis in contracted])
-            found[part_of(name)] += times * int(np.prod(equation.outvars[0].aval.shape) * length)
+            found[part_of(name, parts)] += times * int(np.prod(equation.outvars[0].aval.shape) * length)
         inner = times * equation.params.get("length", 1) if equation.primitive.name == "scan" else times
         for jaxpr_inside in jax.extend.core.jaxprs_in_params(equation.params):
-            _count(jaxpr_inside, inner, name, found)
+            _count(jaxpr_inside, inner, name, parts, found)
 
 
-def profiled(step: run.Form, steps: int) -> collections.Counter:
+def profiled(step: run.Form, steps: int, parts: dict[str, str]) -> collections.Counter:
     """Seconds of all threads in one step, by part."""
     text = step.program.as_text()
     names = dict(re.findall(r"%?([\w.\-]+) = .*?op_name=\"([^\"]*)\"", text))
@@ -103,7 +103,7 @@ def profiled(step: run.Form, steps: int) -> collections.Counter:
             for event in line.events:
                 operation = dict(event.stats).get("hlo_op")
                 if operation:
-                    found[part_of(names.get(operation, ""))] += event.duration_ns / 1e9 / steps
+                    found[part_of(names.get(operation, ""), parts)] += event.duration_ns / 1e9 / steps
     return found
 
 

@@ -46,7 +46,7 @@ def counts(config: Config) -> dict[str, Any]:
     trained = jax.tree_util.tree_leaves(step.inputs[0].trained)
     return {
         "batch_size": config.training.batch_size,
-        "multiply_adds": int(sum(budget.products_of(step).values())),
+        "multiply_adds": int(sum(budget.products_of(step, budget.PARTS).values())),
         "products": calls_of(jax.make_jaxpr(step.function)(*step.inputs).jaxpr),
         "parameters": sum(leaf.size for leaf in trained),
         "reduced": sum(leaf.size * leaf.dtype.itemsize for leaf in trained),
