@@ -24,6 +24,7 @@ import run
 from absl import app, flags
 
 import dood_jax
+from dood_jax.api import Model
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.inference import bounds, image_sets
 from dood_jax.model.drawing import first_pass, iterate
@@ -51,7 +52,7 @@ def main(_: list[str]) -> None:
         print(f"{name:44} {1e3 * wall:8.1f} {1e3 * threads:14.1f}", flush=True)
 
 
-def print_iteration(model: dood_jax.Model, images: np.ndarray) -> None:
+def print_iteration(model: Model, images: np.ndarray) -> None:
     """The parts of one iteration of all strokes of the images."""
     count = model.config.iterations
     form = iteration_form(model, images, count)
@@ -68,7 +69,7 @@ def print_iteration(model: dood_jax.Model, images: np.ndarray) -> None:
         print(f"{part:26} {products[part] / count / 1e6:15.1f} {1e3 * profile[part] / count:14.2f}")
 
 
-def iteration_form(model: dood_jax.Model, images: np.ndarray, iterations: int) -> run.Form:
+def iteration_form(model: Model, images: np.ndarray, iterations: int) -> run.Form:
     """So many iterations of the images' first drawings."""
     config, params = model.config, model.params
     keys = jax.random.split(jax.random.key(0), len(images))
@@ -77,7 +78,7 @@ def iteration_form(model: dood_jax.Model, images: np.ndarray, iterations: int) -
     return run.form("iterations", correct, images, first.strokes, first.brush)
 
 
-def calls(model: dood_jax.Model, images: np.ndarray) -> dict[str, Callable[[], Any]]:
+def calls(model: Model, images: np.ndarray) -> dict[str, Callable[[], Any]]:
     """What users call, by what is printed of it."""
     many = len(images)
     group, keys = DeviceGroup.local(), image_sets.example_keys(jax.random.key(0), many)
