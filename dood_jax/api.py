@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -27,9 +27,10 @@ from dood_jax.model.variation import SMALL_NOISE, TypeNoise
 from dood_jax.rendering import source_grid
 from dood_jax.runtime import parallel
 from dood_jax.types import Array, BrushParams, Sketch
-from dood_jax.vectorize import colours, drawing, page, reading, tracing
-from dood_jax.vectorize.drawing import InkDrawing
-from dood_jax.vectorize.reading import Scan
+
+if TYPE_CHECKING:  # what ink needs takes half a second to import, so its methods import it themselves
+    from dood_jax.vectorize.drawing import InkDrawing
+    from dood_jax.vectorize.reading import Scan
 
 _SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
 _WINDOWS_AT_ONCE = 16  # of a page, that the model draws: a drawing often has about as many
@@ -204,12 +205,14 @@ class Model:
         _check_positive(size=size)
         return np.asarray(_render(self.config, self.params, strokes.strokes, strokes.brush, size))
 
-    def to_ink(self, sketch: Sketch, size: int = 400, source: str = "") -> list[InkDrawing]:
+    def to_ink(self, sketch: Sketch, size: int = 400, source: str = "") -> "list[InkDrawing]":
         """B drawings of this model as pen strokes on pages of `size` pixels, with their formats.
 
         Raises:
           BadInput: the model's strokes are no curves, or a size below 1.
         """
+        from dood_jax.vectorize import drawing
+
         require_choice("model.decoder", self.config.decoder, ("curve",))
         _check_positive(size=size)
         placed = np.asarray(_placed(sketch.strokes.layout, sketch.strokes.control_points))
@@ -222,7 +225,7 @@ class Model:
             for points, presence, one in zip(placed, sketch.strokes.presence, brushes, strict=True)
         ]
 
-    def vectorize(self, image: ArrayLike | str | Path | Scan, source: str = "") -> InkDrawing:
+    def vectorize(self, image: "ArrayLike | str | Path | Scan", source: str = "") -> "InkDrawing":
         """The pen strokes of one image of lines, of any size, in drawing order.
 
         Args:
@@ -237,11 +240,14 @@ class Model:
         Raises:
           BadInput: it cannot be read, nothing is drawn on it, or the model's strokes are no curves.
         """
+        from dood_jax.vectorize import colours, page, reading, tracing
+        from dood_jax.vectorize.drawing import InkDrawing
+
         require_choice("model.decoder", self.config.decoder, ("curve",))
         if isinstance(image, str | Path):
             scan = reading.read(Path(image))
         else:
-            scan = image if isinstance(image, Scan) else reading.scan_of(image)
+            scan = image if isinstance(image, reading.Scan) else reading.scan_of(image)
         found = page.remove_background(scan.grey, scan.colour)
         strokes, l1 = tracing.strokes_of(found, self._recognise, self.config.image_size)
         if scan.colour is not None:
