@@ -45,7 +45,7 @@ from dood_jax.vectorize import (
 _REPEATS = flags.DEFINE_integer("repeats", 3, "Runs of each picture, after one that is not measured.")
 
 STAGES = {  # label -> functions, where they are called
-    "reading": [(reading, "read")],
+    "reading": [(reading, "_scan")],
     "paper": [(paper, "find_paper")],
     "rules": [(ruled, "find_rules"), (ruled, "without_rules")],
     "levels of ink": [(levels, "full_contrast")],
