@@ -84,7 +84,7 @@ def bounds(
     """
     if evaluation.optimize_steps:
         weigh = _optimized_weights
-    elif model.iterations:
+    elif model.iterations and evaluation.samples_per_posterior == 1:  # iterations are most of the work
         weigh = _iterated_weights
     else:
         weigh = _weights
@@ -113,10 +113,15 @@ def _weights(
     images: np.ndarray,
     keys: Array,
 ) -> iwae.LogWeights:
-    """The log-weights of drawings of a part of the images, as the first pass draws them."""
-    weigh = _compiled_weights(model, evaluation.num_particles, evaluation.num_strokes, group)
-    params, _ = params_and_code
-    return in_batches(weigh, params, images, keys, evaluation.batch_size, len(group.devices))
+    """The log-weights of drawings of a part of the images, by one program."""
+    weigh = _compiled_weights(
+        model,
+        evaluation.num_particles,
+        evaluation.num_strokes,
+        evaluation.samples_per_posterior,
+        group,
+    )
+    return in_batches(weigh, params_and_code, images, keys, evaluation.batch_size, len(group.devices))
 
 
 def _iterated_weights(
@@ -128,13 +133,11 @@ def _iterated_weights(
     keys: Array,
 ) -> iwae.LogWeights:
     """The same after iterative inference, drawings with about as many strokes together."""
-    num_samples = evaluation.samples_per_posterior
-    num_starts = evaluation.num_particles // num_samples
     num_images, num_devices = len(images), len(group.devices)
     images, start, key_data = first_drawings(
-        model, params_and_code[0], images, keys, num_starts, evaluation.num_strokes, group
+        model, params_and_code[0], images, keys, evaluation.num_particles, evaluation.num_strokes, group
     )
-    weigh = functools.partial(_compiled_iterated_weights, model, num_samples, group)
+    weigh = functools.partial(_compiled_iterated_weights, model, group)
     beside, presence = (start, key_data), np.asarray(start.strokes.presence)
     weights = by_stroke_count(weigh, params_and_code, images, beside, presence, num_devices)
     return jax.tree_util.tree_map(lambda leaf: leaf.reshape(num_images, -1), weights)
@@ -159,22 +162,25 @@ def _optimized_weights(
 
 @functools.lru_cache
 def _compiled_weights(
-    model: ModelConfig, num_particles: int, num_strokes: int, group: DeviceGroup
-) -> Callable[[Params, Array, Array], iwae.LogWeights]:
-    def one(params, image, key):
-        return iwae.log_weights(model, params, image, key, num_particles, num_strokes or None)
+    model: ModelConfig, num_particles: int, num_strokes: int, samples_per_posterior: int, group: DeviceGroup
+) -> Callable[[_ParamsAndCode, Array, Array], iwae.LogWeights]:
+    def one(params_and_code, image, key):
+        params, code = params_and_code
+        return iwae.log_weights(
+            model, params, image, key, num_particles, num_strokes or None, samples_per_posterior, code
+        )
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
 
 @functools.lru_cache
 def _compiled_iterated_weights(
-    model: ModelConfig, num_samples: int, group: DeviceGroup, most_drawn: int
+    model: ModelConfig, group: DeviceGroup, most_drawn: int
 ) -> Callable[[_ParamsAndCode, Array, Any], iwae.LogWeights]:
     def one(params_and_code, image, beside):
         params, code = params_and_code
         start, key = beside[0], jax.random.wrap_key_data(beside[1])
-        return iwae.posterior_log_weights(model, params, image, start, key, num_samples, code, most_drawn)
+        return iwae.posterior_log_weights(model, params, image, start, key, 1, code, most_drawn)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 
