@@ -58,6 +58,7 @@ def _run() -> int | None:
     from dood_jax.runtime import parallel, processes  # only now: jax takes a second to import
 
     hold_log()
+    parallel.keep_freed_memory()
     processes.join(config.training)
     processes.told_by_first(lambda: str(command_line.writable(workdir)))
     parallel.keep_compiled_programs()
