@@ -269,7 +269,7 @@ class Config:
             raise BadInput(
                 f"model.iterations={self.model.iterations} needs objective.stopping='exact'; give 0"
             )
-        if self.optimizer.trained == "prior" and self.model.prior != "sequential":
+        if self.optimizer.trained == "prior" and self.model.prior not in ("sequential", "autoregressive"):
             raise BadInput(
                 f"optimizer.trained='prior', but model.prior={self.model.prior!r} has nothing to learn;"
                 " give optimizer.trained='all'"

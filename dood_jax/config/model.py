@@ -11,7 +11,7 @@ CHOICES = {
     "recognition": ("dood", "air", "vae"),
     "decoder": ("curve", "neural", "image"),
     "guidance": ("canvas", "none", "none_leaky", "residual"),
-    "prior": ("sequential", "independent", "codes", "images"),
+    "prior": ("sequential", "autoregressive", "independent", "codes", "images"),
     "likelihood": ("laplace", "normal"),
     "likelihood_scale": ("map", "canvas"),
     "encoder": ("patch", "conv"),
@@ -60,7 +60,7 @@ class ModelConfig:
     # What the networks see of the drawing so far: the `canvas`, the `residual` alone, or nothing (`none`).
     # `none_leaky` is the published ablation: nothing of the drawing, but the prior sees the target.
     guidance: str = "canvas"
-    # The prior: `sequential`, or a fixed one, of `independent` points, AIR's `codes` or a VAE's `images`.
+    # The prior: `sequential`, `autoregressive` over a stroke's points too, or a fixed one, of `independent` points, AIR's `codes` or a VAE's `images`.
     prior: str = "sequential"
     # The prior has a factor for stopping after the last of `num_strokes` strokes too, as the paper writes it.
     final_stop: bool = False

@@ -35,7 +35,7 @@ from dood_jax.model.iterative_inference import (
 )
 from dood_jax.model.networks import Change, Params
 from dood_jax.model.observation import ObservationModel
-from dood_jax.model.prior import CERTAIN, FixedPrior, Prior, SequentialPrior, Spread
+from dood_jax.model.prior import CERTAIN, AutoregressivePrior, FixedPrior, Prior, SequentialPrior, Spread
 from dood_jax.model.published import CORRELATED
 from dood_jax.model.recognition import (
     PosteriorStep,
@@ -270,6 +270,7 @@ def build(config: ModelConfig) -> DooD:
     }
     priors: dict[str, Callable[[], Prior]] = {
         "sequential": lambda: SequentialPrior(config, family),
+        "autoregressive": lambda: AutoregressivePrior(config, family),
         "independent": lambda: FixedPrior(config, mean=0.5, scale=0.2),  # of points in their frame (9.4)
         "codes": lambda: FixedPrior(config, mean=0.0, scale=1.0),  # of AIR's numbers (9.5)
         "images": lambda: FixedPrior(config, mean=0.0, scale=1.0, log_odds=CERTAIN, is_placed=False),  # (9.6)

@@ -13,7 +13,14 @@ from flax import linen as nn
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
-from dood_jax.distributions.gaussian import AnyGaussian, AnyMixture, Gaussian, Mixture
+from dood_jax.distributions.gaussian import (
+    AnyGaussian,
+    AnyMixture,
+    CorrelatedGaussian,
+    CorrelatedMixture,
+    Gaussian,
+    Mixture,
+)
 from dood_jax.model.networks import GRUCell, Head, bounded
 from dood_jax.types import Array, BrushParams
 
@@ -129,6 +136,19 @@ def _mixture(raw: Array, size: int, low: np.ndarray | float, high: np.ndarray | 
     shape = (*raw.shape[:-1], components, size)
     mean = bounded(mean.reshape(shape), low, high)
     return Mixture(logits, mean, jax.nn.softplus(scale.reshape(shape) - 1) + 1e-2)
+
+
+def correlated_mixture(
+    raw: Array, low: np.ndarray | float, high: np.ndarray | float
+) -> CorrelatedMixture:
+    """Reads [..., 6 M] raw numbers as a mixture over pairs: logits, means, scales, couplings."""
+    components = raw.shape[-1] // 6
+    logits, mean, scale, coupling = jnp.split(raw, np.array([1, 3, 5]) * components, axis=-1)
+    pairs = lambda numbers: numbers.reshape(*raw.shape[:-1], components, 2)
+    scale = jax.nn.softplus(pairs(scale) - 1) + 1e-2
+    # A coupling in units of the second scale: the pair's correlation is c / sqrt(1 + c²).
+    gaussians = CorrelatedGaussian(bounded(pairs(mean), low, high), scale, coupling * scale[..., 1])
+    return CorrelatedMixture(logits, gaussians)
 
 
 def brush_limits(config: ModelConfig) -> BrushParams[tuple[float, float]]:

@@ -111,6 +111,38 @@ def constant(values: tuple[float, ...]) -> Initializer:
     return lambda key, shape, dtype=jnp.float32: jnp.broadcast_to(jnp.array(values, dtype), shape)
 
 
+class PairChain(nn.Module):
+    """Raw numbers for each of N pairs, given a context and the pairs before it, in one pass.
+
+    A hidden layer of its own for every pair sees the context and, through a masked kernel, only earlier pairs
+    (MADE, Germain, Gregor, Murray and Larochelle 2015).
+    """
+
+    num_pairs: int
+    hidden: int
+    outputs: int
+
+    @nn.compact
+    def __call__(self, context: Sequence[Array], pairs: Array) -> Array:
+        """Vectors and [N, 2] pairs -> [N, outputs]; a row depends on no pair from its own on."""
+        init = nn.initializers.lecun_uniform()
+        width = self.num_pairs * self.hidden
+        features = nn.Dense(width, kernel_init=init, name="context")(jnp.concatenate(context))
+        kernel = self.param("earlier", init, (2 * self.num_pairs, width))
+        is_earlier = np.kron(np.triu(np.ones((self.num_pairs,) * 2), 1), np.ones((2, self.hidden)))
+        features = nn.silu(features + pairs.reshape(-1) @ (kernel * is_earlier))
+        out = self.param("out", _each(init), (self.num_pairs, self.hidden, self.outputs))
+        bias = self.param("bias", nn.initializers.zeros, (self.num_pairs, self.outputs))
+        return jnp.einsum("nh,nho->no", features.reshape(self.num_pairs, self.hidden), out) + bias
+
+
+def _each(init: Initializer) -> Initializer:
+    """An initialiser of [N, inputs, outputs] kernels, each as `init` has it for one."""
+    return lambda key, shape, dtype=jnp.float32: jnp.stack(
+        [init(one, shape[1:], dtype) for one in jax.random.split(key, shape[0])]
+    )
+
+
 class GRUCell(nn.Module):
     """A gated recurrent unit whose reset gate follows the hidden-side linear map (method.md 3.4).
 

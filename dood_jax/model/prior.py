@@ -16,11 +16,13 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
 from dood_jax.distributions.gaussian import AnyMixture, Gaussian
 from dood_jax.geometry import IDENTITY_LAYOUT
-from dood_jax.model.families import Family
+from dood_jax.model.families import POINT_HIGH, POINT_LOW, Family, correlated_mixture
 from dood_jax.model.guidance import PriorContext
+from dood_jax.model.networks import PairChain
 from dood_jax.types import Array, StrokeLatents, StrokeLogProbs
 
 CERTAIN = 20.0  # log-odds of a piece that is always there
+_CHAIN_HIDDEN = 128  # units for each pair of numbers of a stroke
 _LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2, 0.4])
 
 
@@ -123,8 +125,13 @@ class SequentialPrior(Prior):
         """
         on, off = self.presence_log_probs(context, for_presence)
         layout = self._layouts(context).log_prob(stroke.layout)
-        points = self._strokes(context, stroke.layout, for_stroke).log_prob(stroke.control_points)
-        return StrokeLogProbs(on, off, layout, points)
+        return StrokeLogProbs(on, off, layout, self._point_log_prob(context, for_stroke, stroke))
+
+    def _point_log_prob(
+        self, context: PriorContext, for_stroke: tuple[Array, ...], stroke: StrokeLatents
+    ) -> Array:
+        """[] log-density of the control points."""
+        return self._strokes(context, stroke.layout, for_stroke).log_prob(stroke.control_points)
 
     def sample_placement(
         self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
@@ -149,6 +156,43 @@ class SequentialPrior(Prior):
     def _strokes(self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...]) -> AnyMixture:
         raw = self.prior_stroke([context.stroke_hidden, layout, *for_stroke])
         return self.family.stroke_prior(raw, self.config.num_points)
+
+
+class AutoregressivePrior(SequentialPrior):
+    """The sequential prior with one density for a whole stroke: each control point given those before it.
+
+    A point has a mixture of Gaussians whose coordinates are correlated.
+    """
+
+    networks: ClassVar[tuple[str, ...]] = ("prior_presence", "prior_layout", "prior_points")
+
+    def setup(self) -> None:
+        """Declares the heads."""
+        heads = self.family.prior_heads(self.config)
+        self.prior_presence = heads.presence
+        self.prior_layout = heads.layout
+        self.prior_points = PairChain(self.config.num_points, _CHAIN_HIDDEN, 6 * self.config.components)
+
+    def _point_log_prob(
+        self, context: PriorContext, for_stroke: tuple[Array, ...], stroke: StrokeLatents
+    ) -> Array:
+        """[] log-density of the control points."""
+        inputs = [context.stroke_hidden, stroke.layout, *for_stroke]
+        raw = self.prior_points(inputs, stroke.control_points - 0.5)
+        return correlated_mixture(raw, POINT_LOW, POINT_HIGH).log_prob(stroke.control_points)
+
+    def sample_points(
+        self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
+    ) -> Array:
+        """[P, 2] control points of a stroke that is placed, one after the other; consumes the key."""
+        inputs = [context.stroke_hidden, layout, *for_stroke]
+        points = jnp.full((self.config.num_points, 2), 0.5)
+        for which, key_point in enumerate(jax.random.split(key, self.config.num_points)):
+            raw = self.prior_points(inputs, points - 0.5)[which]
+            mixture = correlated_mixture(raw, POINT_LOW, POINT_HIGH)
+            point = mixture.narrowed(spread.of_point, spread.temperature).sample(key_point)
+            points = points.at[which].set(point)
+        return points
 
 
 class FixedPrior(Prior):
