@@ -110,13 +110,18 @@ class Model:
           key: or a seed.
           num_strokes: most strokes, T; as trained if None.
           spread: how far they stray from what is most likely; `Spread(0.1, 0.84, 0.1)` is the published one.
-          brush: [n] or scalars: one brush a drawing; the mean one of training if None.
+          brush: [n] or scalars: one brush a drawing. If None, sampled where the model has a prior of brushes,
+            else the mean one of training.
         """
         _check_positive(n=n, num_strokes=num_strokes)
         keys = image_sets.example_keys(_as_key(key), n)
-        own = BrushParams(*(_for_each("brush", value, n) for value in brush or self.brush))
+        given = None
+        if brush is not None or not self.config.has_latent_brush:
+            given = BrushParams(*(_for_each("brush", value, n) for value in (brush or self.brush)[:3]))
+        if given is not None and self.config.has_latent_brush:
+            given = given._replace(taper=np.zeros((n, 2), np.float32))
         strokes = num_strokes or self.config.num_strokes
-        return generate.sample(self.config, self.params, own, keys, strokes, spread)
+        return generate.sample(self.config, self.params, given, keys, strokes, spread)
 
     def vary(
         self,
@@ -219,7 +224,7 @@ class Model:
         brush = sketch.brush
         if self.config.placement == "glimpse":  # a brush is as large as its window
             brush = brush._replace(ink_width=brush.ink_width * np.abs(sketch.strokes.layout[..., 2]))
-        brushes = [BrushParams(*(value[i] for value in brush)) for i in range(len(placed))]
+        brushes = [jax.tree_util.tree_map(lambda v, i=i: v[i], brush) for i in range(len(placed))]
         return [
             drawing.drawing_of(points, presence, one, size, self.config, source)
             for points, presence, one in zip(placed, sketch.strokes.presence, brushes, strict=True)

@@ -103,6 +103,17 @@ def bernstein_basis(num_points: int, num_samples: int) -> np.ndarray:
     return np.stack(columns, axis=1)
 
 
+@functools.lru_cache
+def taper_basis(num_samples: int) -> np.ndarray:
+    """[S, 2] weights of a value at the first and at the last control point, at u = j/(S-1).
+
+    Between them lies the parabola that is 0 in the middle. As in `bernstein_basis` the first control point is
+    reached at u = 1.
+    """
+    u = np.linspace(0, 1, num_samples)
+    return np.stack([u * (2 * u - 1), (1 - u) * (1 - 2 * u)], axis=1)
+
+
 def bezier_curve(control_points: Array, num_samples: int) -> Array:
     """[P, 2] control points -> [S, 2] points of the Bézier curve of degree P - 1 (method.md 3.9)."""
     chex.assert_shape(control_points, (None, 2))

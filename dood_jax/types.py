@@ -29,11 +29,14 @@ class StrokeLatents(NamedTuple):
 
 
 class BrushParams(NamedTuple, Generic[Leaf]):
-    """How a drawing marks the canvas; none of it has a prior."""
+    """How a drawing marks the canvas: latent variables of an autoregressive model, free numbers of others."""
 
     ink_width: Leaf  # [..., T] standard deviation of the brush, as a fraction of the image's side
     ink_slope: Leaf  # [..., T] slope of one stroke's ink squash
     canvas_slope: Leaf  # [...] slope of the canvas squash
+    # [..., T, 2] logarithm of the width at the first and at the last control point over that in the middle of
+    # the curve, which is `ink_width`; None: strokes are of even width.
+    taper: Leaf | None = None
 
 
 class StrokeLogProbs(NamedTuple):
@@ -43,6 +46,12 @@ class StrokeLogProbs(NamedTuple):
     off: Array  # [..., T] log-probability that the drawing stops before the stroke
     layout: Array  # [..., T] log-density of the layout
     control_points: Array  # [..., T] log-density of the control points
+    brush: Array | None = None  # [..., T] log-density of the brush, where it is latent
+
+    @property
+    def of_stroke(self) -> Array:
+        """[..., T] log-density of all that is decided on once a stroke is drawn."""
+        return self.layout + self.control_points + (0 if self.brush is None else self.brush)
 
 
 class Drawing(NamedTuple):

@@ -42,7 +42,7 @@ def describe(config: Config, step: int, brush: Mapping[str, Any], device: str) -
     Args:
       config: settings of the run.
       step: how many steps have been made.
-      brush: the mean brush by the names of its parts, a number each, or an array [N] of N models.
+      brush: the mean brush by the names of its parts, a number each, an array [N] of N models, or None.
       device: what the run trains on.
     """
     several = {"members": config.members} if len(config.members) > 1 else {}
@@ -51,7 +51,7 @@ def describe(config: Config, step: int, brush: Mapping[str, Any], device: str) -
         "step": step,
         "config": config.as_dict(),
         **several,
-        "brush": {name: np.asarray(value).tolist() for name, value in brush.items()},
+        "brush": {name: np.asarray(value).tolist() for name, value in brush.items() if value is not None},
         "arguments": sys.argv[1:],
         "commit": commit(),
         "version": VERSION,

@@ -60,7 +60,8 @@ class ModelConfig:
     # What the networks see of the drawing so far: the `canvas`, the `residual` alone, or nothing (`none`).
     # `none_leaky` is the published ablation: nothing of the drawing, but the prior sees the target.
     guidance: str = "canvas"
-    # The prior: `sequential`, `autoregressive` over a stroke's points too, or a fixed one, of `independent` points, AIR's `codes` or a VAE's `images`.
+    # The prior: `sequential`, or one density for a whole stroke, its brush included (`autoregressive`), or a
+    # fixed one, of `independent` points, AIR's `codes` or a VAE's `images`.
     prior: str = "sequential"
     # The prior has a factor for stopping after the last of `num_strokes` strokes too, as the paper writes it.
     final_stop: bool = False
@@ -93,6 +94,11 @@ class ModelConfig:
     # Width of the encoders and of the recurrent states.
     features: int = 256
 
+    @property
+    def has_latent_brush(self) -> bool:
+        """Whether brushes have a posterior and a prior, and widths vary along a stroke."""
+        return self.prior == "autoregressive"
+
     def __post_init__(self) -> None:
         """Checks every value."""
         for key, choices in CHOICES.items():
@@ -112,6 +118,11 @@ class ModelConfig:
             raise BadInput(
                 f"model.iterations={self.iterations} needs model.placement='points', not {self.placement!r}"
             )
+        for key, value in {"placement": "points", "latents": "diagonal", "guidance": "canvas"}.items():
+            if self.has_latent_brush and getattr(self, key) != value:
+                raise BadInput(
+                    f"model.prior='autoregressive' needs model.{key}={value!r}, not {getattr(self, key)!r}"
+                )
         if self.guidance not in GUIDANCES_OF[self.encoder]:
             other = next(name for name, kinds in GUIDANCES_OF.items() if self.guidance in kinds)
             raise BadInput(

@@ -87,7 +87,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
 
 
 def _generated(
-    model: Model, config: Config, brushes: BrushParams, training: LabelledImages, count: int, seed: int
+    model: Model, config: Config, brushes: BrushParams | None, training: LabelledImages, count: int, seed: int
 ) -> np.ndarray:
     """[count, H, W] generated drawings, each at the source resolution of some training image."""
     drawn = generation.samples(model, config, brushes, count, seed).canvases[:, -1]

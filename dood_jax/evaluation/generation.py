@@ -55,29 +55,36 @@ def noise_of(config: Config, factor: float = 1.0) -> TypeNoise:
     return published.times(config.generation.exemplar_noise * factor)
 
 
-def samples(model: Model, config: Config, brushes: BrushParams, count: int, seed: int) -> Sketch:
-    """`count` generated drawings with the spread of the settings, each with one of [M] brushes at random."""
+def samples(model: Model, config: Config, brushes: BrushParams | None, count: int, seed: int) -> Sketch:
+    """`count` generated drawings with the spread of the settings.
+
+    Each has one of [M] brushes at random, or its own if there are none.
+    """
+    if brushes is None:
+        return model.sample(count, seed, config.evaluation.num_strokes or None, spread_of(config))
     random = np.random.default_rng([config.evaluation.seed, seed])
     rows = random.integers(len(brushes.canvas_slope), size=count)
-    brush = BrushParams(*(value[rows] for value in brushes))
+    brush = BrushParams(*(value[rows] for value in brushes[:3]))
     return model.sample(count, seed, config.evaluation.num_strokes or None, spread_of(config), brush)
 
 
-def brushes_of(model: Model, config: Config) -> BrushParams:
-    """[M] brushes to generate with, by `generation.brush`.
+def brushes_of(model: Model, config: Config) -> BrushParams | None:
+    """[M] brushes to generate with, by `generation.brush`; None if the model has a prior of brushes.
 
     `drawn`: the brushes of the first strokes of the model's drawings of training images; `median`: the median
     of these; `trained`: the mean brush of training. Only the first two draw, without iterative inference.
     """
     which = config.generation.brush
+    if model.config.has_latent_brush:
+        return None
     if which == "trained":
-        return BrushParams(*(np.reshape(value, 1) for value in model.brush))
+        return BrushParams(*(np.reshape(value, 1) for value in model.brush[:3]))
     count = _MEDIAN_IMAGES if which == "median" else _MAX_BRUSHES
     training = load_labelled(config.data, "train", count)
     found = model.infer(training.floats, config.evaluation.seed, iterations=0).brush
     brushes = BrushParams(found.ink_width[:, 0], found.ink_slope[:, 0], found.canvas_slope)
     if which == "median":
-        return BrushParams(*(np.median(value, keepdims=True) for value in brushes))
+        return BrushParams(*(np.median(value, keepdims=True) for value in brushes[:3]))
     return brushes
 
 
@@ -286,7 +293,9 @@ def mean_distance(drawn: np.ndarray) -> float:
     return float(np.mean([distance(*pair) for pair in pairs]))
 
 
-def _generated_starts(model: Model, config: Config, brushes: BrushParams) -> tuple[np.ndarray, np.ndarray]:
+def _generated_starts(
+    model: Model, config: Config, brushes: BrushParams | None
+) -> tuple[np.ndarray, np.ndarray]:
     """[N, H, W] generated single strokes, and [N, K, H, W] completions of the model's drawings of them."""
     seed = config.evaluation.seed
     starts = np.asarray(samples(model, config, brushes, _GENERATED_STARTS, seed).canvases[:, 0])

@@ -8,7 +8,6 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.config.model import ModelConfig
@@ -25,14 +24,20 @@ _BATCH_SIZE = 64
 
 
 def sample(
-    model: ModelConfig, params: Params, brushes: BrushParams, keys: Array, num_strokes: int, spread: Spread
+    model: ModelConfig,
+    params: Params,
+    brushes: BrushParams | None,
+    keys: Array,
+    num_strokes: int,
+    spread: Spread,
 ) -> Sketch:
     """Samples drawings from the prior (method.md 10.5).
 
     Args:
       model: the model.
       params: its parameters.
-      brushes: [N] of every part; a drawing has the same brush for all of its strokes.
+      brushes: [N] of every part; a drawing has the same brush for all of its strokes. None if the model has a
+        prior of brushes, to sample them.
       keys: [N] of the drawings.
       num_strokes: most strokes of a drawing, T.
       spread: factors of the prior's standard deviations, and the temperature of its mixtures.
@@ -118,13 +123,7 @@ def _compiled_sample(
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
         brush, spread = given
-        strokes = drawing.sample(model, params, brush, key, num_strokes, spread)
-        for_each_stroke = BrushParams(
-            jnp.broadcast_to(brush.ink_width, (num_strokes,)),
-            jnp.broadcast_to(brush.ink_slope, (num_strokes,)),
-            brush.canvas_slope,
-        )
-        return _sketch(model, params, strokes, for_each_stroke)
+        return _sketch(model, params, *drawing.sample(model, params, brush, key, num_strokes, spread))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 

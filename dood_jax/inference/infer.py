@@ -21,7 +21,7 @@ from dood_jax.objectives import iwae
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.test_time.optimize import optimize_strokes
-from dood_jax.types import Array, BrushParams, Sketch
+from dood_jax.types import Array, Sketch
 
 _TRAINING_IMAGES, _TRAINING_SEED = 1024, 0  # that `training_drawings` are of
 _BATCH_SIZE = 64
@@ -113,18 +113,18 @@ def optimize(
     better = jax.tree_util.tree_map(np.array, sketch)
     for count in np.unique(counts[counts > 0]):
         rows = np.flatnonzero(counts == count)
-        strokes = jax.tree_util.tree_map(lambda leaf: leaf[rows, :count], sketch.strokes)  # noqa: B023
-        brushes = BrushParams(
-            sketch.brush.ink_width[rows, :count],
-            sketch.brush.ink_slope[rows, :count],
-            sketch.brush.canvas_slope[rows],
-        )
+        firsts = lambda leaf: leaf[rows, :count]  # noqa: B023
+        strokes = jax.tree_util.tree_map(firsts, sketch.strokes)
+        of_strokes = jax.tree_util.tree_map(firsts, sketch.brush._replace(canvas_slope=None))
+        brushes = of_strokes._replace(canvas_slope=sketch.brush.canvas_slope[rows])
         correct = _compiled_optimize(model, num_steps, group)
         found = in_batches(correct, params, images[rows], (strokes, brushes), batch_size, len(group.devices))
         better.strokes.control_points[rows, :count] = found.strokes.control_points
         better.brush.ink_width[rows, :count] = found.brush.ink_width
         better.brush.ink_slope[rows, :count] = found.brush.ink_slope
         better.brush.canvas_slope[rows] = found.brush.canvas_slope
+        if found.brush.taper is not None:
+            better.brush.taper[rows, :count] = found.brush.taper
         better.canvases[rows, :count] = found.canvases
         better.canvases[rows, count:] = found.canvases[:, -1:]
     return better
@@ -191,16 +191,16 @@ def _compiled_correct(
         start, key = beside[0], jax.random.wrap_key_data(beside[1])
         strokes, brush = start.first(most_drawn)
         posterior = iterate(model, params, image, strokes, brush, iterations)
-        sampled, *_ = iterative_inference.sample(posterior, strokes.presence, key)
-        canvases = render(model, params, sampled, posterior.brush)
+        sampled, brush, *_ = iterative_inference.sample(posterior, strokes.presence, key)
+        canvases = render(model, params, sampled, brush)
         elbo = jnp.zeros(())
         if is_weighed:
             elbo = iwae.particle_of(
                 model, params, image, sample_iterated(model, params, start, posterior, key)
             ).elbo
         whole = lambda new, old: jnp.concatenate([new, old[most_drawn:]])
-        (width, slope, canvas_slope), of_start = posterior.brush, start.brush
-        brush = BrushParams(whole(width, of_start.ink_width), whole(slope, of_start.ink_slope), canvas_slope)
+        of_strokes = [one._replace(canvas_slope=None) for one in (brush, start.brush)]
+        brush = jax.tree_util.tree_map(whole, *of_strokes)._replace(canvas_slope=brush.canvas_slope)
         rest = jnp.broadcast_to(canvases[-1], (len(start.strokes.presence) - most_drawn, *canvases.shape[1:]))
         strokes = jax.tree_util.tree_map(whole, sampled, start.strokes)
         return Sketch(strokes, brush, jnp.concatenate([canvases, rest])), elbo

@@ -16,6 +16,7 @@ from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.errors import BadInput
+from dood_jax.model.brush_latents import stroke_numbers
 from dood_jax.model.families import DIAGONAL, Family
 from dood_jax.model.guidance import (
     BlindGuidance,
@@ -121,6 +122,9 @@ class DooD(nn.Module):
         )
         takes_slope = is_first if self.guidance.canvas_slope_is_of_first_stroke else jnp.ones((), bool)
         state, ink = self.ink_stroke(state, takes_slope, step.stroke, step.brush)
+        if self.config.has_latent_brush:
+            of_brush = step.log_probs.brush + takes_slope * step.canvas_slope_log_prob
+            step = step._replace(log_probs=step.log_probs._replace(brush=of_brush))
         of_target = observation.target_features
         of_canvas = jnp.concatenate([of_target[:0], *observation.canvas.features])
         seen = lax.stop_gradient(BaselineInputs(of_target, of_canvas))
@@ -133,11 +137,12 @@ class DooD(nn.Module):
 
         The canvas takes the brush's canvas slope where that is to hold (method.md 3.11).
         """
-        ink = self.renderer.stroke_ink(stroke, brush.ink_width, brush.ink_slope) * stroke.presence
+        ink = self.renderer.stroke_ink(stroke, brush) * stroke.presence
         state = state._replace(
             presence=stroke.presence,
             layout=stroke.layout,
             control_points=stroke.control_points,
+            brush=stroke_numbers(brush) if self.config.has_latent_brush else state.brush,
             ink_sum=state.ink_sum + lax.stop_gradient(ink),
             canvas_slope=jnp.where(takes_slope, brush.canvas_slope, state.canvas_slope),
         )
@@ -154,9 +159,12 @@ class DooD(nn.Module):
         return state, (ink, context)
 
     def sample_stroke(
-        self, state: StrokeState, brush: BrushParams, spread: Spread, key: Array
-    ) -> tuple[StrokeState, StrokeLatents]:
-        """Draws a stroke that is sampled from the prior; consumes the key (method.md 4, 10.5)."""
+        self, state: StrokeState, brush: BrushParams | None, spread: Spread, key: Array
+    ) -> tuple[StrokeState, tuple[StrokeLatents, BrushParams]]:
+        """Draws a stroke that is sampled from the prior, with a given brush or its own; consumes the key.
+
+        See method.md 4 and 10.5. The canvas keeps its slope.
+        """
         key_presence, key_layout, key_points = jax.random.split(key, 3)
         canvas = self.canvas_before(state)
         state, context = self._advance_without_target(state, canvas)
@@ -164,19 +172,25 @@ class DooD(nn.Module):
         bit, layout = self.prior.sample_placement(context, for_presence, spread, (key_presence, key_layout))
         context = context._replace(glimpse=self.guidance.glimpse_canvas(canvas, layout))
         for_stroke = self._for_prior_stroke(context)
-        points = self.prior.sample_points(context, layout, for_stroke, spread, key_points)
+        points, own = self.prior.sample_stroke(context, layout, for_stroke, spread, key_points)
+        brush = own if brush is None else brush
+        if brush is None:
+            raise BadInput(f"model.prior={self.config.prior!r} has no brushes of its own; give a brush")
+        brush = brush._replace(canvas_slope=state.canvas_slope)
         stroke = StrokeLatents(bit * state.presence, layout, points)
-        return self.ink_stroke(state, jnp.zeros((), bool), stroke, brush)[0], stroke
+        return self.ink_stroke(state, jnp.zeros((), bool), stroke, brush)[0], (stroke, brush)
 
     def skip_to_next(self, state: StrokeState, stroke: StrokeLatents, brush: BrushParams) -> StrokeState:
         """The state after a given stroke of a drawing that has its canvas slope already."""
         state, _ = self._advance_without_target(state, self.canvas_before(state))
         return self.ink_stroke(state, jnp.zeros((), bool), stroke, brush)[0]
 
-    def prior_log_probs(self, context: PriorContext, stroke: StrokeLatents) -> StrokeLogProbs:
+    def prior_log_probs(
+        self, context: PriorContext, stroke: StrokeLatents, brush: BrushParams
+    ) -> StrokeLogProbs:
         """Log-probabilities of one stroke under the prior."""
         for_presence = self._for_prior_presence(context)
-        return self.prior.log_probs(context, for_presence, self._for_prior_stroke(context), stroke)
+        return self.prior.log_probs(context, for_presence, self._for_prior_stroke(context), stroke, brush)
 
     def _for_prior_presence(self, context: PriorContext) -> tuple[Array, ...]:
         """What the prior's presence head takes of what guidance sees."""
@@ -238,7 +252,9 @@ class DooD(nn.Module):
         """Calls each network once, so that its parameters appear."""
         target, state = self.encode_target(image), initial_state(self.config)
         _, record = self.draw_stroke(target, state, jnp.ones((), bool), noise, True)
-        self.prior_log_probs(record.context, record.step.stroke)
+        self.prior_log_probs(record.context, record.step.stroke, record.step.brush)
+        if self.config.has_latent_brush:
+            self.prior.canvas_slope_log_prob(record.step.brush)
         if self.refiner is not None:
             stroke, brush = jax.tree_util.tree_map(lambda leaf: leaf[None], record.step[:2])
             brush = brush._replace(canvas_slope=jnp.ones(()))
@@ -298,7 +314,7 @@ def bind(config: ModelConfig, params: Params, dropout_key: Array | None = None) 
 def init(config: ModelConfig, key: Array) -> Params:
     """Fresh parameters, float32; consumes the key."""
     key_params, key_noise = jax.random.split(key)
-    noise = stroke_noise(key_noise, config.num_points)
+    noise = stroke_noise(key_noise, config.num_points, config.has_latent_brush)
     blank = jnp.zeros((config.image_size, config.image_size))
     return build(config).init(key_params, blank, noise, method=DooD.call_every_network)["params"]
 

@@ -97,7 +97,7 @@ def first_pass(
     With `hold_presence` every bit stays on, for objectives that sum over stopping times.
     """
     keys = jax.random.split(key, num_strokes or config.num_strokes)
-    noise = jax.vmap(lambda key: stroke_noise(key, config.num_points))(keys)
+    noise = jax.vmap(lambda key: stroke_noise(key, config.num_points, config.has_latent_brush))(keys)
     return draw_from_noise(
         config,
         params,
@@ -130,7 +130,7 @@ def draw_from_noise(
     inputs = (jnp.arange(len(noise.presence)) == 0, noise, step_keys)
     final, (steps, ink, contexts, seen) = scan_from_blank(config, step, inputs)
     brush = steps.brush._replace(canvas_slope=final.canvas_slope)
-    prior = prior_log_probs(config, params, contexts, steps.stroke, prior_learns)
+    prior = prior_log_probs(config, params, contexts, steps.stroke, brush, prior_learns)
     stop = lambda params, final: bind(config, params, end_key).final_stop_log_prob(final, target)
     final_stop = where_prior_learns(config, prior_learns, stop, params, final)
     return Drawing(steps.stroke, brush, ink, steps.log_probs, prior, seen, final_stop)
@@ -203,15 +203,15 @@ def sample_iterated(
     drawn = len(posterior.points.mean)
     bits, log_probs = lax.stop_gradient((start.strokes.presence, start.log_probs))
     sampled = iterative_inference.sample(posterior, bits[:drawn], key)
+    canvas_slope = sampled.brush.canvas_slope
     kept = min(drawn + 1, len(bits))
     longer = lambda leaf: jnp.concatenate([leaf, leaf[-1:]])[:kept]  # by a stroke that is not drawn
-    strokes, log_layout, log_points = jax.tree_util.tree_map(longer, sampled)
-    strokes = strokes._replace(presence=bits[:kept])
-    ink_width, ink_slope, canvas_slope = posterior.brush
-    brush = BrushParams(longer(ink_width), longer(ink_slope), canvas_slope)
+    of_strokes = sampled._replace(brush=sampled.brush._replace(canvas_slope=None))
+    strokes, brush, *log_densities = jax.tree_util.tree_map(longer, of_strokes)
+    strokes, brush = strokes._replace(presence=bits[:kept]), brush._replace(canvas_slope=canvas_slope)
     ink, contexts, final_stop = replay(config, params, strokes, brush, prior_learns)
-    prior = prior_log_probs(config, params, contexts, strokes, prior_learns)
-    log_probs = StrokeLogProbs(log_probs.on[:kept], log_probs.off[:kept], log_layout, log_points)
+    prior = prior_log_probs(config, params, contexts, strokes, brush, prior_learns)
+    log_probs = StrokeLogProbs(log_probs.on[:kept], log_probs.off[:kept], *log_densities)
     return Drawing(strokes, brush, ink, log_probs, prior, final_stop=final_stop)
 
 
@@ -234,12 +234,11 @@ def replay(
     model = bind(config, params)
 
     def step(state, inputs):
-        is_first, stroke, ink_width, ink_slope = inputs
-        own = BrushParams(ink_width, ink_slope, brush.canvas_slope)
-        return model.replay_stroke(state, is_first, stroke, own)
+        is_first, stroke, own = inputs
+        return model.replay_stroke(state, is_first, stroke, own._replace(canvas_slope=brush.canvas_slope))
 
     is_first = jnp.arange(strokes.presence.shape[0]) == 0
-    inputs = (is_first, strokes, brush.ink_width, brush.ink_slope)
+    inputs = (is_first, strokes, brush._replace(canvas_slope=None))
     final, (ink, contexts) = scan_from_blank(config, step, inputs)
     stop = lambda params, final: bind(config, params).final_stop_log_prob(final)
     return Replayed(ink, contexts, where_prior_learns(config, prior_learns, stop, params, final))
@@ -250,56 +249,73 @@ def prior_log_probs(
     params: Params,
     contexts: PriorContext,
     strokes: StrokeLatents,
+    brush: BrushParams,
     prior_learns: Array | bool = True,
 ) -> StrokeLogProbs:
     """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4).
 
+    A latent canvas slope belongs to the first stroke.
+
     Where `prior_learns` is 0 the prior gets no gradient, neither its own networks nor what it knows of the
     drawing so far; the strokes still do.
     """
-    of_strokes = lambda params, contexts: jax.vmap(bind(config, params).prior_log_probs)(contexts, strokes)
+    own = brush._replace(canvas_slope=None)
+
+    def of_strokes(params, contexts):
+        model = bind(config, params)
+        found = jax.vmap(model.prior_log_probs)(contexts, strokes, own)
+        if not config.has_latent_brush:
+            return found
+        of_canvas = model.prior.canvas_slope_log_prob(brush)
+        return found._replace(brush=found.brush.at[0].add(of_canvas))
+
     return where_prior_learns(config, prior_learns, of_strokes, params, contexts)
 
 
 def sample(
     config: ModelConfig,
     params: Params,
-    brush: BrushParams,
+    brush: BrushParams | None,
     key: Array,
     num_strokes: int | None = None,
     spread: Spread = LEARNED,
-) -> StrokeLatents:
+) -> tuple[StrokeLatents, BrushParams]:
     """Generates one drawing by ancestral sampling from the prior (method.md 4, 10.5).
 
     Args:
       config: the model.
       params: its parameters.
-      brush: scalars: one brush for all strokes, since brushes have no prior.
+      brush: scalars: one brush for all strokes. None if the model has a prior of brushes, to sample them.
       key: consumed.
       num_strokes: most strokes, T; as trained if None.
       spread: how far samples stray from the means of the prior's mixtures.
     """
-    count = num_strokes or config.num_strokes
-    return extend(config, params, initial_state(config), brush, key, count, spread)
+    count, state = num_strokes or config.num_strokes, initial_state(config)
+    if brush is None:
+        key, key_canvas = jax.random.split(key)
+        canvas_slope = bind(config, params).prior.sample_canvas_slope(key_canvas)
+    else:
+        canvas_slope = jnp.asarray(brush.canvas_slope)
+    return extend(config, params, state._replace(canvas_slope=canvas_slope), brush, key, count, spread)
 
 
 def extend(
     config: ModelConfig,
     params: Params,
     state: StrokeState,
-    brush: BrushParams,
+    brush: BrushParams | None,
     key: Array,
     num_strokes: int,
     spread: Spread = LEARNED,
-) -> StrokeLatents:
-    """Up to so many further strokes of a drawing, sampled from the prior (method.md 10.8).
+) -> tuple[StrokeLatents, BrushParams]:
+    """Up to so many further strokes of a drawing, sampled from the prior, and their brush (method.md 10.8).
 
-    Its canvas has the slope of the `brush`, before and after; see `sample` for the arguments.
+    Its canvas keeps its slope; see `sample` for the arguments.
     """
     model = bind(config, params)
-    state = state._replace(canvas_slope=jnp.asarray(brush.canvas_slope))
     step = lambda state, key: model.sample_stroke(state, brush, spread, key)
-    return lax.scan(step, state, jax.random.split(key, num_strokes))[1]
+    strokes, of_strokes = lax.scan(step, state, jax.random.split(key, num_strokes))[1]
+    return strokes, of_strokes._replace(canvas_slope=state.canvas_slope)
 
 
 def state_after(
@@ -317,12 +333,12 @@ def state_after(
     model = bind(config, params)
 
     def step(state, inputs):
-        stroke, ink_width, ink_slope = inputs
-        state = model.skip_to_next(state, stroke, BrushParams(ink_width, ink_slope, brush.canvas_slope))
+        stroke, own = inputs
+        state = model.skip_to_next(state, stroke, own._replace(canvas_slope=brush.canvas_slope))
         return state, state
 
     start = initial_state(config)._replace(canvas_slope=brush.canvas_slope)
-    states = lax.scan(step, start, (strokes, brush.ink_width, brush.ink_slope))[1]
+    states = lax.scan(step, start, (strokes, brush._replace(canvas_slope=None)))[1]
     with_start = lambda first, later: jnp.concatenate([first[None], later])[count]
     return jax.tree_util.tree_map(with_start, start, states)
 

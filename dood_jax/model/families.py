@@ -21,13 +21,14 @@ from dood_jax.distributions.gaussian import (
     Gaussian,
     Mixture,
 )
-from dood_jax.model.networks import GRUCell, Head, bounded
+from dood_jax.model.networks import GRUCell, Head, bounded, unbounded
 from dood_jax.types import Array, BrushParams
 
 LAYOUT_LOW = np.array([-0.8, -0.8, 0.25, -np.pi / 4])  # ranges of a layout (method.md 4)
 LAYOUT_HIGH = np.array([0.8, 0.8, 1.0, np.pi / 4])
 POINT_LOW, POINT_HIGH = -0.2, 1.2  # range of a control point's mean (method.md 4)
 INK_WIDTH, INK_SLOPE, CANVAS_SLOPE = (0.005, 0.04), (0.1, 0.9), (0.1, 1.5)  # of a brush (method.md 5)
+TAPER = (-1.2, 1.2)
 INK_WIDTH_IN_WINDOW = (0.01, 0.04)  # of a brush that draws in the stroke's own frame
 
 
@@ -38,7 +39,7 @@ class PosteriorHeads(NamedTuple):
     layout: nn.Module
     stroke: nn.Module
     canvas_slope: nn.Module
-    brush: nn.Module  # ink width and ink slope
+    brush: nn.Module  # ink width and ink slope; where the brush is latent, taper and four widths too
 
 
 class PriorHeads(NamedTuple):
@@ -83,12 +84,16 @@ class Diagonal:
     def posterior_heads(self, config: ModelConfig) -> PosteriorHeads:
         """The heads of the posterior and the brush."""
         stroke_bias = (0,) * 2 * config.num_points + (-2,) * 2 * config.num_points
+        of_canvas: tuple[float, ...] = (-1,)
+        of_stroke: tuple[float, ...] = (-1, 0)
+        if config.has_latent_brush:  # then there is a taper too, and each number has a width
+            of_canvas, of_stroke = (*of_canvas, -2), (*of_stroke, 0, 0, -2, -2, -2, -2)
         return PosteriorHeads(
             presence=Head(128, 1, output_scale=0, output_bias=(2,)),
             layout=Head(256, 8, output_scale=0, output_bias=(0,) * 4 + (-2,) * 4),
             stroke=Head(256, 4 * config.num_points, output_scale=0.3, output_bias=stroke_bias),
-            canvas_slope=Head(64, 1, output_scale=0, output_bias=(-1,)),
-            brush=Head(64, 2, output_scale=0, output_bias=(-1, 0)),
+            canvas_slope=Head(64, len(of_canvas), output_scale=0, output_bias=of_canvas),
+            brush=Head(64, len(of_stroke), output_scale=0, output_bias=of_stroke),
         )
 
     def prior_heads(self, config: ModelConfig) -> PriorHeads:
@@ -119,17 +124,17 @@ class Diagonal:
 
     def layout_prior(self, raw: Array) -> Mixture:
         """[9 M] raw numbers -> the prior of a layout."""
-        return _mixture(raw, 4, LAYOUT_LOW, LAYOUT_HIGH)
+        return mixture(raw, 4, LAYOUT_LOW, LAYOUT_HIGH)
 
     def stroke_prior(self, raw: Array, num_points: int) -> Mixture:
         """[5 M P] raw numbers -> the prior of each control point, [P, M] components."""
-        return _mixture(raw.reshape(num_points, -1), 2, POINT_LOW, POINT_HIGH)
+        return mixture(raw.reshape(num_points, -1), 2, POINT_LOW, POINT_HIGH)
 
 
 DIAGONAL = Diagonal()
 
 
-def _mixture(raw: Array, size: int, low: np.ndarray | float, high: np.ndarray | float) -> Mixture:
+def mixture(raw: Array, size: int, low: np.ndarray | float, high: np.ndarray | float) -> Mixture:
     """Splits [..., M (1 + 2 size)] raw numbers into logits, means and scales."""
     components = raw.shape[-1] // (1 + 2 * size)
     logits, mean, scale = jnp.split(raw, [components, components * (1 + size)], axis=-1)
@@ -138,9 +143,7 @@ def _mixture(raw: Array, size: int, low: np.ndarray | float, high: np.ndarray | 
     return Mixture(logits, mean, jax.nn.softplus(scale.reshape(shape) - 1) + 1e-2)
 
 
-def correlated_mixture(
-    raw: Array, low: np.ndarray | float, high: np.ndarray | float
-) -> CorrelatedMixture:
+def correlated_mixture(raw: Array, low: np.ndarray | float, high: np.ndarray | float) -> CorrelatedMixture:
     """Reads [..., 6 M] raw numbers as a mixture over pairs: logits, means, scales, couplings."""
     components = raw.shape[-1] // 6
     logits, mean, scale, coupling = jnp.split(raw, np.array([1, 3, 5]) * components, axis=-1)
@@ -158,17 +161,19 @@ def brush_limits(config: ModelConfig) -> BrushParams[tuple[float, float]]:
     (method.md 5, 9.1).
     """
     ink_width = INK_WIDTH_IN_WINDOW if config.placement == "glimpse" else INK_WIDTH
-    return BrushParams(ink_width, INK_SLOPE, CANVAS_SLOPE)
+    return BrushParams(ink_width, INK_SLOPE, CANVAS_SLOPE, TAPER if config.has_latent_brush else None)
 
 
 def brush_of(config: ModelConfig, raw: BrushParams[Array]) -> BrushParams[Array]:
     """Raw numbers -> the brush within its limits (method.md 5)."""
-    return BrushParams(
-        *(bounded(one, *limits) for one, limits in zip(raw, brush_limits(config), strict=True))
-    )
+    return jax.tree_util.tree_map(lambda one, limits: bounded(one, *limits), raw, brush_limits(config))
+
+
+def raw_brush(config: ModelConfig, brush: BrushParams[Array]) -> BrushParams[Array]:
+    """The raw numbers that `brush_of` makes a brush of."""
+    return jax.tree_util.tree_map(lambda one, limits: unbounded(one, *limits), brush, brush_limits(config))
 
 
 def within_limits(config: ModelConfig, brush: BrushParams[Array]) -> BrushParams[Array]:
     """A brush clipped to the limits that the heads of a model have."""
-    limits = brush_limits(config)
-    return BrushParams(*(jnp.clip(one, *limit) for one, limit in zip(brush, limits, strict=True)))
+    return jax.tree_util.tree_map(lambda one, limits: jnp.clip(one, *limits), brush, brush_limits(config))

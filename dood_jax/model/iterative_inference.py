@@ -20,13 +20,16 @@ from jax import lax
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.model.families import brush_limits, brush_of
-from dood_jax.model.networks import MEMORY, Change, Corrector, unbounded
+from dood_jax.model import brush_latents
+from dood_jax.model.brush_latents import STROKE_NUMBERS, BrushPosterior
+from dood_jax.model.families import brush_of, raw_brush
+from dood_jax.model.networks import MEMORY, Change, Corrector
 from dood_jax.model.observation import canvas_error
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 
 _POINT_STEP, _LAYOUT_STEP = 0.1, 0.05  # what a raw change of 1 moves
 _POINT_WIDTH, _LAYOUT_WIDTH = 0.004, 0.08  # of the Gaussians, for a raw width of 0
+_RAW_BRUSH_WIDTH = -2.0  # that a raw width of 0 of the brush stands for
 _MOST_RAW_WIDTH = 8.0  # keeps the exponential of a diverging corrector finite
 _LEAST_SCALE = 0.05  # of a layout, where it divides the width of points
 _LEAST_SLOPE = 1e-4  # of the error in points, where slopes are compared
@@ -42,9 +45,9 @@ class Start(NamedTuple):
 
     def first(self, count: int | None) -> tuple[StrokeLatents, BrushParams]:
         """The first strokes and their brush; all if None."""
-        width, slope, canvas_slope = self.brush
-        strokes = jax.tree_util.tree_map(lambda leaf: leaf[:count], self.strokes)
-        return strokes, BrushParams(width[:count], slope[:count], canvas_slope)
+        firsts = lambda tree: jax.tree_util.tree_map(lambda leaf: leaf[:count], tree)
+        of_strokes = firsts(self.brush._replace(canvas_slope=None))
+        return firsts(self.strokes), of_strokes._replace(canvas_slope=self.brush.canvas_slope)
 
 
 class IteratedPosterior(NamedTuple):
@@ -52,7 +55,18 @@ class IteratedPosterior(NamedTuple):
 
     layout: Gaussian  # [T, 4]
     points: Gaussian  # [T, P, 2] control points on the canvas
+    brush: BrushParams  # where it is latent, what the Gaussians below are around
+    brush_posterior: BrushPosterior | None = None
+
+
+class Sampled(NamedTuple):
+    """Strokes of a posterior, and how likely they were."""
+
+    strokes: StrokeLatents
     brush: BrushParams
+    layout: Array  # [T] log-densities
+    control_points: Array  # [T]
+    brush_log_prob: Array | None  # [T] where the brush is latent
 
 
 class InferenceState(NamedTuple):
@@ -70,7 +84,7 @@ class Refiner(nn.Module):
 
     def setup(self) -> None:
         """Declares the corrector."""
-        self.corrector = Corrector(self.config.num_points)
+        self.corrector = Corrector(self.config.num_points, self.config.has_latent_brush)
 
     def __call__(
         self, state: InferenceState, inputs: Array, presence: Array
@@ -84,8 +98,7 @@ class Refiner(nn.Module):
 def first_inference_state(config: ModelConfig, strokes: StrokeLatents, brush: BrushParams) -> InferenceState:
     """T strokes as the first pass drew them."""
     points = geometry.place_strokes(strokes.layout, strokes.control_points)
-    raw = (unbounded(one, *limits) for one, limits in zip(brush, brush_limits(config), strict=True))
-    return InferenceState(points, BrushParams(*raw), jnp.zeros((len(points), MEMORY)))
+    return InferenceState(points, raw_brush(config, brush), jnp.zeros((len(points), MEMORY)))
 
 
 def posterior_of(
@@ -94,20 +107,29 @@ def posterior_of(
     """The posterior after the last iteration, whose raw widths are those of the last change."""
     layout = strokes.layout + _LAYOUT_STEP * change.layout
     width = lambda raw: jnp.exp(jnp.clip(raw, -_MOST_RAW_WIDTH, _MOST_RAW_WIDTH))
+    brush, of_brush = brush_of(config, state.raw_brush), None
+    if config.has_latent_brush:
+        of_strokes, of_canvas = jnp.split(change.brush_width + _RAW_BRUSH_WIDTH, [STROKE_NUMBERS], axis=-1)
+        of_brush = brush_latents.around(brush, of_strokes, _over_drawn(of_canvas[:, 0], strokes.presence))
     return IteratedPosterior(
         Gaussian(layout, _LAYOUT_WIDTH * width(change.layout_width)),
         Gaussian(state.points, _POINT_WIDTH * width(change.point_width)),
-        brush_of(config, state.raw_brush),
+        brush,
+        of_brush,
     )
 
 
-def sample(posterior: IteratedPosterior, presence: Array, key: Array) -> tuple[StrokeLatents, Array, Array]:
-    """Strokes with [T] bits, and [T] log-densities of their layouts and control points; consumes the key.
+def sample(posterior: IteratedPosterior, presence: Array, key: Array) -> Sampled:
+    """Strokes with [T] bits and their brush; consumes the key.
 
     Points are where the posterior has them whatever layout is sampled: a stroke has the width of its points,
     seen in its own frame.
     """
     key_layout, key_points = jax.random.split(key)
+    brush, log_brush = posterior.brush, None
+    if posterior.brush_posterior is not None:
+        key_points, key_brush = jax.random.split(key_points)
+        brush, log_brush = brush_latents.sample_all(posterior.brush_posterior, key_brush)
     drawn = jax.vmap(Gaussian.sample_and_log_prob)
     means = posterior.layout.mean
     layout, log_layout = drawn(posterior.layout, jax.random.normal(key_layout, means.shape))
@@ -116,7 +138,7 @@ def sample(posterior: IteratedPosterior, presence: Array, key: Array) -> tuple[S
         geometry.in_stroke_frames(layout, posterior.points.mean), posterior.points.scale / scale
     )
     points, log_points = drawn(in_frame, jax.random.normal(key_points, in_frame.mean.shape))
-    return StrokeLatents(presence, layout, points), log_layout, log_points
+    return Sampled(StrokeLatents(presence, layout, points), brush, log_layout, log_points, log_brush)
 
 
 def corrector_inputs(
@@ -149,15 +171,15 @@ def corrector_inputs(
     # The direction of the slope of each stroke, its size, and the slopes themselves on a logarithmic scale.
     steepness = jnp.sqrt((slopes**2).mean((1, 2)) + _LEAST_SLOPE**2)
     flat = lambda points: points.reshape(len(points), -1)
-    column = lambda values: jnp.broadcast_to(values, presence.shape)[:, None]
+    column = lambda values: jnp.broadcast_to(values, presence.shape)[:, None] if values.ndim < 2 else values
     return jnp.concatenate(
         [
             flat(state.points - 0.5),
             flat(slopes / steepness[:, None, None]),
             flat(_compressed(slopes / _SLOPE_UNIT)),
             _compressed(column(steepness)),
-            *(column(raw) for raw in state.raw_brush),
-            *(_compressed(column(slope)) for slope in brush_slopes),
+            *(column(raw) for raw in jax.tree_util.tree_leaves(state.raw_brush)),
+            *(_compressed(column(slope)) for slope in jax.tree_util.tree_leaves(brush_slopes)),
             column(jnp.log1p(value) / 5),
             strokes.layout,
             glimpses(canvas),
@@ -173,5 +195,10 @@ def _compressed(values: Array) -> Array:
 
 def _move_brush(raw_brush: BrushParams, change: BrushParams, presence: Array) -> BrushParams:
     """Moves raw numbers of brushes: of each stroke its own, of the canvas by the mean of drawn strokes."""
-    of_canvas = (change.canvas_slope * presence).sum() / jnp.maximum(presence.sum(), 1)
+    of_canvas = _over_drawn(change.canvas_slope, presence)
     return jax.tree_util.tree_map(jnp.add, raw_brush, change._replace(canvas_slope=of_canvas))
+
+
+def _over_drawn(values: Array, presence: Array) -> Array:
+    """[] the mean of [T] values over the strokes that are drawn."""
+    return (values * presence).sum() / jnp.maximum(presence.sum(), 1)

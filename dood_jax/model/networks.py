@@ -177,7 +177,8 @@ class Change(NamedTuple):
     layout_width: Array  # [..., 4]
     points: Array  # [..., P, 2]
     point_width: Array  # [..., P, 2]
-    brush: BrushParams  # [...] each
+    brush: BrushParams  # [...] each, and [..., 2] of a taper
+    brush_width: Array  # [..., 5] where the brush is latent, the last for the canvas slope; else [..., 0]
 
 
 class Corrector(nn.Module):
@@ -187,6 +188,7 @@ class Corrector(nn.Module):
     """
 
     num_points: int
+    has_latent_brush: bool = False
 
     @nn.compact
     def __call__(self, memory: Array, inputs: Array) -> tuple[Array, Change]:
@@ -196,12 +198,17 @@ class Corrector(nn.Module):
         for _ in range(2):
             features = nn.silu(nn.Dense(_CORRECTOR_HIDDEN, kernel_init=init)(features))
         memory = GRUCell(MEMORY, name="memory")(memory, features)
-        sizes = np.array([4, 4, 2 * self.num_points, 2 * self.num_points, 1, 1, 1])
+        of_points, of_latent = 2 * self.num_points, [2, 5] if self.has_latent_brush else [0, 0]
+        sizes = np.array([4, 4, of_points, of_points, 1, 1, 1, *of_latent])
         raw = nn.Dense(int(sizes.sum()), kernel_init=nn.initializers.zeros, name="out")(features)
-        layout, layout_width, points, point_width, *brush = jnp.split(raw, np.cumsum(sizes)[:-1], axis=-1)
+        parts = jnp.split(raw, np.cumsum(sizes)[:-1], axis=-1)
+        layout, layout_width, points, point_width, *brush, taper, brush_width = parts
         in_pairs = lambda numbers: numbers.reshape(*numbers.shape[:-1], self.num_points, 2)
-        change = BrushParams(*(number[..., 0] for number in brush))
-        return memory, Change(layout, layout_width, in_pairs(points), in_pairs(point_width), change)
+        width, slope, canvas_slope = (number[..., 0] for number in brush)
+        change = BrushParams(width, slope, canvas_slope, taper if self.has_latent_brush else None)
+        return memory, Change(
+            layout, layout_width, in_pairs(points), in_pairs(point_width), change, brush_width
+        )
 
 
 def count(params: Params) -> int:

@@ -14,14 +14,18 @@ from flax import linen as nn
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
-from dood_jax.distributions.gaussian import AnyMixture, Gaussian
+from dood_jax.distributions.gaussian import AnyMixture, CorrelatedMixture, Gaussian
 from dood_jax.geometry import IDENTITY_LAYOUT
-from dood_jax.model.families import POINT_HIGH, POINT_LOW, Family, correlated_mixture
+from dood_jax.model import brush_latents
+from dood_jax.model.brush_latents import STROKE_NUMBERS
+from dood_jax.model.families import POINT_HIGH, POINT_LOW, Family, correlated_mixture, mixture
 from dood_jax.model.guidance import PriorContext
 from dood_jax.model.networks import PairChain
-from dood_jax.types import Array, StrokeLatents, StrokeLogProbs
+from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 
 CERTAIN = 20.0  # log-odds of a piece that is always there
+_POINT_CENTRE = 0.5  # of control points, where the networks see them
+_NUMBER_RANGE = (-1.5, 1.5)  # of the means of a brush's numbers
 _CHAIN_HIDDEN = 128  # units for each pair of numbers of a stroke
 _LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2, 0.4])
 
@@ -70,6 +74,7 @@ class Prior(nn.Module):
         for_presence: tuple[Array, ...],
         for_stroke: tuple[Array, ...],
         stroke: StrokeLatents,
+        brush: BrushParams,
     ) -> StrokeLogProbs:
         """Log-probabilities of one given stroke.
 
@@ -78,6 +83,7 @@ class Prior(nn.Module):
           for_presence: what guidance gives the presence head.
           for_stroke: what guidance gives the stroke head, of the stroke's window.
           stroke: whose presence does not matter here.
+          brush: of the stroke, where that is latent.
         """
         raise NotImplementedError
 
@@ -87,10 +93,18 @@ class Prior(nn.Module):
         """[] bit and [4] layout of the next stroke; consumes a key for each."""
         raise NotImplementedError
 
-    def sample_points(
+    def sample_stroke(
         self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
-    ) -> Array:
-        """[P, 2] control points of a stroke that is placed; consumes the key."""
+    ) -> tuple[Array, BrushParams | None]:
+        """[P, 2] control points of a stroke that is placed, and its brush if that is latent."""
+        raise NotImplementedError
+
+    def canvas_slope_log_prob(self, brush: BrushParams) -> Array:
+        """[] log-density of a latent canvas slope."""
+        raise NotImplementedError
+
+    def sample_canvas_slope(self, key: Array) -> Array:
+        """[] canvas slope, where that is latent; consumes the key."""
         raise NotImplementedError
 
 
@@ -118,6 +132,7 @@ class SequentialPrior(Prior):
         for_presence: tuple[Array, ...],
         for_stroke: tuple[Array, ...],
         stroke: StrokeLatents,
+        brush: BrushParams,
     ) -> StrokeLogProbs:
         """Log-probabilities of one given stroke.
 
@@ -125,13 +140,8 @@ class SequentialPrior(Prior):
         """
         on, off = self.presence_log_probs(context, for_presence)
         layout = self._layouts(context).log_prob(stroke.layout)
-        return StrokeLogProbs(on, off, layout, self._point_log_prob(context, for_stroke, stroke))
-
-    def _point_log_prob(
-        self, context: PriorContext, for_stroke: tuple[Array, ...], stroke: StrokeLatents
-    ) -> Array:
-        """[] log-density of the control points."""
-        return self._strokes(context, stroke.layout, for_stroke).log_prob(stroke.control_points)
+        points = self._strokes(context, stroke.layout, for_stroke).log_prob(stroke.control_points)
+        return StrokeLogProbs(on, off, layout, points)
 
     def sample_placement(
         self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
@@ -143,12 +153,12 @@ class SequentialPrior(Prior):
         layouts = self._layouts(context).narrowed(spread.of_layout, spread.temperature)
         return bit, layouts.sample(key_layout)
 
-    def sample_points(
+    def sample_stroke(
         self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
-    ) -> Array:
+    ) -> tuple[Array, BrushParams | None]:
         """[P, 2] control points of a stroke that is placed; consumes the key."""
         strokes = self._strokes(context, layout, for_stroke)
-        return strokes.narrowed(spread.of_point, spread.temperature).sample(key)
+        return strokes.narrowed(spread.of_point, spread.temperature).sample(key), None
 
     def _layouts(self, context: PriorContext) -> AnyMixture:
         return self.family.layout_prior(self.prior_layout([context.layout_hidden]))
@@ -159,40 +169,82 @@ class SequentialPrior(Prior):
 
 
 class AutoregressivePrior(SequentialPrior):
-    """The sequential prior with one density for a whole stroke: each control point given those before it.
+    """The sequential prior with one density for a whole stroke: point after point, then the brush.
 
-    A point has a mixture of Gaussians whose coordinates are correlated.
+    Each pair of numbers has a mixture of correlated Gaussians, given the pairs before it.
     """
 
-    networks: ClassVar[tuple[str, ...]] = ("prior_presence", "prior_layout", "prior_points")
+    networks: ClassVar[tuple[str, ...]] = (
+        "prior_presence",
+        "prior_layout",
+        "prior_whole_stroke",
+        "prior_canvas_slope",
+    )
 
     def setup(self) -> None:
         """Declares the heads."""
-        heads = self.family.prior_heads(self.config)
+        heads, components = self.family.prior_heads(self.config), self.config.components
         self.prior_presence = heads.presence
         self.prior_layout = heads.layout
-        self.prior_points = PairChain(self.config.num_points, _CHAIN_HIDDEN, 6 * self.config.components)
+        num_pairs = self.config.num_points + STROKE_NUMBERS // 2
+        self.prior_whole_stroke = PairChain(num_pairs, _CHAIN_HIDDEN, 6 * components)
+        spread_out = nn.initializers.normal(0.5)
+        self.prior_canvas_slope = self.param("prior_canvas_slope", spread_out, (3 * components,))
 
-    def _point_log_prob(
-        self, context: PriorContext, for_stroke: tuple[Array, ...], stroke: StrokeLatents
-    ) -> Array:
-        """[] log-density of the control points."""
-        inputs = [context.stroke_hidden, stroke.layout, *for_stroke]
-        raw = self.prior_points(inputs, stroke.control_points - 0.5)
-        return correlated_mixture(raw, POINT_LOW, POINT_HIGH).log_prob(stroke.control_points)
+    def log_probs(
+        self,
+        context: PriorContext,
+        for_presence: tuple[Array, ...],
+        for_stroke: tuple[Array, ...],
+        stroke: StrokeLatents,
+        brush: BrushParams,
+    ) -> StrokeLogProbs:
+        """Log-probabilities of one given stroke."""
+        on, off = self.presence_log_probs(context, for_presence)
+        layout = self._layouts(context).log_prob(stroke.layout)
+        of_brush = brush_latents.stroke_numbers(brush).reshape(-1, 2)
+        pairs = jnp.concatenate([stroke.control_points - _POINT_CENTRE, of_brush])
+        mixtures = self._mixtures([context.stroke_hidden, stroke.layout, *for_stroke], pairs)
+        count = self.config.num_points
+        points, of_brush = (
+            jax.tree_util.tree_map(lambda leaf, part=part: leaf[part], mixtures).log_prob(pairs[part])
+            for part in (slice(count), slice(count, None))
+        )
+        return StrokeLogProbs(on, off, layout, points, of_brush)
 
-    def sample_points(
+    def sample_stroke(
         self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
-    ) -> Array:
-        """[P, 2] control points of a stroke that is placed, one after the other; consumes the key."""
-        inputs = [context.stroke_hidden, layout, *for_stroke]
-        points = jnp.full((self.config.num_points, 2), 0.5)
-        for which, key_point in enumerate(jax.random.split(key, self.config.num_points)):
-            raw = self.prior_points(inputs, points - 0.5)[which]
-            mixture = correlated_mixture(raw, POINT_LOW, POINT_HIGH)
-            point = mixture.narrowed(spread.of_point, spread.temperature).sample(key_point)
-            points = points.at[which].set(point)
-        return points
+    ) -> tuple[Array, BrushParams | None]:
+        """[P, 2] control points of a stroke that is placed, and its brush; consumes the key."""
+        inputs, count = [context.stroke_hidden, layout, *for_stroke], self.config.num_points
+        pairs = jnp.zeros((count + STROKE_NUMBERS // 2, 2))
+        for which, key_pair in enumerate(jax.random.split(key, len(pairs))):
+            mixtures = self._mixtures(inputs, pairs)
+            mixture = jax.tree_util.tree_map(lambda leaf, which=which: leaf[which], mixtures)
+            pairs = pairs.at[which].set(
+                mixture.narrowed(spread.of_point, spread.temperature).sample(key_pair)
+            )
+        brush = brush_latents.brush_with(pairs[count:].reshape(-1), jnp.zeros(()))
+        return pairs[:count] + _POINT_CENTRE, brush
+
+    def canvas_slope_log_prob(self, brush: BrushParams) -> Array:
+        """[] log-density of a latent canvas slope, which depends on nothing."""
+        return self._canvas_slopes().log_prob(brush_latents.canvas_number(brush)[None])
+
+    def sample_canvas_slope(self, key: Array) -> Array:
+        """[] canvas slope, where that is latent; consumes the key."""
+        return brush_latents.canvas_slope_of(self._canvas_slopes().sample(key)[0])
+
+    def _canvas_slopes(self) -> AnyMixture:
+        return mixture(self.prior_canvas_slope, 1, *_NUMBER_RANGE)
+
+    def _mixtures(self, inputs: list[Array], pairs: Array) -> CorrelatedMixture:
+        """The mixture of every pair, given those before it."""
+        count = self.config.num_points
+        low = np.full((len(pairs), 1, 2), POINT_LOW - _POINT_CENTRE, np.float32)
+        high = np.full((len(pairs), 1, 2), POINT_HIGH - _POINT_CENTRE, np.float32)
+        low[count:], high[count:] = _NUMBER_RANGE
+        return correlated_mixture(self.prior_whole_stroke(inputs, pairs), low, high)
 
 
 class FixedPrior(Prior):
@@ -218,6 +270,7 @@ class FixedPrior(Prior):
         for_presence: tuple[Array, ...],
         for_stroke: tuple[Array, ...],
         stroke: StrokeLatents,
+        brush: BrushParams,
     ) -> StrokeLogProbs:
         """Log-probabilities of one given stroke."""
         on, off = self.presence_log_probs(context, for_presence)
@@ -236,11 +289,11 @@ class FixedPrior(Prior):
             return bit, jnp.asarray(IDENTITY_LAYOUT)
         return bit, _sample(self._layouts(context.layout_hidden.dtype), spread.of_layout, key_layout)
 
-    def sample_points(
+    def sample_stroke(
         self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
-    ) -> Array:
+    ) -> tuple[Array, BrushParams | None]:
         """[P, 2] numbers that describe a stroke; consumes the key."""
-        return _sample(self._strokes(context.layout_hidden.dtype), spread.of_point, key)
+        return _sample(self._strokes(context.layout_hidden.dtype), spread.of_point, key), None
 
     def _layouts(self, dtype: jnp.dtype) -> Gaussian:
         return Gaussian(jnp.asarray(_LAYOUT_MEAN, dtype), jnp.asarray(_LAYOUT_SCALE, dtype))

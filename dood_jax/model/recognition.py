@@ -12,6 +12,8 @@ from flax import linen as nn
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import AnyGaussian
+from dood_jax.model import brush_latents
+from dood_jax.model.brush_latents import STROKE_NUMBERS
 from dood_jax.model.families import Family, brush_of
 from dood_jax.model.guidance import Glimpse, Observation
 from dood_jax.model.stroke import StrokeState
@@ -24,14 +26,17 @@ class StrokeNoise(NamedTuple):
     presence: Array  # [] uniform in 0..1
     layout: Array  # [4] standard normal
     control_points: Array  # [P, 2] standard normal
+    brush: Array | None = None  # [5] standard normal, where the brush is latent
 
 
-def stroke_noise(key: Array, num_points: int) -> StrokeNoise:
-    """Draws the randomness of one stroke; consumes the key."""
+def stroke_noise(key: Array, num_points: int, has_brush: bool = False) -> StrokeNoise:
+    """Draws the randomness of one stroke, of its brush too if that is latent; consumes the key."""
     key_presence, key_latents = jax.random.split(key)
-    latents = jax.random.normal(key_latents, (4 + 2 * num_points,))
+    last = 4 + 2 * num_points
+    latents = jax.random.normal(key_latents, (last + (STROKE_NUMBERS + 1) * has_brush,))
     presence = jax.random.uniform(key_presence)
-    return StrokeNoise(presence, latents[:4], latents[4:].reshape(num_points, 2))
+    of_brush = latents[last:] if has_brush else None
+    return StrokeNoise(presence, latents[:4], latents[4:last].reshape(num_points, 2), of_brush)
 
 
 class Placement(NamedTuple):
@@ -51,6 +56,7 @@ class PosteriorStep(NamedTuple):
     stroke: StrokeLatents  # of one stroke: no T axis
     brush: BrushParams  # of one stroke; its canvas slope is used at one step only
     log_probs: StrokeLogProbs
+    canvas_slope_log_prob: Array | None  # [] where the brush is latent
     posteriors: tuple[AnyGaussian | None, AnyGaussian]  # of layout and control points
 
 
@@ -102,7 +108,7 @@ class StrokeRecognition(Recognition):
     def advance(self, state: StrokeState, canvas_features: tuple[Array, ...]) -> StrokeState:
         """One step of both recurrent networks on the last stroke and the canvas (method.md 4)."""
         layout_input = jnp.concatenate([state.layout, *canvas_features])
-        stroke_input = jnp.concatenate([state.control_points.reshape(-1), *canvas_features])
+        stroke_input = jnp.concatenate([state.control_points.reshape(-1), state.brush, *canvas_features])
         return state._replace(
             layout_hidden=self.layout_rnn(state.layout_hidden, layout_input),
             stroke_hidden=self.stroke_rnn(state.stroke_hidden, stroke_input),
@@ -131,12 +137,25 @@ class StrokeRecognition(Recognition):
         inputs = [state.stroke_hidden, *glimpse.features]
         posterior = self.family.stroke_posterior(self.posterior_stroke(inputs))
         control_points, log_prob = posterior.sample_and_log_prob(noise.control_points)
-        ink_width, ink_slope = self.brush([*inputs, placement.layout])
         by_layout_head = [state.layout_hidden, *observation.layout]
-        canvas_slope = self.canvas_slope(observation.canvas_slope or by_layout_head)[0]
+        raw = self.brush([*inputs, placement.layout])
+        raw_canvas = self.canvas_slope(observation.canvas_slope or by_layout_head)
+        brush, log_brush, log_canvas_slope = self._sample_brush(raw, raw_canvas, noise)
         return state, PosteriorStep(
             StrokeLatents(placement.presence * state.presence, placement.layout, control_points),
-            brush_of(self.config, BrushParams(ink_width, ink_slope, canvas_slope)),
-            StrokeLogProbs(placement.on, placement.off, placement.layout_log_prob, log_prob),
+            brush,
+            StrokeLogProbs(placement.on, placement.off, placement.layout_log_prob, log_prob, log_brush),
+            log_canvas_slope,
             (placement.layout_posterior, posterior),
         )
+
+    def _sample_brush(
+        self, raw: Array, raw_canvas: Array, noise: StrokeNoise
+    ) -> tuple[BrushParams, Array | None, Array | None]:
+        """The brush of raw numbers, and the [] log-densities of what is sampled: nothing if it is free."""
+        taper = raw[2:4] if self.config.has_latent_brush else None
+        brush = brush_of(self.config, BrushParams(raw[0], raw[1], raw_canvas[0], taper))
+        if noise.brush is None:
+            return brush, None, None
+        posterior = brush_latents.around(brush, raw[STROKE_NUMBERS:], raw_canvas[1])
+        return brush_latents.sample(posterior, noise.brush)

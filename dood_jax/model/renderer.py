@@ -9,6 +9,7 @@ from flax import linen as nn
 
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
+from dood_jax.geometry import taper_basis
 from dood_jax.model.published import DenseStack
 from dood_jax.rendering import brushes, compositing, spatial_transformer
 from dood_jax.types import Array, BrushParams, StrokeLatents
@@ -17,7 +18,8 @@ from dood_jax.types import Array, BrushParams, StrokeLatents
 class Brush(NamedTuple):
     """A brush: marks along a curve, and how they become ink."""
 
-    mark: Callable[[Array, Array, tuple[int, int]], Array]  # [S, 2] curve, [] width, (H, W) -> [H, W] marks
+    # [S, 2] curve, [] or [S] width, (H, W) -> [H, W] marks
+    mark: Callable[[Array, Array, tuple[int, int]], Array]
     finish: Callable[[Array, Array], Array]  # [H, W] marks, [] slope -> [H, W] ink in 0..1
 
 
@@ -43,7 +45,7 @@ class Renderer(nn.Module):
     config: ModelConfig
 
     def mark(self, control_points: Array, ink_width: Array, size: tuple[int, int]) -> Array:
-        """[P, 2] control points and [] width of the brush -> [H, W] marks along their Bézier curve."""
+        """[P, 2] control points and [] or [S] width -> [H, W] marks along their Bézier curve."""
         curve = geometry.bezier_curve(control_points, self.config.curve_samples)
         return BRUSHES[self.config.brush].mark(curve, ink_width, size)
 
@@ -52,11 +54,12 @@ class Renderer(nn.Module):
         return BRUSHES[self.config.brush].finish(marks, ink_slope)
 
     @jax.named_scope("ink")
-    def stroke_ink(
-        self, stroke: StrokeLatents, ink_width: Array, ink_slope: Array, image_size: int | None = None
-    ) -> Array:
+    def stroke_ink(self, stroke: StrokeLatents, brush: BrushParams, image_size: int | None = None) -> Array:
         """[H, W] ink of one stroke, its presence left aside; `image_size` is the model's own if None."""
         size = (image_size or self.config.image_size,) * 2
+        ink_width, ink_slope = brush.ink_width, brush.ink_slope
+        if brush.taper is not None:
+            ink_width = ink_width * jnp.exp(taper_basis(self.config.curve_samples) @ brush.taper)
         matrix = geometry.layout_to_matrix(stroke.layout)
         if self.config.placement == "points":  # the layout moves the control points (method.md 9.1)
             placed = geometry.place_points(matrix, stroke.control_points)
@@ -68,10 +71,9 @@ class Renderer(nn.Module):
 
     def ink(self, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None) -> Array:
         """[T, H, W] ink of each stroke of one drawing; a `brush` of scalars is one brush for all."""
-        ink_width = jnp.broadcast_to(brush.ink_width, strokes.presence.shape)
-        ink_slope = jnp.broadcast_to(brush.ink_slope, strokes.presence.shape)
-        render = lambda stroke, width, slope: self.stroke_ink(stroke, width, slope, image_size)
-        return jax.vmap(render)(strokes, ink_width, ink_slope) * strokes.presence[:, None, None]
+        of_strokes = for_each_stroke(brush, len(strokes.presence))._replace(canvas_slope=None)
+        render = lambda stroke, own: self.stroke_ink(stroke, own, image_size)
+        return jax.vmap(render)(strokes, of_strokes) * strokes.presence[:, None, None]
 
     def finished_canvas(self, strokes: StrokeLatents, brush: BrushParams) -> Array:
         """[H, W] canvas after the last stroke of one drawing."""
@@ -102,6 +104,15 @@ class PieceRenderer(NeuralRenderer):
     def finish(self, marks: Array, ink_slope: Array) -> Array:
         """The marks themselves."""
         return marks
+
+
+def for_each_stroke(brush: BrushParams, num_strokes: int) -> BrushParams:
+    """The brush of each of T strokes, given those or one brush for all; the canvas has one slope."""
+    spread = lambda value, rank: jnp.broadcast_to(
+        value, (num_strokes, *jnp.shape(value)[jnp.ndim(value) - rank :])
+    )
+    taper = None if brush.taper is None else spread(brush.taper, 1)
+    return BrushParams(spread(brush.ink_width, 0), spread(brush.ink_slope, 0), brush.canvas_slope, taper)
 
 
 def canvas_of(config: ModelConfig, ink_sum: Array, canvas_slope: Array) -> Array:

@@ -107,6 +107,7 @@ class AirRecognition(Recognition):
             StrokeLatents(placement.presence * state.presence, placement.layout, code),
             BrushParams(one, one, one),
             StrokeLogProbs(placement.on, placement.off, placement.layout_log_prob, log_prob),
+            None,
             (placement.layout_posterior, posterior),
         )
 
@@ -149,5 +150,6 @@ class VaeRecognition(Recognition):
             StrokeLatents(state.presence, placement.layout, code),
             BrushParams(one, one, one),
             StrokeLogProbs(placement.on, placement.off, placement.layout_log_prob, log_prob),
+            None,
             (None, posterior),
         )

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dood_jax.config.model import ModelConfig
+from dood_jax.model.brush_latents import STROKE_NUMBERS
 from dood_jax.types import Array
 
 
@@ -17,6 +18,7 @@ class StrokeState(NamedTuple):
     presence: Array  # [] whether the drawing still goes on
     layout: Array  # [4] of the last stroke
     control_points: Array  # [P, 2] of the last stroke
+    brush: Array  # [4] numbers of the last stroke's brush where that is latent, else [0]
     layout_hidden: Array  # [F]
     stroke_hidden: Array  # [F]
     ink_sum: Array  # [H, W] without gradient
@@ -30,6 +32,7 @@ def initial_state(config: ModelConfig) -> StrokeState:
         presence=jnp.ones(()),
         layout=jnp.zeros(4),
         control_points=jnp.zeros((config.num_points, 2)),
+        brush=jnp.zeros(STROKE_NUMBERS * config.has_latent_brush),
         layout_hidden=jnp.zeros(config.features),
         stroke_hidden=jnp.zeros(config.features),
         ink_sum=jnp.zeros((size, size)),

@@ -118,9 +118,8 @@ def _point_deviations(num_points: int, noise: TypeNoise) -> Array:
 def _changed_brush(config: ModelConfig, brush: BrushParams, key: Array, noise: TypeNoise) -> BrushParams:
     """The brush moved by one draw for all strokes, within its limits."""
     changes = jax.random.normal(key, (3,)) * jnp.array([noise.ink_width, noise.ink_slope, noise.canvas_slope])
-    return within_limits(
-        config, BrushParams(*(one + change for one, change in zip(brush, changes, strict=True)))
-    )
+    width, slope, canvas_slope = (one + change for one, change in zip(brush[:3], changes, strict=True))
+    return within_limits(config, BrushParams(width, slope, canvas_slope, brush.taper))
 
 
 def complete(
@@ -135,8 +134,8 @@ def complete(
 ) -> tuple[StrokeLatents, BrushParams]:
     """The first `count` strokes of one drawing and up to `num_strokes` new ones (method.md 10.8).
 
-    New strokes have the brush of the first. The networks see the canvas as it is drawn, from the first new
-    stroke on.
+    New strokes have the brush of the first, or their own if that is latent. The networks see the canvas as it
+    is drawn, from the first new stroke on.
 
     Args:
       config: the model.
@@ -152,8 +151,9 @@ def complete(
       T + num_strokes strokes, and the brush of each.
     """
     state = drawing.state_after(config, params, strokes, brush, count)
-    of_new = BrushParams(brush.ink_width[0], brush.ink_slope[0], brush.canvas_slope)
-    new = drawing.extend(config, params, state, of_new, key, num_strokes, spread)
+    of_first = BrushParams(brush.ink_width[0], brush.ink_slope[0], brush.canvas_slope)
+    of_new = None if config.has_latent_brush else of_first
+    new, brush_of_new = drawing.extend(config, params, state, of_new, key, num_strokes, spread)
     place = jnp.arange(strokes.presence.shape[0] + num_strokes)
     join = lambda old, added: jnp.where(
         (place < count).reshape(-1, *[1] * (old.ndim - 1)),
@@ -162,8 +162,6 @@ def complete(
     )
     joined = jax.tree_util.tree_map(join, strokes, new)
     presence = jnp.where(place < count + num_strokes, joined.presence, 0)
-    ink_width, ink_slope = (
-        join(old, jnp.broadcast_to(added, (num_strokes,)))
-        for old, added in zip(brush[:2], of_new[:2], strict=True)
-    )
-    return joined._replace(presence=presence), BrushParams(ink_width, ink_slope, brush.canvas_slope)
+    of_strokes = [one._replace(canvas_slope=None) for one in (brush, brush_of_new)]
+    both = jax.tree_util.tree_map(join, *of_strokes)._replace(canvas_slope=brush.canvas_slope)
+    return joined._replace(presence=presence), both

@@ -8,6 +8,7 @@ of a stroke's width, or slope, given the width, or slope, of the stroke before i
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -43,7 +44,7 @@ def fit(config: ModelConfig, brush: BrushParams, presence: np.ndarray, bits: int
       presence: [N, T] bits.
       bits: a number has 2^bits levels.
     """
-    width, slope, of_canvas = (np.asarray(level) for level in _levels(config, brush, 2**bits))
+    width, slope, of_canvas = (np.asarray(level) for level in _levels(config, brush, 2**bits)[:3])
     presence = np.asarray(presence) > 0
     chain = lambda values: Chain(*map(_log_normalised, _counts(values, presence, 2**bits)))
     drawn = np.bincount(of_canvas[presence.any(1)], minlength=2**bits)
@@ -55,12 +56,12 @@ def rounded(config: ModelConfig, code: BrushCode, brush: BrushParams) -> BrushPa
     count = len(code.canvas_slope)
     levels = _levels(config, brush, count)
     middle = lambda level, limits: limits[0] + (level + 0.5) / count * (limits[1] - limits[0])
-    return BrushParams(*(middle(*pair) for pair in zip(levels, brush_limits(config), strict=True)))
+    return jax.tree_util.tree_map(middle, levels, brush_limits(config))
 
 
 def log_prob(config: ModelConfig, code: BrushCode, brush: BrushParams, presence: Array) -> Array:
     """[] of the rounded brush of one drawing with [T] bits; a drawing without strokes has no brush."""
-    width, slope, of_canvas = _levels(config, brush, len(code.canvas_slope))
+    width, slope, of_canvas, _ = _levels(config, brush, len(code.canvas_slope))
     of_strokes = _chain_log_prob(code.ink_width, width) + _chain_log_prob(code.ink_slope, slope)
     return (presence * of_strokes).sum() + presence[0] * code.canvas_slope[of_canvas]
 
@@ -77,7 +78,7 @@ def _levels(config: ModelConfig, brush: BrushParams, count: int) -> BrushParams:
         low, high = limits
         return jnp.clip(jnp.floor((value - low) / (high - low) * count), 0, count - 1).astype(jnp.int32)
 
-    return BrushParams(*(level(*pair) for pair in zip(brush, brush_limits(config), strict=True)))
+    return jax.tree_util.tree_map(level, brush, brush_limits(config))
 
 
 def _counts(levels: np.ndarray, presence: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:

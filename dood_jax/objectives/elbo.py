@@ -34,10 +34,12 @@ def stroke_log_probs(
 ) -> Array:
     """[T] log p(o_t) m_t + log p(l_t) o_t + log p(s_t) o_t of one drawing with [T] bits (method.md 6).
 
+    A latent brush belongs to its stroke.
+
     The first term may be weighted, and hold the stop after the last stroke.
     """
     on_off = presence.log_prob(log_probs.on, log_probs.off, bits, final_stop)
-    drawn = jnp.where(bits > 0, log_probs.layout + log_probs.control_points, 0)
+    drawn = jnp.where(bits > 0, log_probs.of_stroke, 0)
     return presence_weight * on_off + drawn
 
 

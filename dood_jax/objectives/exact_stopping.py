@@ -25,7 +25,7 @@ class PrefixTerms(NamedTuple):
     """The parts of the bound for a drawing that stops after k = 0..T strokes, for one image."""
 
     log_likelihood: Array  # [T + 1] log p(x | canvas after k strokes)
-    kl: Array  # [T + 1] Σ over the first k strokes of log q - log p, layouts and control points
+    kl: Array  # [T + 1] Σ over the first k strokes of log q - log p of all but the bits
     log_q: Array  # [T + 1] log-probability of stopping after k strokes under the posterior
     log_p: Array  # [T + 1] the same under the prior
 
@@ -36,7 +36,7 @@ def prefix_terms(config: ModelConfig, params: Params, image: Array, drawing: Dra
     # The blank canvas is the same pixel everywhere, so one stands for all and nothing is blurred.
     blank = log_likelihood(config, params, image, jnp.zeros((1, 1)))  # one pixel for all
     posterior, prior = drawing.posterior, drawing.prior
-    kl = posterior.layout + posterior.control_points - prior.layout - prior.control_points
+    kl = posterior.of_stroke - prior.of_stroke
     return PrefixTerms(
         log_likelihood=jnp.append(blank, log_likelihood(config, params, image, canvases)),
         kl=jnp.concatenate([jnp.zeros_like(kl[:1]), jnp.cumsum(kl)]),

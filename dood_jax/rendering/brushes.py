@@ -32,7 +32,7 @@ def splat(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
 
     Args:
       curve: [S, 2] points of the unit square.
-      ink_width: [] standard deviation of the brush, as a fraction of the image.
+      ink_width: [] or [S] standard deviation of the brush, as a fraction of the image.
       size: (H, W) pixels.
 
     Returns:
@@ -43,7 +43,7 @@ def splat(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
 
 def _splat_forward(curve, ink_width, size):
     chex.assert_shape(curve, (None, 2))
-    chex.assert_shape(ink_width, ())
+    chex.assert_rank(ink_width, {0, 1})
     from_columns, from_rows = _offsets(curve, ink_width, size)
     # exp(-(dx² + dy²) / 2 w²) is a product of a factor of the column and one of the row, so the sum over
     # samples is one matrix product [H, S] @ [S, W].
@@ -57,9 +57,12 @@ def _splat_backward(size, saved, cotangent):
     from_columns, from_rows = _offsets(curve, ink_width, size)
     by_row = _matmul(cotangent, columns.T) * rows * from_rows
     by_column = _matmul(rows.T, cotangent) * columns * from_columns
-    d_curve = -jnp.stack([by_column.sum(1), by_row.sum(0)], axis=1) / ink_width
-    d_width = ((by_row * from_rows).sum() + (by_column * from_columns).sum()) / ink_width
-    return d_curve, d_width
+    d_curve = -jnp.stack([by_column.sum(1), by_row.sum(0)], axis=1) / ink_width[..., None]
+    if ink_width.ndim:
+        d_width = (by_row * from_rows).sum(0) + (by_column * from_columns).sum(1)
+    else:
+        d_width = (by_row * from_rows).sum() + (by_column * from_columns).sum()
+    return d_curve, d_width / ink_width
 
 
 splat.defvjp(_splat_forward, _splat_backward)
@@ -68,8 +71,10 @@ splat.defvjp(_splat_forward, _splat_backward)
 def _offsets(curve: Array, ink_width: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     """[S, W] and [H, S] from each pixel column and row to each sample, in brush widths."""
     rows, columns = (geometry.brush_pixels(length).astype(curve.dtype) for length in size)
-    scaled, per_width = curve / ink_width, 1 / ink_width
-    return scaled[:, 0, None] - per_width * columns[None], scaled[None, :, 1] - per_width * rows[:, None]
+    per_width = 1 / ink_width
+    scaled = curve * per_width[..., None]
+    from_columns = scaled[:, 0, None] - per_width[..., None] * columns[None]
+    return from_columns, scaled[None, :, 1] - per_width * rows[:, None]
 
 
 def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
@@ -81,7 +86,7 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
 
     Args:
       curve: [S, 2] points of the unit square.
-      ink_width: [] standard deviation of the brush, as a fraction of the image.
+      ink_width: [] or [S] standard deviation of the brush, as a fraction of the image.
       size: (H, W) pixels.
 
     Returns:
@@ -90,19 +95,21 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
     fourth_root = lambda image: jnp.sqrt(jnp.sqrt(image + _TINY))
     narrow = splat(curve, ink_width / 2, size)
     # Two square roots are faster than a power; the offset makes a pixel without ink exactly 0.
-    return fourth_root(narrow) - fourth_root(jnp.zeros_like(ink_width))
+    return fourth_root(narrow) - fourth_root(jnp.zeros((), narrow.dtype))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
     """exp(-d^2 / 2 w^2) of the true distance d from every pixel to the polyline (method.md 3.9).
 
-    The gradient holds the foot of every pixel, its nearest point, at its place along its segment. That is
-    exact wherever one point alone is nearest, since d does not change at first order as the foot slides.
+    Where the width varies, d is still the distance to the nearest point. The gradient holds the foot of every
+    pixel, its nearest point, at its place along its segment. That is exact wherever one point alone is
+    nearest and the width is even, since d does not change at first order as the foot slides.
 
     Args:
       curve: [S, 2] corners of the polyline in the unit square, at least 2; they may coincide.
-      ink_width: [] standard deviation of the brush, as a fraction of the image.
+      ink_width: [] or [S] standard deviation of the brush, as a fraction of the image; between two corners
+        it changes evenly.
       size: (H, W) pixels.
 
     Returns:
@@ -113,9 +120,10 @@ def distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:
 
 def _distance_forward(curve, ink_width, size):
     chex.assert_shape(curve, (None, 2))
-    chex.assert_shape(ink_width, ())
+    chex.assert_rank(ink_width, {0, 1})
     square, place = _nearest(curve, size)
-    near = jnp.exp(square * (-0.5 / ink_width**2))
+    width = _at_place(ink_width[:, None], place)[..., 0] if ink_width.ndim else ink_width
+    near = jnp.exp(square * (-0.5 / width**2))
     return near, (curve, ink_width, square, place, near)
 
 
@@ -123,11 +131,15 @@ def _distance_backward(size, saved, cotangent):
     curve, ink_width, square, place, near = saved
     # The gradient of d² = |pixel - foot|² in the foot is -2 (pixel - foot), spread over both ends of the
     # foot's segment by the linear interpolation of `_at_place`.
-    pull = cotangent * near * (1 / ink_width**2)
+    if ink_width.ndim:
+        width, to_ends = jax.vjp(lambda values: _at_place(values[:, None], place)[..., 0], ink_width)
+    else:
+        width, to_ends = ink_width, lambda slopes: (slopes.sum(),)
+    pull = cotangent * near * (1 / width**2)
     foot, backward = jax.vjp(lambda curve: _at_place(curve, place), curve)
     pixel = jnp.stack(jnp.broadcast_arrays(*_pixels(curve, size)), axis=-1)
     (d_curve,) = backward(pull[..., None] * (pixel - foot))
-    return d_curve, (pull * square).sum() / ink_width
+    return d_curve, *to_ends(pull * square / width)
 
 
 distance.defvjp(_distance_forward, _distance_backward)
@@ -165,12 +177,12 @@ def _nearest_on_segment(x: Array, y: Array, edge: Array) -> tuple[Array, Array]:
     return (x - fraction * edge[0]) ** 2 + (y - fraction * edge[1]) ** 2, fraction
 
 
-def _at_place(curve: Array, place: Array) -> Array:
-    """[H, W, 2] points of the polyline at [H, W] places, counted in segments from the start."""
-    segment = jnp.minimum(place.astype(jnp.int32), len(curve) - 2)
-    fraction = (place - segment)[..., None]
-    ends = jnp.concatenate([curve[:-1], curve[1:]], axis=1)[segment]  # one look-up, so one scatter backward
-    return (1 - fraction) * ends[..., :2] + fraction * ends[..., 2:]
+def _at_place(values: Array, place: Array) -> Array:
+    """[H, W, n] values at [H, W] places, counted in segments from the start, of [S, n] at the corners."""
+    segment = jnp.minimum(place.astype(jnp.int32), len(values) - 2)
+    fraction, size = (place - segment)[..., None], values.shape[1]
+    ends = jnp.concatenate([values[:-1], values[1:]], axis=1)[segment]  # one look-up, so one scatter backward
+    return (1 - fraction) * ends[..., :size] + fraction * ends[..., size:]
 
 
 def _pixels(curve: Array, size: tuple[int, int]) -> tuple[Array, Array]:

@@ -18,7 +18,7 @@ from dood_jax.model.observation import canvas_error
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 POINT_RATE = 4e-3  # of Adam for points on the canvas, at the first step
-BRUSH_RATES = BrushParams(ink_width=8e-4, ink_slope=4e-3, canvas_slope=4e-3)
+_BRUSH_RATES = BrushParams(ink_width=8e-4, ink_slope=4e-3, canvas_slope=4e-3, taper=2e-2)
 _LEAST_SCALE = 0.25  # of a layout, for the rate of its points
 
 Fitted = TypeVar("Fitted")
@@ -97,11 +97,16 @@ def optimize_strokes(
     found = descend(
         jax.grad(error),
         _Marks(strokes.control_points, brush),
-        _Marks(point_rates(strokes.layout), BRUSH_RATES),
+        _Marks(point_rates(strokes.layout), brush_rates(brush)),
         jnp.arange(num_steps),
         project=lambda marks: marks._replace(brush=within_limits(config, marks.brush)),
     )
     return strokes._replace(control_points=found.control_points), found.brush
+
+
+def brush_rates(brush: BrushParams) -> BrushParams:
+    """Rates of all numbers that a brush has."""
+    return _BRUSH_RATES if brush.taper is not None else _BRUSH_RATES._replace(taper=None)
 
 
 def point_rates(layout: Array) -> Array:

@@ -15,7 +15,8 @@ from jax import lax
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.model import iterative_inference
+from dood_jax.model import brush_latents, iterative_inference
+from dood_jax.model.brush_latents import STROKE_NUMBERS
 from dood_jax.model.dood import bind
 from dood_jax.model.drawing import prior_log_probs, replay
 from dood_jax.model.families import within_limits
@@ -26,10 +27,11 @@ from dood_jax.model.renderer import canvas_of
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.objectives.elbo import log_likelihood, masked_log_prob
 from dood_jax.objectives.iwae import LogWeights, charged, log_weights_of
-from dood_jax.test_time.optimize import BRUSH_RATES, POINT_RATE, descend
+from dood_jax.test_time.optimize import POINT_RATE, brush_rates, descend
 from dood_jax.types import Array, BrushParams, Leaf, StrokeLatents
 
 _LAYOUT_RATE, _LOG_WIDTH_RATE = 2e-3, 0.1  # of Adam, at the first step
+_RAW_BRUSH_WIDTH = -3.0  # of the brush's Gaussians at first
 _POINT_WIDTH, _LAYOUT_WIDTH = 0.002, 0.05  # of the Gaussians at first
 
 
@@ -48,9 +50,9 @@ class _Parameters(NamedTuple, Generic[Leaf]):
     log_layout_width: Leaf
     log_point_width: Leaf
     brush: BrushParams[Leaf]
-
-
-_RATES = _Parameters(_LAYOUT_RATE, POINT_RATE, _LOG_WIDTH_RATE, _LOG_WIDTH_RATE, BRUSH_RATES)
+    raw_brush_width: (
+        Leaf | None
+    )  # [T + 1, 4] of strokes and, in the last row, of the canvas; None: it is free
 
 
 def optimize_posterior(
@@ -83,6 +85,18 @@ def optimize_posterior(
         jnp.full_like(strokes.layout, jnp.log(_LAYOUT_WIDTH)),
         jnp.full_like(strokes.control_points, jnp.log(_POINT_WIDTH)),
         brush,
+        jnp.full((len(strokes.presence) + 1, STROKE_NUMBERS), _RAW_BRUSH_WIDTH)
+        if config.has_latent_brush
+        else None,
+    )
+    width_rate = _LOG_WIDTH_RATE
+    rates = _Parameters(
+        _LAYOUT_RATE,
+        POINT_RATE,
+        width_rate,
+        width_rate,
+        brush_rates(brush),
+        width_rate if config.has_latent_brush else None,
     )
     loss = lambda moved, key: (
         -_bound(config, params, image, contexts, _posterior(strokes.presence, moved), key)
@@ -90,7 +104,7 @@ def optimize_posterior(
     found = descend(
         jax.grad(loss),
         start,
-        _RATES,
+        rates,
         jax.random.split(key, num_steps),
         project=lambda moved: moved._replace(brush=within_limits(config, moved.brush)),
     )
@@ -114,10 +128,9 @@ def optimized_log_weights(
     posterior = posterior._replace(gaussians=gaussians)
 
     def one(key):
-        strokes, log_posterior = _sample(posterior, key)
-        brush = posterior.gaussians.brush
+        strokes, brush, log_posterior = _sample(posterior, key)
         replayed = replay(config, params, strokes, brush)
-        prior = prior_log_probs(config, params, replayed.contexts, strokes)
+        prior = prior_log_probs(config, params, replayed.contexts, strokes, brush)
         canvas = canvas_of(config, replayed.ink.sum(0), brush.canvas_slope)
         log_prior = masked_log_prob(prior, strokes.presence, replayed.final_stop)
         log_ratio = log_prior - log_posterior + price
@@ -135,24 +148,28 @@ def _bound(
     key: Array,
 ) -> Array:
     """[] one-sample bound but for a constant, with what the prior knows held."""
-    strokes, log_posterior = _sample(posterior, key)
-    canvas = bind(config, params).finished_canvas(strokes, posterior.gaussians.brush)
-    prior = prior_log_probs(config, params, contexts, strokes)
+    strokes, brush, log_posterior = _sample(posterior, key)
+    canvas = bind(config, params).finished_canvas(strokes, brush)
+    prior = prior_log_probs(config, params, contexts, strokes, brush)
     log_prior = masked_log_prob(prior, strokes.presence)
     return log_likelihood(config, params, image, canvas) + log_prior - log_posterior
 
 
-def _sample(posterior: OptimizedPosterior, key: Array) -> tuple[StrokeLatents, Array]:
+def _sample(posterior: OptimizedPosterior, key: Array) -> tuple[StrokeLatents, BrushParams, Array]:
     """One drawing and its [] log-density; the bits are certain."""
     presence = posterior.presence
-    strokes, log_layout, log_points = iterative_inference.sample(posterior.gaussians, presence, key)
-    return strokes, ((log_layout + log_points) * presence).sum()
+    strokes, brush, *log_densities = iterative_inference.sample(posterior.gaussians, presence, key)
+    return strokes, brush, (sum(part for part in log_densities if part is not None) * presence).sum()
 
 
 def _posterior(presence: Array, moved: _Parameters[Array]) -> OptimizedPosterior:
+    of_brush, widths = None, moved.raw_brush_width
+    if widths is not None:
+        of_brush = brush_latents.around(moved.brush, widths[:-1], widths[-1, 0])
     gaussians = IteratedPosterior(
         Gaussian(moved.layout, jnp.exp(moved.log_layout_width)),
         Gaussian(moved.points, jnp.exp(moved.log_point_width)),
         moved.brush,
+        of_brush,
     )
     return OptimizedPosterior(presence, gaussians)

@@ -95,7 +95,7 @@ def log_joint(
 ) -> Array:
     """[] log p(image, drawing) of a [H, W] image and one drawing of it."""
     replayed = replay(config, params, strokes, brush)
-    prior = prior_log_probs(config, params, replayed.contexts, strokes)
+    prior = prior_log_probs(config, params, replayed.contexts, strokes, brush)
     canvas = canvas_of(config, replayed.ink.sum(0), brush.canvas_slope)
     of_drawing = masked_log_prob(prior, strokes.presence, replayed.final_stop)
     return of_drawing + log_likelihood(config, params, image, canvas)
