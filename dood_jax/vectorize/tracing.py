@@ -58,16 +58,17 @@ def strokes_of(
     if not first:
         return _of_areas_alone(filled)
     lines, l1 = fit_lines(ink, first)
+    residual, newest = ink, lines
     for _ in range(_ROUNDS):
-        residual = residual_ink(ink, lines, marks.pen_width)
+        residual = residual_ink(residual, newest, marks.pen_width)
         if residual is None:
             break
         mask = resample(residual, marks.factor) > 0.5
         found = _trace(marks_of(mask, marks.factor), None)
         if not found:
             break
-        more, error = fit_lines(residual, found)
-        lines, l1 = lines + more, l1 - float(residual.sum()) + error
+        newest, error = fit_lines(residual, found)
+        lines, l1 = lines + newest, l1 - float(residual.sum()) + error
     strokes = [*_strokes(lines), *filled]
     ranks = order.in_order([stroke.points() for stroke in strokes])
     return [strokes[index] for index in ranks], l1
