@@ -60,9 +60,10 @@ def strokes_of(
     lines, l1 = fit_lines(ink, first)
     residual, newest = ink, lines
     for _ in range(_ROUNDS):
-        residual = residual_ink(residual, newest, marks.pen_width)
-        if residual is None:
+        left = residual_ink(residual, newest, marks.pen_width)
+        if left is None:
             break
+        residual = left
         mask = resample(residual, marks.factor) > 0.5
         found = _trace(marks_of(mask, marks.factor), None)
         if not found:
