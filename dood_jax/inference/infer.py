@@ -15,13 +15,12 @@ from dood_jax.inference import image_sets
 from dood_jax.inference.batching import by_stroke_count, in_batches, in_parts, take
 from dood_jax.model import iterative_inference
 from dood_jax.model.drawing import first_pass, iterate, render, sample_iterated
-from dood_jax.model.iterative_inference import Start
 from dood_jax.model.networks import Params
 from dood_jax.objectives import iwae
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.test_time.optimize import optimize_strokes
-from dood_jax.types import Array, BrushParams, Sketch
+from dood_jax.types import Array, BrushParams, Sketch, Start
 
 _TRAINING_IMAGES, _TRAINING_SEED = 1024, 0  # that `training_drawings` are of
 _BATCH_SIZE = 64
@@ -175,7 +174,8 @@ def _compiled_first(
         start = Start(first.strokes, first.brush, first.posterior)
         return start, jax.random.key_data(key_after)
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+    kept_as = f"first {model} {num_starts} {num_strokes}"
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group, kept_as)
 
 
 @functools.lru_cache
@@ -205,7 +205,8 @@ def _compiled_correct(
         strokes = jax.tree_util.tree_map(whole, sampled, start.strokes)
         return Sketch(strokes, brush, jnp.concatenate([canvases, rest])), elbo
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+    kept_as = f"correct {model} {iterations} {is_weighed} {most_drawn}"
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group, kept_as)
 
 
 @functools.lru_cache
@@ -217,7 +218,8 @@ def _compiled_infer(
         drawing = best_particle(sample, jax.random.split(key, num_particles)).drawing
         return Sketch(drawing.strokes, drawing.brush, render(model, params, drawing.strokes, drawing.brush))
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+    kept_as = f"infer {model} {num_particles} {num_strokes}"
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group, kept_as)
 
 
 @functools.lru_cache
