@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from dood_jax.model.networks import Params
 from dood_jax.model.prior import LEARNED, Spread
 from dood_jax.model.variation import SMALL_NOISE, TypeNoise
 from dood_jax.rendering import source_grid
-from dood_jax.runtime import parallel
+from dood_jax.runtime import kept, parallel
 from dood_jax.types import Array, BrushParams, Sketch
 
 if TYPE_CHECKING:  # what ink needs takes half a second to import, so its methods import it themselves
@@ -269,8 +270,7 @@ class Model:
         By the first pass alone: it is asked which ways go together, not where they lie to a pixel.
         """
         keys = image_sets.example_keys(_as_key(0), len(windows))
-        first = functools.partial(_first_curves, self.config)
-        return in_batches(first, self.params, windows, keys, _WINDOWS_AT_ONCE)
+        return in_batches(_first_curves(self.config), self.params, windows, keys, _WINDOWS_AT_ONCE)
 
 
 def load(name_or_dir: str | Path, member: int = 0) -> Model:
@@ -364,10 +364,15 @@ def _placed(layout: Array, control_points: Array) -> Array:
     return jax.vmap(geometry.place_strokes)(layout, control_points)
 
 
-@functools.partial(jax.jit, static_argnums=0)
-def _first_curves(config: ModelConfig, params: Params, windows: Array, keys: Array) -> tuple[Array, Array]:
+@functools.lru_cache
+def _first_curves(config: ModelConfig) -> Callable[[Params, Array, Array], tuple[Array, Array]]:
     """Draws [N, S, S] windows: [N, T, C, 2] points along strokes in drawing order, and [N, T] presence."""
-    draw = lambda window, key: first_pass(config, params, window, jax.random.split(key, 1)[0]).strokes
-    strokes = jax.vmap(draw)(windows, keys)
-    one = lambda points: geometry.bezier_curve(points, config.curve_samples)[::-1]  # it begins at the last
-    return jax.vmap(jax.vmap(one))(_placed(strokes.layout, strokes.control_points)), strokes.presence
+
+    def curves(params, windows, keys):
+        draw = lambda window, key: first_pass(config, params, window, jax.random.split(key, 1)[0]).strokes
+        strokes = jax.vmap(draw)(windows, keys)
+        one = lambda points: geometry.bezier_curve(points, config.curve_samples)[::-1]  # it begins at the last
+        placed = jax.vmap(geometry.place_strokes)(strokes.layout, strokes.control_points)
+        return jax.vmap(jax.vmap(one))(placed), strokes.presence
+
+    return kept.program(f"curves {config}", lambda: curves)
