@@ -1,5 +1,6 @@
 """Images in batches of one size, in parts that are kept, and drawings by their number of strokes."""
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,12 @@ class ResumeCache(Protocol):
 
     def put(self, start: int, results: Any) -> None:
         """Keeps the results of the part that begins at image `start`."""
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def example_keys(key: Array, count: int) -> Array:
+    """[N] keys of the images of a set; each depends on the given key and its place alone."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, np.arange(count))
 
 
 def in_parts(

@@ -34,7 +34,9 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # declared at run time
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(home) / "dood_jax"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # a dozen small ones take a second
+        jax.config.update(
+            "jax_persistent_cache_min_compile_time_secs", 0.0
+        )  # a dozen small ones take a second
 
 
 def device_name() -> str:
