@@ -2,7 +2,6 @@
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +17,9 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.data import preprocessing
 from dood_jax.errors import BadInput, require_choice, require_seed
 from dood_jax.inference import infer
-from dood_jax.inference.batching import example_keys, in_batches
+from dood_jax.inference.batching import example_keys
 from dood_jax.rendering import source_grid
-from dood_jax.runtime import kept, parallel
+from dood_jax.runtime import parallel
 from dood_jax.types import Array, BrushParams, Sketch
 
 # What ink and the networks need takes most of a second to import, so where it is needed it is imported: to
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
     from dood_jax.vectorize.reading import Scan
 
 _SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
-_WINDOWS_AT_ONCE = 16  # of a page, that the model draws: a drawing often has about as many
 _HAIR = 1e-3  # by which pixels may lie outside 0..1: resizing leaves as much
 
 
@@ -82,7 +80,7 @@ class Model:
         """
         images = self._checked(images)
         _check_positive(num_particles=num_particles, num_strokes=num_strokes)
-        keys = example_keys(_as_key(key), len(images))
+        keys = _keys(key, len(images))
         if iterations is not None and (iterations < 0 or (iterations and not self.config.iterations)):
             raise BadInput(f"iterations={iterations}; this model was trained with {self.config.iterations}")
         strokes = num_strokes or self.config.num_strokes
@@ -118,7 +116,7 @@ class Model:
         from dood_jax.model.prior import LEARNED
 
         _check_positive(n=n, num_strokes=num_strokes)
-        keys = example_keys(_as_key(key), n)
+        keys = _keys(key, n)
         own = BrushParams(*(_for_each("brush", value, n) for value in brush or self.brush))
         strokes = num_strokes or self.config.num_strokes
         return generate.sample(self.config, self.params, own, keys, strokes, spread or LEARNED)
@@ -143,7 +141,7 @@ class Model:
         from dood_jax.model.variation import SMALL_NOISE
 
         require_choice("model.decoder", self.config.decoder, ("curve",))
-        keys = example_keys(_as_key(key), len(sketch.canvases))
+        keys = _keys(key, len(sketch.canvases))
         noise = noise or SMALL_NOISE
         return generate.vary(self.config, self.params, sketch, keys, noise, fix_rotation_units)
 
@@ -179,7 +177,7 @@ class Model:
         counts = np.minimum(_for_each("num_prefix_strokes", num_prefix_strokes, len(drawn)), drawn)
         if counts.min() < 0:
             raise BadInput(f"num_prefix_strokes={counts.min()}; give 0 or more")
-        keys = example_keys(_as_key(key), len(drawn))
+        keys = _keys(key, len(drawn))
         more = num_strokes or self.config.num_strokes
         return generate.complete(self.config, self.params, sketch, counts, keys, more, spread or LEARNED)
 
@@ -197,7 +195,7 @@ class Model:
 
         images = self._checked(images)
         _check_positive(num_particles=num_particles, optimize_steps=optimize_steps or None)
-        keys = example_keys(_as_key(key), len(images))
+        keys = _keys(key, len(images))
         settings = EvaluationConfig(
             num_particles=num_particles, batch_size=_SMALL_BATCH_SIZE, optimize_steps=optimize_steps
         )
@@ -283,8 +281,8 @@ class Model:
 
         By the first pass alone: it is asked which ways go together, not where they lie to a pixel.
         """
-        keys = example_keys(_as_key(0), len(windows))
-        return in_batches(_first_curves(self.config), self.params, windows, keys, _WINDOWS_AT_ONCE)
+        keys = _keys(0, len(windows))
+        return infer.first_curves(self.config, self.params, windows, keys)
 
 
 def load(name_or_dir: str | Path, member: int = 0) -> Model:
@@ -352,14 +350,19 @@ def _for_each(name: str, value: ArrayLike, count: int) -> np.ndarray:
     return np.broadcast_to(value, (count,))
 
 
-def _as_key(key: Array | int) -> Array:
-    """A typed key of a seed or of a key; raises BadInput for what is neither."""
+def _keys(key: Array | int, count: int) -> Array:
+    """[count] typed keys of what a seed or a key stands for; raises BadInput for what is neither."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and not key.shape:
-        return key
+        return example_keys(key, count)
     seed = key.item() if isinstance(key, np.ndarray | np.generic | jax.Array) and not np.shape(key) else key
     if type(seed) is not int:
         raise BadInput(f"key={str(key)[:60]} is no seed; give a whole number, or a key of jax.random.key")
-    return jax.random.key(require_seed("key", seed))
+    return _seeded_keys(np.uint32(require_seed("key", seed)), count)
+
+
+@functools.partial(jax.jit, static_argnums=1)  # one program, and not one to make each key of the other
+def _seeded_keys(seed: Array, count: int) -> Array:
+    return example_keys(jax.random.key(seed), count)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -382,22 +385,3 @@ def _placed(layout: Array, control_points: Array) -> Array:
     from dood_jax import geometry
 
     return jax.vmap(geometry.place_strokes)(layout, control_points)
-
-
-@functools.lru_cache
-def _first_curves(config: ModelConfig) -> Callable[["Params", Array, Array], tuple[Array, Array]]:
-    """Draws [N, S, S] windows: [N, T, C, 2] points along strokes in drawing order, and [N, T] presence."""
-
-    def curves(params, windows, keys):
-        from dood_jax import geometry
-        from dood_jax.model.drawing import first_pass
-
-        draw = lambda window, key: first_pass(config, params, window, jax.random.split(key, 1)[0]).strokes
-        strokes = jax.vmap(draw)(windows, keys)
-        one = lambda points: geometry.bezier_curve(points, config.curve_samples)[
-            ::-1
-        ]  # it begins at the last
-        placed = jax.vmap(geometry.place_strokes)(strokes.layout, strokes.control_points)
-        return jax.vmap(jax.vmap(one))(placed), strokes.presence
-
-    return kept.program(f"curves {config}", lambda: curves)

@@ -11,7 +11,7 @@ import numpy as np
 from dood_jax.config.groups import DataConfig
 from dood_jax.config.model import ModelConfig
 from dood_jax.inference.batching import by_stroke_count, example_keys, in_batches, in_parts, take
-from dood_jax.runtime import parallel
+from dood_jax.runtime import kept, parallel
 from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.types import Array, BrushParams, Sketch, Start
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _TRAINING_IMAGES, _TRAINING_SEED = 1024, 0  # that `training_drawings` are of
 _BATCH_SIZE = 64
+_WINDOWS_AT_ONCE = 16  # of a page: a drawing often has about as many
 
 
 def infer(
@@ -88,6 +89,17 @@ def first_drawings(
     draw = _compiled_first(model, num_starts, num_strokes, group)
     start, key_data = in_batches(draw, params, images, beside, _BATCH_SIZE, len(group.devices))
     return images, start, key_data
+
+
+def first_curves(
+    model: ModelConfig, params: "Params", windows: np.ndarray, keys: Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws [N, S, S] windows of a page by the first pass alone.
+
+    Returns:
+      [N, T, C, 2] points along strokes in drawing order, in the unit square, and [N, T] presence.
+    """
+    return in_batches(_compiled_curves(model), params, windows, keys, _WINDOWS_AT_ONCE)
 
 
 def training_drawings(model: ModelConfig, params: "Params", data: DataConfig) -> tuple[np.ndarray, Sketch]:
@@ -180,6 +192,22 @@ def _compiled_first(
 
     kept_as = f"first {model} {num_starts} {num_strokes}"
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group, kept_as)
+
+
+@functools.lru_cache
+def _compiled_curves(model: ModelConfig) -> Callable[["Params", Array, Array], tuple[Array, Array]]:
+    def one(params, window, key):
+        from dood_jax import geometry
+        from dood_jax.model.drawing import first_pass
+
+        strokes = first_pass(model, params, window, jax.random.split(key, 1)[0]).strokes
+        placed = geometry.place_strokes(strokes.layout, strokes.control_points)
+        curve = lambda points: geometry.bezier_curve(points, model.curve_samples)[
+            ::-1
+        ]  # it begins at the last
+        return jax.vmap(curve)(placed), strokes.presence
+
+    return kept.program(f"curves {model}", lambda: jax.vmap(one, in_axes=(None, 0, 0)))
 
 
 @functools.lru_cache
