@@ -68,6 +68,11 @@ def in_parts(
     return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves), *results)
 
 
+def are_few(count: int, num_devices: int = 1) -> bool:
+    """Whether so many images go one by one rather than in batches."""
+    return count <= _FEW * num_devices
+
+
 def in_batches(
     function: Callable,
     params: Any,
@@ -92,7 +97,7 @@ def in_batches(
     Returns:
       Tree of [N, ...] NumPy arrays.
     """
-    size = 1 if len(images) <= _FEW * num_devices else batch_size
+    size = 1 if are_few(len(images), num_devices) else batch_size
     size += -size % num_devices
 
     def batch(start):
