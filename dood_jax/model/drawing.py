@@ -17,7 +17,6 @@ from dood_jax.model.dood import bind, where_prior_learns
 from dood_jax.model.guidance import PriorContext
 from dood_jax.model.iterative_inference import (
     IteratedPosterior,
-    Start,
     first_inference_state,
     posterior_of,
 )
@@ -26,7 +25,7 @@ from dood_jax.model.prior import LEARNED, Spread
 from dood_jax.model.recognition import StrokeNoise, stroke_noise
 from dood_jax.model.renderer import canvases_of
 from dood_jax.model.stroke import StrokeState, initial_state, scan_from_blank
-from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents, StrokeLogProbs
+from dood_jax.types import Array, BrushParams, Drawing, Start, StrokeLatents, StrokeLogProbs
 
 
 class Replayed(NamedTuple):
