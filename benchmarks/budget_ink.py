@@ -57,7 +57,7 @@ STAGES = {  # label -> functions, where they are called
     "forks": [(forks, "repair"), (retraced, "draw_twice")],
     "crossings": [(crossings, "join")],
     "votes": [(model_votes, "crossing_votes"), (model_votes, "directions")],
-    "curves": [(tracing, "_line"), (tracing, "_stroke")],
+    "curves": [(tracing, "_lines"), (tracing, "_strokes")],
     "fitting": [(tracing, "fit_lines")],
     "ink that is left": [(tracing, "residual_ink")],
     "order": [(order, "in_order")],

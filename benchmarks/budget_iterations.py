@@ -26,7 +26,7 @@ from absl import app, flags
 import dood_jax
 from dood_jax.api import Model
 from dood_jax.config.evaluation import EvaluationConfig
-from dood_jax.inference import bounds, image_sets
+from dood_jax.inference import batching, bounds
 from dood_jax.model.drawing import first_pass, iterate
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import DeviceGroup
@@ -81,7 +81,7 @@ def iteration_form(model: Model, images: np.ndarray, iterations: int) -> run.For
 def calls(model: Model, images: np.ndarray) -> dict[str, Callable[[], Any]]:
     """What users call, by what is printed of it."""
     many = len(images)
-    group, keys = DeviceGroup.local(), image_sets.example_keys(jax.random.key(0), many)
+    group, keys = DeviceGroup.local(), batching.example_keys(jax.random.key(0), many)
 
     def weigh(samples: int) -> Any:
         settings = EvaluationConfig(num_particles=20, samples_per_posterior=samples)

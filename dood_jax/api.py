@@ -10,30 +10,28 @@ import jax.numpy as jnp
 import numpy as np
 from jax.typing import ArrayLike
 
-from dood_jax import geometry
 from dood_jax.checkpointing import restore
 from dood_jax.checkpointing.metadata import meta_of_member, num_models, read_meta
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.model import ModelConfig
 from dood_jax.data import preprocessing
 from dood_jax.errors import BadInput, require_choice, require_seed
-from dood_jax.inference import bounds, generate, image_sets, infer
-from dood_jax.inference.batching import in_batches
-from dood_jax.model import networks
-from dood_jax.model.drawing import first_pass, render
-from dood_jax.model.networks import Params
-from dood_jax.model.prior import LEARNED, Spread
-from dood_jax.model.variation import SMALL_NOISE, TypeNoise
+from dood_jax.inference import infer
+from dood_jax.inference.batching import example_keys
 from dood_jax.rendering import source_grid
 from dood_jax.runtime import parallel
 from dood_jax.types import Array, BrushParams, Sketch
 
-if TYPE_CHECKING:  # what ink needs takes half a second to import, so its methods import it themselves
+# What ink and the networks need takes most of a second to import, so where it is needed it is imported: to
+# infer by a program that is kept takes no network.
+if TYPE_CHECKING:
+    from dood_jax.model.networks import Params
+    from dood_jax.model.prior import Spread
+    from dood_jax.model.variation import TypeNoise
     from dood_jax.vectorize.drawing import InkDrawing
     from dood_jax.vectorize.reading import Scan
 
 _SMALL_BATCH_SIZE = 16  # where an image costs so much that padding to a batch would be felt
-_WINDOWS_AT_ONCE = 16  # of a page, that the model draws: a drawing often has about as many
 _HAIR = 1e-3  # by which pixels may lie outside 0..1: resizing leaves as much
 
 
@@ -42,7 +40,7 @@ class Model:
     """A trained model: config, parameters, the brush used where none is given, and where it comes from."""
 
     config: ModelConfig
-    params: Params
+    params: "Params"
     brush: BrushParams  # scalars
     meta: dict[str, Any]
     name: str = ""  # by which it was loaded
@@ -50,8 +48,9 @@ class Model:
     def __repr__(self) -> str:
         """In a line, without the parameters."""
         size, config = self.config.image_size, self.config
+        count = sum(leaf.size for leaf in jax.tree_util.tree_leaves(self.params))
         return (
-            f"Model({self.name!r}: {networks.count(self.params):,} parameters, images of {size} x {size},"
+            f"Model({self.name!r}: {count:,} parameters, images of {size} x {size},"
             f" up to {config.num_strokes} strokes, {config.iterations} iterations)"
         )
 
@@ -81,7 +80,7 @@ class Model:
         """
         images = self._checked(images)
         _check_positive(num_particles=num_particles, num_strokes=num_strokes)
-        keys = image_sets.example_keys(_as_key(key), len(images))
+        keys = _keys(key, len(images))
         if iterations is not None and (iterations < 0 or (iterations and not self.config.iterations)):
             raise BadInput(f"iterations={iterations}; this model was trained with {self.config.iterations}")
         strokes = num_strokes or self.config.num_strokes
@@ -100,7 +99,7 @@ class Model:
         n: int,
         key: Array | int = 0,
         num_strokes: int | None = None,
-        spread: Spread = LEARNED,
+        spread: "Spread | None" = None,
         brush: BrushParams | None = None,
     ) -> Sketch:
         """Generates n drawings (method.md 10.5).
@@ -109,37 +108,46 @@ class Model:
           n: how many.
           key: or a seed.
           num_strokes: most strokes, T; as trained if None.
-          spread: how far they stray from what is most likely; `Spread(0.1, 0.84, 0.1)` is the published one.
+          spread: how far they stray from what is most likely; as learned if None. `Spread(0.1, 0.84, 0.1)` is
+            the published one.
           brush: [n] or scalars: one brush a drawing. If None, sampled where the model has a prior of brushes,
             else the mean one of training.
         """
+        from dood_jax.inference import generate
+        from dood_jax.model.prior import LEARNED
+
         _check_positive(n=n, num_strokes=num_strokes)
-        keys = image_sets.example_keys(_as_key(key), n)
+        keys = _keys(key, n)
         given = None
         if brush is not None or not self.config.has_latent_brush:
             given = BrushParams(*(_for_each("brush", value, n) for value in (brush or self.brush)[:3]))
         if given is not None and self.config.has_latent_brush:
             given = given._replace(taper=np.zeros((n, 2), np.float32))
         strokes = num_strokes or self.config.num_strokes
-        return generate.sample(self.config, self.params, given, keys, strokes, spread)
+        return generate.sample(self.config, self.params, given, keys, strokes, spread or LEARNED)
 
     def vary(
         self,
         sketch: Sketch,
         key: Array | int = 0,
-        noise: TypeNoise = SMALL_NOISE,
+        noise: "TypeNoise | None" = None,
         fix_rotation_units: bool = False,
     ) -> Sketch:
         """A new exemplar of each drawing: the same strokes by another hand (method.md 10.7).
 
-        `SMALL_NOISE.times(2)` is twice the noise. As published an exemplar's angle in radians is taken for
-        degrees, so that it hardly turns; with `fix_rotation_units` it turns by its whole angle.
+        The noise is `SMALL_NOISE` if None; `SMALL_NOISE.times(2)` is twice that. As published an exemplar's
+        angle in radians is taken for degrees, so that it hardly turns; with `fix_rotation_units` it turns by
+        its whole angle.
 
         Raises:
           BadInput: the model's strokes are no curves.
         """
+        from dood_jax.inference import generate
+        from dood_jax.model.variation import SMALL_NOISE
+
         require_choice("model.decoder", self.config.decoder, ("curve",))
-        keys = image_sets.example_keys(_as_key(key), len(sketch.canvases))
+        keys = _keys(key, len(sketch.canvases))
+        noise = noise or SMALL_NOISE
         return generate.vary(self.config, self.params, sketch, keys, noise, fix_rotation_units)
 
     def complete(
@@ -148,7 +156,7 @@ class Model:
         num_prefix_strokes: ArrayLike,
         key: Array | int = 0,
         num_strokes: int | None = None,
-        spread: Spread = LEARNED,
+        spread: "Spread | None" = None,
     ) -> Sketch:
         """Takes the first strokes of drawings further, as the model itself would go on (method.md 10.8).
 
@@ -165,15 +173,18 @@ class Model:
         Raises:
           BadInput: the model's strokes are no curves, or a negative number.
         """
+        from dood_jax.inference import generate
+        from dood_jax.model.prior import LEARNED
+
         require_choice("model.decoder", self.config.decoder, ("curve",))
         _check_positive(num_strokes=num_strokes)
         drawn = sketch.strokes.presence.sum(1).astype(np.int32)
         counts = np.minimum(_for_each("num_prefix_strokes", num_prefix_strokes, len(drawn)), drawn)
         if counts.min() < 0:
             raise BadInput(f"num_prefix_strokes={counts.min()}; give 0 or more")
-        keys = image_sets.example_keys(_as_key(key), len(drawn))
+        keys = _keys(key, len(drawn))
         more = num_strokes or self.config.num_strokes
-        return generate.complete(self.config, self.params, sketch, counts, keys, more, spread)
+        return generate.complete(self.config, self.params, sketch, counts, keys, more, spread or LEARNED)
 
     def log_likelihood(
         self, images: ArrayLike, key: Array | int = 0, num_particles: int = 200, optimize_steps: int = 0
@@ -185,9 +196,11 @@ class Model:
         machine to machine, since iterations amplify rounding; means do not. With `optimize_steps` the
         posterior of each image takes so many gradient steps first.
         """
+        from dood_jax.inference import bounds
+
         images = self._checked(images)
         _check_positive(num_particles=num_particles, optimize_steps=optimize_steps or None)
-        keys = image_sets.example_keys(_as_key(key), len(images))
+        keys = _keys(key, len(images))
         settings = EvaluationConfig(
             num_particles=num_particles, batch_size=_SMALL_BATCH_SIZE, optimize_steps=optimize_steps
         )
@@ -273,9 +286,8 @@ class Model:
 
         By the first pass alone: it is asked which ways go together, not where they lie to a pixel.
         """
-        keys = image_sets.example_keys(_as_key(0), len(windows))
-        first = functools.partial(_first_curves, self.config)
-        return in_batches(first, self.params, windows, keys, _WINDOWS_AT_ONCE)
+        keys = _keys(0, len(windows))
+        return infer.first_curves(self.config, self.params, windows, keys)
 
 
 def load(name_or_dir: str | Path, member: int = 0) -> Model:
@@ -294,7 +306,7 @@ def load(name_or_dir: str | Path, member: int = 0) -> Model:
     meta = meta_of_member(whole, member)
     config = restore.model_of(path, meta)
     try:
-        brush = BrushParams(**{name: jnp.float32(value) for name, value in meta["brush"].items()})
+        brush = BrushParams(**{name: np.float32(value) for name, value in meta["brush"].items()})
     except TypeError as error:
         raise BadInput(f"{path} does not describe a model of this version ({error})") from error
     params = restore.read_params(path, config, whole, member)
@@ -343,14 +355,19 @@ def _for_each(name: str, value: ArrayLike, count: int) -> np.ndarray:
     return np.broadcast_to(value, (count,))
 
 
-def _as_key(key: Array | int) -> Array:
-    """A typed key of a seed or of a key; raises BadInput for what is neither."""
+def _keys(key: Array | int, count: int) -> Array:
+    """[count] typed keys of what a seed or a key stands for; raises BadInput for what is neither."""
     if isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key) and not key.shape:
-        return key
+        return example_keys(key, count)
     seed = key.item() if isinstance(key, np.ndarray | np.generic | jax.Array) and not np.shape(key) else key
     if type(seed) is not int:
         raise BadInput(f"key={str(key)[:60]} is no seed; give a whole number, or a key of jax.random.key")
-    return jax.random.key(require_seed("key", seed))
+    return _seeded_keys(np.uint32(require_seed("key", seed)), count)
+
+
+@functools.partial(jax.jit, static_argnums=1)  # one program, and not one to make each key of the other
+def _seeded_keys(seed: Array, count: int) -> Array:
+    return example_keys(jax.random.key(seed), count)
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -359,20 +376,17 @@ def _to_source_grid(source_size: int, images: Array, canvases: Array) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 4))
-def _render(config: ModelConfig, params: Params, strokes: Any, brush: BrushParams, size: int | None) -> Array:
+def _render(
+    config: ModelConfig, params: "Params", strokes: Any, brush: BrushParams, size: int | None
+) -> Array:
+    from dood_jax.model.drawing import render
+
     return jax.vmap(functools.partial(render, config, params, image_size=size))(strokes, brush)
 
 
 @jax.jit
 def _placed(layout: Array, control_points: Array) -> Array:
     """[N, T, P, 2] control points on the canvas."""
+    from dood_jax import geometry
+
     return jax.vmap(geometry.place_strokes)(layout, control_points)
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _first_curves(config: ModelConfig, params: Params, windows: Array, keys: Array) -> tuple[Array, Array]:
-    """Draws [N, S, S] windows: [N, T, C, 2] points along strokes in drawing order, and [N, T] presence."""
-    draw = lambda window, key: first_pass(config, params, window, jax.random.split(key, 1)[0]).strokes
-    strokes = jax.vmap(draw)(windows, keys)
-    one = lambda points: geometry.bezier_curve(points, config.curve_samples)[::-1]  # it begins at the last
-    return jax.vmap(jax.vmap(one))(_placed(strokes.layout, strokes.control_points)), strokes.presence

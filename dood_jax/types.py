@@ -13,6 +13,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import jax
 import numpy as np
+from jax import export
 
 from dood_jax.errors import BadInput
 
@@ -66,6 +67,20 @@ class Drawing(NamedTuple):
     final_stop: Array | float = 0.0  # [...] prior log-probability that no stroke follows, if counted
 
 
+class Start(NamedTuple):
+    """What iterations begin with: the drawing of a first pass."""
+
+    strokes: StrokeLatents
+    brush: BrushParams
+    log_probs: StrokeLogProbs  # under the posterior; those of presence bits hold after the iterations too
+
+    def first(self, count: int | None) -> tuple[StrokeLatents, BrushParams]:
+        """The first strokes and their brush; all if None."""
+        firsts = lambda tree: jax.tree_util.tree_map(lambda leaf: leaf[:count], tree)
+        of_strokes = firsts(self.brush._replace(canvas_slope=None))
+        return firsts(self.strokes), of_strokes._replace(canvas_slope=self.brush.canvas_slope)
+
+
 class BaselineInputs(NamedTuple):
     """Features that a baseline may look at, before each stroke."""
 
@@ -111,3 +126,14 @@ class Sketch:
         if len(counts) != 1:
             raise BadInput(f"sketches of {counts} strokes cannot be joined; give some, all of one number")
         return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves), *sketches)
+
+
+# By these names programs that are kept on disk know what they return.
+for _kind in (StrokeLatents, BrushParams, StrokeLogProbs, Start):
+    export.register_namedtuple_serialization(_kind, serialized_name=f"dood_jax.{_kind.__name__}")
+export.register_pytree_node_serialization(
+    Sketch,
+    serialized_name="dood_jax.Sketch",
+    serialize_auxdata=lambda _: b"",  # it has none
+    deserialize_auxdata=lambda _: (),
+)

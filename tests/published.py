@@ -181,7 +181,7 @@ def _forward(model: DooD, image: jax.Array, noise: StrokeNoise) -> dict[str, jax
         observation = model.guidance.observe(target, before)
         noise_t = jax.tree_util.tree_map(lambda leaf, t=t: leaf[t], noise)
         state, (step, ink, context, _) = model.draw_stroke(target, state, jnp.asarray(t == 0), noise_t, False)
-        prior = model.prior_log_probs(context, step.stroke)
+        prior = model.prior_log_probs(context, step.stroke, step.brush)
         (layouts, strokes), stroke, brush = step.posteriors, step.stroke, step.brush
         found = {
             "bit": stroke.presence,

@@ -18,18 +18,19 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
+import tensorstore as ts
 
 from dood_jax.checkpointing import metadata
 from dood_jax.checkpointing.metadata import CARD_FILE, META_FILE, Damaged, Meta
 from dood_jax.config import resolving
 from dood_jax.config.model import ModelConfig
 from dood_jax.errors import BadInput, first_line
-from dood_jax.model import dood
-from dood_jax.model.networks import Params
 from dood_jax.runtime import parallel
+from dood_jax.runtime.kept import kept
 
 PyTree = Any  # nested containers with arrays as leaves
+Params = PyTree  # parameters by the name of a network
+_ARRAY_KEY = "/.zarray"  # under which Orbax's store describes an array, after the array's name
 _MAX_NUMBERS = 2**30  # in one tree; more is refused before it is read or allocated
 
 
@@ -56,6 +57,8 @@ def verify(tree: PyTree, meta: Mapping[str, Any]) -> None:
 
 def write(path: Path, tree: PyTree) -> None:
     """Writes a tree of arrays into a folder, in place of what it had."""
+    import orbax.checkpoint as ocp  # takes a third of a second, and readers do without
+
     with ocp.StandardCheckpointer() as writer:
         writer.save(path.resolve(), tree, force=True)
     for marker in path.rglob("commit_success.txt"):
@@ -64,10 +67,11 @@ def write(path: Path, tree: PyTree) -> None:
 
 def read(path: Path, shapes: PyTree) -> PyTree:
     """The NumPy arrays in a folder; raises ValueError if they have other shapes than expected."""
-    require_stored(path, shapes)
-    empty = jax.tree_util.tree_map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), shapes)
-    with ocp.StandardCheckpointer() as reader:
-        return reader.restore(path.resolve(), empty)
+    stored = _stored(path, shapes)
+    reading = {name: array.read() for name, array in stored.items()}
+    found = {name: array.result() for name, array in reading.items()}
+    leaves = [np.asarray(found[name], leaf.dtype) for name, leaf in _by_name(shapes).items()]
+    return jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(shapes), leaves)
 
 
 def require_stored(path: Path, expected: PyTree) -> None:
@@ -75,24 +79,32 @@ def require_stored(path: Path, expected: PyTree) -> None:
 
     Only what is said about the arrays is read, not the arrays themselves.
     """
+    _stored(path, expected)
+
+
+def _stored(path: Path, expected: PyTree) -> dict[str, Any]:
+    """The arrays in a folder by their names, opened, but not read; see `require_stored`."""
     if not (path / "_METADATA").is_file():
         raise ValueError(f"{path.name} is not there")
-    reader = ocp.StandardCheckpointHandler()
-    try:
-        found = reader.metadata(path.resolve()).tree
-    finally:
-        reader.close()
-    stored = {name: one for name, one in _by_name(found).items() if hasattr(one, "shape")}
     named = _by_name(expected)
     if sum(math.prod(leaf.shape) for leaf in named.values()) > _MAX_NUMBERS:
         raise ValueError(f"a model of more than {_MAX_NUMBERS:,} numbers")
-    if odd := sorted(stored.keys() ^ named.keys()):
+    store = {"driver": "ocdbt", "base": {"driver": "file", "path": f"{path.resolve()}/"}}
+    keys = [key.decode() for key in ts.KvStore.open(store).result().list().result()]
+    names = {key.removesuffix(_ARRAY_KEY) for key in keys if key.endswith(_ARRAY_KEY)}
+    if odd := sorted(names ^ named.keys()):
         raise ValueError(f"{odd[0]} is only in one of them")
+    opening = {
+        name: ts.open({"driver": "zarr", "kvstore": {**store, "path": f"{name}/"}}, read=True, open=True)
+        for name in named
+    }
+    stored = {name: array.result() for name, array in opening.items()}
     for name, leaf in named.items():
         # An array of the right shape can still claim chunks that would fill the memory when they are read.
-        chunk = getattr(stored[name].storage, "chunk_shape", None) or ()
-        if tuple(stored[name].shape) != tuple(leaf.shape) or math.prod(chunk) > _MAX_NUMBERS:
+        chunk = math.prod(size or 1 for size in stored[name].chunk_layout.read_chunk.shape or ())
+        if stored[name].shape != tuple(leaf.shape) or chunk > _MAX_NUMBERS:
             raise ValueError(f"{name} has shape {list(stored[name].shape)}, not {list(leaf.shape)}")
+    return stored
 
 
 def _by_name(tree: PyTree) -> dict[str, Any]:
@@ -187,9 +199,18 @@ def read_params(path: Path, model: ModelConfig, meta: Meta, member: int = 0) -> 
 
 def _shapes(model: ModelConfig, count: int, dtype: np.dtype) -> Params:
     """Shapes of the parameters of `count` models, found without allocating them."""
-    one = jax.eval_shape(lambda key: dood.init(model, key), jax.random.key(0))
+    known = json.loads(kept(f"shapes {model}", lambda: json.dumps(_traced_shapes(model)).encode()))
     leading = () if count == 1 else (count,)
-    return jax.tree_util.tree_map(lambda leaf: jax.ShapeDtypeStruct((*leading, *leaf.shape), dtype), one)
+    whole = lambda shape: jax.ShapeDtypeStruct((*leading, *shape), dtype)
+    return jax.tree_util.tree_map(whole, known, is_leaf=lambda node: isinstance(node, list))
+
+
+def _traced_shapes(model: ModelConfig) -> dict[str, Any]:
+    """The shape of every parameter of one model, in the place of the parameter."""
+    from dood_jax.model import dood  # takes a second, and is not needed where the shapes are known
+
+    params = jax.eval_shape(lambda key: dood.init(model, key), jax.random.key(0))
+    return jax.tree_util.tree_map(lambda leaf: leaf.shape, params)
 
 
 def release(params: Params, meta: Meta, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Images in batches of one size, in parts that are kept, and drawings by their number of strokes."""
 
+import functools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,6 +25,12 @@ class ResumeCache(Protocol):
 
     def put(self, start: int, results: Any) -> None:
         """Keeps the results of the part that begins at image `start`."""
+
+
+@functools.partial(jax.jit, static_argnums=1)
+def example_keys(key: Array, count: int) -> Array:
+    """[N] keys of the images of a set; each depends on the given key and its place alone."""
+    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, np.arange(count))
 
 
 def in_parts(
@@ -61,6 +68,11 @@ def in_parts(
     return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves), *results)
 
 
+def are_few(count: int, num_devices: int = 1) -> bool:
+    """Whether so many images go one by one rather than in batches."""
+    return count <= _FEW * num_devices
+
+
 def in_batches(
     function: Callable,
     params: Any,
@@ -85,7 +97,7 @@ def in_batches(
     Returns:
       Tree of [N, ...] NumPy arrays.
     """
-    size = 1 if len(images) <= _FEW * num_devices else batch_size
+    size = 1 if are_few(len(images), num_devices) else batch_size
     size += -size % num_devices
 
     def batch(start):

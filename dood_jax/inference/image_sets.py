@@ -6,7 +6,6 @@ training, such as the best checkpoint, is chosen by them. Test images are for th
 """
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from dood_jax.config.evaluation import EvaluationConfig
@@ -14,6 +13,7 @@ from dood_jax.config.groups import DataConfig
 from dood_jax.data import sources
 from dood_jax.data.example_stream import purpose_key
 from dood_jax.data.synthetic import random_drawing
+from dood_jax.inference.batching import example_keys
 from dood_jax.model.observation import SCALE_RANGE
 from dood_jax.types import Array
 
@@ -67,11 +67,6 @@ def synthetic_images(data: DataConfig, seed: int, count: int) -> np.ndarray:
 def evaluation_keys(evaluation: EvaluationConfig, count: int) -> Array:
     """[N] keys of the images that are measured, by `evaluation.seed`."""
     return example_keys(purpose_key(evaluation.seed, "evaluation"), count)
-
-
-def example_keys(key: Array, count: int) -> Array:
-    """[N] keys of the images of a set; each depends on the given key and its place alone."""
-    return jax.vmap(jax.random.fold_in, in_axes=(None, 0))(key, jnp.arange(count))
 
 
 def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:

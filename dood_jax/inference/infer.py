@@ -1,8 +1,9 @@
 """Drawings of images, and their correction by gradient steps, in batches."""
 
+import dataclasses
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -10,26 +11,26 @@ import numpy as np
 
 from dood_jax.config.groups import DataConfig
 from dood_jax.config.model import ModelConfig
-from dood_jax.data import example_stream
-from dood_jax.inference import image_sets
-from dood_jax.inference.batching import by_stroke_count, in_batches, in_parts, take
-from dood_jax.model import iterative_inference
-from dood_jax.model.drawing import first_pass, iterate, render, sample_iterated
-from dood_jax.model.iterative_inference import Start
-from dood_jax.model.networks import Params
-from dood_jax.objectives import iwae
-from dood_jax.runtime import parallel
+from dood_jax.inference import batching
+from dood_jax.inference.batching import by_stroke_count, example_keys, in_batches, in_parts, take
+from dood_jax.runtime import kept, parallel
 from dood_jax.runtime.parallel import DeviceGroup
-from dood_jax.test_time.optimize import optimize_strokes
-from dood_jax.types import Array, Sketch
+from dood_jax.types import Array, Sketch, Start
+
+# The networks take half a second to import, and a program that is kept need not be traced by them; so each
+# function that is traced imports them itself.
+if TYPE_CHECKING:
+    from dood_jax.model.networks import Params
+    from dood_jax.objectives import iwae
 
 _TRAINING_IMAGES, _TRAINING_SEED = 1024, 0  # that `training_drawings` are of
 _BATCH_SIZE = 64
+_WINDOWS_AT_ONCE = 16  # of a page: a drawing often has about as many
 
 
 def infer(
     model: ModelConfig,
-    params: Params,
+    params: "Params",
     images: np.ndarray,
     keys: Array,
     num_particles: int,
@@ -63,7 +64,7 @@ def infer(
 
 def first_drawings(
     model: ModelConfig,
-    params: Params,
+    params: "Params",
     images: np.ndarray,
     keys: Array,
     num_starts: int,
@@ -87,24 +88,40 @@ def first_drawings(
     """
     rows, which = np.repeat(np.arange(len(images)), num_starts), np.tile(np.arange(num_starts), len(images))
     images, beside = images[rows], (take(keys, rows), which)
+    if batching.are_few(len(images), len(group.devices)):
+        model = _compiled_sooner(model)
     draw = _compiled_first(model, num_starts, num_strokes, group)
     start, key_data = in_batches(draw, params, images, beside, _BATCH_SIZE, len(group.devices))
     return images, start, key_data
 
 
-def training_drawings(model: ModelConfig, params: Params, data: DataConfig) -> tuple[np.ndarray, Sketch]:
+def first_curves(
+    model: ModelConfig, params: "Params", windows: np.ndarray, keys: Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws [N, S, S] windows of a page by the first pass alone.
+
+    Returns:
+      [N, T, C, 2] points along strokes in drawing order, in the unit square, and [N, T] presence.
+    """
+    return in_batches(_compiled_curves(_compiled_sooner(model)), params, windows, keys, _WINDOWS_AT_ONCE)
+
+
+def training_drawings(model: ModelConfig, params: "Params", data: DataConfig) -> tuple[np.ndarray, Sketch]:
     """Up to 1,024 training images, always the same, and what a trained model draws of them.
 
     Returns:
       float32 [N, H, W] images, and N drawings.
     """
+    from dood_jax.data import example_stream
+    from dood_jax.inference import image_sets
+
     images = image_sets.training_images(data, _TRAINING_IMAGES, _TRAINING_SEED)
-    keys = image_sets.example_keys(example_stream.purpose_key(_TRAINING_SEED, "evaluation"), len(images))
+    keys = example_keys(example_stream.purpose_key(_TRAINING_SEED, "evaluation"), len(images))
     return images, infer(model, params, images, keys, 1)
 
 
 def optimize(
-    model: ModelConfig, params: Params, images: np.ndarray, sketch: Sketch, num_steps: int, batch_size: int
+    model: ModelConfig, params: "Params", images: np.ndarray, sketch: Sketch, num_steps: int, batch_size: int
 ) -> Sketch:
     """Drawings of [N, H, W] images, each corrected by gradient steps; the order of strokes stays."""
     group = DeviceGroup.local()
@@ -130,7 +147,7 @@ def optimize(
     return better
 
 
-def best_particle(sample: Callable[[Array], iwae.Particle], keys: Array) -> iwae.Particle:
+def best_particle(sample: Callable[[Array], "iwae.Particle"], keys: Array) -> "iwae.Particle":
     """The particle of highest ELBO among [K] keys; only the best so far is kept."""
 
     def better(best, key):
@@ -144,13 +161,21 @@ def best_particle(sample: Callable[[Array], iwae.Particle], keys: Array) -> iwae
     return jax.lax.scan(better, nothing._replace(elbo=jnp.float32(-jnp.inf)), keys)[0]
 
 
+def _compiled_sooner(model: ModelConfig) -> ModelConfig:
+    """The same model, whose first pass takes half as long to compile and some hundredths more to run.
+
+    That is what the first answer waits for; its results are the same bits.
+    """
+    return dataclasses.replace(model, unroll=1)
+
+
 def _corrected(
     model: ModelConfig,
     num_particles: int,
     num_strokes: int,
     iterations: int,
     group: DeviceGroup,
-    params: Params,
+    params: "Params",
     images: np.ndarray,
     keys: Array,
 ) -> Sketch:
@@ -167,37 +192,58 @@ def _corrected(
 @functools.lru_cache
 def _compiled_first(
     model: ModelConfig, num_starts: int, num_strokes: int, group: DeviceGroup
-) -> Callable[[Params, Array, Any], tuple[Start, Array]]:
+) -> Callable[["Params", Array, Any], tuple[Start, Array]]:
     def one(params, image, beside):
+        from dood_jax.model.drawing import first_pass
+
         key, which = beside
         key_first, key_after = jax.random.split(jax.random.split(key, num_starts)[which])
         first = first_pass(model, params, image, key_first, num_strokes=num_strokes or None)
         start = Start(first.strokes, first.brush, first.posterior)
         return start, jax.random.key_data(key_after)
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+    kept_as = f"first {model} {num_starts} {num_strokes}"
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group, kept_as)
+
+
+@functools.lru_cache
+def _compiled_curves(model: ModelConfig) -> Callable[["Params", Array, Array], tuple[Array, Array]]:
+    def one(params, window, key):
+        from dood_jax import geometry
+        from dood_jax.model.drawing import first_pass
+
+        strokes = first_pass(model, params, window, jax.random.split(key, 1)[0]).strokes
+        placed = geometry.place_strokes(strokes.layout, strokes.control_points)
+        curve = lambda points: geometry.bezier_curve(points, model.curve_samples)[
+            ::-1
+        ]  # it begins at the last
+        return jax.vmap(curve)(placed), strokes.presence
+
+    return kept.program(f"curves {model}", lambda: jax.vmap(one, in_axes=(None, 0, 0)))
 
 
 @functools.lru_cache
 def _compiled_correct(
     model: ModelConfig, iterations: int, group: DeviceGroup, is_weighed: bool, most_drawn: int
-) -> Callable[[Params, Array, Any], tuple[Sketch, Array]]:
+) -> Callable[["Params", Array, Any], tuple[Sketch, Array]]:
     """(params, images, (starts, keys)) -> drawings after the iterations, and their ELBO, or zeros.
 
     No stroke after the first `most_drawn` is drawn: they stay as they were.
     """
 
     def one(params, image, beside):
+        from dood_jax.model import drawing, iterative_inference
+        from dood_jax.objectives import iwae
+
         start, key = beside[0], jax.random.wrap_key_data(beside[1])
         strokes, brush = start.first(most_drawn)
-        posterior = iterate(model, params, image, strokes, brush, iterations)
+        posterior = drawing.iterate(model, params, image, strokes, brush, iterations)
         sampled, brush, *_ = iterative_inference.sample(posterior, strokes.presence, key)
-        canvases = render(model, params, sampled, brush)
+        canvases = drawing.render(model, params, sampled, brush)
         elbo = jnp.zeros(())
         if is_weighed:
-            elbo = iwae.particle_of(
-                model, params, image, sample_iterated(model, params, start, posterior, key)
-            ).elbo
+            drawn = drawing.sample_iterated(model, params, start, posterior, key)
+            elbo = iwae.particle_of(model, params, image, drawn).elbo
         whole = lambda new, old: jnp.concatenate([new, old[most_drawn:]])
         of_strokes = [one._replace(canvas_slope=None) for one in (brush, start.brush)]
         brush = jax.tree_util.tree_map(whole, *of_strokes)._replace(canvas_slope=brush.canvas_slope)
@@ -205,26 +251,34 @@ def _compiled_correct(
         strokes = jax.tree_util.tree_map(whole, sampled, start.strokes)
         return Sketch(strokes, brush, jnp.concatenate([canvases, rest])), elbo
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+    kept_as = f"correct {model} {iterations} {is_weighed} {most_drawn}"
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group, kept_as)
 
 
 @functools.lru_cache
 def _compiled_infer(
     model: ModelConfig, num_particles: int, num_strokes: int, group: DeviceGroup
-) -> Callable[[Params, Array, Array], Sketch]:
+) -> Callable[["Params", Array, Array], Sketch]:
     def one(params, image, key):
+        from dood_jax.model.drawing import render
+        from dood_jax.objectives import iwae
+
         sample = lambda key: iwae.sample_particle(model, params, image, key, num_strokes or None, 0)
         drawing = best_particle(sample, jax.random.split(key, num_particles)).drawing
         return Sketch(drawing.strokes, drawing.brush, render(model, params, drawing.strokes, drawing.brush))
 
-    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+    kept_as = f"infer {model} {num_particles} {num_strokes}"
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group, kept_as)
 
 
 @functools.lru_cache
 def _compiled_optimize(
     model: ModelConfig, num_steps: int, group: DeviceGroup
-) -> Callable[[Params, Array, Any], Sketch]:
+) -> Callable[["Params", Array, Any], Sketch]:
     def one(params, image, drawn):
+        from dood_jax.model.drawing import render
+        from dood_jax.test_time.optimize import optimize_strokes
+
         strokes, brush = drawn
         strokes, brush = optimize_strokes(model, params, image, strokes, brush, num_steps)
         return Sketch(strokes, brush, render(model, params, strokes, brush))

@@ -34,7 +34,8 @@ def stroke_numbers(brush: BrushParams) -> Array:
     """[..., 4] logarithms of a stroke's brush, around 0."""
     logs = jnp.stack([jnp.log(brush.ink_width), jnp.log(brush.ink_slope)], axis=-1)
     taper = jnp.zeros_like(logs) if brush.taper is None else brush.taper
-    return jnp.concatenate([logs, taper], axis=-1) - _USUAL
+    numbers = jnp.concatenate([logs, taper], axis=-1)
+    return numbers - jnp.broadcast_to(_USUAL, numbers.shape)
 
 
 def canvas_number(brush: BrushParams) -> Array:
@@ -44,7 +45,7 @@ def canvas_number(brush: BrushParams) -> Array:
 
 def brush_with(of_stroke: Array, of_canvas: Array) -> BrushParams:
     """The brush with [..., 4] numbers of strokes and [...] of the canvas."""
-    numbers = of_stroke + _USUAL
+    numbers = of_stroke + jnp.broadcast_to(_USUAL, of_stroke.shape)
     ink_width, ink_slope = jnp.exp(numbers[..., 0]), jnp.exp(numbers[..., 1])
     return BrushParams(ink_width, ink_slope, canvas_slope_of(of_canvas), numbers[..., 2:])
 

@@ -122,7 +122,7 @@ class DooD(nn.Module):
         )
         takes_slope = is_first if self.guidance.canvas_slope_is_of_first_stroke else jnp.ones((), bool)
         state, ink = self.ink_stroke(state, takes_slope, step.stroke, step.brush)
-        if self.config.has_latent_brush:
+        if step.log_probs.brush is not None and step.canvas_slope_log_prob is not None:
             of_brush = step.log_probs.brush + takes_slope * step.canvas_slope_log_prob
             step = step._replace(log_probs=step.log_probs._replace(brush=of_brush))
         of_target = observation.target_features
@@ -192,6 +192,14 @@ class DooD(nn.Module):
         for_presence = self._for_prior_presence(context)
         return self.prior.log_probs(context, for_presence, self._for_prior_stroke(context), stroke, brush)
 
+    def canvas_slope_log_prob(self, brush: BrushParams) -> Array:
+        """[] log-density of the canvas slope under the prior, where it is latent."""
+        return self.prior.canvas_slope_log_prob(brush)
+
+    def sample_canvas_slope(self, key: Array) -> Array:
+        """[] canvas slope from the prior, where it is latent; consumes the key."""
+        return self.prior.sample_canvas_slope(key)
+
     def _for_prior_presence(self, context: PriorContext) -> tuple[Array, ...]:
         """What the prior's presence head takes of what guidance sees."""
         return self.guidance.for_prior_presence(context) if self.prior.sees_canvas else ()
@@ -254,7 +262,7 @@ class DooD(nn.Module):
         _, record = self.draw_stroke(target, state, jnp.ones((), bool), noise, True)
         self.prior_log_probs(record.context, record.step.stroke, record.step.brush)
         if self.config.has_latent_brush:
-            self.prior.canvas_slope_log_prob(record.step.brush)
+            self.canvas_slope_log_prob(record.step.brush)
         if self.refiner is not None:
             stroke, brush = jax.tree_util.tree_map(lambda leaf: leaf[None], record.step[:2])
             brush = brush._replace(canvas_slope=jnp.ones(()))

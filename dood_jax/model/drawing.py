@@ -17,7 +17,6 @@ from dood_jax.model.dood import bind, where_prior_learns
 from dood_jax.model.guidance import PriorContext
 from dood_jax.model.iterative_inference import (
     IteratedPosterior,
-    Start,
     first_inference_state,
     posterior_of,
 )
@@ -26,7 +25,7 @@ from dood_jax.model.prior import LEARNED, Spread
 from dood_jax.model.recognition import StrokeNoise, stroke_noise
 from dood_jax.model.renderer import canvases_of
 from dood_jax.model.stroke import StrokeState, initial_state, scan_from_blank
-from dood_jax.types import Array, BrushParams, Drawing, StrokeLatents, StrokeLogProbs
+from dood_jax.types import Array, BrushParams, Drawing, Start, StrokeLatents, StrokeLogProbs
 
 
 class Replayed(NamedTuple):
@@ -264,9 +263,9 @@ def prior_log_probs(
     def of_strokes(params, contexts):
         model = bind(config, params)
         found = jax.vmap(model.prior_log_probs)(contexts, strokes, own)
-        if not config.has_latent_brush:
+        if found.brush is None:
             return found
-        of_canvas = model.prior.canvas_slope_log_prob(brush)
+        of_canvas = model.canvas_slope_log_prob(brush)
         return found._replace(brush=found.brush.at[0].add(of_canvas))
 
     return where_prior_learns(config, prior_learns, of_strokes, params, contexts)
@@ -293,7 +292,7 @@ def sample(
     count, state = num_strokes or config.num_strokes, initial_state(config)
     if brush is None:
         key, key_canvas = jax.random.split(key)
-        canvas_slope = bind(config, params).prior.sample_canvas_slope(key_canvas)
+        canvas_slope = bind(config, params).sample_canvas_slope(key_canvas)
     else:
         canvas_slope = jnp.asarray(brush.canvas_slope)
     return extend(config, params, state._replace(canvas_slope=canvas_slope), brush, key, count, spread)

@@ -25,7 +25,7 @@ from dood_jax.model.brush_latents import STROKE_NUMBERS, BrushPosterior
 from dood_jax.model.families import brush_of, raw_brush
 from dood_jax.model.networks import MEMORY, Change, Corrector
 from dood_jax.model.observation import canvas_error
-from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
+from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _POINT_STEP, _LAYOUT_STEP = 0.1, 0.05  # what a raw change of 1 moves
 _POINT_WIDTH, _LAYOUT_WIDTH = 0.004, 0.08  # of the Gaussians, for a raw width of 0
@@ -34,20 +34,6 @@ _MOST_RAW_WIDTH = 8.0  # keeps the exponential of a diverging corrector finite
 _LEAST_SCALE = 0.05  # of a layout, where it divides the width of points
 _LEAST_SLOPE = 1e-4  # of the error in points, where slopes are compared
 _SLOPE_UNIT = 3.0  # of the same, where its logarithm takes over
-
-
-class Start(NamedTuple):
-    """What iterations begin with: the drawing of a first pass."""
-
-    strokes: StrokeLatents
-    brush: BrushParams
-    log_probs: StrokeLogProbs  # under the posterior; those of presence bits hold after the iterations too
-
-    def first(self, count: int | None) -> tuple[StrokeLatents, BrushParams]:
-        """The first strokes and their brush; all if None."""
-        firsts = lambda tree: jax.tree_util.tree_map(lambda leaf: leaf[:count], tree)
-        of_strokes = firsts(self.brush._replace(canvas_slope=None))
-        return firsts(self.strokes), of_strokes._replace(canvas_slope=self.brush.canvas_slope)
 
 
 class IteratedPosterior(NamedTuple):

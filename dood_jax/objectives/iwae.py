@@ -8,7 +8,7 @@ from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model.drawing import draw, iterate, sample_iterated
-from dood_jax.model.iterative_inference import IteratedPosterior, Start
+from dood_jax.model.iterative_inference import IteratedPosterior
 from dood_jax.model.networks import Params
 from dood_jax.model.observation import SCALES
 from dood_jax.model.renderer import canvas_of
@@ -16,7 +16,7 @@ from dood_jax.objectives import brush_code
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering.source_grid import to_source_grid
-from dood_jax.types import Array, Drawing, Leaf
+from dood_jax.types import Array, Drawing, Leaf, Start
 
 
 class LogWeights(NamedTuple, Generic[Leaf]):

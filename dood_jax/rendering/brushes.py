@@ -57,7 +57,7 @@ def _splat_backward(size, saved, cotangent):
     from_columns, from_rows = _offsets(curve, ink_width, size)
     by_row = _matmul(cotangent, columns.T) * rows * from_rows
     by_column = _matmul(rows.T, cotangent) * columns * from_columns
-    d_curve = -jnp.stack([by_column.sum(1), by_row.sum(0)], axis=1) / ink_width[..., None]
+    d_curve = -jnp.stack([by_column.sum(1), by_row.sum(0)], axis=1) / _a_row_each(ink_width)
     if ink_width.ndim:
         d_width = (by_row * from_rows).sum(0) + (by_column * from_columns).sum(1)
     else:
@@ -72,9 +72,15 @@ def _offsets(curve: Array, ink_width: Array, size: tuple[int, int]) -> tuple[Arr
     """[S, W] and [H, S] from each pixel column and row to each sample, in brush widths."""
     rows, columns = (geometry.brush_pixels(length).astype(curve.dtype) for length in size)
     per_width = 1 / ink_width
-    scaled = curve * per_width[..., None]
-    from_columns = scaled[:, 0, None] - per_width[..., None] * columns[None]
-    return from_columns, scaled[None, :, 1] - per_width * rows[:, None]
+    scaled = curve * _a_row_each(per_width)
+    from_columns = scaled[:, 0, None] - _a_row_each(per_width) * columns[None]
+    from_rows = scaled[None, :, 1] - (per_width[None] if per_width.ndim else per_width) * rows[:, None]
+    return from_columns, from_rows
+
+
+def _a_row_each(values: Array) -> Array:
+    """[S, 1] of [S] values; one value for all as it is."""
+    return values[:, None] if values.ndim else values
 
 
 def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Array:

@@ -21,6 +21,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from dood_jax.config.groups import TrainingConfig
 from dood_jax.errors import BadInput
+from dood_jax.runtime import kept
 
 PyTree = Any  # nested containers with arrays as leaves
 _AXIS = "data"
@@ -37,6 +38,9 @@ def keep_compiled_programs() -> None:
     if jax.config.jax_compilation_cache_dir is None:  # type: ignore[attr-defined] # declared at run time
         home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         jax.config.update("jax_compilation_cache_dir", str(Path(home) / "dood_jax"))
+        jax.config.update(
+            "jax_persistent_cache_min_compile_time_secs", 0.0
+        )  # a dozen small ones take a second
 
 
 def keep_freed_memory() -> None:
@@ -232,19 +236,21 @@ def _awaited(step: Callable, devices: Sequence[jax.Device]) -> Callable:
     return lambda *args: wait(step(*args))
 
 
-def map_examples(function: Callable, group: DeviceGroup) -> Callable:
+def map_examples(function: Callable, group: DeviceGroup, kept_as: str = "") -> Callable:
     """Maps a function of a batch over devices.
 
     Args:
       function: (params, [b, ...] images, [b, ...] what belongs to them) -> [b, ...] results, trees of arrays.
       group: the devices, and how they are used. Each of several processes does its part of the images.
+      kept_as: says everything that the function depends on, so that one device alone need not wait until it
+        is traced where an earlier process did that; "" to trace it in every process.
 
     Returns:
       The same function of [B, ...] images, where B divides by the number of devices; every process gets all
       results.
     """
     own = _of_this_process(group.devices)
-    mapped = _map_examples_here(function, own, group.mode)
+    mapped = _map_examples_here(function, own, group.mode, kept_as)
     if len(own) == len(group.devices):
         return mapped
 
@@ -257,10 +263,12 @@ def map_examples(function: Callable, group: DeviceGroup) -> Callable:
     return split_and_gather
 
 
-def _map_examples_here(function: Callable, devices: Sequence[jax.Device], mode: str) -> Callable:
+def _map_examples_here(
+    function: Callable, devices: Sequence[jax.Device], mode: str, kept_as: str
+) -> Callable:
     """Over the devices of this process."""
     if len(devices) == 1:
-        return jax.jit(function)
+        return kept.program(kept_as, lambda: function) if kept_as else jax.jit(function)
     if mode == "shard_map":
         return jax.jit(_shard_map(function, devices, (_EVERYWHERE, _SPLIT, _SPLIT), _SPLIT))
     mapped = jax.pmap(function, in_axes=(None, 0, 0), devices=devices)

@@ -18,12 +18,11 @@ from dood_jax.data.example_stream import Sampler
 from dood_jax.distributions import presence
 from dood_jax.errors import BadInput
 from dood_jax.model.drawing import draw, first_pass, iterate, sample_iterated
-from dood_jax.model.iterative_inference import Start
 from dood_jax.model.networks import Params
 from dood_jax.model.renderer import canvas_of
 from dood_jax.objectives import elbo, exact_stopping, nvil
 from dood_jax.training.state import NvilLearner
-from dood_jax.types import Array, BrushParams, Drawing
+from dood_jax.types import Array, BrushParams, Drawing, Start
 
 Metrics = dict[str, Array]  # scalars, means over the batch
 

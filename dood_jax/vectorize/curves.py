@@ -1,14 +1,13 @@
 """Chains of cubic Bézier curves, and the pen strokes that are made of them.
 
 A chain of m cubics is an array of [3 m + 1, 2] control points: neighbouring curves share one. Chains are
-fitted to polylines by least squares with continuous tangents (Schneider, 1990).
+fitted to polylines by least squares with continuous tangents (Schneider, 1990); the curves of all lines are
+fitted at the same time.
 """
 
-import bisect
 import dataclasses
-import functools
 import itertools
-import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +16,6 @@ from scipy import ndimage
 _CORNER = np.deg2rad(50)  # a sharper turn is a corner, where the tangent jumps
 _REPARAMETRISATIONS = 8
 _RIDGE = 1e-12  # of the trace of normal equations: where points leave a handle free, it stays near
-_INNER = np.eye(4)  # x and y of the first inner control point, and of the second
-_EACH_AXIS = np.eye(2)[None, :, None]
 
 
 class InkStroke(NamedTuple):
@@ -65,13 +62,25 @@ def fit(points: np.ndarray, tolerance: float) -> np.ndarray:
     Returns:
       [3 m + 1, 2] control points. A single point becomes one curve whose four control points coincide.
     """
-    points = _distinct(np.asarray(points, np.float64))
-    if len(points) == 1:
-        return np.repeat(points, 4, axis=0)
-    corners = [0, *_corners(points), len(points) - 1]
-    runs = [points[a : b + 1] for a, b in itertools.pairwise(corners)]
-    curves = [curve for run in runs for curve in _chain(run, tolerance)]
-    return np.concatenate([curves[0][:1], *(curve[1:] for curve in curves)])
+    return fit_all([points], [tolerance])[0]
+
+
+def fit_all(lines: Sequence[np.ndarray], tolerances: Sequence[float]) -> list[np.ndarray]:
+    """Fits a chain to each of some polylines; see `fit`."""
+    distinct = [_distinct(np.asarray(points, np.float64)) for points in lines]
+    bounds = [[0, *_corners(points), len(points) - 1] if len(points) > 1 else [] for points in distinct]
+    runs = [
+        points[a : b + 1]
+        for points, places in zip(distinct, bounds, strict=True)
+        for a, b in itertools.pairwise(places)
+    ]
+    counts = [max(len(places) - 1, 0) for places in bounds]
+    chains = iter(_chains(runs, np.repeat(tolerances, counts)) if runs else [])
+    found = []
+    for points, count in zip(distinct, counts, strict=True):
+        parts = [curve[1:] for chain in itertools.islice(chains, count) for curve in chain]
+        found.append(np.concatenate([points[:1], *parts]) if parts else np.repeat(points, 4, axis=0))
+    return found
 
 
 def sample(control_points: np.ndarray, per_curve: int = 12) -> np.ndarray:
@@ -133,96 +142,161 @@ def _corners(points: np.ndarray) -> list[int]:
     return [i for i in sharp if turns[i - 1] >= max(turns[max(i - 2, 0) : i + 1])]
 
 
-def _chain(points: np.ndarray, tolerance: float) -> list[np.ndarray]:
-    """[4, 2] curves along a polyline without corners, each reaching as far as one curve can."""
-    tangents = [None, *(points[2:] - points[:-2]), None]
-    start, last, found = 0, len(points) - 1, []
-    while start < last:
-        between = functools.cache(
-            lambda stop, start=start: _curve(
-                points[start : stop + 1], tangents[start], tangents[stop], tolerance
-            )
-        )
-        stop, misses = last, lambda to: between(to)[1] > tolerance  # noqa: B023 - called at once
-        if misses(last):
-            stop = start + 1 + bisect.bisect_left(range(start + 2, last), True, key=misses)
-        found.append(between(stop)[0])
-        start = stop
+class _Track(NamedTuple):
+    """The vertices of all runs, one run after the other."""
+
+    points: np.ndarray  # [n, 2]
+    far: np.ndarray  # [n] length of the polyline up to each
+    tangents: np.ndarray  # [n, 2], at ends of runs 0
+    is_end: np.ndarray  # bool [n] of a run, where the tangent is free
+
+
+class _Ends(NamedTuple):
+    """What is known of B curves before they are fitted."""
+
+    guess: np.ndarray  # [B, 4, 2] first curves
+    ways: (
+        np.ndarray
+    )  # [B, 4, 4] in which (x, y) of both inner control points may move; 0 where there are less
+    is_free: np.ndarray  # bool [B, 2] whether the tangent is free at the start and at the end
+
+
+def _chains(runs: list[np.ndarray], tolerances: np.ndarray) -> list[list[np.ndarray]]:
+    """[4, 2] curves along each of some polylines without corners, each reaching as far as one curve can."""
+    points = np.concatenate(runs)
+    last = np.cumsum([len(run) for run in runs]) - 1
+    start = np.concatenate([[0], last[:-1] + 1])
+    is_end = np.zeros(len(points), bool)
+    is_end[start] = is_end[last] = True
+    tangents = np.zeros_like(points)
+    tangents[1:-1] = np.where(is_end[1:-1, None], 0, points[2:] - points[:-2])
+    far = np.concatenate([[0], np.hypot(*np.diff(points, axis=0).T).cumsum()])
+    track = _Track(points, far, tangents, is_end)
+    found: list[list[np.ndarray]] = [[] for _ in runs]
+    left = np.arange(len(runs))
+    while len(left):
+        stop, curves = _longest(track, start[left], last[left], tolerances[left])
+        for run, curve in zip(left.tolist(), curves, strict=True):
+            found[run].append(curve)
+        start[left] = stop
+        left = left[stop < last[left]]
     return found
 
 
-def _curve(
-    points: np.ndarray, start: np.ndarray | None, end: np.ndarray | None, tolerance: float
-) -> tuple[np.ndarray, float]:
-    """Fits one curve to a polyline: its [4, 2] control points and its largest error.
+def _longest(
+    track: _Track, start: np.ndarray, last: np.ndarray, tolerance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Of curves from B vertices on, [B] the vertices that they can reach, and the [B, 4, 2] curves.
 
-    `start` and `end` are the tangents [2] that it must have at its ends, or None where it is free.
+    If a curve cannot reach the last vertex, it is looked for by halving.
     """
-    steps = np.diff(points, axis=0)
-    far = np.concatenate([[0], np.sqrt((steps**2).sum(1)).cumsum()])
-    at = far / far[-1]
-    first, second = _handle(points, start, far[-1]), _handle(points, end, far[-1])
-    guess = np.array([points[0], points[0] + first, points[-1] - second, points[-1]])
-    ways = np.concatenate([_ways(first, start) @ _INNER[:2], _ways(second, end) @ _INNER[2:]])
+    curves, errors = _curves(track, start, last, tolerance)
+    left = np.flatnonzero(errors > tolerance)
+    stop = last.copy()
+    stop[left] = start[left] + 1
+    curves[left] = _curves(track, start[left], stop[left], tolerance[left])[0]
+    low, high = start + 2, last.copy()  # of the first vertex that is missed
+    while len(left := left[low[left] < high[left]]):
+        middle = (low[left] + high[left]) // 2
+        tried, errors = _curves(track, start[left], middle, tolerance[left])
+        misses = errors > tolerance[left]
+        high[left[misses]] = middle[misses]
+        reached = left[~misses]
+        low[reached], stop[reached], curves[reached] = middle[~misses] + 1, middle[~misses], tried[~misses]
+    return stop, curves
+
+
+def _curves(
+    track: _Track, start: np.ndarray, stop: np.ndarray, tolerance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fits curves to parts of the track, from vertices [B] to vertices [B]: [B, 4, 2], and [B] errors."""
+    ends = _ends(track, start, stop)
+    curves, errors = ends.guess.copy(), np.zeros(len(start))
+    left = np.flatnonzero(stop > start + 1)
+    counts = (stop - start + 1)[left]
+    first = counts.cumsum() - counts
+    vertex = np.arange(counts.sum()) + np.repeat(start[left] - first, counts)
+    size = track.far[stop] - track.far[start]
+    at = (track.far[vertex] - np.repeat(track.far[start[left]], counts)) / np.repeat(size[left], counts)
     for _ in range(_REPARAMETRISATIONS):
-        curve, off = _least_squares(points, bernstein(at), guess, ways)
-        if (start is not None and (curve[1] - curve[0]) @ first <= 0) or (
-            end is not None and (curve[3] - curve[2]) @ second <= 0
-        ):  # a handle against its tangent would be a cusp
-            curve, off = guess, bernstein(at) @ guess - points
-        error = math.sqrt((off**2).sum(1).max())
-        if error <= tolerance or error > 4 * tolerance:
+        if not len(left):
             break
-        at = _nearer(curve, off, at)
-    return curve, error
+        own = _Ends(*(part[left] for part in ends))
+        curves[left], off = _least_squares(track.points[vertex], at, own, counts)
+        errors[left] = np.sqrt(np.maximum.reduceat((off**2).sum(1), counts.cumsum() - counts))
+        again = (errors[left] > tolerance[left]) & (errors[left] <= 4 * tolerance[left])
+        chosen = np.repeat(again, counts)
+        left, counts, vertex = left[again], counts[again], vertex[chosen]
+        at = _nearer(np.repeat(curves[left], counts, axis=0), off[chosen], at[chosen], counts)
+    return curves, errors
+
+
+def _ends(track: _Track, start: np.ndarray, stop: np.ndarray) -> _Ends:
+    """First curves from vertices [B] to vertices [B], whose handles are a third of the length or chord."""
+    first, last = track.points[start], track.points[stop]
+    size, chord = track.far[stop] - track.far[start], last - first
+    is_free = np.stack([track.is_end[start], track.is_end[stop]], axis=1)
+    handles = []
+    for tangent in (track.tangents[start], track.tangents[stop]):
+        norm = np.hypot(*tangent.T)
+        scale = size / 3 / np.where(norm > 0, norm, 1)
+        handles.append(np.where(norm[:, None] > 0, tangent * scale[:, None], chord / 3))
+    ways = np.zeros((len(start), 4, 4))
+    for k, handle in enumerate(handles):
+        inner = slice(2 * k, 2 * k + 2)
+        ways[:, 2 * k, inner] = handle
+        ways[is_free[:, k], inner, inner] = np.eye(2)
+    return _Ends(np.stack([first, first + handles[0], last - handles[1], last], axis=1), ways, is_free)
 
 
 def _least_squares(
-    points: np.ndarray, weights: np.ndarray, guess: np.ndarray, ways: np.ndarray
+    points: np.ndarray, at: np.ndarray, ends: _Ends, counts: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """[4, 2] the best curve between a polyline's ends, and by how much it misses each vertex, [n, 2].
+    """[B, 4, 2] the best curves, and by how much they miss each vertex, [n, 2].
 
     Args:
-      points: [n, 2] of the polyline.
-      weights: [n, 4] of the control points at each vertex.
-      guess: [4, 2] a first curve.
-      ways: [k, 4] in which (x, y) of both inner control points may move together.
+      points: [n, 2] vertices of all B curves, one curve after the other.
+      at: [n] where on their curve they are, 0..1.
+      ends: of the curves.
+      counts: [B] vertices of each.
     """
-    off = weights @ guess - points
-    if len(points) == 2:
-        return guess, off
-    inner = weights[:, 1:3]
-    normal = ways @ ((inner.T @ inner)[:, None, :, None] * _EACH_AXIS).reshape(4, 4) @ ways.T
-    normal.flat[:: len(ways) + 1] += _RIDGE * normal.trace()
-    curve = guess.copy()
-    curve[1:3] -= (np.linalg.solve(normal, ways @ (inner.T @ off).ravel()) @ ways).reshape(2, 2)
-    return curve, weights @ curve - points
+    weights = bernstein(at)
+    drawn = lambda curves: np.einsum("nk,nkx->nx", weights, np.repeat(curves, counts, axis=0))
+    total = lambda values: np.add.reduceat(values, counts.cumsum() - counts)
+    off, inner = drawn(ends.guess) - points, weights[:, 1:3]
+    squares = total(inner[:, :, None] * inner[:, None])
+    both = np.einsum("bij,xy->bixjy", squares, np.eye(2)).reshape(-1, 4, 4)
+    normal = ends.ways @ both @ ends.ways.transpose(0, 2, 1)
+    ridge = _RIDGE * np.trace(normal, axis1=1, axis2=2)[:, None] + ~ends.ways.any(2)
+    normal += ridge[..., None] * np.eye(4)
+    slopes = ends.ways @ total(inner[:, :, None] * off[:, None]).reshape(-1, 4, 1)
+    change = np.linalg.solve(normal, slopes).transpose(0, 2, 1) @ ends.ways
+    curves = ends.guess.copy()
+    curves[:, 1:3] -= change.reshape(-1, 2, 2)
+    ahead = lambda chains: np.stack([chains[:, 1] - chains[:, 0], chains[:, 3] - chains[:, 2]], axis=1)
+    is_cusp = ((ahead(curves) * ahead(ends.guess)).sum(2) <= 0) & ~ends.is_free
+    cusps = is_cusp.any(1)  # a handle against its tangent
+    curves[cusps] = ends.guess[cusps]
+    return curves, drawn(curves) - points
 
 
-def _ways(handle: np.ndarray, tangent: np.ndarray | None) -> np.ndarray:
-    """[k, 2] the directions in which a handle is free: both, or that of its tangent."""
-    return np.eye(2) if tangent is None else handle[None]
+def _nearer(curves: np.ndarray, off: np.ndarray, at: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Moves each of n places by a Newton step to where its curve, [n, 4, 2], is nearest to its vertex.
 
-
-def _handle(points: np.ndarray, tangent: np.ndarray | None, size: float) -> np.ndarray:
-    """[2] a first guess of a handle: a third of the length along the tangent, or a third of the chord."""
-    if tangent is None or not tangent.any():
-        return (points[-1] - points[0]) / 3
-    return tangent * (size / 3 / math.hypot(*tangent))
-
-
-def _nearer(curve: np.ndarray, off: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """Moves every place by a Newton step to where the curve, which misses its vertex by `off`, is nearest."""
-    first = 3 * (curve[1:] - curve[:-1])
-    second = 2 * (first[1:] - first[:-1])
+    The curve misses the vertex by `off`, [n, 2]. `counts` are the vertices of each curve.
+    """
+    first = 3 * (curves[:, 1:] - curves[:, :-1])
+    second = 2 * (first[:, 1:] - first[:, :-1])
     v = 1 - at
-    speed = np.stack([v * v, 2 * at * v, at * at], axis=1) @ first
-    bend = np.stack([v, at], axis=1) @ second
+    speed = np.einsum("kn,nkx->nx", np.stack([v * v, 2 * at * v, at * at]), first)
+    bend = np.einsum("kn,nkx->nx", np.stack([v, at]), second)
     slope = (speed**2).sum(1) + (off * bend).sum(1)
     step = np.where(np.abs(slope) > 1e-9, (off * speed).sum(1) / np.where(slope == 0, 1, slope), 0)
     moved = np.clip(at - step, 0, 1)
-    moved[0], moved[-1] = 0, 1
-    return np.maximum.accumulate(moved)
+    stops = counts.cumsum()
+    moved[stops - counts], moved[stops - 1] = 0, 1
+    turn = np.repeat(2.0 * np.arange(len(counts)), counts)  # places of the next curve are larger
+    return np.maximum.accumulate(moved + turn) - turn
 
 
 def bernstein(u: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ import dataclasses
 import numpy as np
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.geometry import bernstein_basis
 from dood_jax.types import BrushParams
 from dood_jax.vectorize import curves, formats
 from dood_jax.vectorize.curves import InkStroke, Strokes
@@ -108,6 +107,8 @@ def cubics(control_points: np.ndarray) -> np.ndarray:
       [3 m + 1, 2] control points of the chain, which begins with point 0. Where two cubics join, the chain
       has the place and the tangent of the curve.
     """
+    from dood_jax.geometry import bernstein_basis  # not needed by what is traced
+
     num_points = len(control_points)
     joints = bernstein_basis(num_points, _CUBICS + 1)[::-1] @ control_points
     legs = (num_points - 1) * np.diff(control_points, axis=0)

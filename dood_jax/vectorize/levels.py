@@ -120,8 +120,6 @@ def _marks(blots: _Blots, left: np.ndarray, taken: np.ndarray) -> Iterator[_Mark
     labels, count = ndimage.label(left, _EIGHT)
     is_clear = np.zeros(count + 1, bool)
     is_clear[labels[left & (blots.smooth >= blots.least)]] = True
-    near = ndimage.binary_dilation(taken, _EIGHT) if taken.any() else taken
-    halo = ndimage.maximum_filter(blots.smooth, 2 * _HALO + 1) > blots.page * _FAINT
     windows = ndimage.find_objects(labels, count)
     for index in np.flatnonzero(is_clear):
         window = windows[index - 1]
@@ -134,8 +132,8 @@ def _marks(blots: _Blots, left: np.ndarray, taken: np.ndarray) -> Iterator[_Mark
             strong = blot & (smooth > _LEAST_SPLIT * top)
         if top < _FAINT * blots.page and not (
             top > _TOO_FAINT * blots.page
-            and not _is_edge(blot, near[window])
-            and not (top < _VERY_FAINT * blots.page and halo[window][strong].all())
+            and not _is_edge(blot, _around(taken, window, 1))
+            and not (top < _VERY_FAINT * blots.page and _is_trace(strong, blots, window))
             and _is_line(strong, blots, window, top)
         ):
             continue
@@ -155,6 +153,22 @@ def _split(smooth: np.ndarray, blot: np.ndarray, top: float) -> float:
     counts = np.convolve(counts, np.ones(3), "same")[1:-1]
     places = (edges[1:-2] + edges[2:-1]) / 2
     return float(places[np.argmin(counts + 1e-3 * np.abs(places - 0.5))])
+
+
+def _around(values: np.ndarray, window: tuple[slice, slice], reach: int) -> np.ndarray:
+    """The largest of the values that lie no more than `reach` pixels from each pixel of a window."""
+    wide = tuple(slice(max(part.start - reach, 0), part.stop + reach) for part in window)
+    largest = ndimage.maximum_filter(values[wide], 2 * reach + 1)
+    rows, columns = (
+        slice(part.start - more.start, part.stop - more.start)
+        for part, more in zip(window, wide, strict=True)
+    )
+    return largest[rows, columns]
+
+
+def _is_trace(strong: np.ndarray, blots: _Blots, window: tuple[slice, slice]) -> bool:
+    """Whether a faint blot lies all beside a strong mark, where JPEG leaves traces of that."""
+    return bool((_around(blots.smooth, window, _HALO)[strong] > blots.page * _FAINT).all())
 
 
 def _is_edge(blot: np.ndarray, near: np.ndarray) -> bool:

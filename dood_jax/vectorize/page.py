@@ -6,6 +6,7 @@ each pixel differs from it, as a fraction of what is possible, is its contrast. 
 (levels.py). What is certainly no drawing of lines is refused, and the gaps of a pencil's grain are filled.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -74,7 +75,9 @@ def _lights(grey: np.ndarray, colour: np.ndarray | None) -> tuple[np.ndarray, np
     if colour is None:
         light = _opaque(grey)
         return light, light
-    dark, bright = (extreme(colour, axis=2).astype(np.float32) / 255 for extreme in (np.min, np.max))
+    channels = colour[..., 0], colour[..., 1], colour[..., 2]
+    extremes = (functools.reduce(extreme, channels) for extreme in (np.minimum, np.maximum))
+    dark, bright = (extreme.astype(np.float32) / 255 for extreme in extremes)
     hidden = ~np.isfinite(grey)
     if not hidden.any():
         return dark, bright
@@ -128,17 +131,20 @@ def _without_gaps(ink: np.ndarray, was_ruled: bool) -> np.ndarray:
     solid = ndimage.binary_closing(mask, _EIGHT)
     outline = solid & ~ndimage.binary_erosion(solid, border_value=1)
     width = max(2.0, 2 * float(solid.sum() / max(outline.sum(), 1)))
-    holes, count = ndimage.label(~mask)
-    areas = np.bincount(holes.ravel(), minlength=count + 1)[1:]
-    small = int((areas < max(2.0, 0.3 * width**2)).sum())
-    is_grainy = solid.sum() > (1 + _ROUGH) * mask.sum() and small > max(
-        _FEW_PINHOLES, _GRAIN * mask.sum() / width**2
-    )
-    if not (is_grainy or was_ruled):
+    is_rough = solid.sum() > (1 + _ROUGH) * mask.sum()
+    few = max(_FEW_PINHOLES, _GRAIN * mask.sum() / width**2)
+    if not (was_ruled or (is_rough and _pinholes(mask, width) > few)):
         return ink
     side = max(3, round(0.6 * width) | 1)
     smooth = ndimage.gaussian_filter(ink, 0.15 * width)
     return np.maximum(ink, ndimage.grey_closing(smooth, size=(side, side), mode="nearest"))
+
+
+def _pinholes(mask: np.ndarray, width: float) -> int:
+    """The number of holes in a mask that are small beside lines of some width."""
+    holes, count = ndimage.label(~mask)
+    areas = np.bincount(holes.ravel(), minlength=count + 1)[1:]
+    return int((areas < max(2.0, 0.3 * width**2)).sum())
 
 
 def _without_rules(

@@ -1,5 +1,6 @@
 """Grey values and colours of the pixels of arrays and opened images, whatever their type and transparency."""
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +78,9 @@ def _pixels(values: np.ndarray, alpha: np.ndarray | None) -> Pixels:
         grey, colour = values.reshape(values.shape[:2]), None
     else:
         grey = values @ _LUMINANCE
-        spread = np.where(np.ones(1) if alpha is None else alpha > 0, np.ptp(values, axis=2), 0).max()
+        channels = values[..., 0], values[..., 1], values[..., 2]
+        spread = functools.reduce(np.maximum, channels) - functools.reduce(np.minimum, channels)
+        spread = (spread if alpha is None else np.where(alpha > 0, spread, 0)).max()
         colour = values if spread > _COLOURLESS / 255 else None
     if alpha is not None and alpha.min() < 1:
         paper, is_known = _paper_below(grey, alpha)

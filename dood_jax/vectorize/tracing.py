@@ -58,17 +58,19 @@ def strokes_of(
     if not first:
         return _of_areas_alone(filled)
     lines, l1 = fit_lines(ink, first)
+    residual, newest = ink, lines
     for _ in range(_ROUNDS):
-        residual = residual_ink(ink, lines, marks.pen_width)
-        if residual is None:
+        left = residual_ink(residual, newest, marks.pen_width)
+        if left is None:
             break
+        residual = left
         mask = resample(residual, marks.factor) > 0.5
         found = _trace(marks_of(mask, marks.factor), None)
         if not found:
             break
-        more, error = fit_lines(residual, found)
-        lines, l1 = lines + more, l1 - float(residual.sum()) + error
-    strokes = [*(_stroke(line) for line in lines), *filled]
+        newest, error = fit_lines(residual, found)
+        lines, l1 = lines + newest, l1 - float(residual.sum()) + error
+    strokes = [*_strokes(lines), *filled]
     ranks = order.in_order([stroke.points() for stroke in strokes])
     return [strokes[index] for index in ranks], l1
 
@@ -119,27 +121,32 @@ def _trace(marks: Marks, drawn: model_votes.WindowCurves | None) -> list[Line]:
     along = np.zeros(len(paths))
     if drawn and paths:
         along = model_votes.directions(paths, drawn, marks.pen_width)
-    lines = [_line(path, _VOTE * vote) for path, vote in zip(paths, along, strict=True)]
+    lines = _lines(paths, _VOTE * along)
     dots = [Line(np.repeat(place[None], 4, axis=0), width, False) for place, width in skeleton.dots]
     return lines + dots
 
 
-def _line(path: crossings.Path, vote: float) -> Line:
-    """A path as few curves, in drawing direction; see `order.directed` for `vote`."""
-    points = order.directed(path.points, path.is_closed, vote)
-    points = curves.smooth(points, path.is_closed, max(_SPACING * path.width, 1.0))
-    return Line(curves.fit(points, _TOLERANCE * path.width), path.width, path.is_closed)
+def _lines(paths: list[crossings.Path], votes: np.ndarray) -> list[Line]:
+    """Paths as few curves, in drawing direction; see `order.directed` for votes, [n] in -1..1."""
+    runs = []
+    for path, vote in zip(paths, votes, strict=True):
+        points = order.directed(path.points, path.is_closed, vote)
+        runs.append(curves.smooth(points, path.is_closed, max(_SPACING * path.width, 1.0)))
+    chains = curves.fit_all(runs, [_TOLERANCE * path.width for path in paths])
+    return [Line(chain, path.width, path.is_closed) for path, chain in zip(paths, chains, strict=True)]
 
 
-def _stroke(line: Line) -> InkStroke:
-    """A fitted line as a stroke, or as a dot if it is very short."""
-    points = line.control_points
-    if len(points) > 4:
-        fewer = curves.fit(curves.sample(points), _SIMPLER * line.width)
-        points = fewer if len(fewer) < len(points) else points
-    is_dot = curves.length(curves.sample(points)) < _DOT * line.width
-    points = np.repeat(points[[0, -1]].mean(0, keepdims=True), 4, axis=0) if is_dot else points
-    return InkStroke(points, line.width, line.is_closed and not is_dot, line.confidence)
+def _strokes(lines: list[Line]) -> list[InkStroke]:
+    """Fitted lines as strokes of fewer curves, or as dots if they are very short."""
+    runs = [curves.sample(line.control_points) for line in lines]
+    chains = curves.fit_all(runs, [_SIMPLER * line.width for line in lines])
+    found = []
+    for line, run, fewer in zip(lines, runs, chains, strict=True):
+        points = fewer if len(fewer) < len(line.control_points) else line.control_points
+        is_dot = curves.length(run) < _DOT * line.width
+        points = np.repeat(points[[0, -1]].mean(0, keepdims=True), 4, axis=0) if is_dot else points
+        found.append(InkStroke(points, line.width, line.is_closed and not is_dot, line.confidence))
+    return found
 
 
 def residual_ink(ink: np.ndarray, lines: list[Line], pen_width: float) -> np.ndarray | None:

@@ -25,7 +25,7 @@ def group_of(num_devices: int, mode: str = "pmap") -> DeviceGroup:
 
 @pytest.fixture(scope="module")
 def set_keys():
-    return image_sets.example_keys(jax.random.key(5), 7)
+    return batching.example_keys(jax.random.key(5), 7)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def echo(params, images, keys):
 )
 def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size, num_devices, size):
     images = np.random.default_rng(0).random((count, 4, 4))
-    keys = image_sets.example_keys(jax.random.key(0), count)
+    keys = batching.example_keys(jax.random.key(0), count)
     results = batching.in_batches(echo, 1.0, images, keys, batch_size, num_devices)
     np.testing.assert_array_equal(results["batch"], np.full(count, size))
     np.testing.assert_allclose(results["sum"], 1 + images.sum((1, 2)))
@@ -66,7 +66,7 @@ def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size,
 
 def test_keys_go_by_place_in_the_set():
     numbers = lambda count, seed=0: np.asarray(
-        jax.random.key_data(image_sets.example_keys(jax.random.key(seed), count))
+        jax.random.key_data(batching.example_keys(jax.random.key(seed), count))
     )
     np.testing.assert_array_equal(numbers(3), numbers(9)[:3])
     assert len(np.unique(np.concatenate([numbers(9), numbers(9, seed=1)]), axis=0)) == 18

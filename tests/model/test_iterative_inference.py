@@ -22,12 +22,12 @@ from dood_jax.model.dood import bind
 from dood_jax.model.drawing import draw as draw_one
 from dood_jax.model.drawing import first_pass, iterate, sample_iterated
 from dood_jax.model.families import CANVAS_SLOPE, INK_SLOPE, INK_WIDTH
-from dood_jax.model.iterative_inference import IteratedPosterior, Start, first_inference_state, sample
+from dood_jax.model.iterative_inference import IteratedPosterior, first_inference_state, sample
 from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
 from dood_jax.runtime.parallel import DeviceGroup
-from dood_jax.types import BrushParams
+from dood_jax.types import BrushParams, Start
 
 ITERATIONS = 2
 

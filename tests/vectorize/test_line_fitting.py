@@ -1,4 +1,4 @@
-"""The gradient by which lines are fitted, against automatic differentiation; and where they go."""
+"""The equations by which lines are fitted, against automatic differentiation; and where lines go."""
 
 import jax
 import jax.numpy as jnp
@@ -13,31 +13,68 @@ DOT = np.repeat([[8.0, 30.0]], 4, axis=0)
 LINES = [Line(ARC, 3.0, False), Line(RING, 2.5, True), Line(DOT, 4.0, False)]
 
 
-def plain_misfit(values, pieces, places, ink):
-    """The same sum with every piece at every pixel."""
-    starts, ends = (jnp.asarray(part.todense()) @ values.controls for part in (pieces.starts, pieces.ends))
+def vertices_of(variables):
+    """[n, 2] vertices of each line, one after the other; those of a closed line end with its first."""
+    controls = variables[: -len(LINES)].reshape(2, -1).T
+    found, start = [], 0
+    for line in LINES:
+        own = controls[start : start + len(line.control_points)]
+        own = jnp.concatenate([own[:-1], own[:1]]) if line.is_closed else own
+        start += len(own)
+        parts = line_fitting._weights(line, 2.0)
+        runs = [part @ own[3 * k : 3 * k + 4] for k, part in enumerate(parts)]
+        found.append(jnp.concatenate([*(run[:-1] for run in runs), runs[-1][-1:]]))
+    return found
+
+
+def plain_errors(variables, softness, places, ink):
+    """[N] the drawing minus the page, with every piece at every pixel; and [N] pixels outside lines."""
+    runs, widths = vertices_of(variables), variables[-len(LINES) :]
+    starts, ends = (jnp.concatenate([run[part] for run in runs]) for part in (slice(-1), slice(1, None)))
+    half = jnp.repeat(widths, np.array([len(run) - 1 for run in runs])) / 2
     edges, off = ends - starts, places.T[:, None] - starts
     along = jnp.clip((off * edges).sum(-1) / ((edges**2).sum(-1) + 1e-9), 0, 1)
     distance = jnp.sqrt(((off - along[..., None] * edges) ** 2).sum(-1) + 1e-9)
-    half = values.widths[pieces.line_of] / 2
     nearest = (distance - half).argmin(1)
     distance, half = jnp.take_along_axis(distance, nearest[:, None], 1)[:, 0], half[nearest]
-    soft = values.softness
-    error = jax.nn.sigmoid((half - distance) / soft) - jax.nn.sigmoid((-half - distance) / soft) - ink
-    bends = jnp.asarray(pieces.bends.todense()) @ values.controls
-    return (jnp.abs(error) + 2 * error**2).sum() + 0.6 * jnp.sqrt((bends**2).sum(1) + 0.01).sum()
+    drawn = jax.nn.sigmoid((half - distance) / softness) - jax.nn.sigmoid((-half - distance) / softness)
+    return drawn - ink, distance - half
 
 
-def test_the_gradient_is_that_of_the_plain_sum():
-    controls, pieces, _ = line_fitting._pieces(LINES, 2.0)
+def second_differences(variables):
+    """[2, J] x and y of all lines."""
+    found = []
+    for line, run in zip(LINES, vertices_of(variables), strict=True):
+        around = jnp.concatenate([run[-2:-1], run]) if line.is_closed else run
+        found.append(around[:-2] - 2 * around[1:-1] + around[2:])
+    return jnp.concatenate(found).T
+
+
+def test_a_step_solves_the_weighed_least_squares():
     ink = np.random.default_rng(0).random((40, 40)).astype(np.float32)
-    pixels = line_fitting._pixels(ink, (pieces.starts @ controls + pieces.ends @ controls) / 2, 3.0)
-    widths = np.array([line.width for line in LINES], np.float32)
-    values = line_fitting._Variables(controls, widths, np.float32(0.3))
-    found = line_fitting._gradient(values, pieces, line_fitting._nearest(values, pieces, pixels))
-    true = jax.grad(plain_misfit)(values, pieces, pixels.places, pixels.ink)
-    for ours, theirs in zip(found, true, strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=2e-2)
+    points = np.concatenate([line.control_points for line in LINES])
+    variables = np.array([*points.T.ravel(), *(line.width for line in LINES)], np.float32)
+    pieces = line_fitting._pieces(LINES, 2.0)
+    shapes = line_fitting._shapes(variables, pieces)
+    pixels = line_fitting._pixels(ink, (shapes[:2] + shapes[2:4] / 2).T, 3.0)
+    drawn = line_fitting._nearest(variables, pieces, pixels)
+    normal, slopes, softer = line_fitting._equations(variables, 0.3, pieces, drawn)
+
+    error, outside = plain_errors(variables, 0.3, pixels.places, pixels.ink)
+    weight = np.where(outside < 2, 1 / np.maximum(np.abs(error), 0.05) + 4, 0)
+    by_variable, by_softness = (
+        jax.jacobian(lambda v, s: plain_errors(v, s, pixels.places, pixels.ink)[0], argnums)(variables, 0.3)
+        for argnums in (0, 1)
+    )
+    turns = second_differences(variables)
+    bends = np.array(jax.jacobian(second_differences)(variables)).reshape(-1, len(variables))
+    stiff = np.tile(0.6 / np.sqrt((turns**2).sum(0) + 0.01), 2)
+    true = by_variable.T @ (weight[:, None] * by_variable) + bends.T @ (stiff[:, None] * bends)
+    np.testing.assert_allclose(normal.todense(), true + 0.05 * np.eye(len(variables)), rtol=2e-3, atol=2e-2)
+    expected = by_variable.T @ (weight * error) + bends.T @ (stiff * turns.ravel())
+    np.testing.assert_allclose(slopes, expected, rtol=2e-3, atol=2e-2)
+    step = -(weight * by_softness * error).sum() / (weight * by_softness**2).sum()
+    np.testing.assert_allclose(softer, np.clip(step, -0.1, 0.1), rtol=1e-3)
 
 
 def test_lines_move_onto_their_ink():

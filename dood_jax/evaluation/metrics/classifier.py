@@ -21,6 +21,7 @@ from dood_jax.data import sources
 from dood_jax.data.synthetic import MAX_STROKES, random_drawing
 from dood_jax.errors import BadInput
 from dood_jax.inference import image_sets
+from dood_jax.inference.batching import example_keys
 from dood_jax.rendering import spatial_transformer
 from dood_jax.types import Array
 
@@ -98,7 +99,7 @@ def _synthetic(size: int, seed: int, count: int) -> LabelledImages:
         drawing = random_drawing(key, size)
         return drawing.image, drawing.presence.sum()
 
-    keys = image_sets.example_keys(jax.random.key(seed), count)
+    keys = example_keys(jax.random.key(seed), count)
     images, strokes = jax.jit(lambda keys: jax.lax.map(draw, keys, batch_size=64))(keys)
     in_bytes, labels = np.asarray(images * 255 + 0.5).astype(np.uint8), np.asarray(strokes, int) - 1
     return LabelledImages(in_bytes, labels, _SYNTHETIC_CLASSES)
