@@ -34,7 +34,7 @@ def drawings(draw, lively, images, keys):
 def invented(tiny, params):
     """4,096 drawings sampled from the fresh prior, and the canvases of the first 64."""
     keys = jax.random.split(jax.random.key(11), 4096)
-    strokes = jax.device_get(jax.jit(jax.vmap(functools.partial(sample, tiny, params, BRUSH)))(keys))
+    strokes = jax.device_get(jax.jit(jax.vmap(functools.partial(sample, tiny, params, BRUSH)))(keys))[0]
     first = jax.tree_util.tree_map(lambda leaf: leaf[:64], strokes)
     canvases = jax.jit(jax.vmap(lambda one: render(tiny, {}, one, BRUSH)))(first)
     return strokes, np.asarray(canvases)
@@ -202,7 +202,7 @@ def test_sampled_counts_follow_the_prior_of_going_on(invented):
 
 
 def test_sampling_is_a_function_of_the_key_and_takes_more_strokes(tiny, lively):
-    sample_one = jax.jit(functools.partial(sample, tiny, lively, BRUSH, num_strokes=5))
+    sample_one = jax.jit(functools.partial(sample, tiny, lively, BRUSH, num_strokes=5))  # strokes and brush
     one, again, other = (sample_one(jax.random.key(seed)) for seed in (0, 0, 1))
     assert_same(one, again, rtol=0, atol=0)
     assert one.layout.shape == (5, 4)

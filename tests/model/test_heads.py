@@ -110,7 +110,7 @@ def test_extreme_raw_numbers_stay_in_range_with_positive_scales(extreme):
 def test_ranges_of_brushes(placement, ink_width):
     raw = np.float32([-1e4, -1, 0, 2, 1e4])
     found = brush_of(ModelConfig(placement=placement), BrushParams(raw, raw, raw))
-    for value, limits in zip(found, (ink_width, (0.1, 0.9), (0.1, 1.5)), strict=True):
+    for value, limits in zip(found[:3], (ink_width, (0.1, 0.9), (0.1, 1.5)), strict=True):
         np.testing.assert_allclose(value, between(raw, *limits), atol=1e-6)
 
 

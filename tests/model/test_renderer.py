@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dood_jax import geometry
 from dood_jax.config.model import CHOICES, ModelConfig
 from dood_jax.model.dood import bind
 from dood_jax.model.published import DenseStack
@@ -21,6 +22,13 @@ def ink_of(config: ModelConfig, layout, width: float, slope: float, size: int | 
     brush = BrushParams(jnp.float32(width), jnp.float32(slope), jnp.float32(1))
     draw = lambda params, strokes, brush: bind(config, params).ink(strokes, brush, size)[0]
     return np.asarray(jax.jit(draw)(params or {}, strokes, brush))
+
+
+def test_a_taper_is_a_parabola_of_logarithms_from_control_point_to_control_point():
+    """As NumPy fits one through both ends and the middle; the first control point is reached at u = 1."""
+    first, last = 0.7, -0.4
+    wanted = np.polyval(np.polyfit([1, 0.5, 0], [first, 0, last], 2), np.linspace(0, 1, 9))
+    np.testing.assert_allclose(geometry.taper_basis(9) @ [first, last], wanted, atol=1e-12)
 
 
 def test_splat_and_points_placement_reproduce_the_published_stroke():

@@ -140,7 +140,7 @@ def test_air_weighs_its_latents_under_fixed_gaussians(name, drawings):
 def test_rivals_generate(name):
     config, params = config_of(name), lively(name)
     brush = jax.tree_util.tree_map(jnp.float32, BrushParams(0.03, 0.5, 0.9))
-    sample_one = jax.jit(jax.vmap(lambda key: sample(config, params, brush, key)))
+    sample_one = jax.jit(jax.vmap(lambda key: sample(config, params, brush, key)[0]))
     strokes = jax.device_get(sample_one(jax.random.split(jax.random.key(0), 400)))
     counts = strokes.presence.sum(1)
     assert np.all(np.diff(strokes.presence, axis=1) <= 0)

@@ -46,7 +46,7 @@ def drawn():
 def test_without_spread_only_means_of_components_are_drawn(tiny, params):
     keys = jax.random.split(jax.random.key(0), 64)
     sample_all = jax.jit(
-        lambda spread: jax.vmap(lambda key: sample(tiny, params, BRUSH, key, 1, spread))(keys)
+        lambda spread: jax.vmap(lambda key: sample(tiny, params, BRUSH, key, 1, spread)[0])(keys)
     )
     count = lambda spread: len(np.unique(np.round(sample_all(spread).layout[:, 0], 5), axis=0))
     assert count(NOTHING) <= tiny.components
@@ -58,14 +58,14 @@ def test_without_spread_only_means_of_components_are_drawn(tiny, params):
 def test_a_drawing_goes_on_from_its_state_as_if_it_had_never_stopped(certain):
     config, params = certain
     key = jax.random.key(5)
-    whole = jax.jit(lambda: sample(config, params, BRUSH, key, 4, NOTHING))()
+    whole = jax.jit(lambda: sample(config, params, BRUSH, key, 4, NOTHING)[0])()
     assert whole.presence.all() and np.abs(np.diff(whole.layout, axis=0)).min() > 0
     brushes = BrushParams(jnp.full(4, BRUSH.ink_width), jnp.full(4, BRUSH.ink_slope), BRUSH.canvas_slope)
 
     @jax.jit
     def rest():
         state = state_after(config, params, whole, brushes, 3)
-        return extend(config, params, state, BRUSH, key, 1, NOTHING)
+        return extend(config, params, state, BRUSH, key, 1, NOTHING)[0]
 
     np.testing.assert_allclose(rest().layout, whole.layout[3:], atol=1e-5)
     np.testing.assert_allclose(rest().control_points, whole.control_points[3:], atol=1e-4)

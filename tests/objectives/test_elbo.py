@@ -59,7 +59,7 @@ def test_a_full_drawing_has_no_stop_factor():
 
 def test_strokes_after_the_stop_enter_no_term():
     log_probs = random_log_probs(0)
-    wild = StrokeLogProbs(*(value.at[2:].set(1e6) for value in log_probs))
+    wild = jax.tree_util.tree_map(lambda value: value.at[2:].set(1e6), log_probs)
     wild = wild._replace(layout=log_probs.layout.at[1:].set(jnp.nan))
     bits = jnp.asarray(bits_of(1))
     assert masked_log_prob(wild, bits) == masked_log_prob(log_probs, bits)
@@ -82,7 +82,7 @@ def test_final_stop_makes_the_prior_that_of_a_model_of_one_more_stroke(tiny, liv
         if stopping == "sampled":
             return elbo(drawing, 0.0) + masked_log_prob(drawing.posterior, drawing.strokes.presence)
         replayed = replay(config, lively, drawing.strokes, drawing.brush)
-        prior = prior_log_probs(config, lively, replayed.contexts, drawing.strokes)
+        prior = prior_log_probs(config, lively, replayed.contexts, drawing.strokes, drawing.brush)
         return masked_log_prob(prior, drawing.strokes.presence, replayed.final_stop)
 
     run = jax.jit(log_prior, static_argnums=0)

@@ -91,6 +91,28 @@ def test_golden_splats_and_their_gradients(golden):
     assert_close_to_largest(d_width, golden["raster/d_rho"], 1.5e-4)
 
 
+def test_tapering_splat_is_the_sum_of_gaussians_of_their_own_widths():
+    u = np.linspace(0, 1, 40)
+    curve, widths = de_casteljau(STROKE, u), np.float32(0.01 + 0.03 * u)
+    wanted = sum(oracles.splat(curve[[i]], width, SIZE) for i, width in enumerate(widths))
+    assert_close_to_largest(splat(curve_of(STROKE, 40), widths, SIZE), wanted, 3e-5)
+    wanted = sum(oracles.splat(curve[[i]], width / 2, SIZE) for i, width in enumerate(widths)) ** 0.25
+    assert_close_to_largest(soft_distance(curve_of(STROKE, 40), widths, SIZE), wanted, 3e-5)
+
+
+def test_a_tapering_line_has_the_width_of_its_nearest_point_and_its_slope():
+    """Distance to a straight line of 40 pixels, whose width grows evenly from its first end to its last."""
+    curve = jnp.stack([jnp.linspace(0.1, 0.9, 9), jnp.full(9, 0.5)], axis=1)
+    widths = jnp.linspace(0.02, 0.06, 9)
+    x, y = np.meshgrid(np.arange(50) / 50, np.arange(50) / 50)
+    of_foot = 0.02 + 0.04 * (np.clip(x, 0.1, 0.9) - 0.1) / 0.8
+    squares = (x - np.clip(x, 0.1, 0.9)) ** 2 + (y - 0.5) ** 2
+    wanted = np.exp(-squares / (2 * of_foot**2))
+    np.testing.assert_allclose(distance(curve, widths, SIZE), wanted, atol=1e-5)
+    slope = jax.jit(jax.grad(lambda scale: brushes.distance(curve, scale * widths, SIZE).sum()))(1.0)
+    assert slope == pytest.approx((wanted * squares / of_foot**2).sum(), rel=1e-4)
+
+
 @pytest.mark.parametrize("num_points", [2, 3, 7])
 @pytest.mark.parametrize("size", [(28, 28), (37, 64)])
 @pytest.mark.parametrize("brush", BRUSHES)

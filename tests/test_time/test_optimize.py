@@ -133,7 +133,7 @@ def test_one_step_goes_against_the_sign_of_the_gradient_at_the_stated_rates(tiny
 
 
 def test_brushes_stay_within_what_the_heads_can_give(tiny, images, shaken):
-    extreme = BrushParams(*(jnp.full_like(value, 10) for value in shaken.brush))
+    extreme = jax.tree_util.tree_map(lambda value: jnp.full_like(value, 10), shaken.brush)
     one = jax.tree_util.tree_map(lambda leaf: leaf[1], (images, shaken.strokes, extreme))
     _, brushes = optimize_strokes(tiny, {}, *one, 2)
     assert (

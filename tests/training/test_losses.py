@@ -296,7 +296,7 @@ def test_what_the_prior_knows_gets_no_gradient_where_it_does_not_learn(drawn):
     def log_prior(params, points, learns):
         strokes = drawing.strokes._replace(control_points=points)
         contexts = replay(config.model, params, strokes, drawing.brush).contexts
-        return prior_log_probs(config.model, params, contexts, strokes, learns).layout.sum()
+        return prior_log_probs(config.model, params, contexts, strokes, drawing.brush, learns).layout.sum()
 
     gradient = jax.jit(jax.grad(log_prior, (0, 1)))
     of_params, of_points = gradient(params, drawing.strokes.control_points, jnp.array(False))

@@ -1,0 +1,106 @@
+"""Latent brushes and the prior of whole strokes, against SciPy, integrals and importance sampling."""
+
+import dataclasses
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import scipy.stats
+
+from dood_jax.distributions.gaussian import Gaussian
+from dood_jax.model import brush_latents, dood
+from dood_jax.model.drawing import draw, prior_log_probs, replay, sample
+from dood_jax.model.families import correlated_mixture
+from dood_jax.model.networks import PairChain
+from dood_jax.objectives.elbo import masked_log_prob
+from dood_jax.types import BrushParams
+
+
+@pytest.fixture(scope="module")
+def config(tiny):
+    return dataclasses.replace(tiny, prior="autoregressive", num_points=2, iterations=1)
+
+
+@pytest.fixture(scope="module")
+def params(config):
+    """Parameters in which nothing is constant."""
+    fresh = jax.device_get(jax.jit(functools.partial(dood.init, config))(jax.random.key(0)))
+    random = np.random.default_rng(0)
+    return jax.tree_util.tree_map(lambda x: x + 0.1 * random.normal(size=x.shape).astype(np.float32), fresh)
+
+
+def test_a_pair_of_the_chain_depends_on_the_context_and_earlier_pairs_alone():
+    chain, key = PairChain(num_pairs=4, hidden=8, outputs=3), jax.random.key(0)
+    context, pairs = jnp.ones(5), jax.random.normal(key, (4, 2))
+    params = chain.init(key, [context], pairs)
+    of_pairs = jax.jacobian(lambda pairs: chain.apply(params, [context], pairs))(pairs)
+    depends = np.abs(of_pairs).max((1, 3)) > 1e-6
+    np.testing.assert_array_equal(depends, np.tril(np.ones((4, 4)), -1) > 0)
+    of_context = jax.jacobian(lambda context: chain.apply(params, [context], pairs))(context)
+    assert (np.abs(of_context).max((1, 2)) > 1e-6).all()
+
+
+def test_the_mixture_of_a_pair_integrates_to_one():
+    raw = jax.random.normal(jax.random.key(1), (18,))
+    line = np.linspace(-6, 7, 521)
+    grid = np.float32(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2))
+    density = np.exp(jax.jit(jax.vmap(correlated_mixture(raw, -0.2, 1.2).log_prob))(grid))
+    assert np.float64(density).sum() * (line[1] - line[0]) ** 2 == pytest.approx(1, abs=1e-3)
+
+
+def test_sampled_brushes_have_the_density_of_logarithms():
+    """That of SciPy's log-normals, but for the slope of the logarithm; a taper is one already."""
+    brush = BrushParams(np.float32([0.02, 0.01]), np.float32([0.3, 0.6]), np.float32(0.8), np.zeros((2, 2)))
+    raw = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
+    posterior = brush_latents.around(brush, raw, np.float32(0.3))
+    found, log_probs = jax.jit(brush_latents.sample_all)(posterior, jax.random.key(2))
+    widths = np.asarray(posterior.of_stroke.scale)
+    of_log = lambda value, width, middle: (
+        scipy.stats.lognorm(width, scale=middle).logpdf(value) + np.log(value)
+    )
+    wanted = of_log(found.ink_width, widths[:, 0], brush.ink_width)
+    wanted += of_log(found.ink_slope, widths[:, 1], brush.ink_slope)
+    wanted += scipy.stats.norm(0, widths[:, 2:]).logpdf(found.taper).sum(1)
+    wanted[0] += of_log(found.canvas_slope, posterior.of_canvas.scale, brush.canvas_slope)
+    np.testing.assert_allclose(log_probs, wanted, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("iterations", [0, 1])
+def test_given_a_drawing_the_prior_is_what_it_was_when_it_was_drawn(config, params, images, keys, iterations):
+    """The brush of strokes included, and the canvas slope with the first."""
+
+    def both(image, key):
+        drawn = draw(config, params, image, key, iterations=iterations)
+        contexts = replay(config, params, drawn.strokes, drawn.brush).contexts
+        return drawn, prior_log_probs(config, params, contexts, drawn.strokes, drawn.brush)
+
+    drawn, again = jax.jit(jax.vmap(both))(images, keys)
+    close = functools.partial(np.testing.assert_allclose, rtol=1e-4, atol=1e-3)
+    jax.tree_util.tree_map(close, again, drawn.prior)
+    assert np.ptp(drawn.brush.ink_width) > 0 and np.ptp(drawn.brush.taper) > 0
+    sums = jax.vmap(masked_log_prob)(drawn.prior, drawn.strokes.presence)
+    by_hand = again.of_stroke - again.layout - again.control_points
+    np.testing.assert_allclose(by_hand, again.brush, atol=1e-3)
+    assert np.isfinite(sums).all()
+
+
+def test_sampled_strokes_follow_the_density_that_is_charged_for_them(config, params):
+    """E over samples of g / p is 1, for a density g of a first stroke's pairs that is narrower than p."""
+    num_samples = 20_000
+
+    def one(key):
+        strokes, brush = sample(config, params, None, key, 1)
+        contexts = replay(config, params, strokes, brush).contexts
+        log_p = prior_log_probs(config, params, contexts, strokes, brush)
+        pairs = jnp.concatenate([strokes.control_points[0].ravel(), brush_latents.stroke_numbers(brush)[0]])
+        canvas = brush_latents.canvas_number(brush)
+        return jnp.append(pairs, canvas), log_p.control_points[0] + log_p.brush[0]
+
+    values, log_p = jax.device_get(jax.jit(jax.vmap(one))(jax.random.split(jax.random.key(5), num_samples)))
+    guess = Gaussian(values.mean(0), 0.8 * values.std(0))
+    weights = np.exp(jax.vmap(guess.log_prob)(values) - log_p)
+    error = weights.std() / np.sqrt(num_samples)
+    assert error < 0.05
+    assert weights.mean() == pytest.approx(1, abs=4 * error)
