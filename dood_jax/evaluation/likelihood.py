@@ -125,6 +125,8 @@ def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | Non
         return None
     if not model.config.iterations:
         raise BadInput(f"evaluation.brush_bits={bits} needs a model with iterative inference; give 0")
+    if model.config.has_latent_brush:
+        raise BadInput(f"evaluation.brush_bits={bits}, but this model's bound has paid for brushes; give 0")
     _, sketch = training_drawings(model.config, params, _training_data(model, config))
     return brush_code.fit(model.config, sketch.brush, np.asarray(sketch.strokes.presence), bits)
 

@@ -32,6 +32,7 @@ from dood_jax.model.iterative_inference import (
     InferenceState,
     Refiner,
     corrector_inputs,
+    drawing_error,
     first_inference_state,
 )
 from dood_jax.model.networks import Change, Params
@@ -230,8 +231,11 @@ class DooD(nn.Module):
 
     def iterate(
         self, image: Array, strokes: StrokeLatents, state: InferenceState
-    ) -> tuple[InferenceState, Change]:
-        """One iteration of inference on a whole drawing of a [H, W] image (method.md 5.1)."""
+    ) -> tuple[InferenceState, Change, Array]:
+        """One iteration of inference on a whole drawing of a [H, W] image (method.md 5.1).
+
+        Returns the next state, how it changed, and the [] error of the given one.
+        """
         if self.refiner is None:
             raise BadInput("model.iterations=0: this model has no corrector; train one with iterations")
         target = self.guidance.encode_target(image)
@@ -241,8 +245,13 @@ class DooD(nn.Module):
             return jax.vmap(look)(strokes.layout)
 
         render = self.renderer.finished_canvas
-        inputs = corrector_inputs(self.config, image, strokes, state, render, glimpses)
-        return self.refiner(state, inputs, strokes.presence)
+        inputs, error = corrector_inputs(self.config, image, strokes, state, render, glimpses)
+        return *self.refiner(state, inputs, strokes.presence), error
+
+    def drawing_error(self, image: Array, strokes: StrokeLatents, state: InferenceState) -> Array:
+        """[] error of a whole drawing of a [H, W] image between two iterations."""
+        render = self.renderer.finished_canvas
+        return drawing_error(self.config, image, strokes, render, state.points, state.raw_brush)[0]
 
     def ink(self, strokes: StrokeLatents, brush: BrushParams, image_size: int | None = None) -> Array:
         """[T, H, W] ink of each stroke of one drawing; a `brush` of scalars is one brush for all."""

@@ -5,6 +5,8 @@ from an image to its strokes: the first pass stroke after stroke (`first_pass`),
 inference (`iterate`), then a sample of the posterior that they end in (`sample_iterated`).
 """
 
+import functools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -16,11 +18,12 @@ from dood_jax.model import iterative_inference
 from dood_jax.model.dood import bind, where_prior_learns
 from dood_jax.model.guidance import PriorContext
 from dood_jax.model.iterative_inference import (
+    InferenceState,
     IteratedPosterior,
     first_inference_state,
     posterior_of,
 )
-from dood_jax.model.networks import Params
+from dood_jax.model.networks import Change, Params
 from dood_jax.model.prior import LEARNED, Spread
 from dood_jax.model.recognition import StrokeNoise, stroke_noise
 from dood_jax.model.renderer import canvases_of
@@ -151,6 +154,7 @@ def iterate(
     brush: BrushParams,
     iterations: int,
     warmup_iterations: Array | int = 0,
+    keep_nearest: bool | None = None,
 ) -> IteratedPosterior:
     """Corrects the strokes of a drawing, all together, again and again (method.md 5.1); its bits stay.
 
@@ -162,6 +166,8 @@ def iterate(
       brush: their brush.
       iterations: so many, at least one, through which gradients flow.
       warmup_iterations: [] so many more, which come first and get no gradient.
+      keep_nearest: whether to end with the drawing of least error among those that the iterations pass
+        through, rather than with the last; as the config says if None.
     """
     # What the first pass drew is a place to start from and learns nothing here.
     strokes, brush = lax.stop_gradient((strokes, brush))
@@ -173,9 +179,41 @@ def iterate(
         lambda _, state: step(fixed, state)[0],
         first_inference_state(config, strokes, brush),
     )
-    state, changes = lax.scan(lambda state, _: step(params, state), state, length=iterations)
+    if config.keep_nearest if keep_nearest is None else keep_nearest:
+        error = lambda state: bind(config, params).drawing_error(image, strokes, state)
+        nearest = _nearest(functools.partial(step, params), error, state, iterations)
+        return posterior_of(config, strokes, *nearest)
+
+    def body(state, _):
+        after, change, _ = step(params, state)
+        return after, change
+
+    state, changes = lax.scan(body, state, length=iterations)
     last = jax.tree_util.tree_map(lambda values: values[-1], changes)
     return posterior_of(config, strokes, state, last)
+
+
+def _nearest(
+    step: Callable[[InferenceState], tuple[InferenceState, Change, Array]],
+    error: Callable[[InferenceState], Array],
+    state: InferenceState,
+    iterations: int,
+) -> tuple[InferenceState, Change]:
+    """Of the states after 1, 2 and so on iterations that of least error, and the change that led to it."""
+
+    def nearer(best, state, change, error):
+        choose = functools.partial(jnp.where, error < best[2])
+        return jax.tree_util.tree_map(choose, (state, change, error), best)
+
+    def body(carry, _):
+        state, change, best = carry
+        after, next_change, error_before = step(state)
+        return (after, next_change, nearer(best, state, change, error_before)), None
+
+    state, change, _ = step(state)
+    start = (state, change, (state, change, jnp.float32(jnp.inf)))
+    (state, change, best), _ = lax.scan(body, start, length=iterations - 1)
+    return nearer(best, state, change, error(state))[:2]
 
 
 def sample_iterated(

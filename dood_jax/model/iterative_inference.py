@@ -9,6 +9,7 @@ Mandt 2018). What the first pass drew by chance is no latent variable here but s
 starts from, so any of it gives a bound.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -134,8 +135,10 @@ def corrector_inputs(
     state: InferenceState,
     render: Callable[[StrokeLatents, BrushParams], Array],
     glimpses: Callable[[Array], Array],
-) -> Array:
+) -> tuple[Array, Array]:
     """[T, D] what an iteration sees of each stroke: its place and brush, how they err, and its window.
+
+    The second result is the [] error of the drawing.
 
     Args:
       config: the model.
@@ -146,19 +149,14 @@ def corrector_inputs(
       glimpses: [H, W] canvas -> [T, F] features in the windows of the strokes.
     """
     presence = strokes.presence
-    identity = jnp.broadcast_to(geometry.IDENTITY_LAYOUT, strokes.layout.shape)
-
-    def error(points, raw_brush):
-        canvas = render(StrokeLatents(presence, identity, points), brush_of(config, raw_brush))
-        return canvas_error(config, image, canvas), canvas
-
+    error = functools.partial(drawing_error, config, image, strokes, render)
     gradient = jax.value_and_grad(error, (0, 1), has_aux=True)
     (value, canvas), (slopes, brush_slopes) = gradient(state.points, state.raw_brush)
     # The direction of the slope of each stroke, its size, and the slopes themselves on a logarithmic scale.
     steepness = jnp.sqrt((slopes**2).mean((1, 2)) + _LEAST_SLOPE**2)
     flat = lambda points: points.reshape(len(points), -1)
     column = lambda values: jnp.broadcast_to(values, presence.shape)[:, None] if values.ndim < 2 else values
-    return jnp.concatenate(
+    inputs = jnp.concatenate(
         [
             flat(state.points - 0.5),
             flat(slopes / steepness[:, None, None]),
@@ -172,6 +170,21 @@ def corrector_inputs(
         ],
         axis=1,
     )
+    return inputs, value
+
+
+def drawing_error(
+    config: ModelConfig,
+    image: Array,
+    strokes: StrokeLatents,
+    render: Callable[[StrokeLatents, BrushParams], Array],
+    points: Array,
+    raw_brush: BrushParams,
+) -> tuple[Array, Array]:
+    """[] error and [H, W] canvas of the strokes with [T, P, 2] points on the canvas and a raw brush."""
+    identity = jnp.broadcast_to(geometry.IDENTITY_LAYOUT, strokes.layout.shape)
+    canvas = render(StrokeLatents(strokes.presence, identity, points), brush_of(config, raw_brush))
+    return canvas_error(config, image, canvas), canvas
 
 
 def _compressed(values: Array) -> Array:

@@ -27,7 +27,7 @@ from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
 from dood_jax.runtime.parallel import DeviceGroup
-from dood_jax.types import BrushParams, Start
+from dood_jax.types import BrushParams, Start, StrokeLatents
 
 ITERATIONS = 2
 
@@ -195,7 +195,7 @@ def test_warmup_iterations_draw_on_but_teach_nothing(config, lively_corrector, i
         state = first_inference_state(config, strokes, brush)
         for k in range(3 + ITERATIONS):
             state = lax.stop_gradient(state) if k <= 3 else state
-            state, _ = bind(config, params).iterate(image, strokes, state)
+            state, *_ = bind(config, params).iterate(image, strokes, state)
         return (state.points**2).sum()
 
     def with_warmup(params):
@@ -207,6 +207,34 @@ def test_warmup_iterations_draw_on_but_teach_nothing(config, lively_corrector, i
     for ours, theirs in zip(*map(jax.tree_util.tree_leaves, slopes), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
     assert max(np.abs(leaf).max() for leaf in jax.tree_util.tree_leaves(slopes[0])) > 0.01
+
+
+def test_the_nearest_drawing_is_the_best_that_any_number_of_iterations_ends_in(
+    config, lively_corrector, images, first
+):
+    """So more iterations never end farther from an image. A wild corrector goes to and fro."""
+    numbers = range(1, 6)
+
+    def ends(image, strokes, brush):
+        last, nearest = (
+            [iterate(config, lively_corrector, image, strokes, brush, n, keep_nearest=keep) for n in numbers]
+            for keep in (False, True)
+        )
+        placed = lambda one: StrokeLatents(
+            strokes.presence, jnp.broadcast_to(geometry.IDENTITY_LAYOUT, (3, 4)), one.points.mean
+        )
+        canvas = lambda one: bind(config, lively_corrector).finished_canvas(placed(one), one.brush)
+        return [canvas(one) for one in last], [(canvas(one), one) for one in nearest], last
+
+    canvases, nearest, last = jax.device_get(jax.jit(jax.vmap(ends))(images, first.strokes, first.brush))
+    off = lambda canvas: (np.abs(images - canvas) + 2 * (images - canvas) ** 2).sum((1, 2))
+    errors = np.stack([off(canvas) for canvas in canvases])  # [numbers, images]
+    assert (np.diff(errors, axis=0) > 0).any() and (np.diff(errors, axis=0) < 0).any()
+    for count, (canvas, found) in zip(numbers, nearest, strict=True):
+        np.testing.assert_allclose(off(canvas), errors[:count].min(0), rtol=1e-4)
+        best = errors[:count].argmin(0)
+        widths = np.stack([one.points.scale for one in last])[best, np.arange(len(images))]
+        np.testing.assert_allclose(found.points.scale, widths, rtol=1e-3)
 
 
 def test_drawings_by_stroke_count_are_those_of_one_program(
