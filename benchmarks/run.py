@@ -344,6 +344,7 @@ GROUPS = {
 
 def main(_: list[str]) -> None:
     """Prints the table."""
+    parallel.keep_freed_memory()  # as in training
     rows = []
     about = {"device": parallel.device_name(), "jax": jax.__version__, "commit": commit()}
     print(", ".join(f"{name} {value}" for name, value in about.items()), f"batch {_BATCH_SIZE.value}")
