@@ -114,8 +114,8 @@ def constant(values: tuple[float, ...]) -> Initializer:
 class PairChain(nn.Module):
     """Raw numbers for each of N pairs, given a context and the pairs before it, in one pass.
 
-    A hidden layer of its own for every pair sees the context and, through a masked kernel, only earlier pairs
-    (MADE, Germain, Gregor, Murray and Larochelle 2015).
+    Every pair has two hidden layers of its own, of which the first sees the context and, through a masked
+    kernel, only earlier pairs (as in MADE, Germain, Gregor, Murray and Larochelle 2015).
     """
 
     num_pairs: int
@@ -131,9 +131,13 @@ class PairChain(nn.Module):
         kernel = self.param("earlier", init, (2 * self.num_pairs, width))
         is_earlier = np.kron(np.triu(np.ones((self.num_pairs,) * 2), 1), np.ones((2, self.hidden)))
         features = nn.silu(features + pairs.reshape(-1) @ (kernel * is_earlier))
-        out = self.param("out", _each(init), (self.num_pairs, self.hidden, self.outputs))
-        bias = self.param("bias", nn.initializers.zeros, (self.num_pairs, self.outputs))
-        return jnp.einsum("nh,nho->no", features.reshape(self.num_pairs, self.hidden), out) + bias
+        features = features.reshape(self.num_pairs, self.hidden)
+        for name, outputs in (("hidden", self.hidden), ("out", self.outputs)):
+            kernel = self.param(name, _each(init), (self.num_pairs, self.hidden, outputs))
+            bias = self.param(f"{name}_bias", nn.initializers.zeros, (self.num_pairs, outputs))
+            raw = jnp.einsum("nh,nho->no", features, kernel) + bias
+            features = nn.silu(raw)
+        return raw
 
 
 def _each(init: Initializer) -> Initializer:
