@@ -172,7 +172,9 @@ def _with_trained(name_or_dir: str, fresh: Params) -> Params:
     path = restore.find(name_or_dir)
     meta = metadata.read_meta(path)
     trained = restore.read_params(path, restore.model_of(path, meta), meta)
-    trained = {name: network for name, network in trained.items() if name in fresh}
+    foreign = sorted(set(trained) - set(fresh))
+    if foreign:
+        raise BadInput(f"training.init_from={name_or_dir!r} has {foreign[0]}, which this model has not")
 
     def take(where, new, old):
         if new.shape[new.ndim - old.ndim :] != old.shape:  # but for the leading axis of models
