@@ -130,7 +130,7 @@ def full_width(brush: BrushParams, spacing: np.ndarray | None = None, is_splat: 
         peak A is (√(2π) ρ / 2δ)^(1/4); for the other brushes A is 1.
       is_splat: N is 1 for the brush `splat`; for the others it is tanh(1/κ), so that ink is 1 on the curve.
     """
-    deviation, ink_slope, canvas_slope = (np.asarray(value, np.float64) for value in brush)
+    deviation, ink_slope, canvas_slope = (np.asarray(value, np.float64) for value in brush[:3])
     peak = np.ones_like(deviation)
     if spacing is not None:
         peak = (np.sqrt(2 * np.pi) * deviation / (2 * np.maximum(spacing, _CLOSEST * deviation))) ** 0.25

@@ -139,7 +139,7 @@ def assert_same_steps(one, other) -> None:
         for (name, wanted), (_, found) in zip(leaves_of(state), leaves_of(other_state), strict=True):
             if name.startswith(".params"):
                 assert_close_but_for_vanishing_gradients(found, wanted, name)
-        np.testing.assert_allclose(other_state.brush, state.brush, rtol=1e-5)
+        np.testing.assert_allclose(other_state.brush[:3], state.brush[:3], rtol=1e-5)
         assert (other_state.step, other_state.skipped) == (state.step, state.skipped)
 
 
@@ -189,7 +189,7 @@ def test_pen_is_remembered_as_a_running_mean(run, start, resident, step, memory)
     for value in (0, 1):
         brush = BrushParams(*(np.float32(value),) * 3)
         ((state, _),) = run(at_step._replace(brush=brush), resident, 1)
-        remembered.append(np.array(state.brush))
+        remembered.append(np.array(state.brush[:3]))
     np.testing.assert_allclose(remembered[1] - remembered[0], memory, atol=1e-6)
     new = remembered[0] / (1 - memory)
     assert np.all((new > [0.005, 0.1, 0.1]) & (new < [0.04, 0.9, 1.5]))
@@ -205,7 +205,7 @@ def test_two_steps_a_call_equal_two_calls(run, start, resident, three_steps):
         np.testing.assert_allclose(value, mean, rtol=1e-5, err_msg=name)
     for (name, before), (_, after) in zip(leaves_of(wanted.params), leaves_of(state.params), strict=True):
         np.testing.assert_allclose(after, before, rtol=0, atol=1e-6, err_msg=name)
-    np.testing.assert_allclose(state.brush, wanted.brush, rtol=1e-5)
+    np.testing.assert_allclose(state.brush[:3], wanted.brush[:3], rtol=1e-5)
 
 
 def spoil(state: TrainState, resident: np.ndarray, what: str) -> tuple[TrainState, np.ndarray]:
