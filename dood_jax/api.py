@@ -122,7 +122,8 @@ class Model:
         if brush is not None or not self.config.has_latent_brush:
             given = BrushParams(*(_for_each("brush", value, n) for value in (brush or self.brush)[:3]))
         if given is not None and self.config.has_latent_brush:
-            given = given._replace(taper=np.zeros((n, 2), np.float32))
+            taper = None if brush is None else brush.taper
+            given = given._replace(taper=np.broadcast_to(np.float32(0 if taper is None else taper), (n, 2)))
         strokes = num_strokes or self.config.num_strokes
         return generate.sample(self.config, self.params, given, keys, strokes, spread or LEARNED)
 

@@ -1,4 +1,4 @@
-"""The brush as latent variables: Gaussians over the logarithms of its numbers (method.md 4, 5).
+"""The brush as latent variables: Gaussians over the logarithms of its numbers (method.md 9.7).
 
 A stroke has four: width, ink slope and the taper at either end, which is a logarithm already. A drawing has
 one more, the canvas slope. Posterior and prior are densities of the same logarithms, so limits of a brush
@@ -17,9 +17,8 @@ from dood_jax.types import Array, BrushParams
 
 STROKE_NUMBERS = 4  # of the brush of a stroke
 _WIDTHS = (0.01, 0.5)  # of the posterior's Gaussians
-_USUAL = np.log(
-    np.array([0.015, 0.4, 1.0, 1.0], np.float32)
-)  # width and slope that the logarithm 0 stands for
+# The width, slope and factors at the ends that numbers of 0 stand for.
+_USUAL = np.log(np.array([0.015, 0.4, 1.0, 1.0], np.float32))
 _USUAL_CANVAS_SLOPE = np.float32(np.log(0.6))
 
 

@@ -140,8 +140,17 @@ class SequentialPrior(Prior):
         """
         on, off = self.presence_log_probs(context, for_presence)
         layout = self._layouts(context).log_prob(stroke.layout)
-        points = self._strokes(context, stroke.layout, for_stroke).log_prob(stroke.control_points)
-        return StrokeLogProbs(on, off, layout, points)
+        return StrokeLogProbs(on, off, layout, *self._log_densities(context, for_stroke, stroke, brush))
+
+    def _log_densities(
+        self,
+        context: PriorContext,
+        for_stroke: tuple[Array, ...],
+        stroke: StrokeLatents,
+        brush: BrushParams,
+    ) -> tuple[Array, Array | None]:
+        """[] log-densities of the control points of a stroke and, where it is latent, of its brush."""
+        return self._strokes(context, stroke.layout, for_stroke).log_prob(stroke.control_points), None
 
     def sample_placement(
         self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
@@ -191,17 +200,14 @@ class AutoregressivePrior(SequentialPrior):
         spread_out = nn.initializers.normal(0.5)
         self.prior_canvas_slope = self.param("prior_canvas_slope", spread_out, (3 * components,))
 
-    def log_probs(
+    def _log_densities(
         self,
         context: PriorContext,
-        for_presence: tuple[Array, ...],
         for_stroke: tuple[Array, ...],
         stroke: StrokeLatents,
         brush: BrushParams,
-    ) -> StrokeLogProbs:
-        """Log-probabilities of one given stroke."""
-        on, off = self.presence_log_probs(context, for_presence)
-        layout = self._layouts(context).log_prob(stroke.layout)
+    ) -> tuple[Array, Array | None]:
+        """[] log-densities of the control points of a stroke and of its brush."""
         of_brush = brush_latents.stroke_numbers(brush).reshape(-1, 2)
         pairs = jnp.concatenate([stroke.control_points - _POINT_CENTRE, of_brush])
         mixtures = self._mixtures([context.stroke_hidden, stroke.layout, *for_stroke], pairs)
@@ -210,7 +216,7 @@ class AutoregressivePrior(SequentialPrior):
             jax.tree_util.tree_map(lambda leaf, part=part: leaf[part], mixtures).log_prob(pairs[part])
             for part in (slice(count), slice(count, None))
         )
-        return StrokeLogProbs(on, off, layout, points, of_brush)
+        return points, of_brush
 
     def sample_stroke(
         self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array

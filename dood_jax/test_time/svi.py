@@ -50,9 +50,8 @@ class _Parameters(NamedTuple, Generic[Leaf]):
     log_layout_width: Leaf
     log_point_width: Leaf
     brush: BrushParams[Leaf]
-    raw_brush_width: (
-        Leaf | None
-    )  # [T + 1, 4] of strokes and, in the last row, of the canvas; None: it is free
+    # [T + 1, 4] of strokes and, in the last row, of the canvas; None where the brush is free.
+    raw_brush_width: Leaf | None
 
 
 def optimize_posterior(
