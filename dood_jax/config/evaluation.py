@@ -17,6 +17,8 @@ class EvaluationConfig:
     samples_per_posterior: int = 1
     # Most strokes of a drawing; 0: as many as in training.
     num_strokes: int = 0
+    # With iterative inference, drawings are revised so many times: a stroke is added, replaced or taken away.
+    revisions: int = 0
     # Images that are evaluated at a time.
     batch_size: int = 64
     # Decides which images are chosen and all noise.
@@ -31,7 +33,7 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         """Checks every value."""
         require_seed("evaluation.seed", self.seed)
-        for key in ("num_images", "num_strokes", "member", "optimize_steps", "brush_bits"):
+        for key in ("num_images", "num_strokes", "member", "optimize_steps", "brush_bits", "revisions"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 0)
         for key in ("num_particles", "samples_per_posterior", "batch_size"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 1)

@@ -50,10 +50,16 @@ def run_reconstruction(models: Sequence[Model], config: Config, workdir: Path) -
 def best_drawings(model: Model, images: np.ndarray, config: Config) -> Sketch:
     """The best of `evaluation.num_particles` drawings of each of [N, H, W] images.
 
-    With `evaluation.optimize_steps` they are optimised.
+    With `evaluation.revisions` they are revised, with `evaluation.optimize_steps` optimised.
     """
     settings = config.evaluation
-    sketch = model.infer(images, settings.seed, settings.num_particles, settings.num_strokes or None)
+    sketch = model.infer(
+        images,
+        settings.seed,
+        settings.num_particles,
+        settings.num_strokes or None,
+        revisions=settings.revisions,
+    )
     if settings.optimize_steps:
         sketch = model.optimize(images, sketch, settings.optimize_steps)
     return sketch
@@ -99,7 +105,8 @@ def _stroke_counts(model: Model, config: Config, workdir: Path) -> dict[str, Any
     measurement = results.Measurement("stroke_counts", config, [model])
     limit = config.evaluation.num_strokes
     images = image_sets.test_images(config.data, config.evaluation)
-    sketch = model.infer(images, config.evaluation.seed, 1, limit)
+    settings = config.evaluation
+    sketch = model.infer(images, settings.seed, 1, limit, revisions=settings.revisions)
     counts = sketch.strokes.presence.sum(1).astype(int)
     fractions = np.bincount(counts, minlength=limit + 1) / len(counts)
     values = {

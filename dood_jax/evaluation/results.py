@@ -106,12 +106,13 @@ def suffix(config: Config, models: Sequence[Model] = ()) -> str:
     """What the names of results say of the settings, after task and set.
 
     `-transposed`: EMNIST lying on its side; `-without-source-size` or `-source-size-N`: images compared at
-    another source resolution than in training; `-optimized`: after test-time optimisation; `-brush-bits`:
-    with the brush charged.
+    another source resolution than in training; `-revised`: drawings were revised; `-optimized`: after
+    test-time optimisation; `-brush-bits`: with the brush charged.
     """
     parts = ["transposed"] if config.data.transpose else []
     other_sizes = {model.config.source_size for model in models if differs_in_source_size(model)}
     parts += [f"source-size-{size}" if size else "without-source-size" for size in sorted(other_sizes)]
+    parts += ["revised"] if config.evaluation.revisions else []
     parts += ["optimized"] if config.evaluation.optimize_steps else []
     parts += ["brush-bits"] if config.evaluation.brush_bits else []
     return "".join(f"-{part}" for part in parts)

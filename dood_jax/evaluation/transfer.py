@@ -200,6 +200,7 @@ def _introduction(config: Config, size: int) -> list[str]:
     """What the numbers of the table are."""
     settings, source_size = config.evaluation, config.model.source_size
     steps, bits = settings.optimize_steps, settings.brush_bits
+    revised = f", drawings revised {settings.revisions} times" if settings.revisions else ""
     optimized = f", posteriors optimised by {steps} steps an image" if steps else ""
     charged = f", brushes charged at {bits} bits a number" if bits else ""
     compared = "as they are"
@@ -208,7 +209,7 @@ def _introduction(config: Config, size: int) -> list[str]:
     emnist = "on its side, as published" if config.data.transpose else "upright; on its side as published"
     return [
         f"Nats an image of {size} × {size}, {settings.num_images or 'all'} images a set,"
-        f" {settings.num_particles} particles{optimized}{charged}; images compared {compared}.",
+        f" {settings.num_particles} particles{revised}{optimized}{charged}; images compared {compared}.",
         f"± is the standard deviation over seeds, or the standard error of one. EMNIST is {emnist}.",
     ]
 

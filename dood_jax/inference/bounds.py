@@ -10,8 +10,10 @@ import numpy as np
 
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.model import ModelConfig
+from dood_jax.errors import BadInput
 from dood_jax.inference.batching import ResumeCache, by_stroke_count, in_batches, in_parts
-from dood_jax.inference.infer import first_drawings, infer
+from dood_jax.inference.infer import Effort, first_drawings, infer
+from dood_jax.inference.revisions import revised
 from dood_jax.model.networks import Params
 from dood_jax.model.observation import SCALES
 from dood_jax.objectives import iwae
@@ -19,6 +21,7 @@ from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.runtime import parallel
 from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.test_time import svi
+from dood_jax.test_time.revision import Keys
 from dood_jax.types import Array
 
 _NUM_STARTS = 20  # drawings of an image, of which the posterior of the best one is optimised
@@ -82,8 +85,14 @@ def bounds(
       cache: results of batches that need not be computed again.
       code: rounds the numbers of the brush and charges for their bits, if given.
     """
+    if evaluation.revisions and not model.iterations:
+        raise BadInput(
+            f"evaluation.revisions={evaluation.revisions} needs a model with iterative inference; give 0"
+        )
     if evaluation.optimize_steps:
         weigh = _optimized_weights
+    elif evaluation.revisions:
+        weigh = _revised_weights
     elif model.iterations and evaluation.samples_per_posterior == 1:  # iterations are most of the work
         weigh = _iterated_weights
     else:
@@ -143,6 +152,28 @@ def _iterated_weights(
     return jax.tree_util.tree_map(lambda leaf: leaf.reshape(num_images, -1), weights)
 
 
+def _revised_weights(
+    model: ModelConfig,
+    evaluation: EvaluationConfig,
+    group: DeviceGroup,
+    params_and_code: _ParamsAndCode,
+    images: np.ndarray,
+    keys: Array,
+) -> iwae.LogWeights:
+    """The same after revisions too (method.md 5.2)."""
+    num_images, num_devices, params = len(images), len(group.devices), params_and_code[0]
+    samples = evaluation.samples_per_posterior
+    images, start, key_data = first_drawings(
+        model, params, images, keys, evaluation.num_particles // samples, evaluation.num_strokes, group
+    )
+    turns = evaluation.revisions
+    found = revised(model, params, images, start, key_data, model.iterations, turns, group)
+    weigh = functools.partial(_compiled_revised_weights, model, group, samples)
+    beside, presence = (found, key_data), np.asarray(found.presence)
+    weights = by_stroke_count(weigh, params_and_code, images, beside, presence, num_devices)
+    return jax.tree_util.tree_map(lambda leaf: leaf.reshape(num_images, -1), weights)
+
+
 def _optimized_weights(
     model: ModelConfig,
     evaluation: EvaluationConfig,
@@ -153,8 +184,9 @@ def _optimized_weights(
 ) -> iwae.LogWeights:
     """The same of the posterior of each image's best drawing, optimised."""
     key_draw, keys = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
-    params, strokes = params_and_code[0], evaluation.num_strokes
-    best = infer(model, params, images, key_draw, _NUM_STARTS, strokes, group=group)
+    params = params_and_code[0]
+    effort = Effort(_NUM_STARTS, evaluation.num_strokes, revisions=evaluation.revisions)
+    best = infer(model, params, images, key_draw, effort, group)
     weigh = _compiled_optimized_weights(model, evaluation.num_particles, evaluation.optimize_steps, group)
     beside, num_devices = (best.strokes, best.brush, keys), len(group.devices)
     return in_batches(weigh, params_and_code, images, beside, evaluation.batch_size, num_devices)
@@ -181,6 +213,19 @@ def _compiled_iterated_weights(
         params, code = params_and_code
         start, key = beside[0], jax.random.wrap_key_data(beside[1])
         return iwae.posterior_log_weights(model, params, image, start, key, 1, code, most_drawn)
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+
+
+@functools.lru_cache
+def _compiled_revised_weights(
+    model: ModelConfig, group: DeviceGroup, num_samples: int, most_drawn: int
+) -> Callable[[_ParamsAndCode, Array, Any], iwae.LogWeights]:
+    def one(params_and_code, image, beside):
+        params, code = params_and_code
+        found, key = beside[0], Keys.of(beside[1]).sample
+        posterior = found.first(most_drawn)
+        return iwae.iterated_log_weights(model, params, image, found.start, posterior, key, num_samples, code)
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 

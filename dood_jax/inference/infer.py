@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,7 @@ from dood_jax.types import Array, Sketch, Start
 # The networks take half a second to import, and a program that is kept need not be traced by them; so each
 # function that is traced imports them itself.
 if TYPE_CHECKING:
+    from dood_jax.model.iterative_inference import IteratedPosterior
     from dood_jax.model.networks import Params
     from dood_jax.objectives import iwae
 
@@ -28,14 +29,21 @@ _BATCH_SIZE = 64
 _WINDOWS_AT_ONCE = 16  # of a page: a drawing often has about as many
 
 
+class Effort(NamedTuple):
+    """How well drawings are inferred."""
+
+    num_particles: int = 1  # drawings of each image, of which the one with the highest ELBO is taken
+    num_strokes: int = 0  # most strokes of a drawing, T; 0: as trained
+    iterations: int | None = None  # of iterative inference; as trained if None, 0 is the first pass alone
+    revisions: int = 0  # of drawings that were iterated (method.md 5.2)
+
+
 def infer(
     model: ModelConfig,
     params: "Params",
     images: np.ndarray,
     keys: Array,
-    num_particles: int,
-    num_strokes: int = 0,
-    iterations: int | None = None,
+    effort: Effort,
     group: DeviceGroup | None = None,
 ) -> Sketch:
     """Draws images.
@@ -45,20 +53,18 @@ def infer(
       params: its parameters.
       images: [N, H, W] in 0..1.
       keys: [N] of the images.
-      num_particles: drawings of each image, of which the one with the highest ELBO is returned.
-      num_strokes: most strokes of a drawing, T; 0: as trained.
-      iterations: of iterative inference; as many as the model says if None, 0 is the first pass alone.
+      effort: how well.
       group: devices to use; those of this process unless given.
 
     Returns:
       N drawings, with [N, T, H, W] canvases.
     """
     group = group or DeviceGroup.local()
-    iterations = model.iterations if iterations is None else iterations
+    iterations = model.iterations if effort.iterations is None else effort.iterations
     if iterations:
-        correct = functools.partial(_corrected, model, num_particles, num_strokes, iterations, group)
+        correct = functools.partial(_corrected, model, effort, iterations, group)
         return in_parts(correct, params, images, keys, _BATCH_SIZE)
-    best = _compiled_infer(model, num_particles, num_strokes, group)
+    best = _compiled_infer(model, effort.num_particles, effort.num_strokes, group)
     return in_batches(best, params, images, keys, _BATCH_SIZE, len(group.devices))
 
 
@@ -117,7 +123,7 @@ def training_drawings(model: ModelConfig, params: "Params", data: DataConfig) ->
 
     images = image_sets.training_images(data, _TRAINING_IMAGES, _TRAINING_SEED)
     keys = example_keys(example_stream.purpose_key(_TRAINING_SEED, "evaluation"), len(images))
-    return images, infer(model, params, images, keys, 1)
+    return images, infer(model, params, images, keys, Effort())
 
 
 def optimize(
@@ -171,8 +177,7 @@ def _compiled_sooner(model: ModelConfig) -> ModelConfig:
 
 def _corrected(
     model: ModelConfig,
-    num_particles: int,
-    num_strokes: int,
+    effort: Effort,
     iterations: int,
     group: DeviceGroup,
     params: "Params",
@@ -180,11 +185,19 @@ def _corrected(
     keys: Array,
 ) -> Sketch:
     """Drawings of [N, H, W] images after iterative inference, of each the best of so many."""
-    count = len(images)
+    count, (num_particles, num_strokes, _, revisions) = len(images), effort
     images, start, key_data = first_drawings(model, params, images, keys, num_particles, num_strokes, group)
+    num_devices = len(group.devices)
     correct = functools.partial(_compiled_correct, model, iterations, group, num_particles > 1)
-    presence = np.asarray(start.strokes.presence)
-    sketch, elbo = by_stroke_count(correct, params, images, (start, key_data), presence, len(group.devices))
+    beside: Any = (start, key_data)
+    presence = start.strokes.presence
+    if revisions:
+        from dood_jax.inference.revisions import revised
+
+        found = revised(model, params, images, start, key_data, iterations, revisions, group)
+        correct = functools.partial(_compiled_finish, model, group, num_particles > 1)
+        beside, presence = (found, key_data), found.presence
+    sketch, elbo = by_stroke_count(correct, params, images, beside, np.asarray(presence), num_devices)
     best = np.arange(count) * num_particles + elbo.reshape(count, num_particles).argmax(1)
     return sketch[best]
 
@@ -232,27 +245,58 @@ def _compiled_correct(
     """
 
     def one(params, image, beside):
-        from dood_jax.model import drawing, iterative_inference
-        from dood_jax.objectives import iwae
+        from dood_jax.model import drawing
 
         start, key = beside[0], jax.random.wrap_key_data(beside[1])
         strokes, brush = start.first(most_drawn)
         posterior = drawing.iterate(model, params, image, strokes, brush, iterations)
-        sampled, brush, *_ = iterative_inference.sample(posterior, strokes.presence, key)
-        canvases = drawing.render(model, params, sampled, brush)
-        elbo = jnp.zeros(())
-        if is_weighed:
-            drawn = drawing.sample_iterated(model, params, start, posterior, key)
-            elbo = iwae.particle_of(model, params, image, drawn).elbo
-        whole = lambda new, old: jnp.concatenate([new, old[most_drawn:]])
-        of_strokes = [one._replace(canvas_slope=None) for one in (brush, start.brush)]
-        brush = jax.tree_util.tree_map(whole, *of_strokes)._replace(canvas_slope=brush.canvas_slope)
-        rest = jnp.broadcast_to(canvases[-1], (len(start.strokes.presence) - most_drawn, *canvases.shape[1:]))
-        strokes = jax.tree_util.tree_map(whole, sampled, start.strokes)
-        return Sketch(strokes, brush, jnp.concatenate([canvases, rest])), elbo
+        return _sampled(model, params, image, start, posterior, key, is_weighed)
 
     kept_as = f"correct {model} {iterations} {is_weighed} {most_drawn}"
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group, kept_as)
+
+
+@functools.lru_cache
+def _compiled_finish(
+    model: ModelConfig, group: DeviceGroup, is_weighed: bool, most_drawn: int
+) -> Callable[["Params", Array, Any], tuple[Sketch, Array]]:
+    """The same of revised posteriors, (params, images, (revised, keys))."""
+
+    def one(params, image, beside):
+        from dood_jax.test_time.revision import Keys
+
+        found, key = beside[0], Keys.of(beside[1]).sample
+        return _sampled(model, params, image, found.start, found.first(most_drawn), key, is_weighed)
+
+    return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
+
+
+def _sampled(
+    model: ModelConfig,
+    params: "Params",
+    image: Array,
+    start: Start,
+    posterior: "IteratedPosterior",
+    key: Array,
+    is_weighed: bool,
+) -> tuple[Sketch, Array]:
+    """A drawing of a posterior of the first C of T strokes, and its ELBO, or zero; later strokes are kept."""
+    from dood_jax.model import drawing, iterative_inference
+    from dood_jax.objectives import iwae
+
+    most_drawn, count = len(posterior.points.mean), len(start.strokes.presence)
+    sampled, brush, *_ = iterative_inference.sample(posterior, start.strokes.presence[:most_drawn], key)
+    canvases = drawing.render(model, params, sampled, brush)
+    elbo = jnp.zeros(())
+    if is_weighed:
+        drawn = drawing.sample_iterated(model, params, start, posterior, key)
+        elbo = iwae.particle_of(model, params, image, drawn).elbo
+    whole = lambda new, old: jnp.concatenate([new, old[most_drawn:]])
+    of_strokes = [one._replace(canvas_slope=None) for one in (brush, start.brush)]
+    brush = jax.tree_util.tree_map(whole, *of_strokes)._replace(canvas_slope=brush.canvas_slope)
+    rest = jnp.broadcast_to(canvases[-1], (count - most_drawn, *canvases.shape[1:]))
+    strokes = jax.tree_util.tree_map(whole, sampled, start.strokes)
+    return Sketch(strokes, brush, jnp.concatenate([canvases, rest])), elbo
 
 
 @functools.lru_cache

@@ -128,7 +128,22 @@ def posterior_log_weights(
     """
     strokes, brush = start.first(most_drawn)
     posterior = iterate(config, params, image, strokes, brush, config.iterations)
-    posterior, price = charged(config, code, posterior, strokes.presence)
+    return iterated_log_weights(config, params, image, start, posterior, key, num_samples, code)
+
+
+def iterated_log_weights(
+    config: ModelConfig,
+    params: Params,
+    image: Array,
+    start: Start,
+    posterior: IteratedPosterior,
+    key: Array,
+    num_samples: int,
+    code: BrushCode | None = None,
+) -> LogWeights:
+    """The same of a posterior that iterations ended in: of T strokes, or of the C that may be drawn."""
+    drawn = len(posterior.points.mean)
+    posterior, price = charged(config, code, posterior, start.strokes.presence[:drawn])
 
     def of_sample(key: Array) -> LogWeights:
         drawing = sample_iterated(config, params, start, posterior, key)

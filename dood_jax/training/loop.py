@@ -164,7 +164,8 @@ def _validate_model(
     if processes.is_first():
         shown = images[:_FIGURE_COLUMNS]
         group = DeviceGroup.local(mode)
-        sketch = infer.infer(config.model, params, shown, keys, 1, settings.num_strokes, group=group)
+        effort = infer.Effort(num_strokes=settings.num_strokes)
+        sketch = infer.infer(config.model, params, shown, keys, effort, group)
         title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
         figures.step_by_step(figure, shown, np.asarray(sketch.canvases), title)
     return summary

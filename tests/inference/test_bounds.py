@@ -107,7 +107,7 @@ def test_summary_has_means_and_the_standard_error_over_images():
 
 
 def test_inference_returns_the_particle_of_highest_elbo(tiny, lively, images, set_keys, weights):
-    sketch = infer.infer(tiny, lively, images[:7], set_keys, 3, 2)
+    sketch = infer.infer(tiny, lively, images[:7], set_keys, infer.Effort(3, 2))
     assert sketch.canvases.shape == (7, 2, 20, 20)
     best = weights.elbo("map").argmax(1)
     assert len(set(best.tolist())) > 1

@@ -242,7 +242,7 @@ def test_drawings_by_stroke_count_are_those_of_one_program(
 ):
     """Only strokes that are drawn go through the iterations, and batches are small; nothing else changes."""
     monkeypatch.setattr(batching, "_STROKES_IN_CACHE", 4)
-    sketch = infer.infer(config, lively_corrector, images, keys, 1)
+    sketch = infer.infer(config, lively_corrector, images, keys, infer.Effort())
     keys_first, keys_again = jnp.moveaxis(
         jax.vmap(lambda key: jax.random.split(jax.random.split(key, 1)[0]))(keys), 1, 0
     )

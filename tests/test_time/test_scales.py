@@ -42,7 +42,7 @@ def drawn(tiny, lively):
     """The images that are fitted to, and the canvases drawn of them."""
     images = image_sets.training_images(DATA, 48, seed=0)
     keys = image_sets.evaluation_keys(EvaluationConfig(seed=0), len(images))
-    return images, infer.infer(tiny, lively, images, keys, 1).canvases[:, -1]
+    return images, infer.infer(tiny, lively, images, keys, infer.Effort()).canvases[:, -1]
 
 
 @pytest.fixture(scope="module")
