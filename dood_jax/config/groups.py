@@ -81,6 +81,8 @@ class ObjectiveConfig:
     beta_weighs: str = "likelihood"
     # Drawings that are sampled of every training image; more than 1 needs stopping=nvil.
     num_particles: int = 1
+    # Fraction of the steps in which the first pass learns alone, before iterative inference does too.
+    first_pass_fraction: float = 0.0
     # Fraction of the images of a batch that go through iterative inference: 1, 1/2, 1/3 and so on.
     iterated_fraction: float = 0.25
     # Gradients flow through at most so many iterations of iterative inference, the last ones.
@@ -100,7 +102,8 @@ class ObjectiveConfig:
         for key in ("num_particles", "backprop_iterations"):
             require_at_least(f"objective.{key}", getattr(self, key), 1)
         self._require_unit_fraction()
-        require_fraction("objective.mismatched_start_prob", self.mismatched_start_prob)
+        for key in ("mismatched_start_prob", "first_pass_fraction"):
+            require_fraction(f"objective.{key}", getattr(self, key))
         if self.num_particles > 1 and self.stopping != "nvil":
             raise BadInput(
                 f"objective.num_particles={self.num_particles} needs objective.stopping='nvil'; give 1"
