@@ -69,6 +69,8 @@ class ModelConfig:
     likelihood: str = "laplace"
     # The scale of that distribution: a learned `map` with one scale a pixel, or computed from the `canvas`.
     likelihood_scale: str = "map"
+    # The smallest scale that a pixel may have, as published; a smaller one pays more for what fits exactly.
+    least_scale: float = 0.01
     # Networks that see images: one layer of patches, or the published convolutional network (conv).
     encoder: str = "patch"
     # Gaussians of strokes and layouts: `diagonal`, or `correlated` ones with the published output layers.
@@ -115,6 +117,8 @@ class ModelConfig:
         self._check_recognition()
         if self.start != "mnist" and self.latents != "correlated":
             raise BadInput(f"model.start={self.start!r} needs model.latents='correlated'; give 'mnist'")
+        if not 0 < self.least_scale < 0.5:
+            raise BadInput(f"model.least_scale={self.least_scale}; give more than 0 and less than 0.5")
         require_at_least("model.iterations", self.iterations, 0)
         require_at_least("model.source_size", self.source_size, 0)
         if self.iterations and self.placement != "points":

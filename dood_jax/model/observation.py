@@ -24,7 +24,7 @@ _TINY = 1e-4  # under the roots, so that their slope is finite on blank paper
 _LEAST_EIGENVALUE = 1e-6  # of the wide blur that is kept; blurred pixels move by about as much
 _SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
 SCALES = ("map", "canvas")  # kinds of scale
-SCALE_RANGE = (0.01, 1.0)  # (method.md 4)
+SCALE_RANGE = (0.01, 1.0)  # as published (method.md 4); a model has a least scale of its own
 
 
 class ObservationScale(nn.Module):
@@ -32,6 +32,7 @@ class ObservationScale(nn.Module):
 
     image_size: int
     likelihood: str = "laplace"  # or normal
+    least_scale: float = 0.01
 
     def setup(self) -> None:
         """Declares the map and the weights of the canvas features."""
@@ -41,11 +42,11 @@ class ObservationScale(nn.Module):
 
     def from_map(self) -> Array:
         """[H, W] scale of the published observation model."""
-        return bounded(self.map, *SCALE_RANGE)
+        return bounded(self.map, self.least_scale, SCALE_RANGE[1])
 
     def from_canvas(self, canvas: Array) -> Array:
         """[..., H, W] scale for [..., H, W] canvases."""
-        return _scale(self.canvas, canvas)
+        return _scale(self.least_scale, self.canvas, canvas)
 
     def log_prob(self, kind: str, image: Array, canvas: Array) -> Array:
         """[...] nats of a [H, W] image given [..., H, W] canvases, under the scale of either kind.
@@ -54,7 +55,7 @@ class ObservationScale(nn.Module):
         """
         if kind == "map":
             return _DENSITIES[self.likelihood](image, canvas, self.from_map())
-        return _log_prob(self.likelihood, self.canvas, image, canvas)
+        return _log_prob(self.likelihood, self.least_scale, self.canvas, image, canvas)
 
 
 class ObservationModel(nn.Module):
@@ -64,7 +65,9 @@ class ObservationModel(nn.Module):
 
     def setup(self) -> None:
         """Declares both scales."""
-        self.likelihood = ObservationScale(self.config.image_size, self.config.likelihood)
+        self.likelihood = ObservationScale(
+            self.config.image_size, self.config.likelihood, self.config.least_scale
+        )
 
     def log_prob(self, image: Array, canvas: Array, scale: str | None = None) -> Array:
         """[...] nats of a [H, W] image given [..., H, W] canvases; a blank canvas may be [1, 1].
@@ -86,30 +89,30 @@ def canvas_error(config: ModelConfig, image: Array, canvas: Array) -> Array:
 _DENSITIES = {"laplace": laplace_log_prob, "normal": normal_log_prob}
 
 
-def _plain_log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> Array:
+def _plain_log_prob(likelihood: str, least: float, weights: Array, image: Array, canvas: Array) -> Array:
     """[...] nats of a [H, W] image given [..., H, W] canvases, under the scale from the canvas."""
-    return _DENSITIES[likelihood](image, canvas, _scale(weights, canvas))
+    return _DENSITIES[likelihood](image, canvas, _scale(least, weights, canvas))
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _log_prob(likelihood: str, weights: Array, image: Array, canvas: Array) -> Array:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def _log_prob(likelihood: str, least: float, weights: Array, image: Array, canvas: Array) -> Array:
     """The same, whose gradient is taken on the way forward, one canvas at a time.
 
     A canvas has one log-probability, so the way back only multiplies. The dozens of images in between are
     not kept, and those of one canvas, even of a batch, stay in the cache.
     """
-    return _plain_log_prob(likelihood, weights, image, canvas)
+    return _plain_log_prob(likelihood, least, weights, image, canvas)
 
 
-def _log_prob_forward(likelihood, weights, image, canvas):
+def _log_prob_forward(likelihood, least, weights, image, canvas):
     if canvas.ndim > 2:
-        return lax.map(lambda one: _log_prob_forward(likelihood, weights, image, one), canvas)
+        return lax.map(lambda one: _log_prob_forward(likelihood, least, weights, image, one), canvas)
     # One pass computes value and gradient of a canvas while its blurs are in the cache.
-    plain = functools.partial(_plain_log_prob, likelihood)
+    plain = functools.partial(_plain_log_prob, likelihood, least)
     return jax.value_and_grad(plain, argnums=(0, 1, 2))(weights, image, canvas)
 
 
-def _log_prob_backward(_, slopes, cotangent):
+def _log_prob_backward(_likelihood, _least, slopes, cotangent):
     d_weights, d_image, d_canvas = slopes
     total = lambda slope: jnp.tensordot(cotangent, slope, cotangent.ndim)
     return total(d_weights), total(d_image), cotangent[..., None, None] * d_canvas
@@ -118,9 +121,9 @@ def _log_prob_backward(_, slopes, cotangent):
 _log_prob.defvjp(_log_prob_forward, _log_prob_backward)
 
 
-def _scale(weights: Array, canvas: Array) -> Array:
+def _scale(least: float, weights: Array, canvas: Array) -> Array:
     """[..., H, W] scale for [..., H, W] canvases."""
-    return bounded(_polynomial(weights, canvas, *_blurs(canvas)), *SCALE_RANGE)
+    return bounded(_polynomial(weights, canvas, *_blurs(canvas)), least, SCALE_RANGE[1])
 
 
 def _polynomial(weights: Array, canvas: Array, fine: Array, middle: Array, wide: Array) -> Array:

@@ -51,15 +51,16 @@ def fit_scales(
         on_grid = jax.vmap(functools.partial(to_source_grid, model.source_size))(
             jnp.asarray(images), jnp.asarray(canvases)
         )
-        fitted["map"] = _fitted_map(_MOST_LIKELY_SCALE[model.likelihood](jnp.asarray(images), on_grid))
+        scale = _MOST_LIKELY_SCALE[model.likelihood](jnp.asarray(images), on_grid)
+        fitted["map"] = _fitted_map(model, scale)
     if "canvas" in kinds:
         fitted["canvas"] = _fitted_weights(model, params, images, canvases)
     return {**params, "likelihood": {**params["likelihood"], **fitted}}
 
 
-def _fitted_map(scale: Array) -> Array:
+def _fitted_map(model: ModelConfig, scale: Array) -> Array:
     """[H, W] raw numbers of a scale, which is kept within its range."""
-    low, high = SCALE_RANGE
+    low, high = model.least_scale, SCALE_RANGE[1]
     fraction = (np.asarray(scale) - low) / (high - low)
     fraction = np.clip(fraction, _INSIDE, 1 - _INSIDE)
     return jnp.asarray(np.log(fraction / (1 - fraction)), jnp.float32)

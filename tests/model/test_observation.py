@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import assert_close
-from scipy import ndimage
+from scipy import ndimage, stats
 from scipy.special import expit
 
 from dood_jax.distributions import pixels
@@ -144,6 +144,17 @@ def plain_log_prob(params, kind, image, canvas):
     if kind == "map":
         scale = 0.01 + 0.99 * jax.nn.sigmoid(params["map"])
     return (-jnp.abs(image - canvas) / scale - jnp.log(2 * scale)).sum((-2, -1))
+
+
+@pytest.mark.parametrize("kind", ["map", "canvas"])
+@pytest.mark.parametrize("least", [0.002, 0.1])
+def test_the_smallest_scale_is_the_one_that_is_asked_for(kind, least):
+    """Far below, the scale of every pixel is the smallest; the density is SciPy's."""
+    params = params_with(jnp.zeros(NUM_FEATURES).at[0].set(-30)) | {"map": jnp.full((SIZE, SIZE), -30.0)}
+    module = ObservationScale(SIZE, least_scale=least)
+    image, canvas = random_canvas(SIZE, SIZE), random_canvas(2, SIZE, SIZE)[1]
+    found = module.apply({"params": params}, kind, image, canvas, method="log_prob")
+    assert float(found) == pytest.approx(stats.laplace(canvas, least).logpdf(image).sum(), rel=1e-4)
 
 
 def random_params(size=SIZE):

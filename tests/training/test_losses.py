@@ -356,7 +356,7 @@ def test_the_scale_of_a_model_with_iterations_is_that_of_corrected_drawings(imag
 
 @pytest.mark.slow
 def test_the_first_pass_learns_alone_before_iterations_do(images):
-    """Of 100 steps half: before, the corrector learns nothing and the scale from first drawings; then as ever."""
+    """In half of 100 steps the corrector learns nothing, and the scale from first drawings; then as ever."""
     config = config_of("fast", "exact", 1, 2)
     params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
     of = dataclasses.replace
