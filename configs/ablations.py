@@ -29,7 +29,8 @@ def get_config(what: str = "dood") -> ConfigDict:
     which, _, name = what.partition(",")
     config = default_config()
     config.data.name = name or "mnist"
-    config.model.source_size = 0  # images are compared as they are, as published
+    # Images are compared as they are, and strokes have the published prior.
+    config.model.update(source_size=0, prior="sequential", keep_nearest=False)
     config.model.update(VARIANTS[require_choice("ablations", which, tuple(VARIANTS))])
     if which.endswith("air"):
         config.objective.beta = 5.0

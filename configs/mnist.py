@@ -37,6 +37,8 @@ from dood_jax.config.resolving import default_config
 def get_config() -> ConfigDict:
     """The defaults, on MNIST."""
     config = default_config()
-    config.data.name = "mnist"
-    config.training.steps = 20000
+    config.data.update(name="mnist", overlay_prob=0.25)
+    config.model.iterations = 24
+    config.objective.first_pass_fraction = 0.5
+    config.training.update(steps=24000, evaluate_every=12000)
     return config

@@ -63,8 +63,10 @@ def _run() -> int | None:
     processes.told_by_first(lambda: str(command_line.writable(workdir)))
     parallel.keep_compiled_programs()
     if _MODE.value == "train":
-        from dood_jax.training import loop
+        from dood_jax.training import loop, state
 
+        if start := config.training.init_from:
+            config = resolve(state.like_start(_CONFIG.value.to_dict(), start))
         return loop.train(config, workdir)
     from dood_jax.evaluation import registry
 

@@ -176,7 +176,8 @@ class TrainingConfig:
     steps: int = 12000
     # Images of a step, over all devices and processes together.
     batch_size: int = 64
-    # A run's folder or the name of a released model, with whose parameters a new run begins.
+    # A run's folder or the name of a released model, with whose parameters a new run begins. Keys of `model`
+    # that are left open are then those of that model.
     init_from: str = ""
     # Decides the initial parameters, the order of the images and all noise.
     seed: int = 0

@@ -34,6 +34,7 @@ _NEEDED: dict[str, dict[str, tuple]] = {  # recognition -> the values that other
     "air": {"decoder": ("image",), "prior": ("codes",), "guidance": ("none", "residual")},
     "vae": {"decoder": ("image",), "prior": ("images",), "guidance": ("none",), "num_strokes": (1,)},
 }
+NEEDED_BY_AUTOREGRESSIVE = {"placement": "points", "latents": "diagonal", "guidance": "canvas"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +126,7 @@ class ModelConfig:
             raise BadInput(
                 f"model.iterations={self.iterations} needs model.placement='points', not {self.placement!r}"
             )
-        for key, value in {"placement": "points", "latents": "diagonal", "guidance": "canvas"}.items():
+        for key, value in NEEDED_BY_AUTOREGRESSIVE.items():
             if self.has_latent_brush and getattr(self, key) != value:
                 raise BadInput(
                     f"model.prior='autoregressive' needs model.{key}={value!r}, not {getattr(self, key)!r}"

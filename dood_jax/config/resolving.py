@@ -1,7 +1,7 @@
 """From a ConfigDict to frozen, checked settings.
 
 `model`, `objective` and `optimizer` keys that are left None take the value of `model.preset`: the published
-model, or the fast one, whose values are the defaults of the groups.
+model, or the fast one, most of whose values are the defaults of the groups.
 """
 
 import dataclasses
@@ -12,11 +12,13 @@ from typing import Any
 from ml_collections import ConfigDict, config_dict
 
 from dood_jax.config.groups import Config, DataConfig
-from dood_jax.config.model import ModelConfig
+from dood_jax.config.model import NEEDED_BY_AUTOREGRESSIVE, ModelConfig
 from dood_jax.errors import BadInput, require_choice
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
-    "fast": {"model": {"source_size": 28}},  # the rest are the defaults
+    "fast": {  # the rest are the defaults; its prior is for models that it fits
+        "model": {"source_size": 28, "prior": "autoregressive", "keep_nearest": True},
+    },
     "published": {
         "model": {
             "brush": "splat",
@@ -107,6 +109,8 @@ def resolve(config: ConfigDict | dict) -> Config:
     given = {name: _given(name, plain.get(name)) for name in _GROUPS}
     preset = require_choice("model.preset", given["model"].get("preset", "fast"), tuple(PRESETS))
     groups = {name: {**PRESETS[preset].get(name, {}), **given[name]} for name in _GROUPS}
+    if any(given["model"].get(key, value) != value for key, value in NEEDED_BY_AUTOREGRESSIVE.items()):
+        groups["model"]["prior"] = given["model"].get("prior", ModelConfig.prior)
     if preset == "published":
         groups["model"].setdefault("start", _published_start(groups["model"], groups["data"]))
     groups["model"]["image_size"] = groups["data"].get("image_size", DataConfig.image_size)

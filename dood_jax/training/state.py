@@ -4,6 +4,7 @@ The models of a run, one for every dataset and seed, are trained side by side in
 alone nothing is stacked. With more, the arrays of a state have a leading axis of models.
 """
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -165,6 +166,22 @@ def first_state(config: Config, optimizer: optax.GradientTransformation) -> Trai
     if not config.training.init_from:
         return state
     return state._replace(params=_with_trained(config.training.init_from, state.params))
+
+
+def like_start(given: dict[str, Any], name_or_dir: str) -> dict[str, Any]:
+    """Settings of a run in which the model that it begins with decides what is left open of its own.
+
+    Args:
+      given: settings by group, None where they are left open.
+      name_or_dir: of the model that the run begins with.
+
+    Raises:
+      BadInput: there is no such model.
+    """
+    path = restore.find(name_or_dir)
+    start = dataclasses.asdict(restore.model_of(path, metadata.read_meta(path)))
+    own = {key: start.get(key) if value is None else value for key, value in given["model"].items()}
+    return {**given, "model": own}
 
 
 def _with_trained(name_or_dir: str, fresh: Params) -> Params:

@@ -289,6 +289,31 @@ def test_parts_that_do_not_fit_together_are_refused(keys, message):
         resolve(settings)
 
 
+@pytest.mark.parametrize(
+    ("given", "prior"),
+    [
+        ({}, "autoregressive"),
+        ({"placement": "glimpse"}, "sequential"),
+        ({"guidance": "none"}, "sequential"),
+        ({"guidance": "none", "prior": "independent"}, "independent"),
+        ({"preset": "published"}, "sequential"),
+    ],
+)
+def test_the_prior_of_the_preset_is_for_models_that_it_fits(given, prior):
+    settings = default_config()
+    settings.model.update(given)
+    assert resolve(settings).model.prior == prior
+
+
+@pytest.mark.parametrize("key", ["placement", "latents", "guidance"])
+def test_a_prior_of_whole_strokes_refuses_what_it_cannot_be_built_with(key):
+    other = {"placement": "glimpse", "latents": "correlated", "guidance": "none"}[key]
+    with pytest.raises(
+        BadInput, match=rf"model\.prior='autoregressive' needs model\.{key}=.*, not '{other}'"
+    ):
+        ModelConfig(prior="autoregressive", **{key: other})
+
+
 @pytest.mark.parametrize(("size", "window"), [(50, 25), (20, 10), (10, 10)])
 def test_windows_of_patches_are_half_the_image_unless_given(size, window):
     settings = default_config()

@@ -22,6 +22,7 @@ def config_of(**changes) -> Config:
     settings = default_config()
     settings.data.update(name="synthetic", image_size=20)
     settings.model.update(num_strokes=2, curve_samples=12, features=16, components=3, unroll=1)
+    settings.model.prior = "sequential"
     for key, value in changes.items():
         group, _, name = key.partition("__")
         settings[group][name] = value
@@ -85,3 +86,15 @@ def test_another_model_is_refused(trained, changes, said):
 def test_nothing_there_is_refused():
     with pytest.raises(BadInput, match="no checkpoint 'nowhere'"):
         train_state._with_trained("nowhere", {})
+
+
+def test_what_is_left_open_of_the_model_is_that_of_the_start(trained):
+    """The preset of today has another prior than the start; what is given stays."""
+    settings = default_config()
+    settings.data.update(name="synthetic", image_size=20)
+    settings.model.iterations = 2
+    assert resolve(settings).model.prior == "autoregressive"
+    found = resolve(train_state.like_start(settings.to_dict(), trained)).model
+    start = config_of(training__seed=5).model
+    assert (found.iterations, start.iterations) == (2, 0)
+    assert dataclasses.replace(found, iterations=0) == start
