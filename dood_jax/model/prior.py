@@ -26,6 +26,7 @@ from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 CERTAIN = 20.0  # log-odds of a piece that is always there
 _POINT_CENTRE = 0.5  # of control points, where the networks see them
 _NUMBER_RANGE = (-1.5, 1.5)  # of the means of a brush's numbers
+_LARGEST_NUMBER = 2.5  # that is sampled; the tails of a mixture hold brushes that no canvas has room for
 _CHAIN_HIDDEN = 128  # units for each pair of numbers of a stroke
 _LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2, 0.4])
 
@@ -221,15 +222,21 @@ class AutoregressivePrior(SequentialPrior):
     def sample_stroke(
         self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
     ) -> tuple[Array, BrushParams | None]:
-        """[P, 2] control points of a stroke that is placed, and its brush; consumes the key."""
+        """[P, 2] control points of a stroke that is placed, and its brush; consumes the key.
+
+        Brushes are sampled as learned, whatever the spread of points.
+        """
         inputs, count = [context.stroke_hidden, layout, *for_stroke], self.config.num_points
         pairs = jnp.zeros((count + STROKE_NUMBERS // 2, 2))
         for which, key_pair in enumerate(jax.random.split(key, len(pairs))):
             mixtures = self._mixtures(inputs, pairs)
             mixture = jax.tree_util.tree_map(lambda leaf, which=which: leaf[which], mixtures)
-            pairs = pairs.at[which].set(
-                mixture.narrowed(spread.of_point, spread.temperature).sample(key_pair)
-            )
+            if which < count:
+                mixture = mixture.narrowed(spread.of_point, spread.temperature)
+            pair = mixture.sample(key_pair)
+            if which >= count:
+                pair = jnp.clip(pair, -_LARGEST_NUMBER, _LARGEST_NUMBER)
+            pairs = pairs.at[which].set(pair)
         brush = brush_latents.brush_with(pairs[count:].reshape(-1), jnp.zeros(()))
         return pairs[:count] + _POINT_CENTRE, brush
 
@@ -239,7 +246,8 @@ class AutoregressivePrior(SequentialPrior):
 
     def sample_canvas_slope(self, key: Array) -> Array:
         """[] canvas slope, where that is latent; consumes the key."""
-        return brush_latents.canvas_slope_of(self._canvas_slopes().sample(key)[0])
+        number = self._canvas_slopes().sample(key)[0]
+        return brush_latents.canvas_slope_of(jnp.clip(number, -_LARGEST_NUMBER, _LARGEST_NUMBER))
 
     def _canvas_slopes(self) -> AnyMixture:
         return mixture(self.prior_canvas_slope, 1, *_NUMBER_RANGE)
