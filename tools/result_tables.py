@@ -121,8 +121,12 @@ def own_sets_table(records: Sequence[Record]) -> str:
 
 def comparison_table(study: Record, other: Record) -> str:
     """Nats of the map in two runs of the `transfer` task, with the paper's."""
-    bits = other["config"]["evaluation"].get("brush_bits")
-    names = ("as in `transfer`", f"brush charged, {bits} bits" if bits else "without source resolution")
+    settings, own_size = other["config"]["evaluation"], study["config"]["model"]["source_size"]
+    bits, turns = settings.get("brush_bits"), settings.get("revisions")
+    changes = [f"brush charged, {bits} bits"] if bits else []
+    changes += ["without source resolution"] if other["config"]["model"]["source_size"] != own_size else []
+    changes += [f"{turns} revisions"] if turns else []
+    names = ("as in `transfer`", ", ".join(changes))
     targets = [target for target in SETS if target in other["values"]["blank_canvas"]]
     rows = []
     for source in other["values"]["table"]["map"]:
@@ -186,18 +190,21 @@ def readme_table(results: Path) -> str:
     """README's table: both models across sets, with and without source resolution, beside paper and floor."""
     read = lambda name: json.loads((results / f"{name}.json").read_text())["values"]
     with_size, without, floors = read("transfer"), read("transfer-without-source-size"), read("floors")["pca"]
+    revised, without_revised = read("transfer-revised"), read("transfer-without-source-size-revised")
     rows = []
     for source, name in (("mnist", "MNIST"), ("synthetic", "synthetic strokes")):
         of_set = {
             "map, without source resolution": without["table"]["map"][source],
+            "the same, drawings revised": without_revised["table"]["map"][source],
             "map, with source resolution": with_size["table"]["map"][source],
+            "map, with source resolution, drawings revised": revised["table"]["map"][source],
             "canvas, with source resolution": with_size["table"]["canvas"][source],
             "principal components: map, without source resolution": floors[source]["on"],
         }
         of_source = [
             [what, *(f"{cells[one]['mean']:,.0f}" for one in SETS)] for what, cells in of_set.items()
         ]
-        of_source.insert(3, ["published DooD: map, without source resolution", *_paper(source, SETS)])
+        of_source.insert(5, ["published DooD: map, without source resolution", *_paper(source, SETS)])
         for number, row in enumerate(of_source):
             rows.append([name if number == 0 else "", *(cell.replace("-", "−") for cell in row)])
     return table(["trained on", "", "MNIST", "EMNIST", "KMNIST", "Quick, Draw!", "Omniglot"], rows)

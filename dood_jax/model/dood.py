@@ -164,22 +164,27 @@ class DooD(nn.Module):
     ) -> tuple[StrokeState, tuple[StrokeLatents, BrushParams]]:
         """Draws a stroke that is sampled from the prior, with a given brush or its own; consumes the key.
 
-        See method.md 4 and 10.5. The canvas keeps its slope.
+        See method.md 4 and 10.5. The canvas keeps its slope, unless a first stroke decides on it.
         """
         key_presence, key_layout, key_points = jax.random.split(key, 3)
-        canvas = self.canvas_before(state)
+        is_first, canvas = state.is_first, self.canvas_before(state)
         state, context = self._advance_without_target(state, canvas)
         for_presence = self._for_prior_presence(context)
         bit, layout = self.prior.sample_placement(context, for_presence, spread, (key_presence, key_layout))
         context = context._replace(glimpse=self.guidance.glimpse_canvas(canvas, layout))
         for_stroke = self._for_prior_stroke(context)
         points, own = self.prior.sample_stroke(context, layout, for_stroke, spread, key_points)
-        brush = own if brush is None else brush
-        if brush is None:
+        if own is not None:
+            others = self.prior.sample_first(spread, key_points)
+            own = own._replace(canvas_slope=state.canvas_slope)
+            choose = functools.partial(jnp.where, is_first)
+            layout, points, own = jax.tree_util.tree_map(choose, others, (layout, points, own))
+        if brush is not None:
+            own = brush._replace(canvas_slope=state.canvas_slope)
+        if own is None:
             raise BadInput(f"model.prior={self.config.prior!r} has no brushes of its own; give a brush")
-        brush = brush._replace(canvas_slope=state.canvas_slope)
         stroke = StrokeLatents(bit * state.presence, layout, points)
-        return self.ink_stroke(state, jnp.zeros((), bool), stroke, brush)[0], (stroke, brush)
+        return self.ink_stroke(state, is_first, stroke, own)[0], (stroke, own)
 
     def skip_to_next(self, state: StrokeState, stroke: StrokeLatents, brush: BrushParams) -> StrokeState:
         """The state after a given stroke of a drawing that has its canvas slope already."""
@@ -193,13 +198,9 @@ class DooD(nn.Module):
         for_presence = self._for_prior_presence(context)
         return self.prior.log_probs(context, for_presence, self._for_prior_stroke(context), stroke, brush)
 
-    def canvas_slope_log_prob(self, brush: BrushParams) -> Array:
-        """[] log-density of the canvas slope under the prior, where it is latent."""
-        return self.prior.canvas_slope_log_prob(brush)
-
-    def sample_canvas_slope(self, key: Array) -> Array:
-        """[] canvas slope from the prior, where it is latent; consumes the key."""
-        return self.prior.sample_canvas_slope(key)
+    def first_log_probs(self, stroke: StrokeLatents, brush: BrushParams) -> StrokeLogProbs:
+        """Log-densities of the first stroke and the canvas slope, where the prior has one for them."""
+        return self.prior.first_log_probs(stroke, brush)
 
     def _for_prior_presence(self, context: PriorContext) -> tuple[Array, ...]:
         """What the prior's presence head takes of what guidance sees."""
@@ -271,7 +272,7 @@ class DooD(nn.Module):
         _, record = self.draw_stroke(target, state, jnp.ones((), bool), noise, True)
         self.prior_log_probs(record.context, record.step.stroke, record.step.brush)
         if self.config.has_latent_brush:
-            self.canvas_slope_log_prob(record.step.brush)
+            self.first_log_probs(record.step.stroke, record.step.brush)
         if self.refiner is not None:
             stroke, brush = jax.tree_util.tree_map(lambda leaf: leaf[None], record.step[:2])
             brush = brush._replace(canvas_slope=jnp.ones(()))

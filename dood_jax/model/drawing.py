@@ -291,7 +291,7 @@ def prior_log_probs(
 ) -> StrokeLogProbs:
     """[T] prior log-probabilities of the strokes of one drawing, all at once (method.md 4).
 
-    A latent canvas slope belongs to the first stroke.
+    Where brushes are latent the first stroke has a density of its own, to which the canvas slope belongs.
 
     Where `prior_learns` is 0 the prior gets no gradient, neither its own networks nor what it knows of the
     drawing so far; the strokes still do.
@@ -301,10 +301,12 @@ def prior_log_probs(
     def of_strokes(params, contexts):
         model = bind(config, params)
         found = jax.vmap(model.prior_log_probs)(contexts, strokes, own)
-        if found.brush is None:
+        if not config.has_latent_brush:
             return found
-        of_canvas = model.canvas_slope_log_prob(brush)
-        return found._replace(brush=found.brush.at[0].add(of_canvas))
+        firsts = jax.tree_util.tree_map(lambda leaf: leaf[0], (strokes, own))
+        first = model.first_log_probs(firsts[0], firsts[1]._replace(canvas_slope=brush.canvas_slope))
+        put = lambda of_all, of_first: of_all.at[0].set(of_first)
+        return StrokeLogProbs(found.on, found.off, *map(put, found[2:], first[2:]))
 
     return where_prior_learns(config, prior_learns, of_strokes, params, contexts)
 
@@ -328,12 +330,9 @@ def sample(
       spread: how far samples stray from the means of the prior's mixtures.
     """
     count, state = num_strokes or config.num_strokes, initial_state(config)
-    if brush is None:
-        key, key_canvas = jax.random.split(key)
-        canvas_slope = bind(config, params).sample_canvas_slope(key_canvas)
-    else:
-        canvas_slope = jnp.asarray(brush.canvas_slope)
-    return extend(config, params, state._replace(canvas_slope=canvas_slope), brush, key, count, spread)
+    if brush is not None:
+        state = state._replace(canvas_slope=jnp.asarray(brush.canvas_slope))
+    return extend(config, params, state, brush, key, count, spread)
 
 
 def extend(
@@ -347,12 +346,12 @@ def extend(
 ) -> tuple[StrokeLatents, BrushParams]:
     """Up to so many further strokes of a drawing, sampled from the prior, and their brush (method.md 10.8).
 
-    Its canvas keeps its slope; see `sample` for the arguments.
+    Its canvas keeps its slope, if it has a stroke; see `sample` for the arguments.
     """
     model = bind(config, params)
     step = lambda state, key: model.sample_stroke(state, brush, spread, key)
-    strokes, of_strokes = lax.scan(step, state, jax.random.split(key, num_strokes))[1]
-    return strokes, of_strokes._replace(canvas_slope=state.canvas_slope)
+    final, (strokes, of_strokes) = lax.scan(step, state, jax.random.split(key, num_strokes))
+    return strokes, of_strokes._replace(canvas_slope=final.canvas_slope)
 
 
 def state_after(

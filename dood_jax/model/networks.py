@@ -140,6 +140,36 @@ class PairChain(nn.Module):
         return raw
 
 
+class MaskedChain(nn.Module):
+    """The same without a context, wider: both hidden layers see all earlier pairs, and are added (MADE).
+
+    A pair's row of outputs begins as its own constants, so that they differ from each other.
+    """
+
+    num_pairs: int
+    hidden: int
+    outputs: int
+
+    @nn.compact
+    def __call__(self, pairs: Array) -> Array:
+        """[N, 2] pairs -> [N, outputs]; a row depends on no pair from its own on."""
+        init, spread_out = nn.initializers.lecun_uniform(), nn.initializers.normal(0.5)
+        count, width = self.num_pairs, self.num_pairs * self.hidden
+        earlier = np.triu(np.ones((count, count)), 1)
+        mask = np.kron(earlier, np.ones((2, self.hidden)))
+        kernel, bias = self.param("first", init, mask.shape), self.param("first_bias", spread_out, (width,))
+        features = nn.silu(pairs.reshape(-1) @ (kernel * mask) + bias)
+        mask = np.kron(earlier + np.eye(count), np.ones((self.hidden, self.hidden)))
+        kernel, bias = (
+            self.param("second", init, mask.shape),
+            self.param("second_bias", nn.initializers.zeros, (width,)),
+        )
+        features += nn.silu(features @ (kernel * mask) + bias)
+        kernel = self.param("out", _each(init), (self.num_pairs, self.hidden, self.outputs))
+        bias = self.param("out_bias", spread_out, (self.num_pairs, self.outputs))
+        return jnp.einsum("nh,nho->no", features.reshape(count, self.hidden), kernel) + bias
+
+
 def _each(init: Initializer) -> Initializer:
     """An initialiser of [N, inputs, outputs] kernels, each as `init` has it for one."""
     return lambda key, shape, dtype=jnp.float32: jnp.stack(

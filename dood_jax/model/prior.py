@@ -4,7 +4,10 @@ Like the posterior it decides in two steps, first whether there is a stroke and 
 sees of the canvas in the stroke's window depends on where the stroke is.
 """
 
+import functools
+import itertools
 import math
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import jax
@@ -14,13 +17,13 @@ from flax import linen as nn
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
-from dood_jax.distributions.gaussian import AnyMixture, CorrelatedMixture, Gaussian
+from dood_jax.distributions.gaussian import AnyMixture, CorrelatedMixture, Gaussian, Mixture
 from dood_jax.geometry import IDENTITY_LAYOUT
 from dood_jax.model import brush_latents
 from dood_jax.model.brush_latents import STROKE_NUMBERS
-from dood_jax.model.families import POINT_HIGH, POINT_LOW, Family, correlated_mixture, mixture
+from dood_jax.model.families import POINT_HIGH, POINT_LOW, Family, correlated_mixture
 from dood_jax.model.guidance import PriorContext
-from dood_jax.model.networks import PairChain
+from dood_jax.model.networks import MaskedChain, PairChain
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 
 CERTAIN = 20.0  # log-odds of a piece that is always there
@@ -28,6 +31,8 @@ _POINT_CENTRE = 0.5  # of control points, where the networks see them
 _NUMBER_RANGE = (-1.5, 1.5)  # of the means of a brush's numbers
 _LARGEST_NUMBER = 2.5  # that is sampled; the tails of a mixture hold brushes that no canvas has room for
 _CHAIN_HIDDEN = 128  # units for each pair of numbers of a stroke
+_FIRST_HIDDEN = 96  # the same of a first stroke
+_FIRST_REACH = 8.0  # of the means of its mixtures, in its units
 _LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2, 0.4])
 
 
@@ -100,12 +105,12 @@ class Prior(nn.Module):
         """[P, 2] control points of a stroke that is placed, and its brush if that is latent."""
         raise NotImplementedError
 
-    def canvas_slope_log_prob(self, brush: BrushParams) -> Array:
-        """[] log-density of a latent canvas slope."""
+    def first_log_probs(self, stroke: StrokeLatents, brush: BrushParams) -> StrokeLogProbs:
+        """Log-densities of a first stroke and the canvas slope, where those are one; no bits."""
         raise NotImplementedError
 
-    def sample_canvas_slope(self, key: Array) -> Array:
-        """[] canvas slope, where that is latent; consumes the key."""
+    def sample_first(self, spread: Spread, key: Array) -> tuple[Array, Array, BrushParams]:
+        """Layout, control points and brush of a first stroke, canvas slope and all; consumes the key."""
         raise NotImplementedError
 
 
@@ -181,25 +186,26 @@ class SequentialPrior(Prior):
 class AutoregressivePrior(SequentialPrior):
     """The sequential prior with one density for a whole stroke: point after point, then the brush.
 
-    Each pair of numbers has a mixture of correlated Gaussians, given the pairs before it.
+    Each pair of numbers has a mixture of correlated Gaussians, given the pairs before it. The first stroke,
+    of which nothing is known beforehand, has a density of its own, its layout and the canvas slope included.
     """
 
     networks: ClassVar[tuple[str, ...]] = (
         "prior_presence",
         "prior_layout",
         "prior_whole_stroke",
-        "prior_canvas_slope",
+        "prior_first_stroke",
     )
 
     def setup(self) -> None:
         """Declares the heads."""
-        heads, components = self.family.prior_heads(self.config), self.config.components
+        heads, outputs = self.family.prior_heads(self.config), 6 * self.config.components
         self.prior_presence = heads.presence
         self.prior_layout = heads.layout
         num_pairs = self.config.num_points + STROKE_NUMBERS // 2
-        self.prior_whole_stroke = PairChain(num_pairs, _CHAIN_HIDDEN, 6 * components)
-        spread_out = nn.initializers.normal(0.5)
-        self.prior_canvas_slope = self.param("prior_canvas_slope", spread_out, (3 * components,))
+        self.prior_whole_stroke = PairChain(num_pairs, _CHAIN_HIDDEN, outputs)
+        # Two pairs more are those of the layout, the last is of the canvas slope and nothing.
+        self.prior_first_stroke = MaskedChain(num_pairs + 3, _FIRST_HIDDEN, outputs)
 
     def _log_densities(
         self,
@@ -212,12 +218,8 @@ class AutoregressivePrior(SequentialPrior):
         of_brush = brush_latents.stroke_numbers(brush).reshape(-1, 2)
         pairs = jnp.concatenate([stroke.control_points - _POINT_CENTRE, of_brush])
         mixtures = self._mixtures([context.stroke_hidden, stroke.layout, *for_stroke], pairs)
-        count = self.config.num_points
-        points, of_brush = (
-            jax.tree_util.tree_map(lambda leaf, part=part: leaf[part], mixtures).log_prob(pairs[part])
-            for part in (slice(count), slice(count, None))
-        )
-        return points, of_brush
+        points, brush_pairs = _split(len(pairs), self.config.num_points)
+        return _log_prob(mixtures, pairs, points), _log_prob(mixtures, pairs, brush_pairs)
 
     def sample_stroke(
         self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
@@ -227,30 +229,49 @@ class AutoregressivePrior(SequentialPrior):
         Brushes are sampled as learned, whatever the spread of points.
         """
         inputs, count = [context.stroke_hidden, layout, *for_stroke], self.config.num_points
-        pairs = jnp.zeros((count + STROKE_NUMBERS // 2, 2))
-        for which, key_pair in enumerate(jax.random.split(key, len(pairs))):
-            mixtures = self._mixtures(inputs, pairs)
-            mixture = jax.tree_util.tree_map(lambda leaf, which=which: leaf[which], mixtures)
-            if which < count:
-                mixture = mixture.narrowed(spread.of_point, spread.temperature)
-            pair = mixture.sample(key_pair)
-            if which >= count:
-                pair = jnp.clip(pair, -_LARGEST_NUMBER, _LARGEST_NUMBER)
-            pairs = pairs.at[which].set(pair)
-        brush = brush_latents.brush_with(pairs[count:].reshape(-1), jnp.zeros(()))
-        return pairs[:count] + _POINT_CENTRE, brush
+        narrow: _Narrow = [(spread.of_point, spread.temperature)] * count
+        narrow += [None] * (STROKE_NUMBERS // 2)
+        pairs = _sample_pairs(functools.partial(self._mixtures, inputs), narrow, key)
+        numbers = jnp.clip(pairs[count:].reshape(-1), -_LARGEST_NUMBER, _LARGEST_NUMBER)
+        return pairs[:count] + _POINT_CENTRE, brush_latents.brush_with(numbers, jnp.zeros(()))
 
-    def canvas_slope_log_prob(self, brush: BrushParams) -> Array:
-        """[] log-density of a latent canvas slope, which depends on nothing."""
-        return self._canvas_slopes().log_prob(brush_latents.canvas_number(brush)[None])
+    def first_log_probs(self, stroke: StrokeLatents, brush: BrushParams) -> StrokeLogProbs:
+        """Log-densities of a first stroke and, with its brush, of the canvas slope; no bits."""
+        count = self.config.num_points
+        of_brush = jnp.append(brush_latents.stroke_numbers(brush), brush_latents.canvas_number(brush))
+        values = jnp.concatenate([stroke.layout, stroke.control_points.reshape(-1), of_brush, jnp.zeros(1)])
+        units = _first_units(count)
+        pairs = (values.reshape(-1, 2) - units.centre) / units.size
+        mixtures = self._first_mixtures(pairs)
+        layout, points, brush_pairs = _split(len(pairs) - 1, 2, 2 + count)
+        canvas = Mixture(*(leaf[-1] for leaf in _of_first_coordinate(mixtures)))
+        log_size = jnp.log(units.size)
+        nought = jnp.zeros(())
+        return StrokeLogProbs(
+            nought,
+            nought,
+            _log_prob(mixtures, pairs, layout) - log_size[layout].sum(),
+            _log_prob(mixtures, pairs, points) - log_size[points].sum(),
+            _log_prob(mixtures, pairs, brush_pairs)
+            - log_size[brush_pairs].sum()
+            + canvas.log_prob(pairs[-1, :1])
+            - log_size[-1, 0],
+        )
 
-    def sample_canvas_slope(self, key: Array) -> Array:
-        """[] canvas slope, where that is latent; consumes the key."""
-        number = self._canvas_slopes().sample(key)[0]
-        return brush_latents.canvas_slope_of(jnp.clip(number, -_LARGEST_NUMBER, _LARGEST_NUMBER))
-
-    def _canvas_slopes(self) -> AnyMixture:
-        return mixture(self.prior_canvas_slope, 1, *_NUMBER_RANGE)
+    def sample_first(self, spread: Spread, key: Array) -> tuple[Array, Array, BrushParams]:
+        """Layout, control points and brush of a first stroke, canvas slope and all; consumes the key."""
+        count, temperature = self.config.num_points, spread.temperature
+        of_layout = spread.of_layout.reshape(2, 2)
+        narrow: _Narrow = [(of_layout[0], temperature), (of_layout[1], temperature)]
+        narrow += [(spread.of_point, temperature)] * count + [None] * (STROKE_NUMBERS // 2 + 1)
+        pairs = _sample_pairs(self._first_mixtures, narrow, key)
+        units = _first_units(count)
+        layout, points, numbers = jnp.split(
+            (pairs * units.size + units.centre).reshape(-1), [4, 4 + 2 * count]
+        )
+        numbers = jnp.clip(numbers, -_LARGEST_NUMBER, _LARGEST_NUMBER)
+        brush = brush_latents.brush_with(numbers[:STROKE_NUMBERS], numbers[STROKE_NUMBERS])
+        return layout, points.reshape(count, 2), brush
 
     def _mixtures(self, inputs: list[Array], pairs: Array) -> CorrelatedMixture:
         """The mixture of every pair, given those before it."""
@@ -259,6 +280,60 @@ class AutoregressivePrior(SequentialPrior):
         high = np.full((len(pairs), 1, 2), POINT_HIGH - _POINT_CENTRE, np.float32)
         low[count:], high[count:] = _NUMBER_RANGE
         return correlated_mixture(self.prior_whole_stroke(inputs, pairs), low, high)
+
+    def _first_mixtures(self, pairs: Array) -> CorrelatedMixture:
+        """The mixture of every pair of a first stroke, in its units, given those before it."""
+        return correlated_mixture(self.prior_first_stroke(pairs), -_FIRST_REACH, _FIRST_REACH)
+
+
+_Narrow = list[tuple[Array, Array | float] | None]  # a factor and a temperature of each pair's mixture
+
+
+class _Units(NamedTuple):
+    """In which the pairs of a first stroke have about unit deviation."""
+
+    centre: np.ndarray  # [N, 2]
+    size: np.ndarray  # [N, 2]
+
+
+def _first_units(num_points: int) -> _Units:
+    """Of the pairs of a layout, of control points, of the brush, of the canvas slope and nothing."""
+    brush = STROKE_NUMBERS + 2
+    centre = [0, 0, 0.8, 0] + [_POINT_CENTRE] * 2 * num_points + [0] * brush
+    size = [0.15, 0.15, 0.1, 0.4] + [0.12] * 2 * num_points + [0.2] * brush
+    pairs = lambda numbers: np.array(numbers, np.float32).reshape(-1, 2)
+    return _Units(pairs(centre), pairs(size))
+
+
+def _split(count: int, *ends: int) -> list[slice]:
+    """The parts of so many pairs that end where the next begins."""
+    return [slice(*part) for part in itertools.pairwise((0, *ends, count))]
+
+
+def _log_prob(mixtures: CorrelatedMixture, pairs: Array, part: slice) -> Array:
+    """[] log-density of some of [N, 2] pairs."""
+    return jax.tree_util.tree_map(lambda leaf: leaf[part], mixtures).log_prob(pairs[part])
+
+
+def _of_first_coordinate(mixtures: CorrelatedMixture) -> Mixture:
+    """The marginals of the first coordinates, [N, M, 1]."""
+    gaussians = mixtures.components
+    return Mixture(mixtures.logits, gaussians.mean[..., :1], gaussians.scale[..., :1])
+
+
+def _sample_pairs(
+    mixtures_of: Callable[[Array], CorrelatedMixture],
+    narrow: list[tuple[Array, Array | float] | None],
+    key: Array,
+) -> Array:
+    """[N, 2] pairs, each sampled from its mixture given those before it, narrowed if so; consumes the key."""
+    pairs = jnp.zeros((len(narrow), 2))
+    for which, (how, key_pair) in enumerate(zip(narrow, jax.random.split(key, len(narrow)), strict=True)):
+        mixtures = mixtures_of(pairs)
+        mixture = jax.tree_util.tree_map(lambda leaf, which=which: leaf[which], mixtures)
+        mixture = mixture if how is None else mixture.narrowed(*how)
+        pairs = pairs.at[which].set(mixture.sample(key_pair))
+    return pairs
 
 
 class FixedPrior(Prior):

@@ -24,6 +24,11 @@ class StrokeState(NamedTuple):
     ink_sum: Array  # [H, W] without gradient
     canvas_slope: Array  # [] decided with the first stroke
 
+    @property
+    def is_first(self) -> Array:
+        """[] whether the next stroke is the first: only then the recurrent states are zero."""
+        return ~self.stroke_hidden.any()
+
 
 def initial_state(config: ModelConfig) -> StrokeState:
     """The state before the first stroke (method.md 4): blank canvas, zero vectors, o_0 = 1."""
