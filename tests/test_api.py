@@ -49,6 +49,12 @@ def test_an_image_is_drawn_alike_in_any_company(model, images):
     np.testing.assert_allclose(alone.canvases, together.canvases[:2], atol=1e-5)
 
 
+@pytest.mark.parametrize("revisions", [-1, 2])
+def test_a_model_without_iterations_has_nothing_to_revise(model, images, revisions):
+    with pytest.raises(BadInput, match=f"revisions={revisions} with 0 iterations; give 0"):
+        model.infer(images, revisions=revisions)
+
+
 @pytest.mark.slow
 def test_more_strokes_than_trained_can_be_asked_for(model, images):
     assert model.infer(images, num_strokes=7).canvases.shape[1] == 7

@@ -55,11 +55,11 @@ def test_libraries_without_metadata_are_asked_for_their_version_or_left_out(monk
 
 
 def test_names_say_how_settings_differ(models, config):
-    evaluation = dataclasses.replace(config.evaluation, optimize_steps=3, brush_bits=6)
+    evaluation = dataclasses.replace(config.evaluation, optimize_steps=3, brush_bits=6, revisions=2)
     asked = dataclasses.replace(config, evaluation=evaluation)
     with_size = dataclasses.replace(models[0], config=dataclasses.replace(models[0].config, source_size=10))
     assert results.suffix(config, models) == ""
-    assert results.suffix(asked, [*models, with_size]) == "-source-size-10-optimized-brush-bits"
+    assert results.suffix(asked, [*models, with_size]) == "-source-size-10-revised-optimized-brush-bits"
     trained_with = {**models[0].meta["config"], "model": {"source_size": 10}}
     without = dataclasses.replace(models[0], meta={**models[0].meta, "config": trained_with})
     assert results.suffix(config, [without]) == "-without-source-size"
