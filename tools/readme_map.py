@@ -23,7 +23,7 @@ ROOMS = {  # room -> what is there
     "config": "every setting, with its checks and presets",
     "model": "DooD and its parts: guidance, recognition, prior, renderer, iterative inference",
     "objectives": "bound, exact stopping, NVIL, particles",
-    "test_time": "revisions of one drawing, gradient steps on one image",
+    "test_time": "revisions, gradient steps on one image",
     "data": "datasets, synthetic strokes, augmentation",
     "runtime": "devices, processes",
     "checkpointing": "checkpoints and released models",

@@ -198,13 +198,12 @@ def readme_table(results: Path) -> str:
             "the same, drawings revised": without_revised["table"]["map"][source],
             "map, with source resolution": with_size["table"]["map"][source],
             "map, with source resolution, drawings revised": revised["table"]["map"][source],
-            "canvas, with source resolution": with_size["table"]["canvas"][source],
             "principal components: map, without source resolution": floors[source]["on"],
         }
         of_source = [
             [what, *(f"{cells[one]['mean']:,.0f}" for one in SETS)] for what, cells in of_set.items()
         ]
-        of_source.insert(5, ["published DooD: map, without source resolution", *_paper(source, SETS)])
+        of_source.insert(4, ["published DooD: map, without source resolution", *_paper(source, SETS)])
         for number, row in enumerate(of_source):
             rows.append([name if number == 0 else "", *(cell.replace("-", "−") for cell in row)])
     return table(["trained on", "", "MNIST", "EMNIST", "KMNIST", "Quick, Draw!", "Omniglot"], rows)
