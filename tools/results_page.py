@@ -42,9 +42,9 @@ this in mind:
 * **The brush** of a drawing (width, ink slope, canvas slope) is free, as in the paper, so the number bounds
   the largest log p(x | brush). **Charged** numbers are bounds on log p(x): every number of the
   brush is rounded to 6 bits and its code paid for, with a prior fitted to training drawings.
-* **Revised**: after the iterations strokes are added, replaced and taken away four times, and what has a higher
-  bound stays ([method](method.md) 5.2). Nothing is learned for it; it takes five times the time. Four particles
-  come from each of five posteriors.
+* **Revised**: after the iterations strokes are added, replaced and taken away four times, and what has a
+  higher bound stays ([method](method.md) 5.2). Nothing is learned for it; it takes five times the time. Four
+  particles come from each of five posteriors.
 * One seed a row, 500 test images where nothing else is said; the paper has five seeds and all images
   (10,000 to 18,800).
 * EMNIST's test images are another selection than the published one, Quick, Draw!'s have nine of the ten
