@@ -31,7 +31,9 @@ def config_of(preset: str, stopping: str, num_particles: int = 1, iterations: in
     settings.data.update(name="mnist", image_size=20)
     settings.model.update(preset=preset, iterations=iterations, **SMALL)
     if preset == "fast":
-        settings.model.glimpse_size = 10  # as in the tiny model, whose parameters it shares
+        settings.model.update(
+            glimpse_size=10, prior="sequential"
+        )  # as the tiny model, whose parameters it has
     settings.objective.update(stopping=stopping, num_particles=num_particles, iterated_fraction=0.5)
     settings.training.update(batch_size=4)
     return resolve(settings)
