@@ -187,8 +187,10 @@ def test_weights_of_revised_posteriors_stay_below_the_evidence_of_their_strokes(
         tiny, prior="autoregressive", num_strokes=1, num_points=2, iterations=1, image_size=10
     )
     params = jax.device_get(jax.jit(functools.partial(dood.init, config))(jax.random.key(2)))
+    first = params["prior_first_stroke"]  # which begins with gaps between its components
+    params["prior_first_stroke"] = jax.tree_util.tree_map(lambda leaf: 0.2 * leaf, first)
     wide = np.array(params["corrector"]["out"]["bias"])
-    wide[4:8], wide[12:16], wide[-5:] = 1.0, 4.5, 8  # widths of layouts, points, brushes
+    wide[4:8], wide[12:16], wide[-5:] = 0.5, 3.3, 1.1  # widths of layouts, points, brushes
     params["corrector"]["out"]["bias"] = wide
     params["likelihood"] = jax.tree_util.tree_map(lambda leaf: np.full_like(leaf, 3), params["likelihood"])
     image, count = images[0, ::2, ::2], 20_000
