@@ -10,6 +10,7 @@ seconds that the images took. Needs the sets in DOOD_DATA_DIR.
 
 import ast
 import dataclasses
+import sys
 import time
 
 import numpy as np
@@ -19,7 +20,6 @@ import dood_jax
 from dood_jax.config.evaluation import EvaluationConfig
 from dood_jax.config.groups import DataConfig
 from dood_jax.config.model import ModelConfig
-from dood_jax.errors import BadInput
 from dood_jax.inference import bounds, image_sets
 from dood_jax.inference.bounds import Bound
 from dood_jax.runtime import parallel
@@ -37,19 +37,21 @@ def main(argv: list[str]) -> None:
     """Measures every form on every set."""
     forms = argv[1:]
     if not forms:
-        raise BadInput("no model is named; give names or folders, each with :key=value,… if you like")
+        raise app.UsageError("no model is named; give names or folders, each with :key=value,… if you like")
     parallel.keep_freed_memory()
     for name in _SETS.value:
-        print(
-            f"\n| {name} | nats | difference | L1 | strokes | seconds |\n|---|---|---|---|---|---|",
-            flush=True,
-        )
+        _show(f"\n| {name} | nats | difference | L1 | strokes | seconds |\n|---|---|---|---|---|---|")
         reference = None
         for form in forms:
             start = time.perf_counter()
             found = measured(form, name)
             reference = reference or found
-            print(_row(form, found, reference, time.perf_counter() - start), flush=True)
+            _show(_row(form, found, reference, time.perf_counter() - start))
+
+
+def _show(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 def measured(form: str, name: str) -> Bound:

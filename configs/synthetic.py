@@ -6,7 +6,8 @@ r"""Random pen drawings, rendered on the device: needs no data.
 
 The first command trains a model without iterative inference, the second goes on with it. So, but with 5,000
 and 7,000 steps and training.seed=1, the released `synthetic-second` was trained, in 30 + 61 minutes of two
-shared CPU cores: 7,441 nats on 256 unseen drawings with 20 particles. The released model `synthetic` was
+shared CPU cores: 7,441 nats on 256 unseen drawings with 20 particles. All released models have the sequential
+prior (`--config.model.prior=sequential` in the first command). The released model `synthetic` was
 trained in the stages of the table, each beginning with the model of the one above, on two cores beside other
 work. Its nats are of 500 unseen drawings with 20 particles.
 

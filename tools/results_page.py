@@ -91,7 +91,8 @@ def page(results: Path, checkpoints: Path) -> str:
         tables.models_table(cards),
         "Nats are of each model's own test set, 20 particles, published map; minutes are those of the command"
         " alone. A model that begins with another has that one's training behind it. Commands are as they"
-        " were run at their commit; since 0.3.0 some keys have other names ([changelog](../CHANGELOG.md)).",
+        " were run at their commit; since 0.3.0 some keys have other names, and the preset has another prior"
+        " ([changelog](../CHANGELOG.md)).",
         "![Nats of test images while learning](curves.png)",
         "256 test images a set; each run begins with what the one before it had learned.",
         "## Models on test images of their own sets",

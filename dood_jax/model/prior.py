@@ -323,7 +323,7 @@ def _of_first_coordinate(mixtures: CorrelatedMixture) -> Mixture:
 
 def _sample_pairs(
     mixtures_of: Callable[[Array], CorrelatedMixture],
-    narrow: list[tuple[Array, Array | float] | None],
+    narrow: _Narrow,
     key: Array,
 ) -> Array:
     """[N, 2] pairs, each sampled from its mixture given those before it, narrowed if so; consumes the key."""
