@@ -1,6 +1,6 @@
 """How well models infer validation images: the numbers that decisions are taken by.
 
-    python benchmarks/validation.py mnist mnist:revisions=4 runs/mine:iterations=48,keep_nearest=True
+    python benchmarks/validation.py mnist mnist:revisions=4 runs/mine:iterations=48,settle=True
 
 Each form is a released name or the folder of a run and, behind a colon, settings that differ: keys of `model`
 or of `evaluation`. Writes a Markdown table with a row a form: nats of the importance-weighted bound with the

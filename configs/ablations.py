@@ -30,7 +30,7 @@ def get_config(what: str = "dood") -> ConfigDict:
     config = default_config()
     config.data.name = name or "mnist"
     # Images are compared as they are, and strokes have the published prior.
-    config.model.update(source_size=0, prior="sequential", keep_nearest=False)
+    config.model.update(source_size=0, prior="sequential", settle=False)
     config.model.update(VARIANTS[require_choice("ablations", which, tuple(VARIANTS))])
     if which.endswith("air"):
         config.objective.beta = 5.0

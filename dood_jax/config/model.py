@@ -82,9 +82,9 @@ class ModelConfig:
     components: int = 10
     # Iterations of iterative inference, each of which corrects all strokes of a drawing; 0: none.
     iterations: int = 0
-    # Inference ends with the drawing of least error among those that iterations pass through, not with the
-    # last one. Training always takes the last.
-    keep_nearest: bool = False
+    # Inference lets iterations settle: in their last quarter changes become smaller, and it ends with the
+    # drawing of least error of all that they pass through. Training does neither.
+    settle: bool = False
     # Fraction of the units of the convolutional encoders that are dropped in training.
     dropout: float = 0.0
     # Strokes that are unrolled in the compiled scan: 6 runs fastest on a CPU, 1 compiles fastest.

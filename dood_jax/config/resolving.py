@@ -17,7 +17,7 @@ from dood_jax.errors import BadInput, require_choice
 
 PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "fast": {  # the rest are the defaults; its prior is for models that it fits
-        "model": {"source_size": 28, "prior": "autoregressive", "keep_nearest": True},
+        "model": {"source_size": 28, "prior": "autoregressive", "settle": True},
     },
     "published": {
         "model": {

@@ -231,9 +231,9 @@ class DooD(nn.Module):
         return state, PriorContext(state.layout_hidden, state.stroke_hidden, view.for_prior, None)
 
     def iterate(
-        self, image: Array, strokes: StrokeLatents, state: InferenceState
+        self, image: Array, strokes: StrokeLatents, state: InferenceState, pace: Array | float = 1.0
     ) -> tuple[InferenceState, Change, Array]:
-        """One iteration of inference on a whole drawing of a [H, W] image (method.md 5.1).
+        """One iteration of inference on a whole drawing of a [H, W] image, at a [] pace (method.md 5.1).
 
         Returns the next state, how it changed, and the [] error of the given one.
         """
@@ -247,7 +247,7 @@ class DooD(nn.Module):
 
         render = self.renderer.finished_canvas
         inputs, error = corrector_inputs(self.config, image, strokes, state, render, glimpses)
-        return *self.refiner(state, inputs, strokes.presence), error
+        return *self.refiner(state, inputs, strokes.presence, pace), error
 
     def drawing_error(self, image: Array, strokes: StrokeLatents, state: InferenceState) -> Array:
         """[] error of a whole drawing of a [H, W] image between two iterations."""

@@ -21,6 +21,7 @@ from dood_jax.model.iterative_inference import (
     InferenceState,
     IteratedPosterior,
     first_inference_state,
+    paces,
     posterior_of,
 )
 from dood_jax.model.networks import Change, Params
@@ -154,7 +155,7 @@ def iterate(
     brush: BrushParams,
     iterations: int,
     warmup_iterations: Array | int = 0,
-    keep_nearest: bool | None = None,
+    settle: bool | None = None,
 ) -> IteratedPosterior:
     """Corrects the strokes of a drawing, all together, again and again (method.md 5.1); its bits stay.
 
@@ -166,53 +167,55 @@ def iterate(
       brush: their brush.
       iterations: so many, at least one, through which gradients flow.
       warmup_iterations: [] so many more, which come first and get no gradient.
-      keep_nearest: whether to end with the drawing of least error among those that the iterations pass
-        through, rather than with the last; as the config says if None.
+      settle: whether changes become smaller in the last quarter of the iterations, and the drawing of least
+        error among those that they pass through is the result; as the config says if None.
     """
     # What the first pass drew is a place to start from and learns nothing here.
     strokes, brush = lax.stop_gradient((strokes, brush))
-    step = lambda params, state: bind(config, params).iterate(image, strokes, state)
+    step = lambda params, state, pace: bind(config, params).iterate(image, strokes, state, pace)
     fixed = lax.stop_gradient(params)
     state = lax.fori_loop(
         0,
         warmup_iterations,
-        lambda _, state: step(fixed, state)[0],
+        lambda _, state: step(fixed, state, 1.0)[0],
         first_inference_state(config, strokes, brush),
     )
-    if config.keep_nearest if keep_nearest is None else keep_nearest:
+    settle = config.settle if settle is None else settle
+    parts = paces(iterations, settle)
+    if settle:
         error = lambda state: bind(config, params).drawing_error(image, strokes, state)
-        nearest = _nearest(functools.partial(step, params), error, state, iterations)
+        nearest = _nearest(functools.partial(step, params), error, state, parts)
         return posterior_of(config, strokes, *nearest)
 
-    def body(state, _):
-        after, change, _ = step(params, state)
+    def body(state, pace):
+        after, change, _ = step(params, state, pace)
         return after, change
 
-    state, changes = lax.scan(body, state, length=iterations)
+    state, changes = lax.scan(body, state, parts)
     last = jax.tree_util.tree_map(lambda values: values[-1], changes)
     return posterior_of(config, strokes, state, last)
 
 
 def _nearest(
-    step: Callable[[InferenceState], tuple[InferenceState, Change, Array]],
+    step: Callable[[InferenceState, Array], tuple[InferenceState, Change, Array]],
     error: Callable[[InferenceState], Array],
     state: InferenceState,
-    iterations: int,
+    parts: Array,
 ) -> tuple[InferenceState, Change]:
-    """Of the states after 1, 2 and so on iterations that of least error, and the change that led to it."""
+    """Of the states after 1, 2 … J iterations at [J] paces that of least error, and the change before it."""
 
     def nearer(best, state, change, error):
         choose = functools.partial(jnp.where, error < best[2])
         return jax.tree_util.tree_map(choose, (state, change, error), best)
 
-    def body(carry, _):
+    def body(carry, pace):
         state, change, best = carry
-        after, next_change, error_before = step(state)
+        after, next_change, error_before = step(state, pace)
         return (after, next_change, nearer(best, state, change, error_before)), None
 
-    state, change, _ = step(state)
+    state, change, _ = step(state, parts[0])
     start = (state, change, (state, change, jnp.float32(jnp.inf)))
-    (state, change, best), _ = lax.scan(body, start, length=iterations - 1)
+    (state, change, best), _ = lax.scan(body, start, parts[1:])
     return nearer(best, state, change, error(state))[:2]
 
 

@@ -29,6 +29,7 @@ from dood_jax.model.observation import canvas_error
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _POINT_STEP, _LAYOUT_STEP = 0.1, 0.05  # what a raw change of 1 moves
+_LAST_PACE = 0.3  # of iterations that settle
 _POINT_WIDTH, _LAYOUT_WIDTH = 0.004, 0.08  # of the Gaussians, for a raw width of 0
 _RAW_BRUSH_WIDTH = -2.0  # that a raw width of 0 of the brush stands for
 _MOST_RAW_WIDTH = 8.0  # keeps the exponential of a diverging corrector finite
@@ -74,12 +75,19 @@ class Refiner(nn.Module):
         self.corrector = Corrector(self.config.num_points, self.config.has_latent_brush)
 
     def __call__(
-        self, state: InferenceState, inputs: Array, presence: Array
+        self, state: InferenceState, inputs: Array, presence: Array, pace: Array | float
     ) -> tuple[InferenceState, Change]:
-        """One correction of T strokes, given [T, D] inputs; says how it changes them too."""
+        """One correction of T strokes, given [T, D] inputs, of which the part [] pace is made; says what it is."""
         memory, change = self.corrector(state.memory, lax.stop_gradient(inputs))
-        points = state.points + _POINT_STEP * change.points
-        return InferenceState(points, _move_brush(state.raw_brush, change.brush, presence), memory), change
+        points = state.points + pace * _POINT_STEP * change.points
+        brush = jax.tree_util.tree_map(lambda of: pace * of, change.brush)
+        return InferenceState(points, _move_brush(state.raw_brush, brush, presence), memory), change
+
+
+def paces(iterations: int, settle: bool) -> Array:
+    """[J] the part of each change that is made: all, but less and less in the last quarter where they settle."""
+    slower = iterations // 4 if settle else 0
+    return jnp.concatenate([jnp.ones(iterations - slower), jnp.linspace(1, _LAST_PACE, slower + 1)[1:]])
 
 
 def first_inference_state(config: ModelConfig, strokes: StrokeLatents, brush: BrushParams) -> InferenceState:

@@ -223,7 +223,7 @@ def iterated_bound(
         stopped.brush,
         with_gradient,
         warmup_iterations,
-        keep_nearest=False,
+        settle=False,
     )
     prior_learns = example.is_plain & ~is_mismatched
     corrected = sample_iterated(config.model, params, stopped, posterior, key_sample, prior_learns)

@@ -25,7 +25,7 @@ from dood_jax.types import Start
 
 @pytest.fixture(scope="module")
 def config(tiny):
-    return dataclasses.replace(tiny, iterations=2, keep_nearest=True)
+    return dataclasses.replace(tiny, iterations=2, settle=True)
 
 
 @pytest.fixture(scope="module")
