@@ -77,7 +77,7 @@ class Refiner(nn.Module):
     def __call__(
         self, state: InferenceState, inputs: Array, presence: Array, pace: Array | float
     ) -> tuple[InferenceState, Change]:
-        """One correction of T strokes, given [T, D] inputs, of which the part [] pace is made; says what it is."""
+        """One correction of T strokes, given [T, D] inputs, of which the part [] pace is made."""
         memory, change = self.corrector(state.memory, lax.stop_gradient(inputs))
         points = state.points + pace * _POINT_STEP * change.points
         brush = jax.tree_util.tree_map(lambda of: pace * of, change.brush)
@@ -85,7 +85,7 @@ class Refiner(nn.Module):
 
 
 def paces(iterations: int, settle: bool) -> Array:
-    """[J] the part of each change that is made: all, but less and less in the last quarter where they settle."""
+    """[J] parts of changes that are made: all, but ever less in the last quarter where they settle."""
     slower = iterations // 4 if settle else 0
     return jnp.concatenate([jnp.ones(iterations - slower), jnp.linspace(1, _LAST_PACE, slower + 1)[1:]])
 

@@ -27,7 +27,7 @@ from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import elbo, log_likelihood
 from dood_jax.rendering import compositing
 from dood_jax.runtime.parallel import DeviceGroup
-from dood_jax.types import BrushParams, Start, StrokeLatents
+from dood_jax.types import BrushParams, Start
 
 ITERATIONS = 2
 
@@ -212,7 +212,7 @@ def test_warmup_iterations_draw_on_but_teach_nothing(config, lively_corrector, i
 def test_iterations_settle_slower_and_slower_and_end_with_the_nearest_drawing(
     config, lively_corrector, images, first
 ):
-    """A loop by hand makes full changes, keeps a part of the late ones, and picks the least error in NumPy."""
+    """A loop by hand keeps a part of each late change, and NumPy picks the least error."""
     parts = {3: [1, 1, 1], 5: [1, 1, 1, 1, 0.3], 8: [1, 1, 1, 1, 1, 1, 0.65, 0.3]}
     whole = jnp.broadcast_to(geometry.IDENTITY_LAYOUT, (3, 4))
 
@@ -227,7 +227,9 @@ def test_iterations_settle_slower_and_slower_and_end_with_the_nearest_drawing(
                 state = full._replace(points=mix(state.points, full.points), raw_brush=raw_brush)
                 placed = strokes._replace(layout=whole, control_points=state.points)
                 canvas = model.finished_canvas(placed, brush_of(config, state.raw_brush))
-                ends[number].append((canvas, iterative_inference.posterior_of(config, strokes, state, change)))
+                ends[number].append(
+                    (canvas, iterative_inference.posterior_of(config, strokes, state, change))
+                )
         return ends
 
     settled = lambda *given: {
@@ -240,7 +242,9 @@ def test_iterations_settle_slower_and_slower_and_end_with_the_nearest_drawing(
         errors = np.stack([off(canvas) for canvas, _ in passed])
         assert (np.diff(errors, axis=0) > 0).any() and (np.diff(errors, axis=0) < 0).any()
         best, each = errors.argmin(0), np.arange(len(images))
-        expected = jax.tree_util.tree_map(lambda *of: np.stack(of)[best, each], *(after for _, after in passed))
+        expected = jax.tree_util.tree_map(
+            lambda *of, best=best, each=each: np.stack(of)[best, each], *(after for _, after in passed)
+        )
         jax.tree_util.tree_map(
             functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-4), found[number], expected
         )

@@ -1,0 +1,137 @@
+"""Measures the released models anew, with one command: `python tools/measure.py [RECORD …]`.
+
+A record is a file of `docs/results`, named without its ending. Without names, all records are measured that
+are missing, or of models that are no longer the released ones. Each is one command of `python -m
+dood_jax.main`, which is shown (`--show` shows them all and runs none) and runs at idle priority in
+`runs/measure`. What was killed goes on. Records come into `docs/results` at the end: each names the commit,
+which must be clean till then.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from dood_jax.checkpointing.metadata import CARD_FILE, commit
+from dood_jax.checkpointing.restore import checksum
+
+ROOT = Path(__file__).resolve().parents[1]
+_RESULTS, _WORKDIR = ROOT / "docs" / "results", ROOT / "runs" / "measure"
+_SETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot", "synthetic")
+_FROM_EACH_POSTERIOR = {"evaluation.num_images": 500, "evaluation.samples_per_posterior": 10}
+_BOUND = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 200}
+_ACROSS = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 40}
+_REVISED = {
+    "evaluation.num_images": 500,
+    "evaluation.num_particles": 20,
+    "evaluation.samples_per_posterior": 4,
+    "evaluation.revisions": 4,
+}
+_WITHOUT = {"model.source_size": 0}
+
+
+class Record(NamedTuple):
+    """How a record is measured."""
+
+    task: str
+    checkpoints: str  # joined by commas
+    config: str = "mnist"  # the file in `configs`
+    settings: Mapping[str, Any] = MappingProxyType({})  # that differ from it
+
+    def command(self) -> list[str]:
+        """The arguments of `python`."""
+        flags = {"mode": "evaluate", "task": self.task, "checkpoint": self.checkpoints}
+        settings = {f"config.{key}": value for key, value in self.settings.items()}
+        given = {"config": f"configs/{self.config}.py", **flags, **settings}
+        return ["-m", "dood_jax.main", *(f"--{key}={value}" for key, value in given.items())]
+
+
+def all_records() -> dict[str, Record]:
+    """How each record of the release is measured, by its name."""
+    both, own = "mnist,synthetic", "emnist,kmnist,quickdraw,omniglot"
+    found = {
+        "transfer": Record("transfer", both, settings=_ACROSS),
+        "transfer-without-source-size": Record("transfer", both, settings=_ACROSS | _WITHOUT),
+        "transfer-revised": Record("transfer", both, settings=_REVISED),
+        "transfer-without-source-size-revised": Record("transfer", both, settings=_REVISED | _WITHOUT),
+        "transfer-brush-bits": Record(
+            "transfer", both, settings={**_ACROSS, "evaluation.brush_bits": 6, "data.names": "mnist"}
+        ),
+        "transfer-own-sets": Record(
+            "transfer", own, settings={**_FROM_EACH_POSTERIOR, "evaluation.num_images": 250}
+        ),
+        "completion-mnist": Record("completion", "mnist"),
+        "samples-mnist": Record("samples", "mnist"),
+        "one_shot-omniglot": Record("one_shot", "omniglot", "omniglot"),
+        "one_shot-omniglot-model": Record("one_shot", "omniglot", "omniglot", {"one_shot.strokes": "model"}),
+    }
+    for name in _SETS:
+        found[f"likelihood-{name}"] = Record("likelihood", name, name, _BOUND)
+        found[f"fid-{name}"] = Record("fid", name, name)
+    for name in own.split(","):
+        found[f"likelihood-{name}-without-source-size"] = Record("likelihood", name, name, _BOUND | _WITHOUT)
+    found["fid-synthetic"] = found["fid-synthetic"]._replace(
+        settings={"generation.num_samples": 500, "generation.repeats": 2}
+    )
+    return found
+
+
+def is_current(path: Path) -> bool:
+    """Whether a file is a record of models that are released now."""
+    if not path.is_file():
+        return False
+    record = json.loads(path.read_text())
+    as_list = lambda value: value if isinstance(value, list) else [value]
+    names, sums = (as_list(record.get(key)) for key in ("checkpoint", "checkpoint_sha256"))
+    return sums == [
+        checksum(json.loads((ROOT / "checkpoints" / name / CARD_FILE).read_text())) for name in names
+    ]
+
+
+def main(arguments: list[str]) -> int:
+    """Measures what is named, or whatever is not of the released models."""
+    records = all_records()
+    names = [name for name in arguments if name != "--show"]
+    unknown = [name for name in names if name not in records]
+    if unknown:
+        sys.stderr.write(f"{unknown[0]} is no record; choose from {', '.join(records)}" + "\n")
+        return 2
+    due = names or [name for name in records if not is_current(_RESULTS / f"{name}.json")]
+    for name in due:
+        sys.stdout.write(f"{name}: python {' '.join(records[name].command())}\n")
+    if "--show" in arguments:
+        return 0
+    if commit().endswith("-dirty"):
+        sys.stderr.write("the working tree has changes; commit first, since records name the commit" + "\n")
+        return 2
+    os.nice(19)
+    for name in due:
+        measure(name, records[name])
+    for name in due:
+        shutil.copy(_WORKDIR / f"{name}.json", _RESULTS / f"{name}.json")
+    sys.stdout.write(f"{len(due)} records are in docs/results; now run tools/results_page.py\n")
+    return 0
+
+
+def measure(name: str, record: Record) -> None:
+    """Runs the command of a record, unless an earlier call did."""
+    there = _WORKDIR / f"{name}.json"
+    if is_current(there):
+        return
+    # One folder a task and checkpoint: likelihoods go on from theirs, and a set has one classifier.
+    workdir = _WORKDIR / record.config
+    before = set(workdir.glob("results/*.json"))
+    for path in before:
+        path.unlink()
+    subprocess.run([sys.executable, *record.command(), f"--workdir={workdir}"], cwd=ROOT, check=True)
+    (written,) = workdir.glob(f"results/{record.task}*.json")
+    shutil.move(written, there)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
