@@ -1,4 +1,4 @@
-r"""MNIST at 50 x 50, in one run: for half of the steps the first pass alone, then iterative inference too.
+r"""MNIST at 50 x 50, in one run: the first pass alone, then iterative inference too, then the prior alone.
 
     python -m dood_jax.main --config=configs/mnist.py
 
@@ -38,6 +38,6 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.data.update(name="mnist", overlay_prob=0.25)
     config.model.iterations = 24
-    config.objective.first_pass_fraction = 0.5
-    config.training.update(steps=24000, evaluate_every=12000)
+    config.objective.update(first_pass_fraction=4 / 9, prior_fraction=1 / 9)
+    config.training.update(steps=36000, evaluate_every=2000)
     return config

@@ -83,6 +83,8 @@ class ObjectiveConfig:
     num_particles: int = 1
     # Fraction of the steps in which the first pass learns alone, before iterative inference does too.
     first_pass_fraction: float = 0.0
+    # Fraction of the steps, at the end, in which the prior learns alone, from what inference has become.
+    prior_fraction: float = 0.0
     # Fraction of the images of a batch that go through iterative inference: 1, 1/2, 1/3 and so on.
     iterated_fraction: float = 0.25
     # Gradients flow through at most so many iterations of iterative inference, the last ones.
@@ -102,8 +104,13 @@ class ObjectiveConfig:
         for key in ("num_particles", "backprop_iterations"):
             require_at_least(f"objective.{key}", getattr(self, key), 1)
         self._require_unit_fraction()
-        for key in ("mismatched_start_prob", "first_pass_fraction"):
+        for key in ("mismatched_start_prob", "first_pass_fraction", "prior_fraction"):
             require_fraction(f"objective.{key}", getattr(self, key))
+        if self.first_pass_fraction + self.prior_fraction > 1:
+            raise BadInput(
+                f"objective.first_pass_fraction={self.first_pass_fraction} and objective.prior_fraction="
+                f"{self.prior_fraction} are more than the whole run; give less"
+            )
         if self.num_particles > 1 and self.stopping != "nvil":
             raise BadInput(
                 f"objective.num_particles={self.num_particles} needs objective.stopping='nvil'; give 1"
@@ -273,10 +280,11 @@ class Config:
             raise BadInput(
                 f"model.iterations={self.model.iterations} needs objective.stopping='exact'; give 0"
             )
-        if self.optimizer.trained == "prior" and self.model.prior not in ("sequential", "autoregressive"):
+        prior_alone = self.optimizer.trained == "prior" or self.objective.prior_fraction
+        if prior_alone and self.model.prior not in ("sequential", "autoregressive"):
             raise BadInput(
-                f"optimizer.trained='prior', but model.prior={self.model.prior!r} has nothing to learn;"
-                " give optimizer.trained='all'"
+                f"model.prior={self.model.prior!r} has nothing to learn;"
+                " give optimizer.trained='all' and objective.prior_fraction=0"
             )
 
     @property

@@ -128,9 +128,9 @@ class PairChain(nn.Module):
         init = nn.initializers.lecun_uniform()
         width = self.num_pairs * self.hidden
         features = nn.Dense(width, kernel_init=init, name="context")(jnp.concatenate(context))
-        kernel = self.param("earlier", init, (2 * self.num_pairs, width))
         is_earlier = np.kron(np.triu(np.ones((self.num_pairs,) * 2), 1), np.ones((2, self.hidden)))
-        features = nn.silu(features + pairs.reshape(-1) @ (kernel * is_earlier))
+        kernel = self.param("earlier", _masked(init, is_earlier), is_earlier.shape) * is_earlier
+        features = nn.silu(features + pairs.reshape(-1) @ kernel)
         features = features.reshape(self.num_pairs, self.hidden)
         for name, outputs in (("hidden", self.hidden), ("out", self.outputs)):
             kernel = self.param(name, _each(init), (self.num_pairs, self.hidden, outputs))
@@ -157,17 +157,20 @@ class MaskedChain(nn.Module):
         count, width = self.num_pairs, self.num_pairs * self.hidden
         earlier = np.triu(np.ones((count, count)), 1)
         mask = np.kron(earlier, np.ones((2, self.hidden)))
-        kernel, bias = self.param("first", init, mask.shape), self.param("first_bias", spread_out, (width,))
-        features = nn.silu(pairs.reshape(-1) @ (kernel * mask) + bias)
+        kernel = self.param("first", _masked(init, mask), mask.shape) * mask
+        features = nn.silu(pairs.reshape(-1) @ kernel + self.param("first_bias", spread_out, (width,)))
         mask = np.kron(earlier + np.eye(count), np.ones((self.hidden, self.hidden)))
-        kernel, bias = (
-            self.param("second", init, mask.shape),
-            self.param("second_bias", nn.initializers.zeros, (width,)),
-        )
-        features += nn.silu(features @ (kernel * mask) + bias)
+        kernel = self.param("second", _masked(init, mask), mask.shape) * mask
+        bias = self.param("second_bias", nn.initializers.zeros, (width,))
+        features += nn.silu(features @ kernel + bias)
         kernel = self.param("out", _each(init), (self.num_pairs, self.hidden, self.outputs))
         bias = self.param("out_bias", spread_out, (self.num_pairs, self.outputs))
         return jnp.einsum("nh,nho->no", features.reshape(count, self.hidden), kernel) + bias
+
+
+def _masked(init: Initializer, mask: np.ndarray) -> Initializer:
+    """An initialiser that is 0 where a mask is: what never acts takes no room in a compressed file."""
+    return lambda *args: jnp.multiply(mask, init(*args))
 
 
 def _each(init: Initializer) -> Initializer:

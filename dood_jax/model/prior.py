@@ -31,7 +31,7 @@ _POINT_CENTRE = 0.5  # of control points, where the networks see them
 _NUMBER_RANGE = (-1.5, 1.5)  # of the means of a brush's numbers
 _LARGEST_NUMBER = 2.5  # that is sampled; the tails of a mixture hold brushes that no canvas has room for
 _CHAIN_HIDDEN = 128  # units for each pair of numbers of a stroke
-_FIRST_HIDDEN = 96  # the same of a first stroke
+_FIRST_HIDDEN = 64  # the same of a first stroke
 _FIRST_REACH = 8.0  # of the means of its mixtures, in its units
 _LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2, 0.4])
 

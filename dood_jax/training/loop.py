@@ -1,5 +1,6 @@
 """The training loop: resume, step, log, validate, save."""
 
+import functools
 import itertools
 from collections.abc import Callable
 from pathlib import Path
@@ -23,10 +24,13 @@ from dood_jax.runtime.signals import RunLock, StopSignals
 from dood_jax.training import state as train_state
 from dood_jax.training.losses import Metrics
 from dood_jax.training.metrics import MetricWriter, NanGuard
+from dood_jax.training.phases import Phase, phase_of, prior_steps
 from dood_jax.training.state import TrainState, example_streams, first_state, member_title
 from dood_jax.training.step import make_optimizer, make_step
 
 _FIGURE_COLUMNS = 16  # images in the figure of a validation
+
+Call = Callable[[TrainState], tuple[TrainState, Metrics]]
 
 
 def train(config: Config, workdir: Path) -> int | None:
@@ -41,8 +45,8 @@ def train(config: Config, workdir: Path) -> int | None:
     """
     devices, training = jax.devices(), config.training
     logging.info("training on %d x %s into %s", len(devices), devices[0].device_kind, workdir)
-    optimizer = make_optimizer(config.optimizer, training.steps)
-    call, place = _training_call(config, optimizer, devices)
+    optimizer = make_optimizer(config.optimizer, training.steps, prior_steps(config))
+    call_of, place = _training_calls(config, optimizer, devices)
     validate = _make_validation(config, workdir)
     with RunLock(workdir), Checkpoints(workdir, training.keep_checkpoints) as checkpoints:
         state, step = _first_or_latest(config, optimizer, checkpoints)
@@ -53,7 +57,7 @@ def train(config: Config, workdir: Path) -> int | None:
             for number in itertools.count():
                 bound = None
                 if _validation_due(training, step) and writer.last_validation < step:
-                    summary = validate(state)
+                    summary = validate(phase_of(config, step).config, state)
                     writer.write_validation(step, summary)
                     bound = float(np.mean(summary["log_likelihood"]))
                 # A step is saved together with its bound, by which the best one is kept.
@@ -61,10 +65,11 @@ def train(config: Config, workdir: Path) -> int | None:
                     train_state.save(checkpoints, config, state, bound)
                 if step >= training.steps or signals.stop_now(number):
                     break
-                state, metrics = call(state)
+                phase = phase_of(config, step + 1)
+                state, metrics = call_of(phase)(state)
                 writer.add(metrics)
                 step += training.steps_per_call
-                if step % training.log_every == 0:
+                if step % training.log_every == 0 or step == phase.end:
                     guard.check(step, writer.write_training(step), state)
             train_state.save(checkpoints, config, state)
         return signals.received
@@ -84,15 +89,28 @@ def _first_or_latest(
     return state, step
 
 
-def _training_call(
+def _training_calls(
     config: Config, optimizer: optax.GradientTransformation, devices: list[jax.Device]
-) -> tuple[Callable[[TrainState], tuple[TrainState, Metrics]], Callable[[TrainState], TrainState]]:
-    """What makes `training.steps_per_call` steps over all devices, and what brings a state onto them."""
+) -> tuple[Callable[[Phase], Call], Callable[[TrainState], TrainState]]:
+    """What makes `training.steps_per_call` steps of a phase over all devices; what brings a state onto them.
+
+    Every phase is a program of its own, compiled when it begins.
+    """
+
+    def mapped_of(config):
+        step = make_step(config, optimizer, _sampler(config))
+        return parallel.over_devices(step, devices, config.training, len(config.members))
+
+    whole = mapped_of(config)
     images, stream = example_streams(config)
-    step = make_step(config, optimizer, _sampler(config))
-    mapped = parallel.over_devices(step, devices, config.training, len(config.members))
-    images, stream = mapped.share(images), mapped.place(stream)
-    return lambda state: mapped.step(state, images, stream), mapped.place
+    images, stream = whole.share(images), whole.place(stream)
+
+    @functools.cache
+    def call_of(phase):
+        mapped = whole if phase.config == config else mapped_of(phase.config)
+        return lambda state: mapped.step(state, images, stream)
+
+    return call_of, whole.place
 
 
 def _sampler(config: Config) -> example_stream.Sampler:
@@ -129,8 +147,12 @@ def _require_whole_calls(training: TrainingConfig, step: int) -> None:
         )
 
 
-def _make_validation(config: Config, workdir: Path) -> Callable[[TrainState], dict[str, float | np.ndarray]]:
+def _make_validation(
+    config: Config, workdir: Path
+) -> Callable[[Config, TrainState], dict[str, float | np.ndarray]]:
     """What measures every model of a state on the validation images of its set, and draws a figure of it.
+
+    It is given the settings of a phase, and infers as its steps do.
 
     The result has each metric as a number, or as an array [N] of N models.
     """
@@ -140,7 +162,7 @@ def _make_validation(config: Config, workdir: Path) -> Callable[[TrainState], di
     }
     count = len(config.members)
 
-    def validate(state: TrainState) -> dict[str, float | np.ndarray]:
+    def validate(config: Config, state: TrainState) -> dict[str, float | np.ndarray]:
         state = parallel.fetch(state)
         summaries = []
         for which, member in enumerate(config.members):

@@ -59,18 +59,13 @@ def presence_floor(config: ObjectiveConfig, step: Array) -> Array:
     return jnp.clip((config.floor_end_step - step) / span, 0, 1)
 
 
-def first_pass_steps(config: Config) -> int:
-    """Steps of a run in which nothing is iterated."""
-    return round(config.objective.first_pass_fraction * config.training.steps)
-
-
 def exact_loss(
     config: Config, sampler: Sampler, params: Params, learner: tuple[()], batch: Batch, axis_name: str | None
 ) -> tuple[Array, LossAux]:
     """Negative surrogate of the sum over stopping times, averaged over the examples.
 
-    A model with iterative inference adds the negative bound of corrected drawings of some of the examples,
-    once the first pass has learned alone; its observation scale then learns from corrected drawings alone.
+    A model with iterative inference adds the negative bound of corrected drawings of some of the examples;
+    its observation scale learns from corrected drawings alone.
     The prior learns only from plain images and their own drawings; all others teach recognition.
 
     Args:
@@ -86,12 +81,9 @@ def exact_loss(
     examples = jax.vmap(functools.partial(draw_example, config, sampler, params, batch.images))(
         batch.rows, batch.keys
     )
-    params_of_first, iterates = params, batch.step >= first_pass_steps(config)
+    params_of_first = params
     if config.model.iterations:
-        held = jax.tree_util.tree_map(
-            lambda leaf: jnp.where(iterates, lax.stop_gradient(leaf), leaf), params["likelihood"]
-        )
-        params_of_first = {**params, "likelihood": held}
+        params_of_first = {**params, "likelihood": lax.stop_gradient(params["likelihood"])}
     floor = presence_floor(config.objective, batch.step)
     sum_over_stops = functools.partial(_sum_over_stops, config, params_of_first, floor)
     surrogate, metrics = jax.vmap(sum_over_stops)(examples)
@@ -100,12 +92,7 @@ def exact_loss(
         chosen, others = iterated_examples(examples, config.objective.iterated_every)
         warmup = _warmup_iterations(config, batch.step)
         one = functools.partial(iterated_bound, config, params, warmup)
-        after_iterations = lambda: jax.vmap(one)(chosen, others)
-        first = {"corrected_elbo": metrics["elbo"], "corrected_log_likelihood": metrics["log_likelihood"]}
-        first = {name: values[:: config.objective.iterated_every] for name, values in first.items()}
-        nothing = lambda: (jnp.zeros(len(chosen.image)), lax.stop_gradient(first))
-        is_always = not first_pass_steps(config)
-        bound, more = after_iterations() if is_always else lax.cond(iterates, after_iterations, nothing)
+        bound, more = jax.vmap(one)(chosen, others)
         loss, metrics = loss - bound.mean(), {**metrics, **more}
     mean = functools.partial(jax.tree_util.tree_map, jnp.mean)
     return loss, LossAux(mean(metrics), mean(lax.stop_gradient(brush)), learner)

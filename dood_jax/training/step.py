@@ -6,7 +6,7 @@ over the devices itself.
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import jax
 import jax.numpy as jnp
@@ -34,8 +34,13 @@ _BRUSH_MEMORY = 0.99  # of the running mean of brushes
 Step = Callable[..., tuple[TrainState, Metrics]]
 
 
-def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTransformation:
-    """The optimiser of a run of `num_steps` steps; it minimises the loss."""
+def make_optimizer(
+    config: OptimizerConfig, num_steps: int, prior_steps: int = 0
+) -> optax.GradientTransformation:
+    """The optimiser of a run of `num_steps` steps, the last of which train the prior alone.
+
+    It minimises the loss.
+    """
     multipliers = {
         "likelihood": optax.scale(config.likelihood_multiplier),
         "presence": optax.scale(config.presence_multiplier),
@@ -47,7 +52,7 @@ def make_optimizer(config: OptimizerConfig, num_steps: int) -> optax.GradientTra
         clip,
         optax.scale_by_adam(),
         optax.multi_transform(multipliers, _label),
-        optax.scale_by_learning_rate(_schedule(config, num_steps)),
+        optax.scale_by_learning_rate(_schedule(config, num_steps, prior_steps)),
     )
 
 
@@ -59,8 +64,15 @@ def _label(params: Params) -> Params:
     }
 
 
-def _schedule(config: OptimizerConfig, num_steps: int) -> optax.Schedule:
-    """The learning rate: linear warm-up, then constant, or a cosine down to 2 % at the last step."""
+def _schedule(config: OptimizerConfig, num_steps: int, prior_steps: int) -> optax.Schedule:
+    """The learning rate: linear warm-up, then constant, or a cosine down to 2 % at the last step.
+
+    Where the prior learns alone in the end, this begins anew.
+    """
+    if 0 < prior_steps < num_steps:
+        others = num_steps - prior_steps
+        parts = [_schedule(config, others, 0), _schedule(config, prior_steps, 0)]
+        return optax.join_schedules(parts, [others])
     peak, warmup = config.learning_rate, config.warmup_steps
     if config.schedule == "constant":
         return optax.linear_schedule(0, peak, warmup) if warmup else optax.constant_schedule(peak)
@@ -113,7 +125,8 @@ def _train_step(
     metrics["gradient_norm"] = optax.tree.norm(gradient)
     finite = jnp.isfinite(metrics["gradient_norm"]) & jnp.isfinite(metrics["elbo"])
     metrics["skipped"] = jnp.where(finite, 0.0, 1.0)
-    take = functools.partial(_take_step, optimizer, gradient, brush, aux.learner)
+    learns = _learning(config, state.trained)
+    take = functools.partial(_take_step, optimizer, learns, gradient, brush, aux.learner)
     state = lax.cond(finite, take, lambda state: state._replace(skipped=state.skipped + 1), state)
     return state._replace(step=state.step + 1), metrics
 
@@ -126,7 +139,7 @@ def _gradient(
     Nothing is differentiated with respect to the latter, so training the prior alone is cheap.
     """
     loss, trained = LOSSES[config.objective.stopping], state.trained
-    learns = trained if config.optimizer.trained == "all" else prior_networks(config.model)
+    learns = _learning(config, trained)
 
     def of_learners(learners):
         return loss(config, sampler, {**trained, **learners}, state.learner, batch, axis_name)
@@ -137,16 +150,29 @@ def _gradient(
     return {**zeros, **gradient}, aux
 
 
+def _learning(config: Config, trained: Params) -> Collection[str]:
+    """The names of the networks that learn."""
+    return trained if config.optimizer.trained == "all" else prior_networks(config.model)
+
+
 @jax.named_scope("optimizer")
 def _take_step(
     optimizer: optax.GradientTransformation,
+    learns: Collection[str],
     gradient: Params,
     brush: BrushParams,
     learner: NvilLearner | tuple[()],
     state: TrainState,
 ) -> TrainState:
-    """The state after a finite step, but for its number: parameters, running mean of brushes, learner."""
+    """The state after a finite step, but for its number: parameters, running mean of brushes, learner.
+
+    Only networks that learn move, though the optimiser may remember gradients of others.
+    """
     updates, optimizer_state = optimizer.update(gradient, state.optimizer_state, state.trained)
+    updates = {
+        name: update if name in learns else jax.tree_util.tree_map(jnp.zeros_like, update)
+        for name, update in updates.items()
+    }
     # A plain mean over the first steps, then one that forgets.
     memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
     remembered = jax.tree_util.tree_map(

@@ -354,28 +354,3 @@ def test_the_scale_of_a_model_with_iterations_is_that_of_corrected_drawings(imag
     wanted = jax.jit(jax.grad(corrected))(params["likelihood"])["map"]
     assert np.abs(wanted).max() > 0
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-
-
-@pytest.mark.slow
-def test_the_first_pass_learns_alone_before_iterations_do(images):
-    """In half of 100 steps the corrector learns nothing, and the scale from first drawings; then as ever."""
-    config = config_of("fast", "exact", 1, 2)
-    params = jax.device_get(jax.jit(functools.partial(dood.init, config.model))(jax.random.key(0)))
-    of = dataclasses.replace
-
-    def gradient(config, step):
-        batch = losses.Batch(
-            jnp.uint8(255 * images), jnp.arange(4), jax.random.split(jax.random.key(1), 4), np.int32(step)
-        )
-        loss = functools.partial(losses.exact_loss, config, example_stream.sample_example)
-        return jax.device_get(jax.jit(jax.grad(lambda params: loss(params, (), batch, None)[0]))(params))
-
-    training = of(config.training, steps=100)
-    later = of(config, training=training, objective=of(config.objective, first_pass_fraction=0.5))
-    before, after = gradient(later, 49), gradient(later, 50)
-    close = functools.partial(np.testing.assert_allclose, rtol=1e-3, atol=1e-3)
-    jax.tree_util.tree_map(close, after, gradient(config, 50))
-    assert not any(leaf.any() for leaf in jax.tree_util.tree_leaves(before["corrector"]))
-    assert any(leaf.any() for leaf in jax.tree_util.tree_leaves(after["corrector"]))
-    assert np.abs(before["likelihood"]["map"]).max() > 0
-    assert np.abs(before["likelihood"]["map"] - after["likelihood"]["map"]).max() > 1e-3

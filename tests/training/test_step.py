@@ -336,6 +336,21 @@ def test_rate_warms_up_and_falls_to_two_percent(schedule, warmup, step, fraction
 
 
 @pytest.mark.parametrize(
+    ("step", "fraction"), [(10, 1.0), (55, 0.51), (99, 0.0203), (100, 0.0), (110, 1.0), (125, 0.51)]
+)
+def test_the_rate_begins_anew_where_the_prior_learns_alone(step, fraction):
+    """A hundred steps of all, then 40 of the prior, each with ten steps of warm-up."""
+    config = dataclasses.replace(OPTIMIZER, schedule="cosine", warmup_steps=10, clip_norm=0.0)
+    optimizer = make_optimizer(config, 140, 40)
+    params = {"brush": jnp.zeros(())}
+    state = optimizer.init(params)
+    update = jax.jit(lambda state: optimizer.update({"brush": jnp.ones(())}, state, params))
+    for _ in range(step + 1):
+        moved, state = update(state)
+    np.testing.assert_allclose(moved["brush"], -fraction * RATE, rtol=0.01, atol=1e-12)
+
+
+@pytest.mark.parametrize(
     ("step", "floor"), [(0, 1.0), (500, 1.0), (501, 0.9996), (1750, 0.5), (3000, 0.0), (9999, 0.0)]
 )
 def test_presence_floor_falls_from_one_to_zero(step, floor):
