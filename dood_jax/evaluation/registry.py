@@ -31,7 +31,11 @@ from dood_jax.evaluation.one_shot import task as one_shot
 from dood_jax.evaluation.resume_cache import identity
 from dood_jax.runtime import processes
 
-_OVERRIDABLE = ("iterations", "source_size")  # settings of a model that may differ from those in training
+_OVERRIDABLE = (
+    "iterations",
+    "settle",
+    "source_size",
+)  # settings of a model that may differ from those in training
 _FREE = ("model.unroll", *(f"model.{key}" for key in _OVERRIDABLE))  # overrides that contradict no checkpoint
 
 
@@ -77,7 +81,7 @@ def evaluate(
     Raises:
       BadInput: an unknown task, a task that does not take several checkpoints, or an override that
         contradicts a checkpoint. `model.iterations` of a model with iterative inference may differ from
-        training, and so may `model.source_size`.
+        training, and so may `model.settle` and `model.source_size`.
     """
     chosen = names.split(",")
     for name in chosen:
@@ -109,7 +113,7 @@ def _load(name: str, member: int) -> Model:
 
 
 def _overridden(model: Model, overrides: dict) -> Model:
-    """The model with other iterations of inference and another source size, where these are given."""
+    """The model with other iterations, another end of them or another source size, where given."""
     given = {key: overrides[f"model.{key}"] for key in _OVERRIDABLE if f"model.{key}" in overrides}
     if given.get("iterations") and not model.config.iterations:
         raise BadInput(
@@ -141,6 +145,5 @@ def _config_of(model: Model, settings: dict, overrides: dict) -> Config:
         if key in fixed and key not in _FREE and fixed[key] != value:
             raise BadInput(f"--config.{key}={value} contradicts the checkpoint, which has {fixed[key]}")
     data = {**settings["data"], "image_size": model.config.image_size}
-    used = {key: value for key, value in stored.items() if key != "image_size"}
-    overridden = {key: getattr(model.config, key) for key in _OVERRIDABLE}
-    return resolve({**settings, "data": data, "model": {**used, **overridden}})
+    used = {key: value for key, value in dataclasses.asdict(model.config).items() if key != "image_size"}
+    return resolve({**settings, "data": data, "model": used})

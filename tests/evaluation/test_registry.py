@@ -59,6 +59,20 @@ def test_images_may_be_taken_to_have_been_enlarged(seen):
     assert seen(0, {"model.source_size": 10}, "source_size") == (10, 10)
 
 
+def test_a_key_that_a_checkpoint_does_not_have_is_as_its_model_has_it(models, monkeypatch, tmp_path):
+    """An old checkpoint says nothing of how iterations end, while the preset of today lets them settle."""
+    stored = {key: value for key, value in dataclasses.asdict(models[0].config).items() if key != "settle"}
+    meta = {**models[0].meta, "config": {**models[0].meta["config"], "model": stored}}
+    monkeypatch.setattr(api, "load", lambda name, member: dataclasses.replace(models[0], meta=meta))
+    found = []
+    task = lambda models, config, workdir: found.append((models[0].config, config.model)) or {}
+    monkeypatch.setitem(registry.TASKS, "likelihood", Task(task))
+    for overrides, settles in (({}, False), ({"model.settle": True}, True)):
+        registry.evaluate(default_config().to_dict(), overrides, "likelihood", "some", tmp_path)
+        of_model, of_record = found.pop()
+        assert of_model == of_record and of_record.settle == settles
+
+
 def test_what_parameters_fix_stays(seen):
     with pytest.raises(BadInput, match=r"model\.features=9 contradicts the checkpoint, which has 16"):
         seen(2, {"model.features": 9})
