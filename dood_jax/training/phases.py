@@ -18,9 +18,13 @@ def phases(config: Config) -> list[Phase]:
     """What a run does, one after the other, in whole calls of `training.steps_per_call` steps."""
     steps, objective = config.training.steps, config.objective
     ends = _whole(config, objective.first_pass_fraction), steps - prior_steps(config), steps
-    configs = _without_iterations(config), config, _prior_alone(config)
-    found = itertools.starmap(Phase, zip(ends, configs, strict=True))
-    return [phase for start, phase in zip((0, *ends), found, strict=False) if phase.end > start]
+    forms = _without_iterations, lambda whole: whole, _prior_alone
+    starts_and_ends = itertools.pairwise((0, *ends))
+    return [
+        Phase(end, form(config))
+        for (start, end), form in zip(starts_and_ends, forms, strict=True)
+        if end > start
+    ]
 
 
 def phase_of(config: Config, step: int) -> Phase:

@@ -68,6 +68,15 @@ def test_in_the_end_the_prior_sees_plain_images_and_their_own_drawings():
     assert after.data.overlay_prob == after.objective.mismatched_start_prob == 0
 
 
+def test_a_prior_that_learns_nothing_has_no_phase_of_its_own():
+    fixed = lambda fraction: dataclasses.replace(
+        config_of(0, fraction), model=dataclasses.replace(config_of(0, 0).model, prior="independent")
+    )
+    assert [phase.config for phase in phases(fixed(0))] == [fixed(0)]
+    with pytest.raises(BadInput, match=r"objective\.prior_fraction=0"):
+        fixed(0.1)
+
+
 def test_phases_that_are_more_than_a_run_are_refused():
     with pytest.raises(BadInput, match="more than the whole run"):
         config_of(0.6, 0.5)
