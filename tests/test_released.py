@@ -53,13 +53,13 @@ def relative_error(name: str, data: DataConfig) -> tuple[float, float]:
 
 def test_there_are_released_models_and_together_they_are_small():
     assert {"mnist", "synthetic"} <= set(NAMES)
-    assert size_of(FOLDER) <= 40e6
+    assert size_of(FOLDER) <= 48e6
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_released_model_is_small_and_its_card_says_where_it_comes_from(name):
     card = json.loads((FOLDER / name / "card.json").read_text())
-    assert size_of(FOLDER / name) <= 5e6
+    assert size_of(FOLDER / name) <= 6e6
     assert card["dtype"] == "float16"
     assert card["command"].startswith("python -m dood_jax.main --config=configs/")
     assert "/home" not in card["command"] and card["config"]["data"]["dir"] is None
