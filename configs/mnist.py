@@ -2,6 +2,8 @@ r"""MNIST at 50 x 50, in one run: the first pass alone, then iterative inference
 
     python -m dood_jax.main --config=configs/mnist.py
 
+A run of 24,000 steps without the last phase took 90 minutes of one core (docs/experiments.md 19).
+
 The released model `mnist` is older. It has the sequential prior (`--config.model.prior=sequential`) and was
 trained in the stages of the table, each beginning with the model of the one above, on all 60,000 training
 images (a run of today leaves 3,000 out for validation) and on two CPU cores beside other work. The first one

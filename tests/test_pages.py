@@ -10,19 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import result_tables
+from measure import foreign
 from PIL import Image
-
-from dood_jax.checkpointing.restore import checksum
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 OF_NO_MODEL = ("rivals", "scaling", "vectorize")  # models trained for the comparison, none, rules alone
 RECORDS = [path for path in sorted(RESULTS.glob("*.json")) if path.stem not in OF_NO_MODEL]
-RELEASED = {
-    path.parent.name: checksum(json.loads(path.read_text()))
-    for path in sorted((ROOT / "checkpoints").glob("*/card.json"))
-}
 
 
 SOURCES = [
@@ -43,15 +38,6 @@ def slugs(page: Path) -> set[str]:
     """The anchors of a page's headings, as GitHub makes them."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
-
-
-def foreign(record: dict) -> list[str]:
-    """What a record says of models that are not the released ones; nothing where it says nothing of any."""
-    names = result_tables.as_list(record.get("checkpoint", []))
-    sums = result_tables.as_list(record.get("checkpoint_sha256", []))
-    if len(sums) != len(names):
-        return [f"{len(names)} checkpoints, {len(sums)} checksums"]
-    return [name for name, one in zip(names, sums, strict=True) if RELEASED.get(name) != one]
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)

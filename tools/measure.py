@@ -17,6 +17,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+sys.path.insert(0, str(Path(__file__).parent))
+
+from result_tables import as_list
+
 from dood_jax.checkpointing.metadata import CARD_FILE, commit
 from dood_jax.checkpointing.restore import checksum
 
@@ -81,16 +85,19 @@ def all_records() -> dict[str, Record]:
     return found
 
 
+def foreign(record: Mapping[str, Any]) -> list[str]:
+    """What a record says of models that are not the released ones; nothing where it says nothing of any."""
+    names, sums = (as_list(record.get(key, [])) for key in ("checkpoint", "checkpoint_sha256"))
+    if len(sums) != len(names):
+        return [f"{len(names)} checkpoints, {len(sums)} checksums"]
+    cards = {path.parent.name: path for path in (ROOT / "checkpoints").glob(f"*/{CARD_FILE}")}
+    released = {name: checksum(json.loads(path.read_text())) for name, path in cards.items()}
+    return [name for name, one in zip(names, sums, strict=True) if released.get(name) != one]
+
+
 def is_current(path: Path) -> bool:
     """Whether a file is a record of models that are released now."""
-    if not path.is_file():
-        return False
-    record = json.loads(path.read_text())
-    as_list = lambda value: value if isinstance(value, list) else [value]
-    names, sums = (as_list(record.get(key)) for key in ("checkpoint", "checkpoint_sha256"))
-    return sums == [
-        checksum(json.loads((ROOT / "checkpoints" / name / CARD_FILE).read_text())) for name in names
-    ]
+    return path.is_file() and not foreign(json.loads(path.read_text()))
 
 
 def main(arguments: list[str]) -> int:
@@ -99,7 +106,7 @@ def main(arguments: list[str]) -> int:
     names = [name for name in arguments if name != "--show"]
     unknown = [name for name in names if name not in records]
     if unknown:
-        sys.stderr.write(f"{unknown[0]} is no record; choose from {', '.join(records)}" + "\n")
+        sys.stderr.write(f"{unknown[0]} is no record; choose from {', '.join(records)}\n")
         return 2
     due = names or [name for name in records if not is_current(_RESULTS / f"{name}.json")]
     for name in due:
@@ -107,30 +114,34 @@ def main(arguments: list[str]) -> int:
     if "--show" in arguments:
         return 0
     if commit().endswith("-dirty"):
-        sys.stderr.write("the working tree has changes; commit first, since records name the commit" + "\n")
+        sys.stderr.write("the working tree has changes; commit first, since records name the commit\n")
         return 2
     os.nice(19)
     for name in due:
-        measure(name, records[name])
+        if code := measure(name, records[name]):
+            sys.stderr.write(f"{name} was not measured, see above; the same command goes on\n")
+            return code
     for name in due:
-        shutil.copy(_WORKDIR / f"{name}.json", _RESULTS / f"{name}.json")
+        shutil.move(_WORKDIR / f"{name}.json", _RESULTS / f"{name}.json")
     sys.stdout.write(f"{len(due)} records are in docs/results; now run tools/results_page.py\n")
     return 0
 
 
-def measure(name: str, record: Record) -> None:
-    """Runs the command of a record, unless an earlier call did."""
+def measure(name: str, record: Record) -> int:
+    """Runs the command of a record, unless an interrupted call did; returns its exit status."""
     there = _WORKDIR / f"{name}.json"
     if is_current(there):
-        return
-    # One folder a task and checkpoint: likelihoods go on from theirs, and a set has one classifier.
+        return 0
+    # One folder a config: what was begun goes on, and a set has one classifier.
     workdir = _WORKDIR / record.config
-    before = set(workdir.glob("results/*.json"))
-    for path in before:
+    for path in workdir.glob("results/*.json"):
         path.unlink()
-    subprocess.run([sys.executable, *record.command(), f"--workdir={workdir}"], cwd=ROOT, check=True)
-    (written,) = workdir.glob(f"results/{record.task}*.json")
-    shutil.move(written, there)
+    command = [sys.executable, *record.command(), f"--workdir={workdir}"]
+    code = subprocess.run(command, cwd=ROOT, check=False).returncode
+    if not code:
+        (written,) = workdir.glob(f"results/{record.task}*.json")
+        shutil.move(written, there)
+    return code
 
 
 if __name__ == "__main__":

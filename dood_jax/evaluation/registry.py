@@ -31,11 +31,8 @@ from dood_jax.evaluation.one_shot import task as one_shot
 from dood_jax.evaluation.resume_cache import identity
 from dood_jax.runtime import processes
 
-_OVERRIDABLE = (
-    "iterations",
-    "settle",
-    "source_size",
-)  # settings of a model that may differ from those in training
+# Settings of a model that may differ from those in training.
+_OVERRIDABLE = ("iterations", "settle", "source_size")
 _FREE = ("model.unroll", *(f"model.{key}" for key in _OVERRIDABLE))  # overrides that contradict no checkpoint
 
 
