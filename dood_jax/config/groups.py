@@ -163,6 +163,8 @@ class OptimizerConfig:
     presence_multiplier: float = 0.3
     # The learning rate is multiplied by this for the baseline network of NVIL.
     baseline_multiplier: float = 10.0
+    # The learning rate is multiplied by this for networks that only the prior uses.
+    prior_multiplier: float = 3.0
     # The gradient is scaled down to this norm where it is larger; 0: never.
     clip_norm: float = 2000.0
 
@@ -170,7 +172,12 @@ class OptimizerConfig:
         """Checks every value."""
         require_choice("optimizer.trained", self.trained, ("all", "prior"))
         require_choice("optimizer.schedule", self.schedule, ("cosine", "constant"))
-        multipliers = ("likelihood_multiplier", "presence_multiplier", "baseline_multiplier")
+        multipliers = (
+            "likelihood_multiplier",
+            "presence_multiplier",
+            "baseline_multiplier",
+            "prior_multiplier",
+        )
         for key in ("learning_rate", "warmup_steps", *multipliers, "clip_norm"):
             require_at_least(f"optimizer.{key}", getattr(self, key), 0)
 

@@ -36,6 +36,7 @@ PRESETS: dict[str, dict[str, dict[str, Any]]] = {
             "warmup_steps": 0,
             "likelihood_multiplier": 1.0,
             "presence_multiplier": 1.0,
+            "prior_multiplier": 1.0,
             "clip_norm": 0.0,
         },
     },

@@ -26,6 +26,7 @@ from dood_jax.model.guidance import (
     LeakyGuidance,
     PatchGuidance,
     PriorContext,
+    PriorView,
     ResidualGuidance,
 )
 from dood_jax.model.iterative_inference import (
@@ -169,11 +170,10 @@ class DooD(nn.Module):
         key_presence, key_layout, key_points = jax.random.split(key, 3)
         is_first, canvas = state.is_first, self.canvas_before(state)
         state, context = self._advance_without_target(state, canvas)
-        for_presence = self._for_prior_presence(context)
-        bit, layout = self.prior.sample_placement(context, for_presence, spread, (key_presence, key_layout))
+        view = self._prior_view(context, is_placed=False)
+        bit, layout = self.prior.sample_placement(context, view, spread, (key_presence, key_layout))
         context = context._replace(glimpse=self.guidance.glimpse_canvas(canvas, layout))
-        for_stroke = self._for_prior_stroke(context)
-        points, own = self.prior.sample_stroke(context, layout, for_stroke, spread, key_points)
+        points, own = self.prior.sample_stroke(context, self._prior_view(context), layout, spread, key_points)
         if own is not None:
             others = self.prior.sample_first(spread, key_points)
             own = own._replace(canvas_slope=state.canvas_slope)
@@ -195,20 +195,18 @@ class DooD(nn.Module):
         self, context: PriorContext, stroke: StrokeLatents, brush: BrushParams
     ) -> StrokeLogProbs:
         """Log-probabilities of one stroke under the prior."""
-        for_presence = self._for_prior_presence(context)
-        return self.prior.log_probs(context, for_presence, self._for_prior_stroke(context), stroke, brush)
+        return self.prior.log_probs(context, self._prior_view(context), stroke, brush)
 
     def first_log_probs(self, stroke: StrokeLatents, brush: BrushParams) -> StrokeLogProbs:
         """Log-densities of the first stroke and the canvas slope, where the prior has one for them."""
         return self.prior.first_log_probs(stroke, brush)
 
-    def _for_prior_presence(self, context: PriorContext) -> tuple[Array, ...]:
-        """What the prior's presence head takes of what guidance sees."""
-        return self.guidance.for_prior_presence(context) if self.prior.sees_canvas else ()
-
-    def _for_prior_stroke(self, context: PriorContext) -> tuple[Array, ...]:
-        """What the prior's stroke head takes of what guidance sees."""
-        return self.guidance.for_prior_stroke(context) if self.prior.sees_canvas else ()
+    def _prior_view(self, context: PriorContext, is_placed: bool = True) -> PriorView:
+        """What the prior sees of the drawing so far, in the stroke's window too if it has its place."""
+        if not self.prior.sees_canvas:
+            return PriorView((), ())
+        window = self.guidance.for_prior_stroke(context) if is_placed else ()
+        return PriorView(self.guidance.for_prior_presence(context), window)
 
     def final_stop_log_prob(self, state: StrokeState, target: Any = None) -> Array:
         """[] prior log-probability that no stroke follows the last, 0 where the model does not count it.
@@ -220,7 +218,7 @@ class DooD(nn.Module):
         canvas = self.canvas_before(state)
         seen = self.guidance.observe(target, canvas).canvas if target is not None else None
         state, context = self._advance_without_target(state, canvas, seen)
-        return self.prior.presence_log_probs(context, self._for_prior_presence(context))[1]
+        return self.prior.presence_log_probs(context, self._prior_view(context, is_placed=False))[1]
 
     def _advance_without_target(
         self, state: StrokeState, canvas: Array, view: Any = None
@@ -291,6 +289,12 @@ _GUIDANCES: dict[tuple[str, str], type[Guidance]] = {
     ("conv", "none_leaky"): LeakyGuidance,
 }
 _RENDERERS: dict[str, type[Renderer]] = {"curve": Renderer, "neural": NeuralRenderer, "image": PieceRenderer}
+# Names of the networks that only the prior uses, in any model.
+PRIOR_NETWORKS = (
+    *SequentialPrior.networks,
+    *AutoregressivePrior.networks,
+    *PatchGuidance.prior_networks,
+)
 
 
 @functools.lru_cache

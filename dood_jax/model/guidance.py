@@ -55,6 +55,13 @@ class PriorContext(NamedTuple):
     glimpse: Any  # `Glimpse.for_prior` in the stroke's window
 
 
+class PriorView(NamedTuple):
+    """What the prior sees of the drawing so far, for its networks to take."""
+
+    canvas: tuple[Array, ...]
+    window: tuple[Array, ...]  # of the canvas where the stroke is to be; empty while it has no place
+
+
 class Guidance(nn.Module):
     """A kind of guidance. A new one implements these methods and is named in `dood._GUIDANCES`."""
 

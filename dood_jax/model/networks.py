@@ -111,6 +111,19 @@ def constant(values: tuple[float, ...]) -> Initializer:
     return lambda key, shape, dtype=jnp.float32: jnp.broadcast_to(jnp.array(values, dtype), shape)
 
 
+class Summary(nn.Module):
+    """Inputs, concatenated -> features that several heads share: a SiLU layer, and another added to it."""
+
+    features: int
+
+    @nn.compact
+    def __call__(self, inputs: Sequence[Array]) -> Array:
+        """Vectors -> [features]."""
+        init = nn.initializers.lecun_uniform()
+        found = nn.silu(nn.Dense(self.features, kernel_init=init)(jnp.concatenate(inputs)))
+        return found + nn.silu(nn.Dense(self.features, kernel_init=init)(found))
+
+
 class PairChain(nn.Module):
     """Raw numbers for each of N pairs, given a context and the pairs before it, in one pass.
 

@@ -22,17 +22,17 @@ from dood_jax.geometry import IDENTITY_LAYOUT
 from dood_jax.model import brush_latents
 from dood_jax.model.brush_latents import STROKE_NUMBERS
 from dood_jax.model.families import POINT_HIGH, POINT_LOW, Family, correlated_mixture
-from dood_jax.model.guidance import PriorContext
-from dood_jax.model.networks import MaskedChain, PairChain
+from dood_jax.model.guidance import PriorContext, PriorView
+from dood_jax.model.networks import MaskedChain, PairChain, Summary
 from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 
 CERTAIN = 20.0  # log-odds of a piece that is always there
 _POINT_CENTRE = 0.5  # of control points, where the networks see them
 _NUMBER_RANGE = (-1.5, 1.5)  # of the means of a brush's numbers
 _LARGEST_NUMBER = 2.5  # that is sampled; the tails of a mixture hold brushes that no canvas has room for
-_CHAIN_HIDDEN = 128  # units for each pair of numbers of a stroke
+_CHAIN_HIDDEN = 96  # units for each pair of numbers of a stroke
 _FIRST_HIDDEN = 64  # the same of a first stroke
-_FIRST_REACH = 8.0  # of the means of its mixtures, in its units
+_REACH = 8.0  # of the means of mixtures in units of about unit deviation
 _LAYOUT_MEAN, _LAYOUT_SCALE = np.array([0, 0, 0.8, 0]), np.array([0.2, 0.2, 0.2, 0.4])
 
 
@@ -70,15 +70,14 @@ class Prior(nn.Module):
     networks: ClassVar[tuple[str, ...]] = ()  # names of its own
     sees_canvas: ClassVar[bool] = True  # otherwise guidance computes nothing for it
 
-    def presence_log_probs(self, context: PriorContext, features: tuple[Array, ...]) -> tuple[Array, Array]:
+    def presence_log_probs(self, context: PriorContext, view: PriorView) -> tuple[Array, Array]:
         """[] log-probabilities that there is a next stroke, and that there is none."""
         raise NotImplementedError
 
     def log_probs(
         self,
         context: PriorContext,
-        for_presence: tuple[Array, ...],
-        for_stroke: tuple[Array, ...],
+        view: PriorView,
         stroke: StrokeLatents,
         brush: BrushParams,
     ) -> StrokeLogProbs:
@@ -86,21 +85,20 @@ class Prior(nn.Module):
 
         Args:
           context: the drawing before it.
-          for_presence: what guidance gives the presence head.
-          for_stroke: what guidance gives the stroke head, of the stroke's window.
+          view: what is seen of it.
           stroke: whose presence does not matter here.
           brush: of the stroke, where that is latent.
         """
         raise NotImplementedError
 
     def sample_placement(
-        self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
+        self, context: PriorContext, view: PriorView, spread: Spread, key: tuple[Array, Array]
     ) -> tuple[Array, Array]:
         """[] bit and [4] layout of the next stroke; consumes a key for each."""
         raise NotImplementedError
 
     def sample_stroke(
-        self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
+        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, key: Array
     ) -> tuple[Array, BrushParams | None]:
         """[P, 2] control points of a stroke that is placed, and its brush if that is latent."""
         raise NotImplementedError
@@ -128,15 +126,14 @@ class SequentialPrior(Prior):
         self.prior_layout = heads.layout
         self.prior_stroke = heads.stroke
 
-    def presence_log_probs(self, context: PriorContext, features: tuple[Array, ...]) -> tuple[Array, Array]:
+    def presence_log_probs(self, context: PriorContext, view: PriorView) -> tuple[Array, Array]:
         """[] log-probabilities that there is a next stroke, and that there is none."""
-        return self.family.presence(self.prior_presence(features)[0])
+        return self.family.presence(self.prior_presence(view.canvas)[0])
 
     def log_probs(
         self,
         context: PriorContext,
-        for_presence: tuple[Array, ...],
-        for_stroke: tuple[Array, ...],
+        view: PriorView,
         stroke: StrokeLatents,
         brush: BrushParams,
     ) -> StrokeLogProbs:
@@ -144,94 +141,114 @@ class SequentialPrior(Prior):
 
         Nothing here decides what is drawn next, so all strokes of a drawing are taken at once after the scan.
         """
-        on, off = self.presence_log_probs(context, for_presence)
+        on, off = self.presence_log_probs(context, view)
         layout = self._layouts(context).log_prob(stroke.layout)
-        return StrokeLogProbs(on, off, layout, *self._log_densities(context, for_stroke, stroke, brush))
-
-    def _log_densities(
-        self,
-        context: PriorContext,
-        for_stroke: tuple[Array, ...],
-        stroke: StrokeLatents,
-        brush: BrushParams,
-    ) -> tuple[Array, Array | None]:
-        """[] log-densities of the control points of a stroke and, where it is latent, of its brush."""
-        return self._strokes(context, stroke.layout, for_stroke).log_prob(stroke.control_points), None
+        points = self._strokes(context, view, stroke.layout).log_prob(stroke.control_points)
+        return StrokeLogProbs(on, off, layout, points)
 
     def sample_placement(
-        self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
+        self, context: PriorContext, view: PriorView, spread: Spread, key: tuple[Array, Array]
     ) -> tuple[Array, Array]:
         """[] bit and [4] layout of the next stroke; consumes a key for each (method.md 4, 10.5)."""
         key_presence, key_layout = key
-        on, _ = self.presence_log_probs(context, for_presence)
+        on, _ = self.presence_log_probs(context, view)
         bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
         layouts = self._layouts(context).narrowed(spread.of_layout, spread.temperature)
         return bit, layouts.sample(key_layout)
 
     def sample_stroke(
-        self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
+        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, key: Array
     ) -> tuple[Array, BrushParams | None]:
         """[P, 2] control points of a stroke that is placed; consumes the key."""
-        strokes = self._strokes(context, layout, for_stroke)
+        strokes = self._strokes(context, view, layout)
         return strokes.narrowed(spread.of_point, spread.temperature).sample(key), None
 
     def _layouts(self, context: PriorContext) -> AnyMixture:
         return self.family.layout_prior(self.prior_layout([context.layout_hidden]))
 
-    def _strokes(self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...]) -> AnyMixture:
-        raw = self.prior_stroke([context.stroke_hidden, layout, *for_stroke])
+    def _strokes(self, context: PriorContext, view: PriorView, layout: Array) -> AnyMixture:
+        raw = self.prior_stroke([context.stroke_hidden, layout, *view.window])
         return self.family.stroke_prior(raw, self.config.num_points)
 
 
-class AutoregressivePrior(SequentialPrior):
-    """The sequential prior with one density for a whole stroke: point after point, then the brush.
+class AutoregressivePrior(Prior):
+    """One density for a whole stroke: layout, then point after point, then the brush.
 
-    Each pair of numbers has a mixture of correlated Gaussians, given the pairs before it. The first stroke,
-    of which nothing is known beforehand, has a density of its own, its layout and the canvas slope included.
+    Each pair of numbers has a mixture of correlated Gaussians, given the pairs before it and a summary of the
+    drawing so far, which the presence head shares. The first stroke, of which nothing is known beforehand,
+    has a density of its own, the canvas slope included.
     """
 
+    family: Family
+
     networks: ClassVar[tuple[str, ...]] = (
+        "prior_summary",
         "prior_presence",
-        "prior_layout",
+        "prior_placement",
         "prior_whole_stroke",
         "prior_first_stroke",
     )
 
     def setup(self) -> None:
-        """Declares the heads."""
-        heads, outputs = self.family.prior_heads(self.config), 6 * self.config.components
-        self.prior_presence = heads.presence
-        self.prior_layout = heads.layout
+        """Declares the summary and the heads."""
+        outputs = 6 * self.config.components
+        self.prior_summary = Summary(self.config.features)
+        self.prior_presence = self.family.prior_heads(self.config).presence
+        self.prior_placement = PairChain(2, _CHAIN_HIDDEN, outputs)
         num_pairs = self.config.num_points + STROKE_NUMBERS // 2
         self.prior_whole_stroke = PairChain(num_pairs, _CHAIN_HIDDEN, outputs)
         # Two pairs more are those of the layout, the last is of the canvas slope and nothing.
         self.prior_first_stroke = MaskedChain(num_pairs + 3, _FIRST_HIDDEN, outputs)
 
-    def _log_densities(
+    def presence_log_probs(self, context: PriorContext, view: PriorView) -> tuple[Array, Array]:
+        """[] log-probabilities that there is a next stroke, and that there is none."""
+        return self.family.presence(self.prior_presence([self._summary(context, view)])[0])
+
+    def log_probs(
         self,
         context: PriorContext,
-        for_stroke: tuple[Array, ...],
+        view: PriorView,
         stroke: StrokeLatents,
         brush: BrushParams,
-    ) -> tuple[Array, Array | None]:
-        """[] log-densities of the control points of a stroke and of its brush."""
+    ) -> StrokeLogProbs:
+        """Log-probabilities of one given stroke."""
+        summary = self._summary(context, view)
+        units = _layout_units()
+        pairs = units.pairs_of(stroke.layout)
+        layout = self._layouts(summary, pairs).log_prob(pairs) - np.log(units.size).sum()
         of_brush = brush_latents.stroke_numbers(brush).reshape(-1, 2)
         pairs = jnp.concatenate([stroke.control_points - _POINT_CENTRE, of_brush])
-        mixtures = self._mixtures([context.stroke_hidden, stroke.layout, *for_stroke], pairs)
+        mixtures = self._strokes(summary, view, stroke.layout, pairs)
         points, brush_pairs = _split(len(pairs), self.config.num_points)
-        return _log_prob(mixtures, pairs, points), _log_prob(mixtures, pairs, brush_pairs)
+        return StrokeLogProbs(
+            *self.presence_log_probs(context, view),
+            layout,
+            _log_prob(mixtures, pairs, points),
+            _log_prob(mixtures, pairs, brush_pairs),
+        )
+
+    def sample_placement(
+        self, context: PriorContext, view: PriorView, spread: Spread, key: tuple[Array, Array]
+    ) -> tuple[Array, Array]:
+        """[] bit and [4] layout of the next stroke; consumes a key for each."""
+        key_presence, key_layout = key
+        on, _ = self.presence_log_probs(context, view)
+        bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+        layouts = functools.partial(self._layouts, self._summary(context, view))
+        return bit, _layout_units().values_of(_sample_pairs(layouts, _narrow_layout(spread), key_layout))
 
     def sample_stroke(
-        self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
+        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, key: Array
     ) -> tuple[Array, BrushParams | None]:
         """[P, 2] control points of a stroke that is placed, and its brush; consumes the key.
 
         Brushes are sampled as learned, whatever the spread of points.
         """
-        inputs, count = [context.stroke_hidden, layout, *for_stroke], self.config.num_points
+        count = self.config.num_points
         narrow: _Narrow = [(spread.of_point, spread.temperature)] * count
         narrow += [None] * (STROKE_NUMBERS // 2)
-        pairs = _sample_pairs(functools.partial(self._mixtures, inputs), narrow, key)
+        strokes = functools.partial(self._strokes, self._summary(context, view), view, layout)
+        pairs = _sample_pairs(strokes, narrow, key)
         numbers = jnp.clip(pairs[count:].reshape(-1), -_LARGEST_NUMBER, _LARGEST_NUMBER)
         return pairs[:count] + _POINT_CENTRE, brush_latents.brush_with(numbers, jnp.zeros(()))
 
@@ -241,7 +258,7 @@ class AutoregressivePrior(SequentialPrior):
         of_brush = jnp.append(brush_latents.stroke_numbers(brush), brush_latents.canvas_number(brush))
         values = jnp.concatenate([stroke.layout, stroke.control_points.reshape(-1), of_brush, jnp.zeros(1)])
         units = _first_units(count)
-        pairs = (values.reshape(-1, 2) - units.centre) / units.size
+        pairs = units.pairs_of(values)
         mixtures = self._first_mixtures(pairs)
         layout, points, brush_pairs = _split(len(pairs) - 1, 2, 2 + count)
         canvas = Mixture(*(leaf[-1] for leaf in _of_first_coordinate(mixtures)))
@@ -261,39 +278,57 @@ class AutoregressivePrior(SequentialPrior):
     def sample_first(self, spread: Spread, key: Array) -> tuple[Array, Array, BrushParams]:
         """Layout, control points and brush of a first stroke, canvas slope and all; consumes the key."""
         count, temperature = self.config.num_points, spread.temperature
-        of_layout = spread.of_layout.reshape(2, 2)
-        narrow: _Narrow = [(of_layout[0], temperature), (of_layout[1], temperature)]
-        narrow += [(spread.of_point, temperature)] * count + [None] * (STROKE_NUMBERS // 2 + 1)
-        pairs = _sample_pairs(self._first_mixtures, narrow, key)
-        units = _first_units(count)
-        layout, points, numbers = jnp.split(
-            (pairs * units.size + units.centre).reshape(-1), [4, 4 + 2 * count]
-        )
+        narrow = _narrow_layout(spread) + [(spread.of_point, temperature)] * count
+        narrow += [None] * (STROKE_NUMBERS // 2 + 1)
+        values = _first_units(count).values_of(_sample_pairs(self._first_mixtures, narrow, key))
+        layout, points, numbers = jnp.split(values, [4, 4 + 2 * count])
         numbers = jnp.clip(numbers, -_LARGEST_NUMBER, _LARGEST_NUMBER)
         brush = brush_latents.brush_with(numbers[:STROKE_NUMBERS], numbers[STROKE_NUMBERS])
         return layout, points.reshape(count, 2), brush
 
-    def _mixtures(self, inputs: list[Array], pairs: Array) -> CorrelatedMixture:
-        """The mixture of every pair, given those before it."""
+    def _summary(self, context: PriorContext, view: PriorView) -> Array:
+        """[F] of the drawing so far."""
+        return self.prior_summary([context.layout_hidden, context.stroke_hidden, *view.canvas])
+
+    def _layouts(self, summary: Array, pairs: Array) -> CorrelatedMixture:
+        """The mixture of either pair of a layout, in its units, given the first."""
+        return correlated_mixture(self.prior_placement([summary], pairs), -_REACH, _REACH)
+
+    def _strokes(self, summary: Array, view: PriorView, layout: Array, pairs: Array) -> CorrelatedMixture:
+        """The mixture of every pair of a stroke that is placed, given those before it."""
         count = self.config.num_points
         low = np.full((len(pairs), 1, 2), POINT_LOW - _POINT_CENTRE, np.float32)
         high = np.full((len(pairs), 1, 2), POINT_HIGH - _POINT_CENTRE, np.float32)
         low[count:], high[count:] = _NUMBER_RANGE
-        return correlated_mixture(self.prior_whole_stroke(inputs, pairs), low, high)
+        raw = self.prior_whole_stroke([summary, layout, *view.window], pairs)
+        return correlated_mixture(raw, low, high)
 
     def _first_mixtures(self, pairs: Array) -> CorrelatedMixture:
         """The mixture of every pair of a first stroke, in its units, given those before it."""
-        return correlated_mixture(self.prior_first_stroke(pairs), -_FIRST_REACH, _FIRST_REACH)
+        return correlated_mixture(self.prior_first_stroke(pairs), -_REACH, _REACH)
 
 
 _Narrow = list[tuple[Array, Array | float] | None]  # a factor and a temperature of each pair's mixture
 
 
 class _Units(NamedTuple):
-    """In which the pairs of a first stroke have about unit deviation."""
+    """In which pairs of numbers have about unit deviation."""
 
     centre: np.ndarray  # [N, 2]
     size: np.ndarray  # [N, 2]
+
+    def pairs_of(self, values: Array) -> Array:
+        """[2 N] numbers -> [N, 2] in these units."""
+        return (values.reshape(-1, 2) - self.centre) / self.size
+
+    def values_of(self, pairs: Array) -> Array:
+        """[N, 2] in these units -> [2 N] numbers."""
+        return (pairs * self.size + self.centre).reshape(-1)
+
+
+def _layout_units() -> _Units:
+    """Of the two pairs of a layout."""
+    return _Units(*(numbers[:2] for numbers in _first_units(0)))
 
 
 def _first_units(num_points: int) -> _Units:
@@ -303,6 +338,11 @@ def _first_units(num_points: int) -> _Units:
     size = [0.15, 0.15, 0.1, 0.4] + [0.12] * 2 * num_points + [0.2] * brush
     pairs = lambda numbers: np.array(numbers, np.float32).reshape(-1, 2)
     return _Units(pairs(centre), pairs(size))
+
+
+def _narrow_layout(spread: Spread) -> _Narrow:
+    """For both pairs of a layout."""
+    return [(factor, spread.temperature) for factor in spread.of_layout.reshape(2, 2)]
 
 
 def _split(count: int, *ends: int) -> list[slice]:
@@ -349,37 +389,36 @@ class FixedPrior(Prior):
     log_odds: float = 0.0  # that there is a next stroke
     is_placed: bool = True  # otherwise every layout is the whole canvas, and has no log-probability
 
-    def presence_log_probs(self, context: PriorContext, features: tuple[Array, ...]) -> tuple[Array, Array]:
+    def presence_log_probs(self, context: PriorContext, view: PriorView) -> tuple[Array, Array]:
         """[] log-probabilities that there is a next stroke, and that there is none."""
         return presence.log_probs(jnp.full((), self.log_odds, context.layout_hidden.dtype))
 
     def log_probs(
         self,
         context: PriorContext,
-        for_presence: tuple[Array, ...],
-        for_stroke: tuple[Array, ...],
+        view: PriorView,
         stroke: StrokeLatents,
         brush: BrushParams,
     ) -> StrokeLogProbs:
         """Log-probabilities of one given stroke."""
-        on, off = self.presence_log_probs(context, for_presence)
+        on, off = self.presence_log_probs(context, view)
         dtype = context.layout_hidden.dtype
         layout = self._layouts(dtype).log_prob(stroke.layout) if self.is_placed else jnp.zeros_like(on)
         return StrokeLogProbs(on, off, layout, self._strokes(dtype).log_prob(stroke.control_points))
 
     def sample_placement(
-        self, context: PriorContext, for_presence: tuple[Array, ...], spread: Spread, key: tuple[Array, Array]
+        self, context: PriorContext, view: PriorView, spread: Spread, key: tuple[Array, Array]
     ) -> tuple[Array, Array]:
         """[] bit and [4] layout of the next stroke; consumes a key for each."""
         key_presence, key_layout = key
-        on, _ = self.presence_log_probs(context, for_presence)
+        on, _ = self.presence_log_probs(context, view)
         bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
         if not self.is_placed:
             return bit, jnp.asarray(IDENTITY_LAYOUT)
         return bit, _sample(self._layouts(context.layout_hidden.dtype), spread.of_layout, key_layout)
 
     def sample_stroke(
-        self, context: PriorContext, layout: Array, for_stroke: tuple[Array, ...], spread: Spread, key: Array
+        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, key: Array
     ) -> tuple[Array, BrushParams | None]:
         """[P, 2] numbers that describe a stroke; consumes the key."""
         return _sample(self._strokes(context.layout_hidden.dtype), spread.of_point, key), None

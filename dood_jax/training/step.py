@@ -16,7 +16,7 @@ from jax import lax
 from dood_jax.config.groups import Config, OptimizerConfig
 from dood_jax.data import example_stream
 from dood_jax.data.example_stream import ExampleStream, Sampler
-from dood_jax.model.dood import prior_networks
+from dood_jax.model.dood import PRIOR_NETWORKS, prior_networks
 from dood_jax.model.networks import Params
 from dood_jax.training.losses import LOSSES, Batch, LossAux, Metrics
 from dood_jax.training.state import NvilLearner, TrainState
@@ -27,6 +27,7 @@ _GROUP_OF = {
     "posterior_presence": "presence",
     "baseline_rnn": "baseline",
     "baseline": "baseline",
+    **dict.fromkeys(PRIOR_NETWORKS, "prior"),
 }
 _LAST_RATE = 0.02  # of the cosine schedule, as a fraction of the highest rate
 _BRUSH_MEMORY = 0.99  # of the running mean of brushes
@@ -45,6 +46,7 @@ def make_optimizer(
         "likelihood": optax.scale(config.likelihood_multiplier),
         "presence": optax.scale(config.presence_multiplier),
         "baseline": optax.scale(config.baseline_multiplier),
+        "prior": optax.scale(config.prior_multiplier),
         "rest": optax.identity(),
     }
     clip = optax.clip_by_global_norm(config.clip_norm) if config.clip_norm else optax.identity()

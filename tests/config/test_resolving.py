@@ -167,6 +167,7 @@ def test_a_choice_that_is_not_available_is_refused_with_the_choices(key, value):
         ("optimizer.likelihood_multiplier", -1.0),
         ("optimizer.presence_multiplier", -1.0),
         ("optimizer.baseline_multiplier", -1.0),
+        ("optimizer.prior_multiplier", -1.0),
         ("optimizer.clip_norm", -1.0),
         ("training.steps", 0),
         ("training.batch_size", 0),
@@ -217,8 +218,8 @@ def test_one_flag_gives_the_published_model_objective_and_optimiser():
     assert (model.dropout, model.likelihood, model.likelihood_scale) == (0.5, "laplace", "map")
     assert (objective.stopping, objective.beta, objective.beta_weighs) == ("nvil", 4, "likelihood")
     assert (optimizer.learning_rate, optimizer.schedule, optimizer.warmup_steps) == (1e-4, "constant", 0)
-    multipliers = optimizer.likelihood_multiplier, optimizer.presence_multiplier
-    assert (*multipliers, optimizer.baseline_multiplier, optimizer.clip_norm) == (1, 1, 10, 0)
+    multipliers = optimizer.likelihood_multiplier, optimizer.presence_multiplier, optimizer.prior_multiplier
+    assert (*multipliers, optimizer.baseline_multiplier, optimizer.clip_norm) == (1, 1, 1, 10, 0)
     assert resolve(config.as_dict()) == config
 
 

@@ -252,7 +252,8 @@ def test_group_multipliers_show_in_the_first_update(three_steps, start):
             moves.append(((before - after) * np.sign(slope))[large])
         rates[name] = np.concatenate(moves)
     for name, moves in rates.items():
-        multiplier = {"likelihood": 10.0, "posterior_presence": 0.3}.get(name, 1.0)
+        of_prior = name.startswith("prior") or name == "canvas_glimpse_encoder"
+        multiplier = {"likelihood": 10.0, "posterior_presence": 0.3}.get(name, 3.0 if of_prior else 1.0)
         assert moves.size, name
         np.testing.assert_allclose(moves, multiplier * RATE, rtol=5e-3, err_msg=name)
 
