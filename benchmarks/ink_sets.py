@@ -159,14 +159,18 @@ def _others_there(strokes: list[np.ndarray], one: int, other: int, place: np.nda
     return False
 
 
-def draw(strokes: list[np.ndarray], widths: list[float], size: tuple[int, int]) -> np.ndarray:
-    """float32 [H, W] ink of round pens, by Pillow at eight times the size."""
+def draw(strokes: list[np.ndarray], widths: list, size: tuple[int, int]) -> np.ndarray:
+    """float32 [H, W] ink of round pens, by Pillow at eight times the size.
+
+    A width is that of a stroke, or [n], those at its points.
+    """
     high, wide = size
     image = Image.new("L", (wide * _OVERSAMPLING, high * _OVERSAMPLING), 0)
     pen = ImageDraw.Draw(image)
     for stroke, width in zip(strokes, widths, strict=True):
-        radius = width * _OVERSAMPLING / 2 - 0.5  # Pillow's ellipses include their last pixel
-        for x, y in dense(stroke, 0.25) * _OVERSAMPLING:
+        at_points = np.column_stack([stroke, np.broadcast_to(width, len(stroke))])
+        for x, y, across in dense(at_points, 0.25) * _OVERSAMPLING:
+            radius = across / 2 - 0.5  # Pillow's ellipses include their last pixel
             pen.ellipse([x - radius, y - radius, x + radius, y + radius], fill=255)
     return np.asarray(image.resize((wide, high), Image.Resampling.BOX), np.float32) / 255
 
@@ -202,8 +206,8 @@ def as_seen(ink: np.ndarray, condition: str, random: np.random.Generator) -> np.
 
 
 def dense(stroke: np.ndarray, step: float) -> np.ndarray:
-    """[m, 2] points at most `step` apart along a polyline."""
+    """[m, 2] points at most `step` apart along a polyline [n, 2]; further columns go along."""
     stroke = np.asarray(stroke, float)
-    far = np.concatenate([[0], np.linalg.norm(np.diff(stroke, axis=0), axis=1).cumsum()])
+    far = np.concatenate([[0], np.linalg.norm(np.diff(stroke[:, :2], axis=0), axis=1).cumsum()])
     at = np.linspace(0, far[-1], max(int(far[-1] / step) + 1, 2))
-    return np.stack([np.interp(at, far, stroke[:, axis]) for axis in (0, 1)], axis=1)
+    return np.stack([np.interp(at, far, stroke[:, axis]) for axis in range(stroke.shape[1])], axis=1)

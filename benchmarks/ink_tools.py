@@ -9,7 +9,6 @@ import re
 import time
 
 import autotrace
-import jax
 import numpy as np
 import potrace
 import skan
@@ -23,7 +22,7 @@ from scipy import ndimage
 from skimage.filters import threshold_local, threshold_otsu
 from skimage.morphology import skeletonize
 
-from dood_jax import api, geometry
+from dood_jax import api
 from dood_jax.vectorize import page, tracing
 from dood_jax.vectorize.drawing import InkDrawing
 
@@ -33,15 +32,15 @@ _POTRACE_SVG = '<svg xmlns="http://www.w3.org/2000/svg" width="{}" height="{}"><
 
 
 @functools.lru_cache
-def model() -> api.Model:
-    """The released model that the tool takes unasked."""
-    return api.load(MODEL)
+def api_model(name: str = MODEL) -> api.Model:
+    """A released model, the one that the tool takes unasked if none is named."""
+    return api.load(name)
 
 
 def ours(known: Known) -> Found:
     """`model.vectorize`."""
     started = time.perf_counter()
-    drawing = model().vectorize(known.grey)
+    drawing = api_model().vectorize(known.grey)
     return _found(known, drawing, time.perf_counter() - started)
 
 
@@ -59,26 +58,22 @@ def _found(known: Known, drawing: InkDrawing, seconds: float) -> Found:
     return Found(lines, widths, draw(lines, widths, known.grey.shape), seconds, len(drawing.to_svg()))
 
 
-def model_alone(known: Known) -> Found:
-    """The model's drawing of the whole image at its own size, refined there; no lines are followed."""
+def model_alone(known: Known, name: str = MODEL, is_joined: bool = False) -> Found:
+    """The model's drawing of the whole image at its own size, refined there; no lines are followed.
+
+    Its strokes as they are, or joined where they continue each other.
+    """
     started = time.perf_counter()
     ink = page.remove_background(known.grey).ink
     small = np.asarray(Image.fromarray(ink).resize((50, 50), Image.Resampling.BILINEAR)).clip(0, 1)[None]
-    sketch = model().optimize(small, model().infer(small))
-    seconds = time.perf_counter() - started
-    count = int(sketch.strokes.presence[0].sum())
+    sketch = api_model(name).optimize(small, api_model(name).infer(small))
     side = known.grey.shape[0]
-    points = np.asarray(_placed(sketch.strokes.layout[0], sketch.strokes.control_points[0]))[:count]
+    (drawing,) = api_model(name).to_ink(sketch, side)
+    drawing = drawing.joined() if is_joined else drawing
+    seconds = time.perf_counter() - started
     canvas = Image.fromarray(np.asarray(sketch.canvases[0, -1], np.float32))
     drawn = np.asarray(canvas.resize((side, side), Image.Resampling.BICUBIC)).clip(0, 1)
-    return Found([line * side + side / 100 for line in points], [], drawn, seconds)
-
-
-@jax.jit
-@jax.vmap
-def _placed(layout, points):
-    """[C, 2] along a stroke from its first control point, which is where the published curve ends."""
-    return geometry.bezier_curve(geometry.place_points(geometry.layout_to_matrix(layout), points), 48)[::-1]
+    return Found([stroke.points(0.5) for stroke in drawing.strokes], [], drawn, seconds)
 
 
 def skeleton(known: Known) -> Found:

@@ -16,6 +16,7 @@ from scipy import ndimage
 _CORNER = np.deg2rad(50)  # a sharper turn is a corner, where the tangent jumps
 _REPARAMETRISATIONS = 8
 _RIDGE = 1e-12  # of the trace of normal equations: where points leave a handle free, it stays near
+_LEAST_RIDGE = 1e-30  # where all points lie at an end of a curve, and the trace is 0
 
 
 class InkStroke(NamedTuple):
@@ -267,7 +268,7 @@ def _least_squares(
     squares = total(inner[:, :, None] * inner[:, None])
     both = np.einsum("bij,xy->bixjy", squares, np.eye(2)).reshape(-1, 4, 4)
     normal = ends.ways @ both @ ends.ways.transpose(0, 2, 1)
-    ridge = _RIDGE * np.trace(normal, axis1=1, axis2=2)[:, None] + ~ends.ways.any(2)
+    ridge = _RIDGE * np.trace(normal, axis1=1, axis2=2)[:, None] + _LEAST_RIDGE + ~ends.ways.any(2)
     normal += ridge[..., None] * np.eye(4)
     slopes = ends.ways @ total(inner[:, :, None] * off[:, None]).reshape(-1, 4, 1)
     change = np.linalg.solve(normal, slopes).transpose(0, 2, 1) @ ends.ways

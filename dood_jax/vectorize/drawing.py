@@ -9,7 +9,7 @@ import numpy as np
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.types import BrushParams
-from dood_jax.vectorize import curves, formats
+from dood_jax.vectorize import curves, formats, joins
 from dood_jax.vectorize.curves import InkStroke, Strokes
 
 _CUBICS = 4  # that make up one curve of higher degree
@@ -31,6 +31,13 @@ class InkDrawing(Strokes):
             for one in self.strokes
         )
         return dataclasses.replace(self, strokes=strokes, width=width, height=height, l1=self.l1 * area)
+
+    def joined(self) -> "InkDrawing":
+        """The drawing with strokes that continue each other joined to those that a pen would make.
+
+        For drawings of a model (`Model.to_ink`), whose strokes are short; see `vectorize/joins.py`.
+        """
+        return dataclasses.replace(self, strokes=tuple(joins.joined(self.strokes)))
 
     def in_black(self) -> "InkDrawing":
         """The same drawing without colours."""

@@ -118,6 +118,14 @@ def test_a_curve_reaches_as_far_as_it_can():
     assert [len(curves.fit(half, 40 * share)) for share in (0.02, 0.001)] == [4, 10]
 
 
+def test_a_line_of_uneven_steps_is_fitted():
+    """Its vertices may all come to lie at the ends of a curve, which then has nothing to be fitted to."""
+    steps = [(-0.5, 0.9), (1.2, 6.6), (2, 7.2), (2, 8.2), (1.4, 9), (0.9, 9.9), (-3.2, 14.3), (-2.8, 18.3)]
+    line = np.array([*steps, (-3.1, 19.3), (-6.8, 24), (-6.7, 25), (-6.3, 25.9)])
+    found = curves.sample(curves.fit(line, 0.6), 50)
+    assert np.linalg.norm(line[:, None] - found[None], axis=-1).min(1).max() < 0.6 + 0.01
+
+
 def test_a_stroke_is_few_curves(found):
     assert max(len(stroke.control_points) for stroke in found) <= 3 * 4 + 1
 
