@@ -1,9 +1,8 @@
 """How well strokes found in images agree with those that people made with a pen.
 
-    python benchmarks/pen.py --data=FOLDER [--sets=kanjivg,homus] [--count=30] [--json=FILE]
+    python benchmarks/pen.py [--data=FOLDER] [--sets=kanjivg,homus] [--count=20] [--json=FILE]
 
-`FOLDER` holds one npz file for each set (`pen_sets`); those of Omniglot are taken from DOOD_DATA_DIR. Every
-drawing is an image of 64, 128 and 256 pixels, on a clean and a shaded background in turn. `pen_measures` says
+`FOLDER`, `pen` in DOOD_DATA_DIR if none is given, holds one npz file for each set (`pen_sets`). Every drawing is an image of 64, 128 and 256 pixels, on a clean and a shaded background in turn. `pen_measures` says
 what is measured, `ink_tools` who the peers are. Prints a table for each set; errors are of drawings,
 resampled by writer where writers are known. The strokes of people are used for measuring only. Needs
 `pip install .[benchmarks]`.
@@ -31,10 +30,12 @@ from pen_sets import Pen
 from dood_jax.checkpointing import restore
 from dood_jax.checkpointing.metadata import CARD_FILE, commit
 from dood_jax.checkpointing.restore import checksum
+from dood_jax.data import sources
 from dood_jax.errors import BadInput
 from dood_jax.runtime import parallel
 
 SETS = ("digilets", "pendigits", "kanjivg", "crohme", "homus", "hanzi", "sheep", pen_sets.OMNIGLOT)
+MODELS = (ink_tools.MODEL, "mnist")  # that take part
 _ALONE = "alone"  # in the names of tools that draw one character
 TOOLS = {
     "dood_jax": ink_tools.ours,
@@ -135,30 +136,35 @@ def show(name: str, tables: dict[str, dict[str, Any]]) -> None:
 def main() -> None:
     """Prints the tables, and writes them as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", type=Path, required=True, help="the folder of the npz files")
+    parser.add_argument("--data", type=Path, help="the folder of the npz files")
     parser.add_argument("--sets", default=",".join(SETS))
     parser.add_argument("--tools", default=";".join(TOOLS), help="names, between semicolons")
-    parser.add_argument("--count", type=int, default=30, help="drawings of each set, each at three sizes")
+    parser.add_argument("--count", type=int, default=20, help="drawings of each set, each at three sizes")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
+    folder = options.data or Path(sources.data_directory(None)) / "pen"
     parallel.keep_compiled_programs()
     tools = {name: TOOLS[name] for name in options.tools.split(";")}
     tables = {}
     for name in options.sets.split(","):
-        pens = list(pen_sets.drawings(options.data / f"{name}.npz", options.count))
+        pens = list(pen_sets.drawings(folder / f"{name}.npz", options.count))
         tables[name] = tables_of(rows_of(pens, tools))
         show(name, tables[name])
         if options.json:
-            card = json.loads((restore.find(ink_tools.MODEL) / CARD_FILE).read_text())
-            record = {
-                "task": "pen",
-                "checkpoint": ink_tools.MODEL,
-                "checkpoint_sha256": checksum(card),
-                "commit": commit(),
-                "device": f"{jax.devices()[0].platform} ({os.cpu_count()} cores)",
-                "sets": tables,
-            }
-            options.json.write_text(json.dumps(record) + "\n")
+            options.json.write_text(json.dumps(record_of(tables)) + "\n")
+
+
+def record_of(tables: dict[str, Any]) -> dict[str, Any]:
+    """The tables of all sets, and what they are of."""
+    cards = [json.loads((restore.find(name) / CARD_FILE).read_text()) for name in MODELS]
+    return {
+        "task": "pen",
+        "checkpoint": list(MODELS),
+        "checkpoint_sha256": [checksum(card) for card in cards],
+        "commit": commit(),
+        "device": f"{jax.devices()[0].platform} ({os.cpu_count()} cores)",
+        "sets": tables,
+    }
 
 
 if __name__ == "__main__":

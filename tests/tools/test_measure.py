@@ -12,7 +12,7 @@ import pytest
 from dood_jax.config.resolving import resolve
 
 ROOT = Path(__file__).parents[2]
-BY_BENCHMARKS = {"floors", "rivals", "scaling", "vectorize"}
+BY_BENCHMARKS = {"floors", "pen", "rivals", "scaling", "vectorize"}
 RECORDS = {path.stem: path for path in (ROOT / "docs" / "results").glob("*.json")}
 
 
