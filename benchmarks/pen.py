@@ -2,9 +2,10 @@
 
     python benchmarks/pen.py [--data=FOLDER] [--sets=kanjivg,homus] [--count=20] [--json=FILE]
 
-`FOLDER`, `pen` in DOOD_DATA_DIR if none is given, holds one npz file for each set (`pen_sets`). Every drawing is an image of 64, 128 and 256 pixels, on a clean and a shaded background in turn. `pen_measures` says
-what is measured, `ink_tools` who the peers are. Prints a table for each set; errors are of drawings,
-resampled by writer where writers are known. The strokes of people are used for measuring only. Needs
+`FOLDER`, `pen` in DOOD_DATA_DIR if none is given, holds one npz file for each set (`pen_sets`). Every drawing
+is an image of 64, 128 and 256 pixels, on a clean and a shaded background in turn. `pen_measures` says what is
+measured, `ink_tools` who the peers are. Prints a table for each set; errors are of drawings, resampled by
+writer where writers are known. The strokes of people are used for measuring only. Needs
 `pip install .[benchmarks]`.
 """
 

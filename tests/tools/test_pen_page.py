@@ -1,0 +1,35 @@
+"""The page on strokes of people holds what was measured, and nothing else."""
+
+import json
+from pathlib import Path
+
+import pen_page
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def record():
+    return json.loads((ROOT / "docs" / "results" / "pen.json").read_text())
+
+
+def test_the_page_is_up_to_date(record):
+    assert pen_page.page(record) == (ROOT / "docs" / "pen.md").read_text()
+
+
+def test_every_set_has_a_row_for_every_tool_that_was_measured(record):
+    lines = pen_page.page(record).splitlines()
+    for name, tables in record["sets"].items():
+        start = lines.index(f"## {pen_page._TITLES[name]}")
+        rows = [
+            line.split(" | ")[0].removeprefix("| ") for line in lines[start + 4 : start + 4 + len(tables)]
+        ]
+        assert rows == list(tables)
+
+
+def test_a_cell_is_a_mean_and_its_error():
+    values = {"order": [0.876, 0.012], "ldtw": [0.0512, 0.004]}
+    assert pen_page.cell(values, "order") == "0.88 ± 0.01"
+    assert pen_page.cell(values, "ldtw") == "5.1 ± 0.4"
+    assert pen_page.cell(values, "direction") == "–"
