@@ -145,6 +145,7 @@ def main() -> None:
     options = parser.parse_args()
     folder = options.data or Path(sources.data_directory(None)) / "pen"
     parallel.keep_compiled_programs()
+    commit()  # of what is measured, however long it takes
     tools = {name: TOOLS[name] for name in options.tools.split(";")}
     tables = {}
     for name in options.sets.split(","):
