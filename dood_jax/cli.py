@@ -1,4 +1,4 @@
-"""The command `dood`: train, evaluate, vectorize, demo and prepare-data.
+"""The command `dood`: train, evaluate, vectorize, demo, export and prepare-data.
 
 What a command needs is imported when it runs, so that help and refusals do not wait for jax.
 """
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dood_jax import command_line
-from dood_jax.errors import BadInput, require_at_least
+from dood_jax.errors import BadInput, RunFailed, require_at_least, require_choice
 
 _FORMATS = "svg, animated-svg, gif, inkml, stroke3, ndjson, json"
 _MODELS = "synthetic,omniglot,mnist,emnist,kmnist,quickdraw"
@@ -30,6 +30,9 @@ def main(argv: list[str] | None = None) -> None:
             arguments.run(arguments)
     except BadInput as error:
         command_line.refuse(error)
+    except RunFailed as error:
+        command_line.report(error)
+        sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
 
@@ -41,6 +44,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands)
     _add_vectorize(commands)
     _add_demo(commands)
+    _add_export(commands)
     _add_prepare_data(commands)
     return parser
 
@@ -182,6 +186,47 @@ def _demo(arguments: argparse.Namespace) -> None:
     if not names:
         raise BadInput("--checkpoint names no model; leave it out for all that are released")
     server.serve(arguments.host, arguments.port, names)
+
+
+def _add_export(commands: Any) -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a model for other programs",
+        description="Writes a model's parameters and functions for other programs, with a card that says what"
+        " they take and return.",
+    )
+    export.add_argument("name", metavar="NAME", help="a released model or a folder")
+    export.add_argument(
+        "--to", required=True, metavar="FORMATS", help="joined by commas: onnx, safetensors, stablehlo"
+    )
+    export.add_argument("--out", default=".", metavar="DIR", help="folder to write into (default here)")
+    export.add_argument("--dtype", default="float16", help="of the parameters: float16 or float32")
+    export.add_argument("--overwrite", action="store_true", help="replace files that are there")
+    export.add_argument(
+        "--exporter-python",
+        default=sys.executable,
+        metavar="PATH",
+        help="for onnx: the Python of an environment that has jax2onnx (default the one that runs this)",
+    )
+    export.set_defaults(run=_export, takes_flags=False)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    """Exports a model and names the files on stdout."""
+    from dood_jax.export import command
+
+    options = command.Options(
+        command.parse_formats(arguments.to),
+        require_choice("--dtype", arguments.dtype, command.DTYPES),
+        arguments.overwrite,
+        arguments.exporter_python,
+    )
+    out = command_line.writable(Path(arguments.out), "--out")
+    command.require_new(options, out)
+    from dood_jax import api
+
+    for path in command.export(api.load(arguments.name), options, out):
+        sys.stdout.write(f"{path}: {path.stat().st_size / 1e6:.2f} MB\n")
 
 
 def _add_prepare_data(commands: Any) -> None:

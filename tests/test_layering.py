@@ -29,7 +29,7 @@ ROWS = (
     ("vectorize",),
     ("api",),
     ("evaluation",),
-    ("demo",),
+    ("demo", "export"),
     ("main",),
     ("cli",),
 )

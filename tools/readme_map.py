@@ -34,6 +34,7 @@ ROOMS = {  # room -> what is there
     "evaluation": "tasks and metrics",
     "apps": "bitmap to ink, and the page to draw on",
     "demo": "the page to draw on",
+    "export": "models as files for other programs",
     "main": "training and evaluation",
     "cli": "the command `dood`",
 }

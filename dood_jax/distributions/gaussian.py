@@ -2,12 +2,12 @@
 
 Densities are written out. The correlated Gaussians of the published model couple the first two coordinates
 alone; distrax's triangular Gaussian gives the same densities, but its batched triangular solve takes five to
-six times as long on a CPU, gradients included (`benchmarks/run.py --only=parts`). Diagonal mixtures are
-sampled by distrax, which takes long to import, and so is imported there alone.
+six times as long on a CPU, gradients included (`benchmarks/run.py --only=parts`). Samples are pure functions
+of noise, so that exported programs can be given theirs.
 """
 
 import math
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -22,11 +22,27 @@ class AnyGaussian(Protocol):
         """The sample for standard normal noise of the event's shape, and its [] log-density."""
 
 
+class MixtureNoise(NamedTuple):
+    """The randomness of a sample of independent mixtures."""
+
+    component: Array  # [...] uniform in 0..1: which component of each mixture
+    value: Array  # [..., n] standard normal: where in it
+
+
+def mixture_noise(key: Array, shape: tuple[int, ...]) -> MixtureNoise:
+    """Draws the randomness of an event [..., n] of this shape; consumes the key."""
+    key_component, key_value = jax.random.split(key)
+    return MixtureNoise(jax.random.uniform(key_component, shape[:-1]), jax.random.normal(key_value, shape))
+
+
 class AnyMixture(Protocol):
     """Independent mixtures of Gaussians over one event."""
 
     def sample(self, key: Array) -> Array:
         """A sample of the event's shape; consumes the key."""
+
+    def sample_from(self, noise: MixtureNoise) -> Array:
+        """The sample of the event's shape for given noise."""
 
     def log_prob(self, value: Array) -> Array:
         """[] log-density of a value of the event's shape."""
@@ -62,10 +78,12 @@ class Mixture(NamedTuple):
 
     def sample(self, key: Array) -> Array:
         """A sample [..., n]; consumes the key."""
-        import distrax  # noqa: PLC0415
+        return self.sample_from(mixture_noise(key, _event_shape(self.mean)))
 
-        components = distrax.Independent(distrax.Normal(self.mean, self.scale), reinterpreted_batch_ndims=1)
-        return distrax.MixtureSameFamily(distrax.Categorical(self.logits), components).sample(seed=key)
+    def sample_from(self, noise: MixtureNoise) -> Array:
+        """The sample [..., n] for given noise."""
+        mean, scale = _chosen(self.logits, noise.component, (self.mean, self.scale))
+        return mean + scale * noise.value
 
     def log_prob(self, value: Array) -> Array:
         """[] log-density of [..., n], summed over the leading axes (method.md 4, p_stroke)."""
@@ -76,6 +94,29 @@ class Mixture(NamedTuple):
     def narrowed(self, factor: Array, temperature: Array | float = 1.0) -> "Mixture":
         """The mixture with standard deviations times a factor, [n] or [], and sharper weights."""
         return self._replace(scale=self.scale * factor, logits=self.logits / temperature)
+
+
+def _event_shape(mean: Array) -> tuple[int, ...]:
+    """The shape [..., n] of a sample of components [..., M, n]."""
+    return (*mean.shape[:-2], mean.shape[-1])
+
+
+_Parts = TypeVar("_Parts")  # a tuple of arrays
+
+
+def _chosen(logits: Array, uniform: Array, parts: _Parts) -> _Parts:
+    """Of [..., M, ...] arrays those of the component that [...] uniform numbers choose.
+
+    It is the first component at which the sum of the weights reaches the number.
+    """
+    reached = jnp.cumsum(jax.nn.softmax(logits), axis=-1)[..., :-1]
+    index = (reached < uniform[..., None]).sum(-1)
+
+    def of_part(part):
+        places = index.reshape(index.shape + (1,) * (part.ndim - index.ndim))
+        return jnp.take_along_axis(part, places, axis=index.ndim).squeeze(index.ndim)
+
+    return jax.tree_util.tree_map(of_part, parts)
 
 
 def _log_normal(noise: Array, scale: Array) -> Array:
@@ -122,14 +163,12 @@ class CorrelatedMixture(NamedTuple):
 
     def sample(self, key: Array) -> Array:
         """A sample [..., n]; consumes the key."""
-        key_component, key_noise = jax.random.split(key)
-        chosen = jax.random.categorical(key_component, self.logits)[..., None]
-        mean, scale = (
-            jnp.take_along_axis(part, chosen[..., None], axis=-2)[..., 0, :] for part in self.components[:2]
-        )
-        coupling = jnp.take_along_axis(self.components.coupling, chosen, axis=-1)[..., 0]
-        noise = jax.random.normal(key_noise, mean.shape, mean.dtype)
-        return CorrelatedGaussian(mean, scale, coupling).sample_and_log_prob(noise)[0]
+        return self.sample_from(mixture_noise(key, _event_shape(self.components.mean)))
+
+    def sample_from(self, noise: MixtureNoise) -> Array:
+        """The sample [..., n] for given noise."""
+        chosen = _chosen(self.logits, noise.component, self.components)
+        return chosen.sample_and_log_prob(noise.value)[0]
 
     def log_prob(self, value: Array) -> Array:
         """[] log-density of [..., n], summed over the leading axes (method.md 4)."""

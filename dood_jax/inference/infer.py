@@ -285,7 +285,8 @@ def _sampled(
     from dood_jax.objectives import iwae
 
     most_drawn, count = len(posterior.points.mean), len(start.strokes.presence)
-    sampled, brush, *_ = iterative_inference.sample(posterior, start.strokes.presence[:most_drawn], key)
+    noise = iterative_inference.posterior_noise(posterior, key)
+    sampled, brush, *_ = iterative_inference.sample(posterior, start.strokes.presence[:most_drawn], noise)
     canvases = drawing.render(model, params, sampled, brush)
     elbo = jnp.zeros(())
     if is_weighed:

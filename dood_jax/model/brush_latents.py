@@ -29,6 +29,13 @@ class BrushPosterior(NamedTuple):
     of_canvas: Gaussian  # [...]
 
 
+class BrushNoise(NamedTuple):
+    """The randomness of the brush of T strokes of one drawing: standard normal."""
+
+    of_stroke: Array  # [T, 4]
+    of_canvas: Array  # []
+
+
 def stroke_numbers(brush: BrushParams) -> Array:
     """[..., 4] logarithms of a stroke's brush, around 0."""
     logs = jnp.stack([jnp.log(brush.ink_width), jnp.log(brush.ink_slope)], axis=-1)
@@ -70,10 +77,16 @@ def sample(posterior: BrushPosterior, noise: Array) -> tuple[BrushParams, Array,
     return brush_with(of_stroke, of_canvas), log_stroke, log_canvas
 
 
-def sample_all(posterior: BrushPosterior, key: Array) -> tuple[BrushParams, Array]:
-    """The brush of T strokes of one drawing and its [T] log-densities, of the canvas slope with the first."""
+def brush_noise(posterior: BrushPosterior, key: Array) -> BrushNoise:
+    """Draws the randomness of the brush of T strokes; consumes the key."""
     key_strokes, key_canvas = jax.random.split(key)
-    means, drawn = posterior.of_stroke.mean, jax.vmap(Gaussian.sample_and_log_prob)
-    of_strokes, log_strokes = drawn(posterior.of_stroke, jax.random.normal(key_strokes, means.shape))
-    of_canvas, log_canvas = posterior.of_canvas.sample_and_log_prob(jax.random.normal(key_canvas))
+    of_stroke = jax.random.normal(key_strokes, posterior.of_stroke.mean.shape)
+    return BrushNoise(of_stroke, jax.random.normal(key_canvas))
+
+
+def sample_all(posterior: BrushPosterior, noise: BrushNoise) -> tuple[BrushParams, Array]:
+    """The brush of T strokes of one drawing and its [T] log-densities, of the canvas slope with the first."""
+    drawn = jax.vmap(Gaussian.sample_and_log_prob)
+    of_strokes, log_strokes = drawn(posterior.of_stroke, noise.of_stroke)
+    of_canvas, log_canvas = posterior.of_canvas.sample_and_log_prob(noise.of_canvas)
     return brush_with(of_strokes, of_canvas), log_strokes.at[0].add(log_canvas)

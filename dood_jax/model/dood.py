@@ -38,7 +38,15 @@ from dood_jax.model.iterative_inference import (
 )
 from dood_jax.model.networks import Change, Params
 from dood_jax.model.observation import ObservationModel
-from dood_jax.model.prior import CERTAIN, AutoregressivePrior, FixedPrior, Prior, SequentialPrior, Spread
+from dood_jax.model.prior import (
+    CERTAIN,
+    AutoregressivePrior,
+    FixedPrior,
+    Prior,
+    PriorNoise,
+    SequentialPrior,
+    Spread,
+)
 from dood_jax.model.published import CORRELATED
 from dood_jax.model.recognition import (
     PosteriorStep,
@@ -161,21 +169,20 @@ class DooD(nn.Module):
         return state, (ink, context)
 
     def sample_stroke(
-        self, state: StrokeState, brush: BrushParams | None, spread: Spread, key: Array
+        self, state: StrokeState, brush: BrushParams | None, spread: Spread, noise: PriorNoise
     ) -> tuple[StrokeState, tuple[StrokeLatents, BrushParams]]:
-        """Draws a stroke that is sampled from the prior, with a given brush or its own; consumes the key.
+        """Draws a stroke that is sampled from the prior, with a given brush or its own.
 
         See method.md 4 and 10.5. The canvas keeps its slope, unless a first stroke decides on it.
         """
-        key_presence, key_layout, key_points = jax.random.split(key, 3)
         is_first, canvas = state.is_first, self.canvas_before(state)
         state, context = self._advance_without_target(state, canvas)
         view = self._prior_view(context, is_placed=False)
-        bit, layout = self.prior.sample_placement(context, view, spread, (key_presence, key_layout))
+        bit, layout = self.prior.sample_placement(context, view, spread, noise)
         context = context._replace(glimpse=self.guidance.glimpse_canvas(canvas, layout))
-        points, own = self.prior.sample_stroke(context, self._prior_view(context), layout, spread, key_points)
+        points, own = self.prior.sample_stroke(context, self._prior_view(context), layout, spread, noise)
         if own is not None:
-            others = self.prior.sample_first(spread, key_points)
+            others = self.prior.sample_first(spread, noise)
             own = own._replace(canvas_slope=state.canvas_slope)
             choose = functools.partial(jnp.where, is_first)
             layout, points, own = jax.tree_util.tree_map(choose, others, (layout, points, own))

@@ -25,7 +25,7 @@ from dood_jax.model.iterative_inference import (
     posterior_of,
 )
 from dood_jax.model.networks import Change, Params
-from dood_jax.model.prior import LEARNED, Spread
+from dood_jax.model.prior import LEARNED, PriorNoise, Spread, prior_noise
 from dood_jax.model.recognition import StrokeNoise, stroke_noise
 from dood_jax.model.renderer import canvases_of
 from dood_jax.model.stroke import StrokeState, initial_state, scan_from_blank
@@ -242,7 +242,8 @@ def sample_iterated(
     """
     drawn = len(posterior.points.mean)
     bits, log_probs = lax.stop_gradient((start.strokes.presence, start.log_probs))
-    sampled = iterative_inference.sample(posterior, bits[:drawn], key)
+    noise = iterative_inference.posterior_noise(posterior, key)
+    sampled = iterative_inference.sample(posterior, bits[:drawn], noise)
     canvas_slope = sampled.brush.canvas_slope
     kept = min(drawn + 1, len(bits))
     longer = lambda leaf: jnp.concatenate([leaf, leaf[-1:]])[:kept]  # by a stroke that is not drawn
@@ -332,10 +333,27 @@ def sample(
       num_strokes: most strokes, T; as trained if None.
       spread: how far samples stray from the means of the prior's mixtures.
     """
-    count, state = num_strokes or config.num_strokes, initial_state(config)
+    noise = noise_of_strokes(config, key, num_strokes or config.num_strokes)
+    return sample_from_noise(config, params, brush, noise, spread)
+
+
+def noise_of_strokes(config: ModelConfig, key: Array, num_strokes: int) -> PriorNoise:
+    """[T, ...] randomness of so many strokes of the prior; consumes the key."""
+    return jax.vmap(functools.partial(prior_noise, config))(jax.random.split(key, num_strokes))
+
+
+def sample_from_noise(
+    config: ModelConfig,
+    params: Params,
+    brush: BrushParams | None,
+    noise: PriorNoise,
+    spread: Spread = LEARNED,
+) -> tuple[StrokeLatents, BrushParams]:
+    """`sample` with its randomness given, [T, ...] of each kind."""
+    state = initial_state(config)
     if brush is not None:
         state = state._replace(canvas_slope=jnp.asarray(brush.canvas_slope))
-    return extend(config, params, state, brush, key, count, spread)
+    return extend_from_noise(config, params, state, brush, noise, spread)
 
 
 def extend(
@@ -351,9 +369,22 @@ def extend(
 
     Its canvas keeps its slope, if it has a stroke; see `sample` for the arguments.
     """
+    noise = noise_of_strokes(config, key, num_strokes)
+    return extend_from_noise(config, params, state, brush, noise, spread)
+
+
+def extend_from_noise(
+    config: ModelConfig,
+    params: Params,
+    state: StrokeState,
+    brush: BrushParams | None,
+    noise: PriorNoise,
+    spread: Spread = LEARNED,
+) -> tuple[StrokeLatents, BrushParams]:
+    """`extend` with its randomness given, [T, ...] of each kind."""
     model = bind(config, params)
-    step = lambda state, key: model.sample_stroke(state, brush, spread, key)
-    final, (strokes, of_strokes) = lax.scan(step, state, jax.random.split(key, num_strokes))
+    step = lambda state, noise: model.sample_stroke(state, brush, spread, noise)
+    final, (strokes, of_strokes) = lax.scan(step, state, noise)
     return strokes, of_strokes._replace(canvas_slope=final.canvas_slope)
 
 

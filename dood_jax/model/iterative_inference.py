@@ -22,7 +22,7 @@ from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions.gaussian import Gaussian
 from dood_jax.model import brush_latents
-from dood_jax.model.brush_latents import STROKE_NUMBERS, BrushPosterior
+from dood_jax.model.brush_latents import STROKE_NUMBERS, BrushNoise, BrushPosterior
 from dood_jax.model.families import brush_of, raw_brush
 from dood_jax.model.networks import MEMORY, Change, Corrector
 from dood_jax.model.observation import canvas_error
@@ -45,6 +45,14 @@ class IteratedPosterior(NamedTuple):
     points: Gaussian  # [T, P, 2] control points on the canvas
     brush: BrushParams  # where it is latent, what the Gaussians below are around
     brush_posterior: BrushPosterior | None = None
+
+
+class PosteriorNoise(NamedTuple):
+    """The randomness of T strokes that are sampled from an `IteratedPosterior`: standard normal."""
+
+    layout: Array  # [T, 4]
+    control_points: Array  # [T, P, 2]
+    brush: BrushNoise | None = None  # where the brush is latent
 
 
 class Sampled(NamedTuple):
@@ -114,25 +122,33 @@ def posterior_of(
     )
 
 
-def sample(posterior: IteratedPosterior, presence: Array, key: Array) -> Sampled:
-    """Strokes with [T] bits and their brush; consumes the key.
+def posterior_noise(posterior: IteratedPosterior, key: Array) -> PosteriorNoise:
+    """Draws the randomness of one sample of a posterior; consumes the key."""
+    key_layout, key_points = jax.random.split(key)
+    of_brush = None
+    if posterior.brush_posterior is not None:
+        key_points, key_brush = jax.random.split(key_points)
+        of_brush = brush_latents.brush_noise(posterior.brush_posterior, key_brush)
+    layout = jax.random.normal(key_layout, posterior.layout.mean.shape)
+    return PosteriorNoise(layout, jax.random.normal(key_points, posterior.points.mean.shape), of_brush)
+
+
+def sample(posterior: IteratedPosterior, presence: Array, noise: PosteriorNoise) -> Sampled:
+    """Strokes with [T] bits and their brush.
 
     Points are where the posterior has them whatever layout is sampled: a stroke has the width of its points,
     seen in its own frame.
     """
-    key_layout, key_points = jax.random.split(key)
     brush, log_brush = posterior.brush, None
-    if posterior.brush_posterior is not None:
-        key_points, key_brush = jax.random.split(key_points)
-        brush, log_brush = brush_latents.sample_all(posterior.brush_posterior, key_brush)
+    if posterior.brush_posterior is not None and noise.brush is not None:
+        brush, log_brush = brush_latents.sample_all(posterior.brush_posterior, noise.brush)
     drawn = jax.vmap(Gaussian.sample_and_log_prob)
-    means = posterior.layout.mean
-    layout, log_layout = drawn(posterior.layout, jax.random.normal(key_layout, means.shape))
+    layout, log_layout = drawn(posterior.layout, noise.layout)
     scale = jnp.maximum(jnp.abs(layout[:, 2, None, None]), _LEAST_SCALE)
     in_frame = Gaussian(
         geometry.in_stroke_frames(layout, posterior.points.mean), posterior.points.scale / scale
     )
-    points, log_points = drawn(in_frame, jax.random.normal(key_points, in_frame.mean.shape))
+    points, log_points = drawn(in_frame, noise.control_points)
     return Sampled(StrokeLatents(presence, layout, points), brush, log_layout, log_points, log_brush)
 
 

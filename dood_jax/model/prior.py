@@ -17,7 +17,14 @@ from flax import linen as nn
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
-from dood_jax.distributions.gaussian import AnyMixture, CorrelatedMixture, Gaussian, Mixture
+from dood_jax.distributions.gaussian import (
+    AnyMixture,
+    CorrelatedMixture,
+    Gaussian,
+    Mixture,
+    MixtureNoise,
+    mixture_noise,
+)
 from dood_jax.geometry import IDENTITY_LAYOUT
 from dood_jax.model import brush_latents
 from dood_jax.model.brush_latents import STROKE_NUMBERS
@@ -62,6 +69,26 @@ LEARNED = Spread()
 PUBLISHED = Spread(shift=0.1, size=math.sqrt(0.7), points=0.1)
 
 
+class PriorNoise(NamedTuple):
+    """The randomness of one stroke of the prior; Q pairs of numbers are P control points and a brush."""
+
+    presence: Array  # [] uniform in 0..1
+    layout: MixtureNoise  # of one event [4]; of pairs [2, 2] where the brush is latent
+    stroke: MixtureNoise  # of [P, 2] control points; of [Q, 2] where the brush is latent
+    canvas_slope: MixtureNoise | None = None  # of [1, 2], where the brush is latent; used by a first stroke
+
+
+def prior_noise(config: ModelConfig, key: Array) -> PriorNoise:
+    """Draws the randomness of one stroke of the prior; consumes the key."""
+    key_presence, key_layout, key_stroke, key_slope = jax.random.split(key, 4)
+    uniform = jax.random.uniform(key_presence)
+    if not config.has_latent_brush:
+        points = mixture_noise(key_stroke, (config.num_points, 2))
+        return PriorNoise(uniform, mixture_noise(key_layout, (4,)), points)
+    pairs = mixture_noise(key_stroke, (config.num_points + STROKE_NUMBERS // 2, 2))
+    return PriorNoise(uniform, mixture_noise(key_layout, (2, 2)), pairs, mixture_noise(key_slope, (1, 2)))
+
+
 class Prior(nn.Module):
     """A kind of prior. A new one implements these methods and is named in `dood.build`."""
 
@@ -92,13 +119,13 @@ class Prior(nn.Module):
         raise NotImplementedError
 
     def sample_placement(
-        self, context: PriorContext, view: PriorView, spread: Spread, key: tuple[Array, Array]
+        self, context: PriorContext, view: PriorView, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, Array]:
-        """[] bit and [4] layout of the next stroke; consumes a key for each."""
+        """[] bit and [4] layout of the next stroke."""
         raise NotImplementedError
 
     def sample_stroke(
-        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, key: Array
+        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, BrushParams | None]:
         """[P, 2] control points of a stroke that is placed, and its brush if that is latent."""
         raise NotImplementedError
@@ -107,8 +134,8 @@ class Prior(nn.Module):
         """Log-densities of a first stroke and the canvas slope, where those are one; no bits."""
         raise NotImplementedError
 
-    def sample_first(self, spread: Spread, key: Array) -> tuple[Array, Array, BrushParams]:
-        """Layout, control points and brush of a first stroke, canvas slope and all; consumes the key."""
+    def sample_first(self, spread: Spread, noise: PriorNoise) -> tuple[Array, Array, BrushParams]:
+        """Layout, control points and brush of a first stroke, canvas slope and all."""
         raise NotImplementedError
 
 
@@ -147,21 +174,20 @@ class SequentialPrior(Prior):
         return StrokeLogProbs(on, off, layout, points)
 
     def sample_placement(
-        self, context: PriorContext, view: PriorView, spread: Spread, key: tuple[Array, Array]
+        self, context: PriorContext, view: PriorView, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, Array]:
-        """[] bit and [4] layout of the next stroke; consumes a key for each (method.md 4, 10.5)."""
-        key_presence, key_layout = key
+        """[] bit and [4] layout of the next stroke (method.md 4, 10.5)."""
         on, _ = self.presence_log_probs(context, view)
-        bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+        bit = (noise.presence < jnp.exp(on)).astype(jnp.float32)
         layouts = self._layouts(context).narrowed(spread.of_layout, spread.temperature)
-        return bit, layouts.sample(key_layout)
+        return bit, layouts.sample_from(noise.layout)
 
     def sample_stroke(
-        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, key: Array
+        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, BrushParams | None]:
-        """[P, 2] control points of a stroke that is placed; consumes the key."""
+        """[P, 2] control points of a stroke that is placed."""
         strokes = self._strokes(context, view, layout)
-        return strokes.narrowed(spread.of_point, spread.temperature).sample(key), None
+        return strokes.narrowed(spread.of_point, spread.temperature).sample_from(noise.stroke), None
 
     def _layouts(self, context: PriorContext) -> AnyMixture:
         return self.family.layout_prior(self.prior_layout([context.layout_hidden]))
@@ -228,19 +254,18 @@ class AutoregressivePrior(Prior):
         )
 
     def sample_placement(
-        self, context: PriorContext, view: PriorView, spread: Spread, key: tuple[Array, Array]
+        self, context: PriorContext, view: PriorView, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, Array]:
-        """[] bit and [4] layout of the next stroke; consumes a key for each."""
-        key_presence, key_layout = key
+        """[] bit and [4] layout of the next stroke."""
         on, _ = self.presence_log_probs(context, view)
-        bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+        bit = (noise.presence < jnp.exp(on)).astype(jnp.float32)
         layouts = functools.partial(self._layouts, self._summary(context, view))
-        return bit, _layout_units().values_of(_sample_pairs(layouts, _narrow_layout(spread), key_layout))
+        return bit, _layout_units().values_of(_sample_pairs(layouts, _narrow_layout(spread), noise.layout))
 
     def sample_stroke(
-        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, key: Array
+        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, BrushParams | None]:
-        """[P, 2] control points of a stroke that is placed, and its brush; consumes the key.
+        """[P, 2] control points of a stroke that is placed, and its brush.
 
         Brushes are sampled as learned, whatever the spread of points.
         """
@@ -248,7 +273,7 @@ class AutoregressivePrior(Prior):
         narrow: _Narrow = [(spread.of_point, spread.temperature)] * count
         narrow += [None] * (STROKE_NUMBERS // 2)
         strokes = functools.partial(self._strokes, self._summary(context, view), view, layout)
-        pairs = _sample_pairs(strokes, narrow, key)
+        pairs = _sample_pairs(strokes, narrow, noise.stroke)
         numbers = jnp.clip(pairs[count:].reshape(-1), -_LARGEST_NUMBER, _LARGEST_NUMBER)
         return pairs[:count] + _POINT_CENTRE, brush_latents.brush_with(numbers, jnp.zeros(()))
 
@@ -275,12 +300,14 @@ class AutoregressivePrior(Prior):
             - log_size[-1, 0],
         )
 
-    def sample_first(self, spread: Spread, key: Array) -> tuple[Array, Array, BrushParams]:
-        """Layout, control points and brush of a first stroke, canvas slope and all; consumes the key."""
+    def sample_first(self, spread: Spread, noise: PriorNoise) -> tuple[Array, Array, BrushParams]:
+        """Layout, control points and brush of a first stroke, canvas slope and all."""
         count, temperature = self.config.num_points, spread.temperature
         narrow = _narrow_layout(spread) + [(spread.of_point, temperature)] * count
         narrow += [None] * (STROKE_NUMBERS // 2 + 1)
-        values = _first_units(count).values_of(_sample_pairs(self._first_mixtures, narrow, key))
+        parts = (noise.layout, noise.stroke, noise.canvas_slope)
+        whole = jax.tree_util.tree_map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        values = _first_units(count).values_of(_sample_pairs(self._first_mixtures, narrow, whole))
         layout, points, numbers = jnp.split(values, [4, 4 + 2 * count])
         numbers = jnp.clip(numbers, -_LARGEST_NUMBER, _LARGEST_NUMBER)
         brush = brush_latents.brush_with(numbers[:STROKE_NUMBERS], numbers[STROKE_NUMBERS])
@@ -364,15 +391,15 @@ def _of_first_coordinate(mixtures: CorrelatedMixture) -> Mixture:
 def _sample_pairs(
     mixtures_of: Callable[[Array], CorrelatedMixture],
     narrow: _Narrow,
-    key: Array,
+    noise: MixtureNoise,
 ) -> Array:
-    """[N, 2] pairs, each sampled from its mixture given those before it, narrowed if so; consumes the key."""
+    """[N, 2] pairs, each sampled from its mixture given those before it, narrowed if so."""
     pairs = jnp.zeros((len(narrow), 2))
-    for which, (how, key_pair) in enumerate(zip(narrow, jax.random.split(key, len(narrow)), strict=True)):
-        mixtures = mixtures_of(pairs)
-        mixture = jax.tree_util.tree_map(lambda leaf, which=which: leaf[which], mixtures)
+    for which, how in enumerate(narrow):
+        of_pair = lambda leaf, which=which: leaf[which]
+        mixture, own_noise = jax.tree_util.tree_map(of_pair, (mixtures_of(pairs), noise))
         mixture = mixture if how is None else mixture.narrowed(*how)
-        pairs = pairs.at[which].set(mixture.sample(key_pair))
+        pairs = pairs.at[which].set(mixture.sample_from(own_noise))
     return pairs
 
 
@@ -407,21 +434,20 @@ class FixedPrior(Prior):
         return StrokeLogProbs(on, off, layout, self._strokes(dtype).log_prob(stroke.control_points))
 
     def sample_placement(
-        self, context: PriorContext, view: PriorView, spread: Spread, key: tuple[Array, Array]
+        self, context: PriorContext, view: PriorView, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, Array]:
-        """[] bit and [4] layout of the next stroke; consumes a key for each."""
-        key_presence, key_layout = key
+        """[] bit and [4] layout of the next stroke."""
         on, _ = self.presence_log_probs(context, view)
-        bit = jax.random.bernoulli(key_presence, jnp.exp(on)).astype(jnp.float32)
+        bit = (noise.presence < jnp.exp(on)).astype(jnp.float32)
         if not self.is_placed:
             return bit, jnp.asarray(IDENTITY_LAYOUT)
-        return bit, _sample(self._layouts(context.layout_hidden.dtype), spread.of_layout, key_layout)
+        return bit, _sample(self._layouts(context.layout_hidden.dtype), spread.of_layout, noise.layout.value)
 
     def sample_stroke(
-        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, key: Array
+        self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, BrushParams | None]:
-        """[P, 2] numbers that describe a stroke; consumes the key."""
-        return _sample(self._strokes(context.layout_hidden.dtype), spread.of_point, key), None
+        """[P, 2] numbers that describe a stroke."""
+        return _sample(self._strokes(context.layout_hidden.dtype), spread.of_point, noise.stroke.value), None
 
     def _layouts(self, dtype: jnp.dtype) -> Gaussian:
         return Gaussian(jnp.asarray(_LAYOUT_MEAN, dtype), jnp.asarray(_LAYOUT_SCALE, dtype))
@@ -431,7 +457,6 @@ class FixedPrior(Prior):
         return Gaussian(jnp.full(shape, self.mean, dtype), jnp.full(shape, self.scale, dtype))
 
 
-def _sample(gaussian: Gaussian, factor: Array, key: Array) -> Array:
-    """A sample whose distance from the mean is multiplied by a factor; consumes the key."""
-    mean, scale = gaussian
-    return mean + factor * (scale * jax.random.normal(key, mean.shape, mean.dtype))
+def _sample(gaussian: Gaussian, factor: Array, noise: Array) -> Array:
+    """A sample for standard normal noise, whose distance from the mean is multiplied by a factor."""
+    return gaussian.mean + factor * (gaussian.scale * noise)

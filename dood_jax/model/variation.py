@@ -15,7 +15,7 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.model import drawing
 from dood_jax.model.families import within_limits
 from dood_jax.model.networks import Params, bounded
-from dood_jax.model.prior import LEARNED, Spread
+from dood_jax.model.prior import LEARNED, PriorNoise, Spread
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _UNMOVED_TOKEN = np.array([0, 0, 1, 1, 0, 0, 0])
@@ -150,10 +150,25 @@ def complete(
     Returns:
       T + num_strokes strokes, and the brush of each.
     """
+    noise = drawing.noise_of_strokes(config, key, num_strokes)
+    return complete_from_noise(config, params, strokes, brush, count, noise, spread)
+
+
+def complete_from_noise(
+    config: ModelConfig,
+    params: Params,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    count: Array,
+    noise: PriorNoise,
+    spread: Spread = LEARNED,
+) -> tuple[StrokeLatents, BrushParams]:
+    """`complete` with its randomness given, [S, ...] of each kind for S new strokes."""
+    num_strokes = len(noise.presence)
     state = drawing.state_after(config, params, strokes, brush, count)
     of_first = BrushParams(brush.ink_width[0], brush.ink_slope[0], brush.canvas_slope)
     of_new = None if config.has_latent_brush else of_first
-    new, brush_of_new = drawing.extend(config, params, state, of_new, key, num_strokes, spread)
+    new, brush_of_new = drawing.extend_from_noise(config, params, state, of_new, noise, spread)
     place = jnp.arange(strokes.presence.shape[0] + num_strokes)
     join = lambda old, added: jnp.where(
         (place < count).reshape(-1, *[1] * (old.ndim - 1)),

@@ -66,7 +66,8 @@ def test_sampled_brushes_have_the_density_of_logarithms():
     brush = BrushParams(np.float32([0.02, 0.01]), np.float32([0.3, 0.6]), np.float32(0.8), np.zeros((2, 2)))
     raw = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
     posterior = brush_latents.around(brush, raw, np.float32(0.3))
-    found, log_probs = jax.jit(brush_latents.sample_all)(posterior, jax.random.key(2))
+    noise = brush_latents.brush_noise(posterior, jax.random.key(2))
+    found, log_probs = jax.jit(brush_latents.sample_all)(posterior, noise)
     widths = np.asarray(posterior.of_stroke.scale)
     of_log = lambda value, width, middle: (
         scipy.stats.lognorm(width, scale=middle).logpdf(value) + np.log(value)

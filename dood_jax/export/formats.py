@@ -1,0 +1,110 @@
+"""The forms that a model is exported in: all parameters as safetensors, functions as StableHLO or as ONNX.
+
+ONNX is written by another Python, in whose environment the exporter is installed: what that requires does not
+fit what this package requires.
+"""
+
+import dataclasses
+import json
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax import export
+
+from dood_jax.config.model import ModelConfig
+from dood_jax.errors import BadInput, RunFailed
+from dood_jax.export.functions import Function
+from dood_jax.model.networks import Params
+
+FORMATS = ("onnx", "safetensors", "stablehlo")
+PLATFORMS = ("cpu", "cuda", "tpu")  # that a StableHLO file runs on
+PARAMETERS = "parameters.safetensors"
+EXPORTER = "jax2onnx==0.17.1"
+_PACKAGES = Path(__file__).resolve().parents[2]  # where Python finds this package
+_SAFETENSORS_TYPES = {"float16": "F16", "float32": "F32"}
+
+
+def file_names(format_name: str, functions: Sequence[str]) -> list[str]:
+    """The files of one of `FORMATS`: one for each function, or one for all parameters."""
+    if format_name == "safetensors":
+        return [PARAMETERS]
+    return [f"{name}.{format_name}" for name in functions]
+
+
+def by_name(params: Params) -> dict[str, np.ndarray]:
+    """Parameters by their paths in the tree, as in `posterior_layout/out/kernel`."""
+    leaves = jax.tree_util.tree_leaves_with_path(params)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.asarray(leaf) for path, leaf in leaves}
+
+
+def safetensors(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> bytes:
+    """Arrays of float16 or float32 by name as a file in the format safetensors.
+
+    That is the length of a header in eight bytes, the header in JSON, and the bytes of all arrays.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)}
+    start = 0
+    for name, array in arrays.items():
+        place = [start, start + array.nbytes]
+        kind = _SAFETENSORS_TYPES[array.dtype.name]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": place}
+        start = place[1]
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)  # so that the arrays are aligned
+    return b"".join([len(text).to_bytes(8, "little"), text, *(array.tobytes() for array in arrays.values())])
+
+
+def stablehlo(function: Function, params: Params) -> bytes:
+    """A function with its parameters, as `jax.export.deserialize` reads it, for all of `PLATFORMS`.
+
+    It takes and returns dicts of arrays by name.
+    """
+    of_inputs = jax.jit(lambda arrays: function.call(params, arrays))
+    specs = {port.name: port.spec() for port in function.inputs}
+    return bytes(export.export(of_inputs, platforms=PLATFORMS)(specs).serialize())
+
+
+def write_onnx(
+    config: ModelConfig, params: Params, functions: Sequence[Function], folder: Path, python: str
+) -> None:
+    """Writes functions as `folder/NAME.onnx`, by a Python that has the exporter.
+
+    Raises:
+      BadInput: that Python is not there, or has no exporter.
+      RunFailed: the exporter failed.
+    """
+    _require_exporter(python)
+    model, arrays = folder / "model.json", folder / "parameters.npz"
+    names = [function.name for function in functions]
+    model.write_text(json.dumps({"config": dataclasses.asdict(config), "functions": names}))
+    np.savez(arrays, **by_name(params))  # type: ignore[arg-type] # its stub forgets names
+    environment = {**os.environ, "PYTHONPATH": str(_PACKAGES), "JAX_PLATFORMS": "cpu"}
+    command = [python, "-m", "dood_jax.export.to_onnx", str(folder)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    model.unlink()
+    arrays.unlink()
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        raise RunFailed(f"the ONNX exporter of {python} failed ({last}); install {EXPORTER} there")
+
+
+def _require_exporter(python: str) -> None:
+    """Raises BadInput unless the exporter can be imported by a Python."""
+    find = "import importlib.util, sys; sys.exit(importlib.util.find_spec('jax2onnx') is None)"
+    try:
+        code = subprocess.run([python, "-c", find], capture_output=True, check=False).returncode
+    except OSError as error:
+        raise BadInput(f"--exporter-python={python} cannot be run ({error.strerror}); {_REMEDY}") from error
+    if code:
+        raise BadInput(f"--exporter-python={python} has no jax2onnx, which writes ONNX; {_REMEDY}")
+
+
+_REMEDY = (
+    f"make one by `python -m venv exporter && exporter/bin/pip install {EXPORTER}` and give"
+    " --exporter-python=exporter/bin/python"
+)

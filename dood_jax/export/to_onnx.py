@@ -1,0 +1,53 @@
+"""Writes functions as ONNX: `python -m dood_jax.export.to_onnx FOLDER`, run by `formats.write_onnx`.
+
+It runs in an environment of its own, which has jax2onnx and what that brings along. The folder holds a model:
+`model.json` and `parameters.npz`.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import flax.traverse_util
+import numpy as np
+from jax2onnx import to_onnx
+
+from dood_jax.config.model import ModelConfig
+from dood_jax.export.functions import Function, functions_of
+from dood_jax.model.networks import Params
+from dood_jax.types import BrushParams
+
+
+def main(folder: Path) -> None:
+    """Writes `NAME.onnx` into the folder for every function that `model.json` names."""
+    request = json.loads((folder / "model.json").read_text())
+    with np.load(folder / "parameters.npz", allow_pickle=False) as arrays:
+        params = flax.traverse_util.unflatten_dict(dict(arrays), sep="/")
+    brush = BrushParams(np.float32(0), np.float32(0), np.float32(0))  # defaults are no part of a program
+    for function in functions_of(ModelConfig(**request["config"]), brush):
+        if function.name in request["functions"]:
+            write(function, params, folder / f"{function.name}.onnx")
+
+
+def write(function: Function, params: Params, path: Path) -> None:
+    """Writes one function with its parameters."""
+    names = [port.name for port in function.inputs]
+
+    def of_inputs(*arrays):
+        found = function.call(params, dict(zip(names, arrays, strict=True)))
+        return tuple(found[port.name] for port in function.outputs)
+
+    to_onnx(
+        of_inputs,
+        [port.spec() for port in function.inputs],
+        model_name=f"dood_jax_{function.name}",
+        return_mode="file",
+        output_path=path,
+        input_names=names,
+        output_names=[port.name for port in function.outputs],
+        export_mode="web",
+    )
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
