@@ -1,8 +1,8 @@
 """The functions of a model that are exported: infer, sample, complete and render one drawing.
 
-They are pure: all that is random is an input. Inputs and outputs are arrays with names, and the outputs of
-one function have the names that the inputs of another have. Nothing is imported here that needs more than JAX
-and Flax, since the environment that writes ONNX has little else.
+They are pure: all that is random is an input. Inputs and outputs are arrays with names: what one function
+returns as `layout` another takes as `strokes_layout`, since ONNX has no input and output of one name. Nothing
+is imported here that needs more than JAX and Flax, for the environment that writes ONNX has little else.
 """
 
 import functools
@@ -26,7 +26,6 @@ from dood_jax.types import Array, BrushParams, StrokeLatents
 
 Arrays = dict[str, Array]  # by name
 
-_PLAIN = ("strokes", "brush")  # groups that names do not show
 _LIMITS = dict.fromkeys(("image", "presence", "canvases"), (0.0, 1.0))
 _UNIFORM, _NORMAL = "uniform in 0..1", "standard normal"
 _SPREAD = "how far samples stray: factor of the standard deviations of"
@@ -135,9 +134,12 @@ def _render(config: ModelConfig, params: Params, given: dict[str, Any]) -> Array
 
 def _drawn(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: BrushParams) -> Arrays:
     """The arrays of a drawing."""
-    found = {"strokes": strokes, "brush": brush, "canvases": drawing.render(config, params, strokes, brush)}
-    found["canvas_points"] = geometry.place_strokes(strokes.layout, strokes.control_points)
-    return _named(found)
+    return {
+        **_named(strokes),
+        **_named(brush),
+        "canvas_points": geometry.place_strokes(strokes.layout, strokes.control_points),
+        "canvases": drawing.render(config, params, strokes, brush),
+    }
 
 
 def _function(
@@ -164,13 +166,10 @@ def _function(
     return Function(name, meaning, takes, gives, call)
 
 
-def _named(tree: dict[str, Any]) -> Arrays:
-    """Leaves by the names of all that leads to them; strokes and brush go without saying."""
+def _named(tree: Any) -> Arrays:
+    """Leaves by the names of all that leads to them, as in `noise_layout_component`."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    names = ([getattr(part, "key", getattr(part, "name", "")) for part in path] for path, _ in leaves)
-    return {
-        "_".join(parts[parts[0] in _PLAIN :]): leaf for parts, (_, leaf) in zip(names, leaves, strict=True)
-    }
+    return {jax.tree_util.keystr(path, simple=True, separator="_"): leaf for path, leaf in leaves}
 
 
 def _port(config: ModelConfig, brush: BrushParams, name: str, leaf: Any) -> Port:
@@ -179,12 +178,12 @@ def _port(config: ModelConfig, brush: BrushParams, name: str, leaf: Any) -> Port
     if "noise" in name:
         is_uniform = name.endswith(("presence", "component"))
         return Port(name, shape, dtype, "noise", distribution=_UNIFORM if is_uniform else _NORMAL)
-    if name.startswith("spread_"):
-        return Port(name, shape, dtype, _MEANINGS[name.removeprefix("spread_")], default=1.0)
     limits = {**_LIMITS, "num_prefix_strokes": (0, config.num_strokes), **brush_limits(config)._asdict()}
-    is_one_brush = not shape and name in BrushParams._fields
-    default = float(getattr(brush, name)) if is_one_brush else None
-    return Port(name, shape, dtype, _MEANINGS[name], limits.get(name), default=default)
+    last = name.removeprefix("strokes_").removeprefix("brush_").removeprefix("spread_")
+    port = Port(name, shape, dtype, _MEANINGS[last], limits.get(last))
+    if name.startswith("spread_"):
+        return port._replace(default=1.0)
+    return port
 
 
 def _first_noise(config: ModelConfig) -> StrokeNoise:

@@ -9,7 +9,10 @@ import sys
 from pathlib import Path
 
 import flax.traverse_util
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax.extend.core import jaxpr_as_fun
 from jax2onnx import to_onnx
 
 from dood_jax.config.model import ModelConfig
@@ -31,15 +34,17 @@ def main(folder: Path) -> None:
 
 def write(function: Function, params: Params, path: Path) -> None:
     """Writes one function with its parameters."""
-    names = [port.name for port in function.inputs]
+    names, specs = [port.name for port in function.inputs], [port.spec() for port in function.inputs]
 
     def of_inputs(*arrays):
         found = function.call(params, dict(zip(names, arrays, strict=True)))
-        return tuple(found[port.name] for port in function.outputs)
+        return tuple(jnp.copy(found[port.name]) for port in function.outputs)  # no input is an output
 
+    # The exporter changes Flax while it traces, and then cannot map a layer over strokes: so it is given a
+    # program that is traced already.
     to_onnx(
-        of_inputs,
-        [port.spec() for port in function.inputs],
+        jaxpr_as_fun(jax.make_jaxpr(of_inputs)(*specs)),
+        specs,
         model_name=f"dood_jax_{function.name}",
         return_mode="file",
         output_path=path,

@@ -174,12 +174,10 @@ def iterate(
     strokes, brush = lax.stop_gradient((strokes, brush))
     step = lambda params, state, pace: bind(config, params).iterate(image, strokes, state, pace)
     fixed = lax.stop_gradient(params)
-    state = lax.fori_loop(
-        0,
-        warmup_iterations,
-        lambda _, state: step(fixed, state, 1.0)[0],
-        first_inference_state(config, strokes, brush),
-    )
+    state = first_inference_state(config, strokes, brush)
+    if not (isinstance(warmup_iterations, int) and warmup_iterations == 0):
+        warm_up = lambda _, state: step(fixed, state, 1.0)[0]
+        state = lax.fori_loop(0, warmup_iterations, warm_up, state)
     settle = config.settle if settle is None else settle
     parts = paces(iterations, settle)
     if settle:

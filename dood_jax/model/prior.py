@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.distributions import presence
@@ -260,7 +261,7 @@ class AutoregressivePrior(Prior):
         on, _ = self.presence_log_probs(context, view)
         bit = (noise.presence < jnp.exp(on)).astype(jnp.float32)
         layouts = functools.partial(self._layouts, self._summary(context, view))
-        return bit, _layout_units().values_of(_sample_pairs(layouts, _narrow_layout(spread), noise.layout))
+        return bit, _layout_units().values_of(_sample_pairs(layouts, _of_layout(spread), noise.layout))
 
     def sample_stroke(
         self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, noise: PriorNoise
@@ -270,8 +271,7 @@ class AutoregressivePrior(Prior):
         Brushes are sampled as learned, whatever the spread of points.
         """
         count = self.config.num_points
-        narrow: _Narrow = [(spread.of_point, spread.temperature)] * count
-        narrow += [None] * (STROKE_NUMBERS // 2)
+        narrow = _of_points(spread, count, STROKE_NUMBERS // 2)
         strokes = functools.partial(self._strokes, self._summary(context, view), view, layout)
         pairs = _sample_pairs(strokes, narrow, noise.stroke)
         numbers = jnp.clip(pairs[count:].reshape(-1), -_LARGEST_NUMBER, _LARGEST_NUMBER)
@@ -302,11 +302,10 @@ class AutoregressivePrior(Prior):
 
     def sample_first(self, spread: Spread, noise: PriorNoise) -> tuple[Array, Array, BrushParams]:
         """Layout, control points and brush of a first stroke, canvas slope and all."""
-        count, temperature = self.config.num_points, spread.temperature
-        narrow = _narrow_layout(spread) + [(spread.of_point, temperature)] * count
-        narrow += [None] * (STROKE_NUMBERS // 2 + 1)
-        parts = (noise.layout, noise.stroke, noise.canvas_slope)
-        whole = jax.tree_util.tree_map(lambda *leaves: jnp.concatenate(leaves), *parts)
+        count = self.config.num_points
+        join = functools.partial(jax.tree_util.tree_map, lambda *leaves: jnp.concatenate(leaves))
+        narrow = join(_of_layout(spread), _of_points(spread, count, STROKE_NUMBERS // 2 + 1))
+        whole = join(noise.layout, noise.stroke, noise.canvas_slope)
         values = _first_units(count).values_of(_sample_pairs(self._first_mixtures, narrow, whole))
         layout, points, numbers = jnp.split(values, [4, 4 + 2 * count])
         numbers = jnp.clip(numbers, -_LARGEST_NUMBER, _LARGEST_NUMBER)
@@ -335,7 +334,11 @@ class AutoregressivePrior(Prior):
         return correlated_mixture(self.prior_first_stroke(pairs), -_REACH, _REACH)
 
 
-_Narrow = list[tuple[Array, Array | float] | None]  # a factor and a temperature of each pair's mixture
+class _Narrow(NamedTuple):
+    """How the mixtures of pairs are narrowed; 1 leaves them as learned."""
+
+    factor: Array  # [N, 2]
+    temperature: Array  # [N]
 
 
 class _Units(NamedTuple):
@@ -367,9 +370,16 @@ def _first_units(num_points: int) -> _Units:
     return _Units(pairs(centre), pairs(size))
 
 
-def _narrow_layout(spread: Spread) -> _Narrow:
+def _of_layout(spread: Spread) -> _Narrow:
     """For both pairs of a layout."""
-    return [(factor, spread.temperature) for factor in spread.of_layout.reshape(2, 2)]
+    return _Narrow(spread.of_layout.reshape(2, 2), jnp.full(2, spread.temperature))
+
+
+def _of_points(spread: Spread, num_points: int, num_others: int) -> _Narrow:
+    """For control points, and for so many other pairs, which stay as learned."""
+    with_others = lambda value: jnp.append(jnp.full(num_points, value), jnp.ones(num_others))
+    factor = jnp.broadcast_to(with_others(spread.points)[:, None], (num_points + num_others, 2))
+    return _Narrow(factor, with_others(spread.temperature))
 
 
 def _split(count: int, *ends: int) -> list[slice]:
@@ -393,14 +403,15 @@ def _sample_pairs(
     narrow: _Narrow,
     noise: MixtureNoise,
 ) -> Array:
-    """[N, 2] pairs, each sampled from its mixture given those before it, narrowed if so."""
-    pairs = jnp.zeros((len(narrow), 2))
-    for which, how in enumerate(narrow):
-        of_pair = lambda leaf, which=which: leaf[which]
-        mixture, own_noise = jax.tree_util.tree_map(of_pair, (mixtures_of(pairs), noise))
-        mixture = mixture if how is None else mixture.narrowed(*how)
-        pairs = pairs.at[which].set(mixture.sample_from(own_noise))
-    return pairs
+    """[N, 2] pairs, each sampled from its mixture, which is narrowed, given those before it."""
+
+    def step(pairs, inputs):
+        which, how, own_noise = inputs
+        mixture = jax.tree_util.tree_map(lambda leaf: leaf[which], mixtures_of(pairs))
+        return pairs.at[which].set(mixture.narrowed(*how).sample_from(own_noise)), None
+
+    count = len(noise.component)
+    return lax.scan(step, jnp.zeros((count, 2)), (jnp.arange(count), narrow, noise))[0]
 
 
 class FixedPrior(Prior):

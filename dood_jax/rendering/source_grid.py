@@ -33,8 +33,7 @@ def through(image: Array, matrices: Sequence[np.ndarray]) -> Array:
     large product, whatever the leading axes.
     """
     for matrix in matrices:
-        over = (((image.ndim - 2,), (0,)), ((), ()))
-        image = lax.dot_general(image, matrix, over, precision=lax.Precision.HIGHEST)
+        image = jnp.matmul(jnp.swapaxes(image, -2, -1), matrix, precision=lax.Precision.HIGHEST)
     return image
 
 

@@ -121,7 +121,7 @@ def test_sampled_strokes_follow_the_density_that_is_charged_for_them(config, par
         return numbers, (log_p.layout[which], log_p.control_points[which], log_p.brush[which])
 
     of_keys = jax.jit(jax.vmap(one, in_axes=(None, 0)))
-    found = jax.device_get(of_keys(params, jax.random.split(jax.random.key(5), num_samples)))
+    found = jax.device_get(of_keys(params, jax.random.split(jax.random.key(9), num_samples)))
     for values, log_p in zip(*found, strict=True):
         guess = Gaussian(values.mean(0), 0.7 * values.std(0))
         weights = np.exp(jax.vmap(guess.log_prob)(values) - log_p)
