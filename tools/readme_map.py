@@ -33,8 +33,8 @@ ROOMS = {  # room -> what is there
     "api": "the model a user holds",
     "evaluation": "tasks and metrics",
     "apps": "bitmap to ink, and the page to draw on",
-    "demo": "the page to draw on",
-    "export": "models as files for other programs",
+    "demo": "a page to draw on",
+    "export": "exports",
     "main": "training and evaluation",
     "cli": "the command `dood`",
 }

@@ -110,7 +110,9 @@ def _infer(config: ModelConfig, params: Params, given: dict[str, Any]) -> Arrays
     strokes, brush, *_ = drawing.draw_from_noise(config, params, image, given["first_noise"])
     if config.iterations:
         posterior = drawing.iterate(config, params, image, strokes, brush, config.iterations)
-        strokes, brush, *_ = iterative_inference.sample(posterior, strokes.presence, given["noise"])
+        strokes, brush, *_ = iterative_inference.sample_from_noise(
+            posterior, strokes.presence, given["noise"]
+        )
     return _drawn(config, params, strokes, brush)
 
 

@@ -285,8 +285,7 @@ def _sampled(
     from dood_jax.objectives import iwae
 
     most_drawn, count = len(posterior.points.mean), len(start.strokes.presence)
-    noise = iterative_inference.posterior_noise(posterior, key)
-    sampled, brush, *_ = iterative_inference.sample(posterior, start.strokes.presence[:most_drawn], noise)
+    sampled, brush, *_ = iterative_inference.sample(posterior, start.strokes.presence[:most_drawn], key)
     canvases = drawing.render(model, params, sampled, brush)
     elbo = jnp.zeros(())
     if is_weighed:

@@ -240,8 +240,7 @@ def sample_iterated(
     """
     drawn = len(posterior.points.mean)
     bits, log_probs = lax.stop_gradient((start.strokes.presence, start.log_probs))
-    noise = iterative_inference.posterior_noise(posterior, key)
-    sampled = iterative_inference.sample(posterior, bits[:drawn], noise)
+    sampled = iterative_inference.sample(posterior, bits[:drawn], key)
     canvas_slope = sampled.brush.canvas_slope
     kept = min(drawn + 1, len(bits))
     longer = lambda leaf: jnp.concatenate([leaf, leaf[-1:]])[:kept]  # by a stroke that is not drawn

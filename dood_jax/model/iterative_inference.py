@@ -133,8 +133,13 @@ def posterior_noise(posterior: IteratedPosterior, key: Array) -> PosteriorNoise:
     return PosteriorNoise(layout, jax.random.normal(key_points, posterior.points.mean.shape), of_brush)
 
 
-def sample(posterior: IteratedPosterior, presence: Array, noise: PosteriorNoise) -> Sampled:
-    """Strokes with [T] bits and their brush.
+def sample(posterior: IteratedPosterior, presence: Array, key: Array) -> Sampled:
+    """Strokes with [T] bits and their brush; consumes the key."""
+    return sample_from_noise(posterior, presence, posterior_noise(posterior, key))
+
+
+def sample_from_noise(posterior: IteratedPosterior, presence: Array, noise: PosteriorNoise) -> Sampled:
+    """`sample` with its randomness given.
 
     Points are where the posterior has them whatever layout is sampled: a stroke has the width of its points,
     seen in its own frame.

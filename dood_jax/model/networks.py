@@ -169,10 +169,10 @@ class MaskedChain(nn.Module):
         init, spread_out = nn.initializers.lecun_uniform(), nn.initializers.normal(0.5)
         count, width = self.num_pairs, self.num_pairs * self.hidden
         earlier = np.triu(np.ones((count, count)), 1)
-        mask = np.kron(earlier, np.ones((2, self.hidden)))
+        mask = np.kron(earlier, np.ones((2, self.hidden))) > 0
         kernel = self.param("first", _masked(init, mask), mask.shape) * mask
         features = nn.silu(pairs.reshape(-1) @ kernel + self.param("first_bias", spread_out, (width,)))
-        mask = np.kron(earlier + np.eye(count), np.ones((self.hidden, self.hidden)))
+        mask = np.kron(earlier + np.eye(count), np.ones((self.hidden, self.hidden))) > 0
         kernel = self.param("second", _masked(init, mask), mask.shape) * mask
         bias = self.param("second_bias", nn.initializers.zeros, (width,))
         features += nn.silu(features @ kernel + bias)

@@ -157,8 +157,7 @@ def _bound(
 def _sample(posterior: OptimizedPosterior, key: Array) -> tuple[StrokeLatents, BrushParams, Array]:
     """One drawing and its [] log-density; the bits are certain."""
     presence = posterior.presence
-    noise = iterative_inference.posterior_noise(posterior.gaussians, key)
-    strokes, brush, *log_densities = iterative_inference.sample(posterior.gaussians, presence, noise)
+    strokes, brush, *log_densities = iterative_inference.sample(posterior.gaussians, presence, key)
     return strokes, brush, (sum(part for part in log_densities if part is not None) * presence).sum()
 
 
