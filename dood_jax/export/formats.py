@@ -26,6 +26,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")  # that a StableHLO file runs on
 PARAMETERS = "parameters.safetensors"
 EXPORTER = "jax2onnx==0.17.1"
 _PACKAGES = Path(__file__).resolve().parents[2]  # where Python finds this package
+_SETTINGS = {"JAX_PLATFORMS": "cpu", "JAX_TRACEBACK_FILTERING": "off"}  # an error is its last line
 _SAFETENSORS_TYPES = {"float16": "F16", "float32": "F32"}
 
 
@@ -83,7 +84,7 @@ def write_onnx(
     names = [function.name for function in functions]
     model.write_text(json.dumps({"config": dataclasses.asdict(config), "functions": names}))
     np.savez(arrays, **by_name(params))  # type: ignore[arg-type] # its stub forgets names
-    environment = {**os.environ, "PYTHONPATH": str(_PACKAGES), "JAX_PLATFORMS": "cpu"}
+    environment = {**os.environ, "PYTHONPATH": str(_PACKAGES), **_SETTINGS}
     command = [python, "-m", "dood_jax.export.to_onnx", str(folder)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     model.unlink()

@@ -13,6 +13,7 @@ from safetensors import safe_open
 
 from dood_jax import cli
 from dood_jax.api import Model
+from dood_jax.config.model import ModelConfig
 from dood_jax.export import command, formats
 from dood_jax.export.command import Options
 from dood_jax.export.functions import functions_of
@@ -51,10 +52,9 @@ def as_inputs(drawn: dict) -> dict[str, np.ndarray]:
     }
 
 
-@pytest.fixture(scope="module", params=PRIORS)
-def model(request, tiny) -> Model:
+def tiny_model(tiny: ModelConfig, prior: str) -> Model:
     """A tiny model with iterations that settle, in which no output is constant."""
-    config = dataclasses.replace(tiny, prior=request.param, num_points=3, iterations=2, settle=True)
+    config = dataclasses.replace(tiny, prior=prior, num_points=3, iterations=2, settle=True)
     fresh = jax.device_get(jax.jit(lambda key: dood.init(config, key))(jax.random.key(0)))
     random = np.random.default_rng(0)
     moved = jax.tree_util.tree_map(
@@ -62,6 +62,11 @@ def model(request, tiny) -> Model:
     )
     halves = jax.tree_util.tree_map(lambda leaf: leaf.astype(np.float16).astype(np.float32), moved)
     return Model(config, halves, BRUSH, META, "runs/tiny")
+
+
+@pytest.fixture(scope="module", params=PRIORS)
+def model(request, tiny) -> Model:
+    return tiny_model(tiny, request.param)
 
 
 @pytest.fixture(scope="module")
