@@ -405,13 +405,14 @@ def _sample_pairs(
 ) -> Array:
     """[N, 2] pairs, each sampled from its mixture, which is narrowed, given those before it."""
 
-    def step(pairs, inputs):
-        which, how, own_noise = inputs
-        mixture = jax.tree_util.tree_map(lambda leaf: leaf[which], mixtures_of(pairs))
-        return pairs.at[which].set(mixture.narrowed(*how).sample_from(own_noise)), None
+    def step(which, pairs):
+        of_all = (mixtures_of(pairs), narrow, noise)
+        mixture, how, own_noise = jax.tree_util.tree_map(lambda leaf: leaf[which], of_all)
+        return jnp.where(places == which, mixture.narrowed(*how).sample_from(own_noise), pairs)
 
     count = len(noise.component)
-    return lax.scan(step, jnp.zeros((count, 2)), (jnp.arange(count), narrow, noise))[0]
+    places = jnp.arange(count)[:, None]
+    return lax.fori_loop(0, count, step, jnp.zeros((count, 2)))
 
 
 class FixedPrior(Prior):

@@ -59,7 +59,7 @@ class Renderer(nn.Module):
         size = (image_size or self.config.image_size,) * 2
         ink_width, ink_slope = brush.ink_width, brush.ink_slope
         if brush.taper is not None:
-            ink_width = ink_width * jnp.exp(taper_basis(self.config.curve_samples) @ brush.taper)
+            ink_width = ink_width * jnp.exp((taper_basis(self.config.curve_samples) * brush.taper).sum(-1))
         matrix = geometry.layout_to_matrix(stroke.layout)
         if self.config.placement == "points":  # the layout moves the control points (method.md 9.1)
             placed = geometry.place_points(matrix, stroke.control_points)
