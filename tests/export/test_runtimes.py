@@ -176,7 +176,8 @@ def test_onnx_of_a_model_with_latent_brushes(python, tiny, images, tmp_path):
     command.export(model, Options(("onnx",), exporter_python=python), tmp_path)
     for name, pairs in cases_of(model, tmp_path, images).items():
         assert "brush_taper" in pairs[0][0] or "taper" in pairs[0][1]
-        assert_near(errors(onnx_run(tmp_path / f"{name}.onnx"), pairs))
+        part = 0.5 if name == "infer" else 1  # a corrector that was not trained amplifies rounding most
+        assert_near(errors(onnx_run(tmp_path / f"{name}.onnx"), pairs), part)
 
 
 def test_parameters_in_safetensors_are_those_of_the_model(exported, model, cases):
