@@ -45,7 +45,7 @@ def ours(known: Known) -> Found:
 
 
 def without_votes(known: Known) -> Found:
-    """The same, without asking the model what runs through a crossing, and which way."""
+    """The same, without asking the model what runs through a crossing."""
     started = time.perf_counter()
     strokes, l1 = tracing.strokes_of(page.remove_background(known.grey), None, 0)
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""Asks a model how the lines of a page were drawn: which go on through a crossing, and in which direction.
+"""Asks a model how the lines of a page were drawn: which of them go on through a crossing.
 
 The page is cut into windows in which the pen is as wide as the model knows it, and the model draws each of
 them. Windows overlap by half, so that every crossing lies well inside one. The model's curves are not used as
@@ -11,10 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
-from scipy.spatial import cKDTree
 
-from dood_jax.vectorize import curves
-from dood_jax.vectorize.crossings import Path, Votes, edge_end
+from dood_jax.vectorize.crossings import Votes, edge_end
 from dood_jax.vectorize.graph import Graph
 
 Recognise = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
@@ -157,20 +155,3 @@ def _run_through(
             if to_place[curve, first : last + 1].min() < 1.5 * near:
                 found.add((a, b))
     return found
-
-
-def directions(paths: list[Path], drawn: WindowCurves, pen_width: float) -> np.ndarray:
-    """[paths] length in pixels over which the model's curves run along each path, less that against it."""
-    lines = [curves.evenly(path.points, max(int(curves.length(path.points)), 2)) for path in paths]
-    owner = np.repeat(np.arange(len(paths)), [len(line) for line in lines])
-    place = np.concatenate([np.arange(len(line)) for line in lines])  # pixels from the start of the path
-    tree = cKDTree(np.concatenate(lines))
-    along = np.zeros(len(paths))
-    for points in drawn.points:
-        distance, nearest = tree.query(points)
-        path, at = owner[nearest], place[nearest]
-        steps = np.diff(at)
-        same = (path[1:] == path[:-1]) & (np.maximum(distance[1:], distance[:-1]) < _NEAR * pen_width)
-        same &= np.abs(steps) < 4 * pen_width + 4  # a longer step is a jump to another part of the path
-        np.add.at(along, path[1:][same], steps[same])
-    return along

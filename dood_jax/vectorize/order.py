@@ -34,21 +34,19 @@ _ENDS = 3  # of these steps at either end of a stroke, in which it touches but d
 _LEVEL = np.tan(np.deg2rad(35))  # the steepest level stroke
 
 
-def directed(points: np.ndarray, is_closed: bool, vote: float = 0.0) -> np.ndarray:
+def directed(points: np.ndarray, is_closed: bool) -> np.ndarray:
     """[n, 2] the points of a stroke in the order in which a pen would draw them.
 
     Args:
       points: [n, 2] in either order; a closed stroke returns to its first point.
       is_closed: a closed stroke may start anywhere, and runs against the clock, as letters are written.
-      vote: pixels of other evidence, positive for the given order.
     """
     if is_closed and len(points) > 3:
         start = int((points[:-1] @ _FIRST).argmin())
         points = np.concatenate([points[start:-1], points[: start + 1]])
         area = (points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]).sum()
         return points[::-1] if area > 0 else points
-    advance = float((points[-1] - points[0]) @ _ADVANCE) + vote
-    return points if advance >= 0 else points[::-1]
+    return points if (points[-1] - points[0]) @ _ADVANCE >= 0 else points[::-1]
 
 
 def in_order(lines: list[np.ndarray]) -> list[int]:

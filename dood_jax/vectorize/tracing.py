@@ -29,8 +29,6 @@ _CLEAR = 0.3  # ink above which lines are looked for beside filled areas
 _SIMPLER = 0.08  # pen widths by which fewer curves may leave the fitted ones
 _OUTLINE_WIDTH, _OUTLINE_TOLERANCE = 1.0, 0.5  # pixels, of the outline of a filled area
 
-_VOTE = 0.15  # weight of the model's direction against that in which a stroke leads
-
 
 def strokes_of(
     page: Page, recognise: model_votes.Recognise | None, size: int
@@ -118,19 +116,16 @@ def _trace(marks: Marks, drawn: model_votes.WindowCurves | None) -> list[Line]:
     retraced.draw_twice(skeleton, marks)
     votes = model_votes.crossing_votes(skeleton, drawn, marks.pen_width) if drawn else None
     paths = crossings.join(skeleton, marks, votes)
-    along = np.zeros(len(paths))
-    if drawn and paths:
-        along = model_votes.directions(paths, drawn, marks.pen_width)
-    lines = _lines(paths, _VOTE * along)
+    lines = _lines(paths)
     dots = [Line(np.repeat(place[None], 4, axis=0), width, False) for place, width in skeleton.dots]
     return lines + dots
 
 
-def _lines(paths: list[crossings.Path], votes: np.ndarray) -> list[Line]:
-    """Paths as few curves, in drawing direction; see `order.directed` for votes, [n] in -1..1."""
+def _lines(paths: list[crossings.Path]) -> list[Line]:
+    """Paths as few curves, in drawing direction."""
     runs = []
-    for path, vote in zip(paths, votes, strict=True):
-        points = order.directed(path.points, path.is_closed, vote)
+    for path in paths:
+        points = order.directed(path.points, path.is_closed)
         runs.append(curves.smooth(points, path.is_closed, max(_SPACING * path.width, 1.0)))
     chains = curves.fit_all(runs, [_TOLERANCE * path.width for path in paths])
     return [Line(chain, path.width, path.is_closed) for path, chain in zip(paths, chains, strict=True)]
