@@ -25,7 +25,7 @@ Each drawing is an image of 64, 128 and 256 pixels, of which it fills 80 %, with
 tablet measured pressure, half to one and a half of that along a stroke), on a white and on a shaded
 background in turn. In formulas and sketches the pixels are those of one sign. Glyphs of a brush are filled
 outlines. These strokes were used for measuring only. Rules were chosen by the first drawings of four sets,
-which are left out.
+which are left out. Errors are those of means, by drawing writers anew, or images where writers are unknown.
 
 {measures}
 
