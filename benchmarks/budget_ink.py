@@ -56,7 +56,7 @@ STAGES = {  # label -> functions, where they are called
     "graph": [(graph, "trace")],
     "forks": [(forks, "repair"), (retraced, "draw_twice")],
     "crossings": [(crossings, "join")],
-    "votes": [(model_votes, "crossing_votes"), (model_votes, "directions")],
+    "votes": [(model_votes, "crossing_votes")],
     "curves": [(tracing, "_lines"), (tracing, "_strokes")],
     "fitting": [(tracing, "fit_lines")],
     "ink that is left": [(tracing, "residual_ink")],
