@@ -19,10 +19,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parent))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 import ink_tools
 import jax
 import numpy as np
+import pen_page
 import pen_sets
 from ink_measures import Found
 from pen_measures import measures
@@ -48,21 +50,7 @@ TOOLS = {
     "sknw": ink_tools.sknw_graph,
     "autotrace": ink_tools.autotrace_centrelines,
 }
-COLUMNS = {  # measure -> heading
-    "count_right": "count right",
-    "strokes_ratio": "found / true",
-    "matched": "matched",
-    "order": "order",
-    "direction": "direction",
-    "lost": "lost",
-    "undetected": "crossings missed",
-    "hallucinated": "invented",
-    "aiou": "AIoU",
-    "ldtw": "LDTW, %",
-    "dtw_segments": "DTW to segments, %",
-    "seconds": "seconds",
-}
-_PERCENT = ("ldtw", "dtw_segments")
+MEASURES = (*pen_page.COLUMNS, "seconds")
 _RESAMPLED = 200  # times, for the errors
 _COUNTS = ((1, "1"), (2, "2"), (5, "3 to 5"), (10**9, "6 and more"))  # most strokes, and what they are called
 
@@ -95,7 +83,7 @@ def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
         np.concatenate([groups[i] for i in random.integers(len(groups), size=len(groups))])
         for _ in range(_RESAMPLED)
     ]
-    for key in COLUMNS:
+    for key in MEASURES:
         known = np.array([row.get(key, np.nan) for row in rows], float)
         if np.isfinite(known).any():
             middle = np.nanmedian if key == "seconds" else np.nanmean
@@ -116,24 +104,6 @@ def tables_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return tables
 
 
-def show(name: str, tables: dict[str, dict[str, Any]]) -> None:
-    """Prints the table of a set in Markdown."""
-    print(
-        f"\n## {name}\n\n| tool | "
-        + " | ".join(COLUMNS.values())
-        + " |\n"
-        + "|---" * (len(COLUMNS) + 1)
-        + "|"
-    )
-    for tool, parts in tables.items():
-        cells = []
-        for key in COLUMNS:
-            value = parts["all"].get(key)
-            factor = 100 if key in _PERCENT else 1
-            cells.append("–" if value is None else f"{factor * value[0]:.3g} ± {factor * value[1]:.1g}")
-        print(f"| {tool} | " + " | ".join(cells) + " |", flush=True)
-
-
 def main() -> None:
     """Prints the tables, and writes them as JSON where asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -151,7 +121,7 @@ def main() -> None:
     for name in options.sets.split(","):
         pens = list(pen_sets.drawings(folder / f"{name}.npz", options.count))
         tables[name] = tables_of(rows_of(pens, tools))
-        show(name, tables[name])
+        print(f"\n## {name}\n\n{pen_page.of_tools(tables[name])}", flush=True)
         if options.json:
             options.json.write_text(json.dumps(record_of(tables)) + "\n")
 

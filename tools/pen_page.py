@@ -25,7 +25,9 @@ Each drawing is an image of 64, 128 and 256 pixels, of which it fills 80 %, with
 tablet measured pressure, half to one and a half of that along a stroke), on a white and on a shaded
 background in turn. In formulas and sketches the pixels are those of one sign. Glyphs of a brush are filled
 outlines. These strokes were used for measuring only. Rules were chosen by the first drawings of four sets,
-which are left out. Errors are those of means, by drawing writers anew, or images where writers are unknown.
+which are left out. At that commit the model voted on the direction of strokes as well, which shows in the row
+`dood_jax` ([experiments](experiments.md) 23). Errors are those of means, by drawing writers anew, or images
+where writers are unknown.
 
 {measures}
 
@@ -59,7 +61,7 @@ _TITLES = {
     "hanzi": "Brush glyphs (Make Me a Hanzi)",
     "sheep": "Sketches of sheep",
 }
-_COLUMNS = {
+COLUMNS = {
     "count_right": "count right",
     "strokes_ratio": "found / true",
     "matched": "matched",
@@ -99,9 +101,9 @@ _BY = "The rules alone: how often the count is right, and the order."
 
 def of_tools(tables: dict[str, Any]) -> str:
     """A row for each tool, with the error of the mean where it is known to matter."""
-    lines = [f"| tool | {' | '.join(_COLUMNS.values())} |", "|---" * (len(_COLUMNS) + 1) + "|"]
+    lines = [f"| tool | {' | '.join(COLUMNS.values())} |", "|---" * (len(COLUMNS) + 1) + "|"]
     for tool, parts in tables.items():
-        lines.append(f"| {tool} | {' | '.join(cell(parts['all'], key) for key in _COLUMNS)} |")
+        lines.append(f"| {tool} | {' | '.join(cell(parts['all'], key) for key in COLUMNS)} |")
     return "\n".join(lines)
 
 

@@ -38,10 +38,7 @@ def mixture_noise(key: Array, shape: tuple[int, ...]) -> MixtureNoise:
 class AnyMixture(Protocol):
     """Independent mixtures of Gaussians over one event."""
 
-    def sample(self, key: Array) -> Array:
-        """A sample of the event's shape; consumes the key."""
-
-    def sample_from(self, noise: MixtureNoise) -> Array:
+    def sample(self, noise: MixtureNoise) -> Array:
         """The sample of the event's shape for given noise."""
 
     def log_prob(self, value: Array) -> Array:
@@ -76,11 +73,7 @@ class Mixture(NamedTuple):
     mean: Array  # [..., M, n]
     scale: Array  # [..., M, n], positive
 
-    def sample(self, key: Array) -> Array:
-        """A sample [..., n]; consumes the key."""
-        return self.sample_from(mixture_noise(key, _event_shape(self.mean)))
-
-    def sample_from(self, noise: MixtureNoise) -> Array:
+    def sample(self, noise: MixtureNoise) -> Array:
         """The sample [..., n] for given noise."""
         mean, scale = _chosen(self.logits, noise.component, (self.mean, self.scale))
         return mean + scale * noise.value
@@ -94,11 +87,6 @@ class Mixture(NamedTuple):
     def narrowed(self, factor: Array, temperature: Array | float = 1.0) -> "Mixture":
         """The mixture with standard deviations times a factor, [n] or [], and sharper weights."""
         return self._replace(scale=self.scale * factor, logits=self.logits / temperature)
-
-
-def _event_shape(mean: Array) -> tuple[int, ...]:
-    """The shape [..., n] of a sample of components [..., M, n]."""
-    return (*mean.shape[:-2], mean.shape[-1])
 
 
 _Parts = TypeVar("_Parts")  # a tuple of arrays
@@ -161,11 +149,7 @@ class CorrelatedMixture(NamedTuple):
     logits: Array  # [..., M] unnormalised log-weights
     components: CorrelatedGaussian  # [..., M, n]
 
-    def sample(self, key: Array) -> Array:
-        """A sample [..., n]; consumes the key."""
-        return self.sample_from(mixture_noise(key, _event_shape(self.components.mean)))
-
-    def sample_from(self, noise: MixtureNoise) -> Array:
+    def sample(self, noise: MixtureNoise) -> Array:
         """The sample [..., n] for given noise."""
         chosen = _chosen(self.logits, noise.component, self.components)
         return chosen.sample_and_log_prob(noise.value)[0]

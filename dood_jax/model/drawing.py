@@ -350,7 +350,7 @@ def sample_from_noise(
     state = initial_state(config)
     if brush is not None:
         state = state._replace(canvas_slope=jnp.asarray(brush.canvas_slope))
-    return extend_from_noise(config, params, state, brush, noise, spread)
+    return extend(config, params, state, brush, noise, spread)
 
 
 def extend(
@@ -358,27 +358,14 @@ def extend(
     params: Params,
     state: StrokeState,
     brush: BrushParams | None,
-    key: Array,
-    num_strokes: int,
-    spread: Spread = LEARNED,
-) -> tuple[StrokeLatents, BrushParams]:
-    """Up to so many further strokes of a drawing, sampled from the prior, and their brush (method.md 10.8).
-
-    Its canvas keeps its slope, if it has a stroke; see `sample` for the arguments.
-    """
-    noise = noise_of_strokes(config, key, num_strokes)
-    return extend_from_noise(config, params, state, brush, noise, spread)
-
-
-def extend_from_noise(
-    config: ModelConfig,
-    params: Params,
-    state: StrokeState,
-    brush: BrushParams | None,
     noise: PriorNoise,
     spread: Spread = LEARNED,
 ) -> tuple[StrokeLatents, BrushParams]:
-    """`extend` with its randomness given, [T, ...] of each kind."""
+    """Up to T further strokes of a drawing, sampled from the prior, and their brush (method.md 10.8).
+
+    `noise` is [T, ...] of each kind. The canvas keeps its slope, if it has a stroke; see `sample` for the
+    other arguments.
+    """
     model = bind(config, params)
     step = lambda state, noise: model.sample_stroke(state, brush, spread, noise)
     final, (strokes, of_strokes) = lax.scan(step, state, noise)

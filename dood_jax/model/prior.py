@@ -181,14 +181,14 @@ class SequentialPrior(Prior):
         on, _ = self.presence_log_probs(context, view)
         bit = (noise.presence < jnp.exp(on)).astype(jnp.float32)
         layouts = self._layouts(context).narrowed(spread.of_layout, spread.temperature)
-        return bit, layouts.sample_from(noise.layout)
+        return bit, layouts.sample(noise.layout)
 
     def sample_stroke(
         self, context: PriorContext, view: PriorView, layout: Array, spread: Spread, noise: PriorNoise
     ) -> tuple[Array, BrushParams | None]:
         """[P, 2] control points of a stroke that is placed."""
         strokes = self._strokes(context, view, layout)
-        return strokes.narrowed(spread.of_point, spread.temperature).sample_from(noise.stroke), None
+        return strokes.narrowed(spread.of_point, spread.temperature).sample(noise.stroke), None
 
     def _layouts(self, context: PriorContext) -> AnyMixture:
         return self.family.layout_prior(self.prior_layout([context.layout_hidden]))
@@ -408,7 +408,7 @@ def _sample_pairs(
     def step(which, pairs):
         of_all = (mixtures_of(pairs), narrow, noise)
         mixture, how, own_noise = jax.tree_util.tree_map(lambda leaf: leaf[which], of_all)
-        return jnp.where(places == which, mixture.narrowed(*how).sample_from(own_noise), pairs)
+        return jnp.where(places == which, mixture.narrowed(*how).sample(own_noise), pairs)
 
     count = len(noise.component)
     places = jnp.arange(count)[:, None]

@@ -168,7 +168,7 @@ def complete_from_noise(
     state = drawing.state_after(config, params, strokes, brush, count)
     of_first = BrushParams(brush.ink_width[0], brush.ink_slope[0], brush.canvas_slope)
     of_new = None if config.has_latent_brush else of_first
-    new, brush_of_new = drawing.extend_from_noise(config, params, state, of_new, noise, spread)
+    new, brush_of_new = drawing.extend(config, params, state, of_new, noise, spread)
     place = jnp.arange(strokes.presence.shape[0] + num_strokes)
     join = lambda old, added: jnp.where(
         (place < count).reshape(-1, *[1] * (old.ndim - 1)),

@@ -9,6 +9,8 @@ import pytest
 pytest.importorskip("uvicorn", reason="the extra `demo` is not installed")
 pytest.importorskip("starlette", reason="the extra `demo` is not installed")
 
+from refusals import refusal
+
 from dood_jax import cli
 
 
@@ -18,15 +20,6 @@ def nothing_is_served(monkeypatch):
         raise AssertionError("served")
 
     monkeypatch.setattr("uvicorn.Server.run", run)
-
-
-def refusal(capsys, *arguments: str) -> str:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["demo", *arguments])
-    assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("dood_jax: ") and said.count("\n") == 1
-    return said
 
 
 @pytest.mark.parametrize(
@@ -42,14 +35,14 @@ def refusal(capsys, *arguments: str) -> str:
 )
 @pytest.mark.usefixtures("nothing_is_served")
 def test_bad_input_is_one_line(capsys, arguments, said):
-    assert said in refusal(capsys, *arguments)
+    assert said in refusal(capsys, "demo", *arguments)
 
 
 @pytest.mark.usefixtures("nothing_is_served")
 def test_a_port_that_is_taken_is_one_line(capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        assert f"--port={port} cannot be had" in refusal(capsys, f"--port={port}")
+        assert f"--port={port} cannot be had" in refusal(capsys, "demo", f"--port={port}")
 
 
 @pytest.mark.parametrize("missing", ["starlette", "uvicorn"])

@@ -7,7 +7,13 @@ import pytest
 from scipy import stats
 from scipy.special import logsumexp, softmax
 
-from dood_jax.distributions.gaussian import CorrelatedGaussian, CorrelatedMixture, Gaussian, Mixture
+from dood_jax.distributions.gaussian import (
+    CorrelatedGaussian,
+    CorrelatedMixture,
+    Gaussian,
+    Mixture,
+    mixture_noise,
+)
 
 log_prob = jax.jit(Mixture.log_prob)
 
@@ -33,7 +39,8 @@ def component_log_probs(mixed, value):
 
 def samples_of(mixed, count):
     keys = jax.random.split(jax.random.key(8), count)
-    return np.asarray(jax.jit(jax.vmap(mixed.sample))(keys))
+    shape = (*mixed.mean.shape[:-2], mixed.mean.shape[-1])
+    return np.asarray(jax.jit(jax.vmap(lambda key: mixed.sample(mixture_noise(key, shape))))(keys))
 
 
 @pytest.mark.parametrize("shape", [LAYOUT, STROKE])

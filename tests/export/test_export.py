@@ -10,6 +10,7 @@ import jax
 import numpy as np
 import pytest
 from jax import export
+from refusals import refusal
 from safetensors import safe_open
 
 from dood_jax import cli
@@ -176,15 +177,6 @@ def test_every_input_has_limits_noise_or_a_meaning_of_its_own(tiny):
     assert {"image", "first_noise_presence", "noise_layout_component", "spread_temperature"} <= names
 
 
-def refusal(capsys, *arguments: str) -> str:
-    with pytest.raises(SystemExit) as ended:
-        cli.main(["export", *arguments])
-    assert ended.value.code == 2
-    said = capsys.readouterr().err
-    assert said.startswith("dood_jax: ") and said.count("\n") == 1
-    return said
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -200,20 +192,20 @@ def refusal(capsys, *arguments: str) -> str:
 )
 def test_bad_input_is_one_line(capsys, tmp_path, monkeypatch, arguments, said):
     monkeypatch.chdir(tmp_path)
-    assert said in refusal(capsys, *arguments)
+    assert said in refusal(capsys, "export", *arguments)
     assert not list(tmp_path.iterdir())
 
 
 def test_files_that_are_there_are_kept(capsys, tmp_path):
     (tmp_path / formats.PARAMETERS).write_text("mine")
-    said = refusal(capsys, "mnist", "--to=stablehlo,safetensors", f"--out={tmp_path}")
+    said = refusal(capsys, "export", "mnist", "--to=stablehlo,safetensors", f"--out={tmp_path}")
     assert str(tmp_path / formats.PARAMETERS) in said and "--overwrite" in said
     assert (tmp_path / formats.PARAMETERS).read_text() == "mine"
 
 
 def test_a_model_without_control_points_is_refused(smallest, monkeypatch, capsys, tmp_path):
     monkeypatch.setattr("dood_jax.api.load", lambda name: Model(smallest, {}, BRUSH, META, name))
-    assert "control points" in refusal(capsys, "vae", "--to=safetensors", f"--out={tmp_path}")
+    assert "control points" in refusal(capsys, "export", "vae", "--to=safetensors", f"--out={tmp_path}")
 
 
 def test_the_command_names_what_it_wrote(capsys, tmp_path):
@@ -223,5 +215,5 @@ def test_the_command_names_what_it_wrote(capsys, tmp_path):
 
 def test_without_the_package_safetensors_it_says_what_to_install(capsys, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "safetensors.numpy", None)
-    said = refusal(capsys, "mnist", "--to=safetensors", f"--out={tmp_path}")
+    said = refusal(capsys, "export", "mnist", "--to=safetensors", f"--out={tmp_path}")
     assert "pip install 'dood_jax[export]'" in said and not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pytest
 
 from dood_jax import geometry
 from dood_jax.model import dood
-from dood_jax.model.drawing import extend, render, sample, state_after
+from dood_jax.model.drawing import extend, noise_of_strokes, render, sample, state_after
 from dood_jax.model.families import brush_limits
 from dood_jax.model.prior import PUBLISHED, Spread
 from dood_jax.model.variation import SMALL_NOISE, TokenRanges, TypeNoise, complete, exemplar
@@ -65,7 +65,7 @@ def test_a_drawing_goes_on_from_its_state_as_if_it_had_never_stopped(certain):
     @jax.jit
     def rest():
         state = state_after(config, params, whole, brushes, 3)
-        return extend(config, params, state, BRUSH, key, 1, NOTHING)[0]
+        return extend(config, params, state, BRUSH, noise_of_strokes(config, key, 1), NOTHING)[0]
 
     np.testing.assert_allclose(rest().layout, whole.layout[3:], atol=1e-5)
     np.testing.assert_allclose(rest().control_points, whole.control_points[3:], atol=1e-4)
