@@ -23,23 +23,18 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tools"))
 
 import ink_tools
 import jax
-import numpy as np
 import pen_page
 import pen_sets
-from ink_measures import Found
-from pen_measures import measures
-from pen_sets import Pen
+from pen_measures import rows_of, tables_of
 
 from dood_jax.checkpointing import restore
 from dood_jax.checkpointing.metadata import CARD_FILE, commit
 from dood_jax.checkpointing.restore import checksum
 from dood_jax.data import sources
-from dood_jax.errors import BadInput
 from dood_jax.runtime import parallel
 
 SETS = ("digilets", "pendigits", "kanjivg", "crohme", "homus", "hanzi", "sheep", pen_sets.OMNIGLOT)
 MODELS = (ink_tools.MODEL, "mnist")  # that take part
-_ALONE = "alone"  # in the names of tools that draw one character
 TOOLS = {
     "dood_jax": ink_tools.ours,
     "without votes": ink_tools.without_votes,
@@ -50,58 +45,6 @@ TOOLS = {
     "sknw": ink_tools.sknw_graph,
     "autotrace": ink_tools.autotrace_centrelines,
 }
-MEASURES = (*pen_page.COLUMNS, "seconds")
-_RESAMPLED = 200  # times, for the errors
-_COUNTS = ((1, "1"), (2, "2"), (5, "3 to 5"), (10**9, "6 and more"))  # most strokes, and what they are called
-
-
-def rows_of(pens: list[Pen], tools: dict[str, Any]) -> list[dict[str, Any]]:
-    """The measures of each tool on each drawing, and what they are of."""
-    rows = []
-    for pen in pens:
-        strokes = next(name for most, name in _COUNTS if len(pen.strokes) <= most)
-        about = {"size": pen.side, "background": pen.condition, "strokes": strokes, "writer": pen.writer}
-        for name, tool in tools.items():
-            if _ALONE in name and pen.source in pen_sets.OF_SEVERAL:
-                continue
-            try:
-                found = tool(pen)
-            except BadInput:  # nothing is drawn here, it says
-                found = Found([], [], np.zeros_like(pen.ink), 0.0)
-            rows.append({"tool": name, **about, **measures(pen, found)})
-    return rows
-
-
-def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Means over the drawings that have a measure, and the errors of the means."""
-    values: dict[str, Any] = {"n": len(rows)}
-    hands = np.array([row["writer"] for row in rows])
-    groups = [np.flatnonzero(hands == hand) for hand in np.unique(hands)] if (hands >= 0).all() else None
-    groups = groups if groups and len(groups) > 1 else [np.array([index]) for index in range(len(rows))]
-    random = np.random.default_rng(0)
-    drawn = [
-        np.concatenate([groups[i] for i in random.integers(len(groups), size=len(groups))])
-        for _ in range(_RESAMPLED)
-    ]
-    for key in MEASURES:
-        known = np.array([row.get(key, np.nan) for row in rows], float)
-        if np.isfinite(known).any():
-            middle = np.nanmedian if key == "seconds" else np.nanmean
-            again = [middle(known[chosen]) for chosen in drawn if np.isfinite(known[chosen]).any()]
-            values[key] = [round(float(middle(known)), 4), round(float(np.std(again)), 4)]
-    return values
-
-
-def tables_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """By tool: of all drawings, and by size, background and number of strokes."""
-    tables: dict[str, dict[str, Any]] = {}
-    for name in dict.fromkeys(row["tool"] for row in rows):
-        own = [row for row in rows if row["tool"] == name]
-        tables[name] = {"all": summary(own)}
-        for by in ("size", "background", "strokes"):
-            for value in sorted({row[by] for row in own}, key=str):
-                tables[name][f"{by} {value}"] = summary([row for row in own if row[by] == value])
-    return tables
 
 
 def main() -> None:

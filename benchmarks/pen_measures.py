@@ -6,13 +6,18 @@ Moussa, Lelore and Mouchère (2023). The others are ours: matched strokes, order
 """
 
 import itertools
+from typing import Any
 
 import ink_sets
 import numpy as np
+import pen_page
+import pen_sets
 from ink_measures import Found, agreement
 from pen_sets import Pen, two_points
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
+
+from dood_jax.errors import BadInput
 
 _LONGEST = 400  # points of a trajectory that is warped
 _STEP = 1 / 64  # of the side between two points of one, at least
@@ -21,6 +26,10 @@ _DISTINCT = 1.5  # widths of the pen: crossings nearer than this are one
 _ENDS = 0.75  # widths of the pen at either end of a stroke, in which it touches but does not cross
 _FLAT = 0.1  # sine of the least angle of a crossing; nearer to parallel, a line runs along another
 _LOST = 0.5  # of a true stroke: it is lost if no more than this lies near a found one
+_MEASURES = (*pen_page.COLUMNS, "seconds")
+_RESAMPLED = 200  # times, for the errors
+_COUNTS = ((1, "1"), (2, "2"), (5, "3 to 5"), (10**9, "6 and more"))  # most strokes, and what they are called
+_ALONE = "alone"  # in the names of tools that draw one character
 
 
 def measures(pen: Pen, found: Found) -> dict[str, float]:
@@ -152,3 +161,52 @@ def _hits(one: np.ndarray, other: np.ndarray) -> list[tuple[np.ndarray, float, f
 
 def _turn(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return one[..., 0] * other[..., 1] - one[..., 1] * other[..., 0]
+
+
+def rows_of(pens: list[Pen], tools: dict[str, Any]) -> list[dict[str, Any]]:
+    """The measures of each tool on each drawing, and what they are of."""
+    rows = []
+    for pen in pens:
+        strokes = next(name for most, name in _COUNTS if len(pen.strokes) <= most)
+        about = {"size": pen.side, "background": pen.condition, "strokes": strokes, "writer": pen.writer}
+        for name, tool in tools.items():
+            if _ALONE in name and pen.source in pen_sets.OF_SEVERAL:
+                continue
+            try:
+                found = tool(pen)
+            except BadInput:  # nothing is drawn here, it says
+                found = Found([], [], np.zeros_like(pen.ink), 0.0)
+            rows.append({"tool": name, **about, **measures(pen, found)})
+    return rows
+
+
+def summary(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Means over the drawings that have a measure, and the errors of the means."""
+    values: dict[str, Any] = {"n": len(rows)}
+    hands = np.array([row["writer"] for row in rows])
+    groups = [np.flatnonzero(hands == hand) for hand in np.unique(hands)] if (hands >= 0).all() else None
+    groups = groups if groups and len(groups) > 1 else [np.array([index]) for index in range(len(rows))]
+    random = np.random.default_rng(0)
+    drawn = [
+        np.concatenate([groups[i] for i in random.integers(len(groups), size=len(groups))])
+        for _ in range(_RESAMPLED)
+    ]
+    for key in _MEASURES:
+        known = np.array([row.get(key, np.nan) for row in rows], float)
+        if np.isfinite(known).any():
+            middle = np.nanmedian if key == "seconds" else np.nanmean
+            again = [middle(known[chosen]) for chosen in drawn if np.isfinite(known[chosen]).any()]
+            values[key] = [round(float(middle(known)), 4), round(float(np.std(again)), 4)]
+    return values
+
+
+def tables_of(rows: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """By tool: of all drawings, and by size, background and number of strokes."""
+    tables: dict[str, dict[str, Any]] = {}
+    for name in dict.fromkeys(row["tool"] for row in rows):
+        own = [row for row in rows if row["tool"] == name]
+        tables[name] = {"all": summary(own)}
+        for by in ("size", "background", "strokes"):
+            for value in sorted({row[by] for row in own}, key=str):
+                tables[name][f"{by} {value}"] = summary([row for row in own if row[by] == value])
+    return tables

@@ -3,7 +3,6 @@
 import itertools
 
 import numpy as np
-import pen
 import pen_measures
 import pen_sets
 import pytest
@@ -113,9 +112,9 @@ def test_errors_are_of_writers_where_they_are_known():
     """Two writers, one always right and one never: the mean of two draws of them has a deviation of 0.35."""
     row = {"tool": "a", "size": 64, "background": "clean", "strokes": "1"}
     rows = [{**row, "writer": writer, "count_right": float(writer)} for writer in (0, 1) for _ in range(50)]
-    known = pen.tables_of(rows)["a"]["all"]["count_right"]
+    known = pen_measures.tables_of(rows)["a"]["all"]["count_right"]
     assert known[0] == 0.5 and known[1] == pytest.approx(0.35, abs=0.05)
-    unknown = pen.tables_of([{**one, "writer": -1} for one in rows])["a"]["all"]["count_right"]
+    unknown = pen_measures.tables_of([{**one, "writer": -1} for one in rows])["a"]["all"]["count_right"]
     assert unknown[1] == pytest.approx(0.05, abs=0.01)
 
 
@@ -123,5 +122,5 @@ def test_a_tool_that_draws_nothing_has_lost_all():
     def refuses(_):
         raise BadInput("nothing is drawn here")
 
-    (row,) = pen.rows_of([of([[(10, 30), (50, 30)]])], {"none": refuses})
+    (row,) = pen_measures.rows_of([of([[(10, 30), (50, 30)]])], {"none": refuses})
     assert (row["lost"], row["matched"], row["count_right"]) == (1, 0, 0)
