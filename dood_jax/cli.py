@@ -116,6 +116,11 @@ def _add_vectorize(commands: Any) -> None:
         "--monochrome", action="store_true", help="black strokes, whatever the image's ink"
     )
     vectorize.add_argument(
+        "--groups",
+        action="store_true",
+        help="group strokes into characters, words and lines (svg, inkml, json)",
+    )
+    vectorize.add_argument(
         "--stroke3-points",
         type=int,
         default=250,
@@ -133,7 +138,9 @@ def _vectorize(arguments: argparse.Namespace) -> None:
     formats = batch.parse_formats(arguments.to)
     points = arguments.stroke3_points
     require_at_least("--stroke3-points", points, 2)
-    options = batch.Options(formats, arguments.overwrite, arguments.quiet, arguments.monochrome, points)
+    options = batch.Options(
+        formats, arguments.overwrite, arguments.quiet, arguments.monochrome, arguments.groups, points
+    )
     gathered = batch.gather(arguments.files)
     if not gathered.files:  # the model need not be loaded
         for failure in gathered.failures:

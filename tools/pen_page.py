@@ -1,9 +1,9 @@
-"""Writes the page on strokes of people, from what `benchmarks/pen.py` measured.
+"""Writes the page on strokes of people, from what `benchmarks/pen.py` and `ink_groups.py` measured.
 
     python tools/pen_page.py [--write]
 
 Prints the page, or writes `docs/pen.md`; no number in a table is typed by hand. It stands on
-`docs/results/pen.json`.
+`pen.json` and `groups.json` in `docs/results`.
 """
 
 import argparse
@@ -78,10 +78,28 @@ _PERCENT = ("ldtw", "dtw_segments")
 _PARTS = ("size 64", "size 128", "size 256", "background clean", "background shading")
 _COUNTS = ("strokes 1", "strokes 2", "strokes 3 to 5", "strokes 6 and more")
 _OURS, _SIZES = "without votes", 3
+_GROUPS = """## Lines, words and characters
+
+`dood vectorize --groups` tells what is written together. [`results/groups.json`](results/groups.json) is by
+`python benchmarks/ink_groups.py --count={pages} --json=docs/results/groups.json` (rules alone, commit
+{commit}): {pages} pages of each alphabet, half of them shaded, of one to four lines of one to four words of two to six
+characters, which do not touch. Found is what has exactly the strokes that it should have; a stroke that is
+found in place of two characters spoils both. Words of people are made of single characters that they wrote,
+with chosen gaps. In the two scripts the letters of a word are joined, and characters are not counted."""
+_ALPHABETS = {
+    "futural": "single-stroke font Futural",
+    "rowmans": "single-stroke font Rowmans",
+    "scripts": "joined letters, font Scripts",
+    "cursive": "joined letters, font Cursive",
+    "omniglot": "Omniglot's online drawings",
+    "digilets": "digits and letters of 39 writers",
+    "pendigits": "digits of 22 writers",
+}
+_KINDS = ("lines", "words", "characters")
 
 
-def page(record: dict[str, Any]) -> str:
-    """The page's text."""
+def page(record: dict[str, Any], groups: dict[str, Any]) -> str:
+    """The page's text, of what was measured of strokes and of what is written together."""
     sets = record["sets"]
     first = next(iter(next(iter(sets.values())).values()))
     measures = "\n".join(
@@ -93,6 +111,7 @@ def page(record: dict[str, Any]) -> str:
     for name, tables in sets.items():
         parts += [f"## {_TITLES[name]}", of_tools(tables)]
     parts += ["## By size, background and number of strokes", _BY, of_parts(sets)]
+    parts += [_GROUPS.format(**groups), of_groups(groups["sets"])]
     return "\n\n".join(parts) + "\n"
 
 
@@ -128,6 +147,14 @@ def of_parts(sets: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def of_groups(sets: dict[str, Any]) -> str:
+    """A row for each alphabet: the fractions of its lines, words and characters that were found."""
+    lines = [f"| pages of | {' | '.join(_KINDS)} |", "|---|---|---|---|"]
+    for name, values in sets.items():
+        lines.append(f"| {_ALPHABETS[name]} | {' | '.join(cell(values, kind) for kind in _KINDS)} |")
+    return "\n".join(lines)
+
+
 def _two(values: dict[str, Any]) -> str:
     means = (f"{values[key][0]:.2f}" if key in values else "–" for key in ("count_right", "order"))
     return ", ".join(means)
@@ -138,7 +165,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write docs/pen.md")
     arguments = parser.parse_args()
-    text = page(json.loads((ROOT / "docs" / "results" / "pen.json").read_text()))
+    results = ROOT / "docs" / "results"
+    text = page(*(json.loads((results / name).read_text()) for name in ("pen.json", "groups.json")))
     if arguments.write:
         (ROOT / "docs" / "pen.md").write_text(text)
     else:

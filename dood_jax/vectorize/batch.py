@@ -34,6 +34,7 @@ class Options(NamedTuple):
     overwrite: bool = False  # files that are there; else they are left, and the image is not drawn
     quiet: bool = False  # writes nothing to stdout, and shows no progress
     monochrome: bool = False  # all strokes are black
+    groups: bool = False  # formats tell the line, word and character of a stroke
     stroke3_points: int = writing.STROKE3_POINTS  # most points of a drawing in the format stroke3
 
 
@@ -104,6 +105,8 @@ class _Work:
             _report(f"{subject}: {note}")
         if self._options.monochrome:
             drawing = drawing.in_black()
+        if self._options.groups:
+            drawing = drawing.grouped()
         _write([self._encode(name, drawing) for name in self._options.formats], targets)
         self.outcome.counts.append(len(drawing.strokes))
         self.outcome.errors.append(drawing.l1)

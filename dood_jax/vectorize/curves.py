@@ -19,6 +19,14 @@ _RIDGE = 1e-12  # of the trace of normal equations: where points leave a handle 
 _LEAST_RIDGE = 1e-30  # where all points lie at an end of a curve, and the trace is 0
 
 
+class Place(NamedTuple):
+    """What a stroke is part of. Numbers count from 1 in reading order, through the whole page."""
+
+    line: int
+    word: int
+    character: int
+
+
 class InkStroke(NamedTuple):
     """One path of the pen, in pixels of the image; see `Strokes`."""
 
@@ -28,6 +36,7 @@ class InkStroke(NamedTuple):
     confidence: float  # agreement of the stroke's ink with the image's, 0..1
     is_filled: bool = False  # the outline of an area that is full of ink
     colour: tuple[int, int, int] | None = None  # sRGB of its ink, 0..255; None if it was not looked up
+    place: Place | None = None  # what it is part of; None if that was not looked for
 
     @property
     def is_dot(self) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.types import BrushParams
-from dood_jax.vectorize import curves, formats, joins
+from dood_jax.vectorize import curves, formats, groups, joins
 from dood_jax.vectorize.curves import InkStroke, Strokes
 
 _CUBICS = 4  # that make up one curve of higher degree
@@ -38,6 +38,15 @@ class InkDrawing(Strokes):
         For drawings of a model (`Model.to_ink`), whose strokes are short; see `vectorize/joins.py`.
         """
         return dataclasses.replace(self, strokes=tuple(joins.joined(self.strokes)))
+
+    def grouped(self) -> "InkDrawing":
+        """The drawing with the line, the word and the character of each stroke, which its formats then tell.
+
+        SVG has them as groups, InkML as trace groups, JSON as numbers; see `vectorize/groups.py`.
+        """
+        found = groups.places(self.strokes)
+        strokes = tuple(one._replace(place=place) for one, place in zip(self.strokes, found, strict=True))
+        return dataclasses.replace(self, strokes=strokes)
 
     def in_black(self) -> "InkDrawing":
         """The same drawing without colours."""

@@ -95,6 +95,7 @@ def _record(order: int, stroke: InkStroke) -> dict[str, object]:
         "filled": bool(stroke.is_filled),
         "confidence": round(float(stroke.confidence), 2),
         "control_points": np.asarray(stroke.control_points, np.float64).round(2).tolist(),
+        **(stroke.place._asdict() if stroke.place else {}),
     }
 
 

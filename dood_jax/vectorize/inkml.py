@@ -3,7 +3,7 @@
 from xml.etree import ElementTree
 
 from dood_jax.vectorize.curves import InkStroke, Strokes
-from dood_jax.vectorize.markup import XML_ID, hex_colour, number, xml_file, xml_text
+from dood_jax.vectorize.markup import XML_ID, group_of, hex_colour, number, xml_file, xml_text
 
 _NAMESPACE = "http://www.w3.org/2003/InkML"
 _STEP = 1.0  # pixels between points
@@ -15,7 +15,8 @@ def inkml(drawing: Strokes) -> str:
 
     Points are a pixel apart, in pixels (units `dev`), and have no time: a picture does not tell it. A trace
     has two names: `xml:id` as the Recommendation asks, and the number `id` by which readers of the CROHME
-    files find it. The brush of filled outlines has the annotation `filled`.
+    files find it. Traces whose place is known lie in trace groups `line-1`, in it `word-1`, in it
+    `character-1`. The brush of filled outlines has the annotation `filled`.
     """
     root = ElementTree.Element("ink", xmlns=_NAMESPACE)
     definitions = _add(root, "definitions")
@@ -32,7 +33,7 @@ def inkml(drawing: Strokes) -> str:
     for index, stroke in enumerate(drawing.strokes):
         names = {"id": str(index), XML_ID: f"stroke-{index + 1}"}
         pen = {"contextRef": "#pixels", "brushRef": f"#{brushes[_brush_of(stroke)]}"}
-        trace = _add(root, "trace", {**names, **pen})
+        trace = _add(group_of(root, "traceGroup", stroke.place, XML_ID), "trace", {**names, **pen})
         trace.text = ", ".join(f"{number(x)} {number(y)}" for x, y in stroke.points(_STEP))
     return xml_file(root)
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from dood_jax.vectorize import curves
 from dood_jax.vectorize.curves import InkStroke, Strokes
-from dood_jax.vectorize.markup import add_element, hex_colour, number, xml_file, xml_text
+from dood_jax.vectorize.markup import add_element, group_of, hex_colour, number, xml_file, xml_text
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _SECONDS, _PAUSE_FRACTION = 4.0, 0.15  # of a whole animation; of it, the time with the pen in the air
@@ -14,7 +14,10 @@ _DOT_LENGTH = 0.01  # pixels of a dot's path: some readers draw nothing of a pat
 
 
 def svg(drawing: Strokes) -> str:
-    """SVG 1.1 with one path for each stroke in drawing order; the first has the id `stroke-1`."""
+    """SVG 1.1 with one path for each stroke in drawing order; the first has the id `stroke-1`.
+
+    Strokes whose place is known lie in groups `line-1`, in it `word-1`, in it `character-1`.
+    """
     return xml_file(_document(drawing)[0])
 
 
@@ -60,7 +63,9 @@ def _document(drawing: Strokes) -> tuple[ElementTree.Element, list[ElementTree.E
     group.set("stroke-linejoin", "round")
     paths = []
     for index, stroke in enumerate(drawing.strokes, start=1):
-        path = add_element(group, "path", id=f"stroke-{index}", d=_commands(stroke))
+        path = add_element(
+            group_of(group, "g", stroke.place, "id"), "path", id=f"stroke-{index}", d=_commands(stroke)
+        )
         path.set("stroke-width", number(stroke.width))
         colour = hex_colour(stroke.colour)
         if stroke.colour:

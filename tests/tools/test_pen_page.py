@@ -14,12 +14,17 @@ def record():
     return json.loads((ROOT / "docs" / "results" / "pen.json").read_text())
 
 
-def test_the_page_is_up_to_date(record):
-    assert pen_page.page(record) == (ROOT / "docs" / "pen.md").read_text()
+@pytest.fixture
+def groups():
+    return json.loads((ROOT / "docs" / "results" / "groups.json").read_text())
 
 
-def test_every_set_has_a_row_for_every_tool_that_was_measured(record):
-    lines = pen_page.page(record).splitlines()
+def test_the_page_is_up_to_date(record, groups):
+    assert pen_page.page(record, groups) == (ROOT / "docs" / "pen.md").read_text()
+
+
+def test_every_set_has_a_row_for_every_tool_that_was_measured(record, groups):
+    lines = pen_page.page(record, groups).splitlines()
     for name, tables in record["sets"].items():
         start = lines.index(f"## {pen_page._TITLES[name]}")
         rows = [
@@ -33,3 +38,9 @@ def test_a_cell_is_a_mean_and_its_error():
     assert pen_page.cell(values, "order") == "0.88 ± 0.01"
     assert pen_page.cell(values, "ldtw") == "5.1 ± 0.4"
     assert pen_page.cell(values, "direction") == "–"
+
+
+def test_groups_have_a_row_for_every_alphabet(groups):
+    rows = pen_page.of_groups(groups["sets"]).splitlines()[2:]
+    assert len(rows) == len(groups["sets"])
+    assert rows[0].split(" | ")[1:2] == [pen_page.cell(groups["sets"]["futural"], "lines")]

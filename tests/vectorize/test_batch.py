@@ -1,5 +1,6 @@
 """Many files in one job: names, what is there already, and that no file stops the others."""
 
+import json
 import os
 import re
 import subprocess
@@ -91,6 +92,14 @@ def test_nothing_is_overwritten_unless_asked(tmp_path, capsys):
     assert not export([tmp_path / "a.png"], out, both._replace(overwrite=True)).failures
     assert (out / "a.json").read_text() != "mine"
     assert capsys.readouterr().out == ""
+
+
+def test_groups_are_told_where_they_are_asked_for(tmp_path):
+    write(tmp_path / "a.png")
+    for groups in (False, True):
+        export([tmp_path / "a.png"], tmp_path, batch.Options(("svg", "json"), True, True, groups=groups))
+        assert ("character-1" in (tmp_path / "a.svg").read_text()) is groups
+        assert ("character" in json.loads((tmp_path / "a.json").read_text())["strokes"][0]) is groups
 
 
 def test_a_folder_that_cannot_be_written_is_said_for_each_file(tmp_path):

@@ -1,5 +1,6 @@
 """Each format is read back by a reader that knows nothing of ours."""
 
+import functools
 import io
 import itertools
 import json
@@ -15,7 +16,7 @@ from lxml import etree
 from PIL import Image
 
 from dood_jax.vectorize import curves
-from dood_jax.vectorize.curves import InkStroke
+from dood_jax.vectorize.curves import InkStroke, Place
 from dood_jax.vectorize.drawing import InkDrawing
 from dood_jax.vectorize.formats import WRITERS
 
@@ -143,6 +144,44 @@ def test_inkml(drawing):
         assert float(about["width"]) == stroke.width
         assert about["color"] == "#{:02x}{:02x}{:02x}".format(*(stroke.colour or (0, 0, 0)))
         assert (brush.findtext(f"{INKML}annotation") == "true") == stroke.is_filled
+
+
+PLACES = [(1, 1, 1), (1, 2, 2), (1, 1, 1), (2, 3, 3)]  # line, word, character of each stroke
+
+
+@pytest.fixture
+def grouped(drawing) -> InkDrawing:
+    strokes = [one._replace(place=Place(*place)) for one, place in zip(drawing.strokes, PLACES, strict=True)]
+    return InkDrawing(tuple(strokes), 100, 90)
+
+
+@pytest.mark.parametrize(
+    ("encode", "tag", "group", "name"),
+    [
+        (InkDrawing.to_svg, f"{SVG}path", f"{SVG}g", "id"),
+        (functools.partial(InkDrawing.to_svg, animated=True), f"{SVG}path", f"{SVG}g", "id"),
+        (InkDrawing.to_inkml, f"{INKML}trace", f"{INKML}traceGroup", XML_ID),
+    ],
+)
+def test_strokes_lie_in_the_groups_of_their_character_word_and_line(grouped, encode, tag, group, name):
+    root = etree.fromstring(encode(grouped).encode())
+    found = {}
+    for element in root.iter(tag):
+        around = [one.get(name) for one in element.iterancestors(group) if one.get(name)]
+        found[element.get(name)] = around[::-1]
+    assert found == {
+        f"stroke-{i}": [f"line-{a}", f"word-{b}", f"character-{c}"] for i, (a, b, c) in enumerate(PLACES, 1)
+    }
+    names = [element.get(name) for element in root.iter() if element.get(name)]
+    assert len(names) == len(set(names))
+    assert len(root.findall(f".//{group}[@{name}]")) == 2 + 3 + 3
+
+
+def test_json_numbers_groups(grouped):
+    schema = json.loads((resources.files("dood_jax.vectorize") / "drawing.schema.json").read_text())
+    record = json.loads(grouped.to_json())
+    jsonschema.validate(record, schema)
+    assert [(one["line"], one["word"], one["character"]) for one in record["strokes"]] == PLACES
 
 
 def test_stroke3_is_what_sketch_models_load(drawing):
