@@ -82,10 +82,11 @@ _GROUPS = """## Lines, words and characters
 
 `dood vectorize --groups` tells what is written together. [`results/groups.json`](results/groups.json) is by
 `python benchmarks/ink_groups.py --count={pages} --json=docs/results/groups.json` (rules alone, commit
-{commit}): {pages} pages of each alphabet, half of them shaded, of one to four lines of one to four words of two to six
-characters, which do not touch. Found is what has exactly the strokes that it should have; a stroke that is
-found in place of two characters spoils both. Words of people are made of single characters that they wrote,
-with chosen gaps. In the two scripts the letters of a word are joined, and characters are not counted."""
+{commit}): {pages} pages of each alphabet, half of them shaded, of one to four lines of one to four words of
+two to six characters, which do not touch. Found is what has exactly the strokes that it should have; a
+stroke that is found in place of two characters spoils both. Words of people are made of single characters
+that they wrote, with chosen gaps. In the two scripts the letters of a word are joined, and characters are
+not counted."""
 _ALPHABETS = {
     "futural": "single-stroke font Futural",
     "rowmans": "single-stroke font Rowmans",
