@@ -262,7 +262,7 @@ def plot(values: dict[str, Any], path: Path) -> None:
     if "vae" in values:
         lines["autoencoder"] = line(values["vae"])
     for resolution in ("with", "without"):
-        study = "transfer" if resolution == "with" else "transfer-without-source-size"
+        study = "transfer-mnist" if resolution == "with" else "transfer-mnist-without-source-size"
         known = path.parent / "results" / f"{study}.json"
         if known.is_file():
             found = results.read(known)["values"]

@@ -26,7 +26,9 @@ from dood_jax.checkpointing.restore import checksum
 
 ROOT = Path(__file__).resolve().parents[1]
 _RESULTS, _WORKDIR = ROOT / "docs" / "results", ROOT / "runs" / "measure"
-_SETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot", "synthetic")
+_ACROSS_SETS = ("mnist", "synthetic")  # models of which most is known
+_OWN = ("emnist", "kmnist", "quickdraw", "omniglot")  # models that are for their own set
+_SETS = (*_ACROSS_SETS, *_OWN)
 _FROM_EACH_POSTERIOR = {"evaluation.num_images": 500, "evaluation.samples_per_posterior": 10}
 _BOUND = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 200}
 _ACROSS = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 40}
@@ -37,19 +39,20 @@ _REVISED = {
     "evaluation.revisions": 4,
 }
 _WITHOUT = {"model.source_size": 0}
+_CHARGED = {"evaluation.brush_bits": 6, "data.names": "mnist"}
 
 
 class Record(NamedTuple):
     """How a record is measured."""
 
     task: str
-    checkpoints: str  # joined by commas
+    checkpoint: str
     config: str = "mnist"  # the file in `configs`
     settings: Mapping[str, Any] = MappingProxyType({})  # that differ from it
 
     def command(self) -> list[str]:
         """The arguments of `python`."""
-        flags = {"mode": "evaluate", "task": self.task, "checkpoint": self.checkpoints}
+        flags = {"mode": "evaluate", "task": self.task, "checkpoint": self.checkpoint}
         settings = {f"config.{key}": value for key, value in self.settings.items()}
         given = {"config": f"configs/{self.config}.py", **flags, **settings}
         return ["-m", "dood_jax.main", *(f"--{key}={value}" for key, value in given.items())]
@@ -57,18 +60,7 @@ class Record(NamedTuple):
 
 def all_records() -> dict[str, Record]:
     """How each record of the release is measured, by its name."""
-    both, own = "mnist,synthetic", "emnist,kmnist,quickdraw,omniglot"
     found = {
-        "transfer": Record("transfer", both, settings=_ACROSS),
-        "transfer-without-source-size": Record("transfer", both, settings=_ACROSS | _WITHOUT),
-        "transfer-revised": Record("transfer", both, settings=_REVISED),
-        "transfer-without-source-size-revised": Record("transfer", both, settings=_REVISED | _WITHOUT),
-        "transfer-brush-bits": Record(
-            "transfer", both, settings={**_ACROSS, "evaluation.brush_bits": 6, "data.names": "mnist"}
-        ),
-        "transfer-own-sets": Record(
-            "transfer", own, settings={**_FROM_EACH_POSTERIOR, "evaluation.num_images": 250}
-        ),
         "completion-mnist": Record("completion", "mnist"),
         "samples-mnist": Record("samples", "mnist"),
         "one_shot-omniglot": Record("one_shot", "omniglot", "omniglot"),
@@ -77,12 +69,30 @@ def all_records() -> dict[str, Record]:
     for name in _SETS:
         found[f"likelihood-{name}"] = Record("likelihood", name, name, _BOUND)
         found[f"fid-{name}"] = Record("fid", name, name)
-    for name in own.split(","):
+    for name in _OWN:
+        found[f"transfer-{name}"] = Record(
+            "transfer", name, settings={**_FROM_EACH_POSTERIOR, "evaluation.num_images": 250}
+        )
         found[f"likelihood-{name}-without-source-size"] = Record("likelihood", name, name, _BOUND | _WITHOUT)
+    for name in _ACROSS_SETS:
+        found[f"transfer-{name}"] = Record("transfer", name, settings=_ACROSS)
+        found[f"transfer-{name}-without-source-size"] = Record("transfer", name, settings=_ACROSS | _WITHOUT)
+        found[f"transfer-{name}-revised"] = Record("transfer", name, settings=_REVISED)
+        found[f"transfer-{name}-without-source-size-revised"] = Record(
+            "transfer", name, settings=_REVISED | _WITHOUT
+        )
+        if not has_prior_of_brushes(name):
+            found[f"transfer-{name}-brush-bits"] = Record("transfer", name, settings=_ACROSS | _CHARGED)
     found["fid-synthetic"] = found["fid-synthetic"]._replace(
         settings={"generation.num_samples": 500, "generation.repeats": 2}
     )
     return found
+
+
+def has_prior_of_brushes(name: str) -> bool:
+    """Whether the bound of a released model pays for brushes."""
+    card = json.loads((ROOT / "checkpoints" / name / CARD_FILE).read_text())
+    return card["config"]["model"].get("prior") == "autoregressive"
 
 
 def foreign(record: Mapping[str, Any]) -> list[str]:

@@ -6,7 +6,7 @@ A record is what a task or a benchmark wrote: nested plain values (see `dood_jax
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dood_jax.evaluation import results as published
 
@@ -119,19 +119,61 @@ def own_sets_table(records: Sequence[Record]) -> str:
     return table(head, rows)
 
 
-def comparison_table(study: Record, other: Record) -> str:
-    """Nats of the map in two runs of the `transfer` task, with the paper's."""
-    settings, own_size = other["config"]["evaluation"], study["config"]["model"]["source_size"]
+class Study(NamedTuple):
+    """Records of the `transfer` task of one kind, each of one model, by the names of their files."""
+
+    records: dict[str, Record]
+
+    @property
+    def values(self) -> Record:
+        """The values of all models."""
+        return merged(list(self.records.values()))
+
+    def alike(self) -> list[dict[str, Record]]:
+        """The records of equal settings together, those of most images first."""
+        found: dict[str, dict[str, Record]] = {}
+        for name, record in self.records.items():
+            settings = {key: record["config"]["evaluation"][key] for key in ("num_images", "num_particles")}
+            found.setdefault(json.dumps(settings), {})[name] = record
+        return sorted(found.values(), key=lambda records: -next(iter(records.values()))["n"])
+
+
+def studies(results: Path) -> dict[str, Study]:
+    """Kind -> study, of the files `transfer-<model>-<kind>.json` of a folder; the plain kind is empty."""
+    found: dict[str, Study] = {}
+    for path in sorted(results.glob("transfer-*.json")):
+        _, _, kind = path.stem.removeprefix("transfer-").partition("-")
+        found.setdefault(kind, Study({})).records[path.stem] = json.loads(path.read_text())
+    return found
+
+
+def merged(records: Sequence[Record]) -> Record:
+    """The values of records of the `transfer` task on the same sets, each of other models, as of one run."""
+    values = [record["values"] for record in records]
+    rows = lambda of: {source: row for one in values for source, row in of(one).items()}
+    return {
+        "table": {scale: rows(lambda one, scale=scale: one["table"][scale]) for scale in values[0]["table"]},
+        "l1": rows(lambda one: one["l1"]),
+        "strokes": rows(lambda one: one["strokes"]),
+        "blank_canvas": values[0]["blank_canvas"],
+        "reduced": [source for one in values for source in one["reduced"]],
+    }
+
+
+def comparison_table(study: Study, other: Study) -> str:
+    """Nats of the map in two studies of the `transfer` task, with the paper's."""
+    one, changed = (next(iter(of.records.values()))["config"] for of in (study, other))
+    settings, own_size = changed["evaluation"], one["model"]["source_size"]
     bits, turns = settings.get("brush_bits"), settings.get("revisions")
     changes = [f"brush charged, {bits} bits"] if bits else []
-    changes += ["without source resolution"] if other["config"]["model"]["source_size"] != own_size else []
+    changes += ["without source resolution"] if changed["model"]["source_size"] != own_size else []
     changes += [f"{turns} revisions"] if turns else []
-    names = ("as in `transfer`", ", ".join(changes))
-    targets = [target for target in SETS if target in other["values"]["blank_canvas"]]
+    names = ("as in `Across sets`", ", ".join(changes))
+    targets = [target for target in SETS if target in other.values["blank_canvas"]]
     rows = []
-    for source in other["values"]["table"]["map"]:
-        for name, record in zip(names, (study, other), strict=True):
-            cells = record["values"]["table"]["map"].get(source)
+    for source in other.values["table"]["map"]:
+        for name, of in zip(names, (study, other), strict=True):
+            cells = of.values["table"]["map"].get(source)
             if cells is not None:
                 rows.append([source, name, *(nats(cells[target]) for target in targets)])
         rows.append([source, "published DooD", *_paper(source, targets)])
@@ -188,9 +230,10 @@ def rivals_table(record: Record) -> str:
 
 def readme_table(results: Path) -> str:
     """README's table: both models across sets, with and without source resolution, beside paper and floor."""
-    read = lambda name: json.loads((results / f"{name}.json").read_text())["values"]
-    with_size, without, floors = read("transfer"), read("transfer-without-source-size"), read("floors")["pca"]
-    revised, without_revised = read("transfer-revised"), read("transfer-without-source-size-revised")
+    known = {kind: study.values for kind, study in studies(results).items()}
+    with_size, without = known[""], known["without-source-size"]
+    revised, without_revised = known["revised"], known["without-source-size-revised"]
+    floors = json.loads((results / "floors.json").read_text())["values"]["pca"]
     rows = []
     for source, name in (("mnist", "MNIST"), ("synthetic", "synthetic strokes")):
         of_set = {

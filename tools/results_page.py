@@ -20,13 +20,12 @@ from dood_jax.config.resolving import resolve
 from dood_jax.evaluation import transfer
 
 ROOT = Path(__file__).resolve().parents[1]
-TITLES = {  # of the studies, in their order on the page
-    "transfer": "Across sets",
-    "transfer-revised": "Across sets, drawings revised",
-    "transfer-without-source-size": "Across sets, without the source resolution",
-    "transfer-without-source-size-revised": "Across sets, without the source resolution, drawings revised",
-    "transfer-brush-bits": "Across sets, the brush charged",
-    "transfer-own-sets": "Across sets, models of the other sets",
+TITLES = {  # of studies by their kind, in their order on the page
+    "": "Across sets",
+    "revised": "Across sets, drawings revised",
+    "without-source-size": "Across sets, without the source resolution",
+    "without-source-size-revised": "Across sets, without the source resolution, drawings revised",
+    "brush-bits": "Across sets, the brush charged",
 }
 INTRODUCTION = """\
 Nats are bounds on the log-likelihood of a 50 × 50 image, means over images ± standard error. Read them with
@@ -78,8 +77,7 @@ def main() -> None:
 def page(results: Path, checkpoints: Path) -> str:
     """`docs/results.md`, from a folder of records and a folder of released models."""
     cards = {path.parent.name: _read(path) for path in sorted(checkpoints.glob("*/card.json"))}
-    studies = {path.stem: _read(path) for path in sorted(results.glob("transfer*.json"))}
-    order = sorted(studies, key=lambda name: (list(TITLES).index(name) if name in TITLES else 99, name))
+    studies = tables.studies(results)
     likelihoods = [_read(path) for path in sorted(results.glob("likelihood-*.json"))]
     parts = [
         "# Results",
@@ -100,28 +98,28 @@ def page(results: Path, checkpoints: Path) -> str:
         "From `likelihood-*.json`.",
     ]
     for title, other in (
-        ("What revisions are worth", "transfer-revised"),
-        ("What the source resolution is worth", "transfer-without-source-size"),
-        ("What revisions are worth without it", "transfer-without-source-size-revised"),
-        ("What the brush is worth", "transfer-brush-bits"),
+        ("What revisions are worth", "revised"),
+        ("What the source resolution is worth", "without-source-size"),
+        ("What revisions are worth without it", "without-source-size-revised"),
+        ("What the brush is worth", "brush-bits"),
     ):
-        if {"transfer", other} <= set(studies):
-            parts += [f"## {title}", tables.comparison_table(studies["transfer"], studies[other])]
+        if {"", other} <= set(studies):
+            parts += [f"## {title}", tables.comparison_table(studies[""], studies[other])]
     if (results / "floors.json").is_file():
-        parts += floors_parts(_read(results / "floors.json"), studies.get("transfer"))
-    for name in order:
-        parts += study_parts(name, studies[name])
+        parts += floors_parts(_read(results / "floors.json"), studies.get(""))
+    for kind, title in TITLES.items():
+        parts += study_parts(title, studies[kind]) if kind in studies else []
     return "\n\n".join(parts) + "\n"
 
 
-def floors_parts(record: Record, study: Record | None) -> list[str]:
+def floors_parts(record: Record, study: tables.Study | None) -> list[str]:
     """Models without strokes, and nats against the number of latent numbers."""
     values = record["values"]
     principal, autoencoder = tables.floor_curves(values)
     beside = ""
-    if study:
-        strokes = study["values"]["strokes"]["mnist"]["mnist"]["mean"]
-        own = study["values"]["table"]["map"]["mnist"]["mnist"]["mean"]
+    if study and "mnist" in study.values["l1"]:
+        strokes = study.values["strokes"]["mnist"]["mnist"]["mean"]
+        own = study.values["table"]["map"]["mnist"]["mnist"]["mean"]
         beside = (
             f" The MNIST model has {own:,.0f} nats (with source resolution) with {strokes:.1f} strokes of 14"
             f" numbers, about {14 * strokes:.0f}."
@@ -149,24 +147,24 @@ def floors_parts(record: Record, study: Record | None) -> list[str]:
     ]
 
 
-def study_parts(name: str, study: Record) -> list[str]:
-    """What a run of the `transfer` task gave: nats beside published ones, errors and strokes."""
-    config = resolve(study["config"])
-    models = zip(
-        tables.as_list(study["checkpoint"]),
-        tables.as_list(study["step"]),
-        tables.as_list(study["trained_at_commit"]),
-        strict=True,
-    )
-    steps = ", ".join(f"{model} ({step:,} steps, commit {commit})" for model, step, commit in models)
-    return [
-        f"## {TITLES.get(name, name)}",
-        f"[`{name}.json`](results/{name}.json), measured at commit {study['commit']} on {study['device']}:"
-        f" {steps}.",
-        transfer.markdown(study["values"], config, config.data.image_size).strip(),
-        "L1 error of drawings, and strokes drawn, means over particles:",
-        tables.errors_table(study["values"]),
-    ]
+def study_parts(title: str, study: tables.Study) -> list[str]:
+    """What runs of the `transfer` task gave: nats beside published ones, errors and strokes."""
+    parts = [f"## {title}"]
+    for records in study.alike():
+        about = [
+            f"[`{name}.json`](results/{name}.json), measured at commit {one['commit']} on {one['device']}:"
+            f" {one['step']:,} steps, commit {one['trained_at_commit']}"
+            for name, one in records.items()
+        ]
+        config = resolve(next(iter(records.values()))["config"])
+        values = tables.merged(list(records.values()))
+        parts += [
+            f"{'; '.join(about)}.",
+            transfer.markdown(values, config, config.data.image_size).strip(),
+            "L1 error of drawings, and strokes drawn, means over particles:",
+            tables.errors_table(values),
+        ]
+    return parts
 
 
 def rivals_page(record: Record) -> str:

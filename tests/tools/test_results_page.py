@@ -14,14 +14,34 @@ def test_the_page_is_up_to_date():
 
 
 def test_every_number_of_the_page_comes_from_a_file(tmp_path):
-    study = json.loads((ROOT / "docs" / "results" / "transfer.json").read_text())
+    study = json.loads((ROOT / "docs" / "results" / "transfer-mnist.json").read_text())
     source = next(iter(study["values"]["l1"]))
     study["values"]["table"]["map"][source]["mnist"]["mean"] = 1234.4
     study["values"]["l1"][source]["mnist"]["mean"] = 4321.4
-    (tmp_path / "transfer-changed.json").write_text(json.dumps(study))
+    (tmp_path / "transfer-mnist.json").write_text(json.dumps(study))
     page = results_page.page(tmp_path, tmp_path)
-    assert "## transfer-changed" in page
+    assert "## Across sets" in page
     assert "1,234 ± " in page and "| 4321 (" in page
+
+
+def test_models_that_were_measured_alike_share_a_table(tmp_path):
+    study = json.loads((ROOT / "docs" / "results" / "transfer-mnist.json").read_text())
+    for model, images in (("one", 500), ("two", 500), ("three", 250)):
+        values = study["values"]
+        table = {scale: {model: rows["mnist"]} for scale, rows in values["table"].items()}
+        values = {
+            **values,
+            "table": table,
+            **{key: {model: values[key]["mnist"]} for key in ("l1", "strokes")},
+        }
+        settings = {**study["config"], "evaluation": {**study["config"]["evaluation"], "num_images": images}}
+        record = {**study, "values": values, "config": settings, "n": images}
+        (tmp_path / f"transfer-{model}-revised.json").write_text(json.dumps(record))
+    page = results_page.page(tmp_path, tmp_path)
+    (section,) = page.split("## ")[-1:]
+    first, second = section.split(" 250 images a set")
+    assert first.count("| one | map |") == first.count("| two | map |") == 1
+    assert "| three | map |" not in first and second.count("| three | map |") == 1
 
 
 def test_a_model_on_its_own_set_stands_beside_the_paper(tmp_path):
