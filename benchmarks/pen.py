@@ -1,12 +1,13 @@
 """How well strokes found in images agree with those that people made with a pen.
 
-    python benchmarks/pen.py [--data=FOLDER] [--sets=kanjivg,homus] [--count=20] [--json=FILE]
+    python benchmarks/pen.py [--data=FOLDER] [--sets=kanjivg,homus] [--tools=NAMES] [--count=20]
+        [--json=FILE]
 
 `FOLDER`, `pen` in DOOD_DATA_DIR if none is given, holds one npz file for each set (`pen_sets`). Every drawing
 is an image of 64, 128 and 256 pixels, on a clean and a shaded background in turn. `pen_measures` says what is
 measured, `ink_tools` who the peers are. Prints a table for each set; errors are of drawings, resampled by
-writer where writers are known. The strokes of people are used for measuring only. Needs
-`pip install .[benchmarks]`.
+writer where writers are known. What a file has of other sets and tools stays in it. The strokes of people are
+used for measuring only. Needs `pip install .[benchmarks]`.
 """
 
 import argparse
@@ -34,12 +35,17 @@ from dood_jax.data import sources
 from dood_jax.runtime import parallel
 
 SETS = ("digilets", "pendigits", "kanjivg", "crohme", "homus", "hanzi", "sheep", pen_sets.OMNIGLOT)
-MODELS = (ink_tools.MODEL, "mnist")  # that take part
+MODELS = {  # of the tools that have one
+    "dood_jax": ink_tools.MODEL,
+    "synthetic alone": "synthetic",
+    "synthetic alone, joined": "synthetic",
+    "mnist alone, joined": "mnist",
+}
 TOOLS = {
     "dood_jax": ink_tools.ours,
     "without votes": ink_tools.without_votes,
-    "synthetic alone": ink_tools.model_alone,
-    "synthetic alone, joined": functools.partial(ink_tools.model_alone, is_joined=True),
+    "synthetic alone": functools.partial(ink_tools.model_alone, name="synthetic"),
+    "synthetic alone, joined": functools.partial(ink_tools.model_alone, name="synthetic", is_joined=True),
     "mnist alone, joined": functools.partial(ink_tools.model_alone, name="mnist", is_joined=True),
     "skan": ink_tools.skan_branches,
     "sknw": ink_tools.sknw_graph,
@@ -60,25 +66,32 @@ def main() -> None:
     parallel.keep_compiled_programs()
     commit()  # of what is measured, however long it takes
     tools = {name: TOOLS[name] for name in options.tools.split(";")}
-    tables = {}
+    record = json.loads(options.json.read_text()) if options.json and options.json.is_file() else {}
     for name in options.sets.split(","):
         pens = list(pen_sets.drawings(folder / f"{name}.npz", options.count))
-        tables[name] = tables_of(rows_of(pens, tools))
-        print(f"\n## {name}\n\n{pen_page.of_tools(tables[name])}", flush=True)
+        tables = tables_of(rows_of(pens, tools))
+        print(f"\n## {name}\n\n{pen_page.of_tools(tables)}", flush=True)
+        record = with_tables(record, name, tables)
         if options.json:
-            options.json.write_text(json.dumps(record_of(tables)) + "\n")
+            options.json.write_text(json.dumps(record) + "\n")
 
 
-def record_of(tables: dict[str, Any]) -> dict[str, Any]:
-    """The tables of all sets, and what they are of."""
-    cards = [json.loads((restore.find(name) / CARD_FILE).read_text()) for name in MODELS]
+def with_tables(record: dict[str, Any], name: str, tables: dict[str, Any]) -> dict[str, Any]:
+    """A record with what was measured of tools on a set, and of which models and commit that is."""
+    tools = {**record.get("tools", {}), **{tool: {"commit": commit()} for tool in tables}}
+    for tool in tables.keys() & MODELS.keys():
+        card = json.loads((restore.find(MODELS[tool]) / CARD_FILE).read_text())
+        tools[tool] = {**tools[tool], "checkpoint": MODELS[tool], "checkpoint_sha256": checksum(card)}
+    in_order = lambda found: {tool: found[tool] for tool in TOOLS if tool in found}
+    sets = record.get("sets", {})
+    known = [one for one in tools.values() if "checkpoint" in one]
     return {
         "task": "pen",
-        "checkpoint": list(MODELS),
-        "checkpoint_sha256": [checksum(card) for card in cards],
+        **{key: [one[key] for one in known] for key in ("checkpoint", "checkpoint_sha256")},
         "commit": commit(),
         "device": f"{jax.devices()[0].platform} ({os.cpu_count()} cores)",
-        "sets": tables,
+        "tools": in_order(tools),
+        "sets": {**sets, name: in_order({**sets.get(name, {}), **tables})},
     }
 
 

@@ -18,16 +18,15 @@ _HEAD = """# Strokes of people
 
 How well do strokes that are found in an image agree with those that a person made? Written by
 `python tools/pen_page.py --write` from [`results/pen.json`](results/pen.json), which
-`python benchmarks/pen.py --count={count} --json=docs/results/pen.json` measured ({device}, commit
-{commit}).
+`python benchmarks/pen.py --count={count} --json=docs/results/pen.json` measured ({device}, {commits}).
 
 Each drawing is an image of 64, 128 and 256 pixels, of which it fills 80 %, with a pen of 2 to 5 % (where a
 tablet measured pressure, half to one and a half of that along a stroke), on a white and on a shaded
 background in turn. In formulas and sketches the pixels are those of one sign. Glyphs of a brush are filled
 outlines. These strokes were used for measuring only. Rules were chosen by the first drawings of four sets,
-which are left out. At that commit the model voted on the direction of strokes as well, which shows in the row
-`dood_jax` ([experiments](experiments.md) 23). Errors are those of means, by drawing writers anew, or images
-where writers are unknown.
+which are left out. At commit 78ab982 the model voted on the direction of strokes as well, which shows in
+the row `dood_jax` ([experiments](experiments.md) 23). Errors are those of means, by drawing writers anew,
+or images where writers are unknown.
 
 {measures}
 
@@ -107,13 +106,23 @@ def page(record: dict[str, Any], groups: dict[str, Any]) -> str:
         ["| | |", "|---|---|", *(f"| {name} | {text} |" for name, text in _MEASURES.items())]
     )
     count = first["all"]["n"] // _SIZES
-    head = _HEAD.format(measures=measures, count=count, device=record["device"], commit=record["commit"])
+    head = _HEAD.format(measures=measures, count=count, device=record["device"], commits=_commits(record))
     parts = [head]
     for name, tables in sets.items():
         parts += [f"## {_TITLES[name]}", of_tools(tables)]
     parts += ["## By size, background and number of strokes", _BY, of_parts(sets)]
     parts += [_GROUPS.format(**groups), of_groups(groups["sets"])]
     return "\n\n".join(parts) + "\n"
+
+
+def _commits(record: dict[str, Any]) -> str:
+    """The commits that tools were measured at, with the tools where they differ."""
+    of_commit: dict[str, list[str]] = {}
+    for tool, about in record["tools"].items():
+        of_commit.setdefault(about["commit"], []).append(tool)
+    if len(of_commit) == 1:
+        return f"commit {next(iter(of_commit))}"
+    return "; ".join(f"{', '.join(tools)}: commit {commit}" for commit, tools in of_commit.items())
 
 
 _BY = "The rules alone: how often the count is right, and the order."
