@@ -215,6 +215,9 @@ def _add_export(commands: Any) -> None:
         metavar="PATH",
         help="for onnx: the Python of an environment that has jax2onnx (default the one that runs this)",
     )
+    export.add_argument(
+        "--shared", action="store_true", help="for onnx: one file of parameters for all functions"
+    )
     export.set_defaults(run=_export, takes_flags=False)
 
 
@@ -227,6 +230,7 @@ def _export(arguments: argparse.Namespace) -> None:
         require_choice("--dtype", arguments.dtype, command.DTYPES),
         arguments.overwrite,
         arguments.exporter_python,
+        arguments.shared,
     )
     out = command_line.writable(Path(arguments.out), "--out")
     command.require_new(options, out)

@@ -22,7 +22,7 @@ from dood_jax.version import VERSION
 CARD, CARD_FORMAT = "card.json", 1
 DTYPES = ("float16", "float32")
 LICENCE = "Apache-2.0"  # of the repository, and so of the models
-NAMES = ("infer", "sample", "complete", "render")  # of the functions
+NAMES = ("infer", "sample", "complete", "vary", "render")  # of the functions
 
 
 class Options(NamedTuple):
@@ -32,6 +32,7 @@ class Options(NamedTuple):
     dtype: str = "float16"  # of the parameters; functions compute in float32
     overwrite: bool = False  # files that are there
     exporter_python: str = "python"  # that has jax2onnx
+    is_shared: bool = False  # ONNX files have their parameters in one file beside them
 
 
 def parse_formats(text: str) -> tuple[str, ...]:
@@ -47,7 +48,8 @@ def parse_formats(text: str) -> tuple[str, ...]:
 def require_new(options: Options, out: Path) -> None:
     """Raises BadInput if a file is there that an export would replace, unless that is wanted."""
     names = [name for one in options.formats for name in formats.file_names(one, NAMES)]
-    for target in (out / name for name in [*names, CARD]):
+    shared = [formats.SHARED] if options.is_shared else []
+    for target in (out / name for name in [*names, *shared, CARD]):
         if os.path.lexists(target) and not options.overwrite:
             raise BadInput(f"{target} is there already; give --overwrite, or another folder by --out")
 
@@ -79,7 +81,8 @@ def export(model: Model, options: Options, out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
         folder = Path(scratch)
         if "onnx" in options.formats:
-            formats.write_onnx(config, params, functions, folder, options.exporter_python)
+            how = options.exporter_python, options.is_shared
+            formats.write_onnx(config, params, functions, folder, *how)
         if "safetensors" in options.formats:
             metadata = {name: json.dumps(value) for name, value in origin.items()}
             content = formats.safetensors(formats.by_name(params), metadata)
@@ -88,9 +91,10 @@ def export(model: Model, options: Options, out: Path) -> list[Path]:
             for function in functions:
                 (folder / f"{function.name}.stablehlo").write_bytes(formats.stablehlo(function, params))
         entries = [entry for name in options.formats for entry in _entries(name, folder, functions, params)]
+        shared = [formats.SHARED] if (folder / formats.SHARED).exists() else []
         card = {"format": CARD_FORMAT, **origin, "dtype": options.dtype, "files": entries}
         (folder / CARD).write_text(json.dumps(card, indent=1) + "\n")
-        written = [out / entry["file"] for entry in entries] + [out / CARD]
+        written = [out / name for name in [*(entry["file"] for entry in entries), *shared, CARD]]
         for path in written:
             os.replace(folder / path.name, path)
     return written

@@ -23,6 +23,7 @@ from dood_jax.model.networks import Params
 FORMATS = ("onnx", "safetensors", "stablehlo")
 PLATFORMS = ("cpu", "cuda", "tpu")  # that a StableHLO file runs on
 PARAMETERS = "parameters.safetensors"
+SHARED = "parameters.bin"  # large arrays of ONNX files that share them
 EXPORTER = "jax2onnx==0.17.1"
 _PACKAGES = Path(__file__).resolve().parents[2]  # where Python finds this package
 _SETTINGS = {"JAX_PLATFORMS": "cpu", "JAX_TRACEBACK_FILTERING": "off"}  # an error is its last line
@@ -66,9 +67,17 @@ def stablehlo(function: Function, params: Params) -> bytes:
 
 
 def write_onnx(
-    config: ModelConfig, params: Params, functions: Sequence[Function], folder: Path, python: str
+    config: ModelConfig,
+    params: Params,
+    functions: Sequence[Function],
+    folder: Path,
+    python: str,
+    is_shared: bool = False,
 ) -> None:
     """Writes functions as `folder/NAME.onnx`, by a Python that has the exporter.
+
+    With `is_shared` their large arrays are in one more file, `SHARED`, where each is stored once; in ONNX's
+    words it is external data.
 
     Raises:
       BadInput: that Python is not there, or has no exporter.
@@ -77,7 +86,8 @@ def write_onnx(
     _require_exporter(python)
     model, arrays = folder / "model.json", folder / "parameters.npz"
     names = [function.name for function in functions]
-    model.write_text(json.dumps({"config": dataclasses.asdict(config), "functions": names}))
+    asked = {"functions": names, "shared": SHARED if is_shared else ""}
+    model.write_text(json.dumps({"config": dataclasses.asdict(config), **asked}))
     np.savez(arrays, **by_name(params))  # type: ignore[arg-type] # its stub forgets names
     environment = {**os.environ, "PYTHONPATH": str(_PACKAGES), **_SETTINGS}
     command = [python, "-m", "dood_jax.export.to_onnx", str(folder)]

@@ -1,4 +1,4 @@
-"""The functions of a model that are exported: infer, sample, complete and render one drawing.
+"""The functions of a model that are exported: infer, sample, complete, vary and render one drawing.
 
 They are pure: all that is random is an input. Inputs and outputs are arrays with names: what one function
 returns as `layout` another takes as `strokes_layout`, since ONNX has no input and output of one name. Nothing
@@ -22,6 +22,7 @@ from dood_jax.model.iterative_inference import PosteriorNoise
 from dood_jax.model.networks import Params
 from dood_jax.model.prior import PriorNoise, Spread
 from dood_jax.model.recognition import StrokeNoise, stroke_noise
+from dood_jax.model.variation import SMALL_NOISE, ExemplarNoise
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 Arrays = dict[str, Array]  # by name
@@ -44,6 +45,7 @@ _MEANINGS = {  # last part of a name -> what the array holds
     "shift": f"{_SPREAD} the shifts of layouts",
     "size": f"{_SPREAD} the scale and angle of layouts",
     "points": f"{_SPREAD} control points",
+    "strength": "how unlike the drawing its exemplar is: factor of the published noise, 0 for no change",
     "temperature": "below 1, likely components of the prior's mixtures come more often",
 }
 
@@ -90,11 +92,16 @@ def functions_of(config: ModelConfig, brush: BrushParams) -> list[Function]:
     generated = {"noise": _prior_noise(config), "spread": Spread(*(_floats() for _ in Spread._fields))}
     given = {} if config.has_latent_brush else {"brush": BrushParams(_floats(), _floats(), _floats())}
     prefix = {"num_prefix_strokes": jax.ShapeDtypeStruct((), np.int32)}
+    varied = {
+        "noise": ExemplarNoise(_floats(count, points, 2), _floats(3), _floats(7)),
+        "strength": _floats(),
+    }
     make = lambda *parts: _function(config, brush, *parts)
     return [
         make("infer", "draws an image, iterations and all", _infer, {**image, **noise}),
         make("sample", "generates a drawing", _sample, {**given, **generated}),
         make("complete", "keeps first strokes and goes on", _complete, {**drawn, **prefix, **generated}),
+        make("vary", "the same strokes by another hand", _vary, {**drawn, **varied}),
         make("render", "draws strokes on a canvas", _render, drawn),
     ]
 
@@ -128,6 +135,12 @@ def _sample(config: ModelConfig, params: Params, given: dict[str, Any]) -> Array
 def _complete(config: ModelConfig, params: Params, given: dict[str, Any]) -> Arrays:
     parts = (given[name] for name in ("strokes", "brush", "num_prefix_strokes", "noise", "spread"))
     return _drawn(config, params, *variation.complete_from_noise(config, params, *parts))
+
+
+def _vary(config: ModelConfig, params: Params, given: dict[str, Any]) -> Arrays:
+    """What `Model.vary` does for one drawing."""
+    parts = given["strokes"], given["brush"], given["noise"], SMALL_NOISE.times(given["strength"])
+    return _drawn(config, params, *variation.exemplar_from_noise(config, *parts))
 
 
 def _render(config: ModelConfig, params: Params, given: dict[str, Any]) -> Arrays:
@@ -183,7 +196,7 @@ def _port(config: ModelConfig, brush: BrushParams, name: str, leaf: Any) -> Port
     limits = {**_LIMITS, "num_prefix_strokes": (0, config.num_strokes), **brush_limits(config)._asdict()}
     last = name.removeprefix("strokes_").removeprefix("brush_").removeprefix("spread_")
     port = Port(name, shape, dtype, _MEANINGS[last], limits.get(last))
-    if name.startswith("spread_"):
+    if name.startswith("spread_") or name == "strength":
         return port._replace(default=1.0)
     return port
 

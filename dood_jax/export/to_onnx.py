@@ -6,19 +6,25 @@ It runs in an environment of its own, which has jax2onnx and what that brings al
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
 import numpy as np
+import onnx
 from jax.extend.core import jaxpr_as_fun
 from jax2onnx import to_onnx
+from onnx.external_data_helper import set_external_data
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.export.functions import Function, functions_of
 from dood_jax.model.networks import Params
 from dood_jax.types import BrushParams
+
+_LEAST_SHARED = 1024  # bytes of an array that is stored outside its file
+_ALIGNMENT = 64  # bytes at whose multiples stored arrays begin
 
 
 def main(folder: Path) -> None:
@@ -30,6 +36,8 @@ def main(folder: Path) -> None:
     for function in functions_of(ModelConfig(**request["config"]), brush):
         if function.name in request["functions"]:
             write(function, params, folder / f"{function.name}.onnx")
+    if request["shared"]:
+        share([folder / f"{name}.onnx" for name in request["functions"]], folder / request["shared"])
 
 
 def write(function: Function, params: Params, path: Path) -> None:
@@ -52,6 +60,25 @@ def write(function: Function, params: Params, path: Path) -> None:
         output_names=[port.name for port in function.outputs],
         export_mode="web",
     )
+
+
+def share(paths: Sequence[Path], store: Path) -> None:
+    """Moves the large arrays of ONNX files into one file beside them, which holds equal arrays once."""
+    places: dict[bytes, int] = {}
+    with store.open("wb") as file:
+        for path in paths:
+            model = onnx.load(path)
+            for array in model.graph.initializer:
+                content = array.raw_data
+                if len(content) < _LEAST_SHARED:
+                    continue
+                if content not in places:
+                    file.write(bytes(-file.tell() % _ALIGNMENT))
+                    places[content] = file.tell()
+                    file.write(content)
+                set_external_data(array, store.name, places[content], len(content))
+                array.ClearField("raw_data")
+            onnx.save(model, path)
 
 
 if __name__ == "__main__":

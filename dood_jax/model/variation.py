@@ -75,6 +75,21 @@ class TypeNoise(NamedTuple):
 SMALL_NOISE = TypeNoise()  # as published for all sets but Quick, Draw!
 
 
+class ExemplarNoise(NamedTuple):
+    """The randomness of one exemplar; all of it is standard normal."""
+
+    points: Array  # [T, P, 2]
+    brush: Array  # [3] ink width, ink slope, canvas slope
+    token: Array  # [7]
+
+
+def exemplar_noise(strokes: StrokeLatents, key: Array) -> ExemplarNoise:
+    """The randomness of an exemplar of a drawing; consumes the key."""
+    shapes = strokes.control_points.shape, (3,), (7,)
+    keys = jax.random.split(key, 3)
+    return ExemplarNoise(*(jax.random.normal(one, shape) for one, shape in zip(keys, shapes, strict=True)))
+
+
 def exemplar(
     config: ModelConfig,
     strokes: StrokeLatents,
@@ -95,15 +110,26 @@ def exemplar(
       noise: how unlike it the exemplar is.
       fix_rotation_units: whether it turns by its angle; as published by a hundredth of it.
     """
-    key_points, key_brush, key_token = jax.random.split(key, 3)
+    given = exemplar_noise(strokes, key)
+    return exemplar_from_noise(config, strokes, brush, given, noise, fix_rotation_units)
+
+
+def exemplar_from_noise(
+    config: ModelConfig,
+    strokes: StrokeLatents,
+    brush: BrushParams,
+    given: ExemplarNoise,
+    noise: TypeNoise,
+    fix_rotation_units: bool = False,
+) -> tuple[StrokeLatents, BrushParams]:
+    """`exemplar` with its randomness given."""
     deviations = _point_deviations(config.num_points, noise)[:, None]
-    points = strokes.control_points + deviations * jax.random.normal(key_points, strokes.control_points.shape)
+    points = strokes.control_points + deviations * given.points
     placed = geometry.place_strokes(strokes.layout, points)
-    raw_token = jax.random.normal(key_token, (7,))
-    token = token_matrix(token_params(raw_token, noise.token), fix_rotation_units)
+    token = token_matrix(token_params(given.token, noise.token), fix_rotation_units)
     moved = geometry.place_points(token, placed)
     layout = jnp.broadcast_to(jnp.asarray(geometry.IDENTITY_LAYOUT), strokes.layout.shape)
-    changed = _changed_brush(config, brush, key_brush, noise)
+    changed = _changed_brush(config, brush, given.brush, noise)
     return strokes._replace(layout=layout, control_points=moved), changed
 
 
@@ -115,9 +141,9 @@ def _point_deviations(num_points: int, noise: TypeNoise) -> Array:
     return jnp.where(is_end, 0.0, jnp.where(is_middle, noise.middle, noise.inner))
 
 
-def _changed_brush(config: ModelConfig, brush: BrushParams, key: Array, noise: TypeNoise) -> BrushParams:
-    """The brush moved by one draw for all strokes, within its limits."""
-    changes = jax.random.normal(key, (3,)) * jnp.array([noise.ink_width, noise.ink_slope, noise.canvas_slope])
+def _changed_brush(config: ModelConfig, brush: BrushParams, draw: Array, noise: TypeNoise) -> BrushParams:
+    """The brush moved by one [3] draw for all strokes, within its limits."""
+    changes = draw * jnp.array([noise.ink_width, noise.ink_slope, noise.canvas_slope])
     width, slope, canvas_slope = (one + change for one, change in zip(brush[:3], changes, strict=True))
     return within_limits(config, BrushParams(width, slope, canvas_slope, brush.taper))
 

@@ -20,7 +20,7 @@ from dood_jax.export import command, formats
 from dood_jax.export.command import Options
 from dood_jax.export.functions import functions_of
 from dood_jax.inference.batching import example_keys
-from dood_jax.model import dood, drawing, iterative_inference
+from dood_jax.model import dood, drawing, iterative_inference, variation
 from dood_jax.types import BrushParams
 
 BRUSH = BrushParams(np.float32(0.02), np.float32(0.5), np.float32(0.7))
@@ -149,6 +149,19 @@ def test_infer_is_that_of_the_model_for_the_noise_of_its_key(model, exported, ca
     np.testing.assert_allclose(found["canvases"], wanted.canvases[0], atol=1e-2)
 
 
+def test_vary_is_that_of_the_model_for_the_noise_of_its_key(model, exported, images):
+    drawn = model.infer(images[:1], 4)
+    wanted = model.vary(drawn, 7)
+    strokes, brush = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf)[0], (drawn.strokes, drawn.brush))
+    noise = variation.exemplar_noise(strokes, example_keys(jax.random.key(7), 1)[0])
+    tree = {"strokes": strokes, "brush": brush, "noise": noise, "strength": np.float32(1)}
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    given = {jax.tree_util.keystr(path, simple=True, separator="_"): leaf for path, leaf in leaves}
+    found = called(exported, "vary", given)
+    np.testing.assert_allclose(found["control_points"], wanted.strokes.control_points[0], atol=1e-5)
+    np.testing.assert_allclose(found["canvases"], wanted.canvases[0], atol=1e-3)
+
+
 def test_functions_fit_each_other(model, exported, card):
     """A sample is rendered as it was drawn; its completion keeps the prefix."""
     entries = {entry["function"]: entry for entry in card["files"] if "function" in entry}
@@ -161,6 +174,8 @@ def test_functions_fit_each_other(model, exported, card):
         called(exported, "render", again)["canvases"], sampled["canvases"], rtol=1e-5, atol=1e-5
     )
     drawn = {**as_inputs(sampled), "strokes_presence": np.ones(3), "num_prefix_strokes": 2}
+    unmoved = called(exported, "vary", inputs_for(entries["vary"], {**drawn, "strength": 0}, random))
+    np.testing.assert_allclose(unmoved["canvas_points"], sampled["canvas_points"], atol=1e-5)
     whole = called(exported, "complete", inputs_for(entries["complete"], drawn, random))
     assert whole["presence"].shape == (6,) and (whole["presence"][:2] == 1).all()
     np.testing.assert_array_equal(whole["layout"][:2], sampled["layout"][:2])

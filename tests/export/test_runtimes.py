@@ -94,7 +94,7 @@ def cases_of(model: Model, folder: Path, images: np.ndarray) -> Cases:
             )
             outputs = jax.device_get(call[name](inputs))
             found[name].append((inputs, outputs))
-            drawn = drawn or outputs  # what `infer` draws is completed and rendered
+            drawn = drawn or outputs  # what `infer` draws is completed, varied and rendered
     return found
 
 
@@ -152,6 +152,16 @@ def test_jax_computes_the_same_from_stablehlo(exported, cases, name):
     said = {kind: f"median {np.median(off):.1e}, largest {off.max():.1e}" for kind, off in found.items()}
     print(f"{name}.stablehlo: {said}")
     assert_near(found, part_of(name))
+
+
+def test_files_that_share_their_parameters_are_small_and_draw_the_same(python, exported, cases, tmp_path):
+    cli.main(["export", NAME, "--to=onnx", "--shared", f"--out={tmp_path}", f"--exporter-python={python}"])
+    for name in command.NAMES:
+        alone, shared = onnx_run(exported / f"{name}.onnx"), onnx_run(tmp_path / f"{name}.onnx")
+        inputs = cases[name][0][0]
+        wanted, found = alone(inputs), shared(inputs)
+        assert all(np.array_equal(found[port], wanted[port]) for port in wanted), name
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= MOST_BYTES
 
 
 def test_after_one_iteration_all_drawings_are_near(python, model, digits, tmp_path):
