@@ -12,7 +12,7 @@ from dood_jax import command_line
 from dood_jax.errors import BadInput, RunFailed, require_at_least, require_choice
 
 _FORMATS = "svg, animated-svg, gif, inkml, stroke3, ndjson, json"
-_MODELS = "synthetic,omniglot,mnist,emnist,kmnist,quickdraw"
+MODELS = "synthetic,omniglot,mnist,emnist,kmnist,quickdraw"
 _FILES = "images (PNG, JPEG, WebP, TIFF, BMP, GIF), PDF, SVG, arrays (npy, npz), or folders of them"
 
 
@@ -169,8 +169,8 @@ def _add_demo(commands: Any) -> None:
     )
     demo.add_argument(
         "--checkpoint",
-        default=_MODELS,
-        help=f"released models or folders, joined by commas (default {_MODELS})",
+        default=MODELS,
+        help=f"released models or folders, joined by commas (default {MODELS})",
     )
     demo.set_defaults(run=_demo, takes_flags=False)
 

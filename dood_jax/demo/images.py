@@ -4,12 +4,13 @@ Examples are test images of the five data sets where those lie on this machine, 
 generate. A few shapes drawn by hand come with the page.
 """
 
+import base64
 import io
 import json
 import os
 from collections.abc import Callable
 from importlib import resources
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -121,6 +122,11 @@ class Examples(NamedTuple):
     are_generated: bool  # by the model, not taken from the set
     images: np.ndarray  # [N, H, W] 0..1, ink = 1
 
+    def record(self) -> dict[str, Any]:
+        """What the page is told: the images are addresses that hold them."""
+        urls = ["data:image/png;base64," + base64.b64encode(to_png(one)).decode() for one in self.images]
+        return {"name": self.name, "title": self.title, "generated": self.are_generated, "images": urls}
+
 
 def all_examples(seed: int, generator_of: Callable[[str], Generate | None]) -> list[Examples]:
     """Examples of the five sets; `generator_of` gives what generates images in place of a set, or None."""
@@ -138,8 +144,11 @@ def _examples_of(name: str, seed: int, generate: Generate | None) -> Examples | 
         count = min(_NUM_EXAMPLES, len(images))
         rows = np.random.default_rng(seed).choice(len(images), count, replace=False)
         return Examples(name, TITLES[name], False, images[np.sort(rows)].astype(np.float32) / 255)
-    if generate is None:
-        return None
+    return None if generate is None else made_up(name, seed, generate)
+
+
+def made_up(name: str, seed: int, generate: Generate) -> Examples:
+    """Images in place of those of one of the five sets."""
     return Examples(name, TITLES[name], True, generate(_NUM_EXAMPLES, seed))
 
 

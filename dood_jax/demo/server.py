@@ -1,7 +1,6 @@
 """The server of the page: sends a few fixed files and the answers of the models, and reads nothing else."""
 
 import asyncio
-import base64
 import contextlib
 import functools
 import importlib.resources
@@ -32,6 +31,7 @@ _FILES = {  # address -> file of the page, type
     "/": ("index.html", "text/html"),
     "/page.css": ("page.css", "text/css"),
     "/page.js": ("page.js", "text/javascript"),
+    "/engine.js": ("server_engine.js", "text/javascript"),
     "/sheet.js": ("sheet.js", "text/javascript"),
     "/player.js": ("player.js", "text/javascript"),
     "/shapes.json": ("shapes.json", "application/json"),
@@ -97,7 +97,7 @@ class Server:
     async def examples(self, request: Request) -> Response:
         """Images of the five sets, others for every seed."""
         seed = _seed(request)
-        job = lambda: [_example_record(one) for one in images.all_examples(seed, self._service.generator)]
+        job = lambda: [one.record() for one in images.all_examples(seed, self._service.generator)]
         return JSONResponse({"sets": await self._queue.run(_client(request) + "/examples", job)})
 
     async def sheet(self, request: Request) -> Response:
@@ -235,11 +235,6 @@ async def _body(request: Request) -> bytes:
 
 def _megabytes() -> str:
     return f"{images.MOST_BYTES // 2**20} MB"
-
-
-def _example_record(one: images.Examples) -> dict[str, Any]:
-    urls = ["data:image/png;base64," + base64.b64encode(images.to_png(p)).decode() for p in one.images]
-    return {"name": one.name, "title": one.title, "generated": one.are_generated, "images": urls}
 
 
 def _drawing_record(shown: Shown) -> dict[str, Any]:

@@ -1,4 +1,6 @@
-"""A server of the page whose only model is tiny and knows nothing."""
+"""A server of the page whose only model is tiny and knows nothing, and a browser for those that need one."""
+
+import shutil
 
 import numpy as np
 import pytest
@@ -42,6 +44,20 @@ def client(app):
     from starlette.testclient import TestClient
 
     return TestClient(app, "http://127.0.0.1:8000", headers={"x-dood-client": "test"})
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium: the system's, or the one that Playwright installs; skips where there is neither."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    with playwright.sync_playwright() as runner:
+        try:
+            started = runner.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        except playwright.Error as error:
+            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session")

@@ -3,12 +3,10 @@
 Any Chromium will do: the system's, or the one that Playwright installs.
 """
 
-import base64
 import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +17,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from asking import png
+from browsing import PHONE, downloaded, draw, drop, fact, message, opened, stroke_by_finger, wait_for
 from PIL import Image
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -56,18 +55,6 @@ def wait_until_warm(address: str) -> None:
     raise AssertionError("the server does not get ready")
 
 
-@pytest.fixture(scope="module")
-def browser():
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    with playwright.sync_playwright() as runner:
-        try:
-            started = runner.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        except playwright.Error as error:
-            pytest.skip(f"no browser: {str(error).splitlines()[0]}")
-        yield started
-        started.close()
-
-
 @pytest.fixture
 def page(browser, address):
     yield from opened(browser, address, viewport={"width": 1200, "height": 900})
@@ -75,68 +62,7 @@ def page(browser, address):
 
 @pytest.fixture
 def phone(browser, address):
-    shape = {"viewport": {"width": 375, "height": 700}, "has_touch": True, "is_mobile": True}
-    yield from opened(browser, address, **shape)
-
-
-def opened(browser, address: str, **shape):
-    """The page; nothing fails on it, and nothing is asked of anybody else."""
-    context = browser.new_context(**shape)
-    page = context.new_page()
-    wrong = []
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("request", lambda one: one.url.startswith((address, "blob:", "data:")) or wrong.append(one.url))
-    page.goto(address)
-    page.wait_for_selector("#model option", state="attached")
-    yield page
-    context.close()
-    assert wrong == []
-
-
-def draw(page, *lines) -> None:
-    """Lines of (x, y), 0..1 of the sheet, by the mouse."""
-    box = page.locator("#sheet").bounding_box()
-    place = lambda point: (box["x"] + point[0] * box["width"], box["y"] + point[1] * box["height"])
-    for line in lines:
-        page.mouse.move(*place(line[0]))
-        page.mouse.down()
-        for point in line[1:]:
-            page.mouse.move(*place(point), steps=12)
-        page.mouse.up()
-
-
-def wait_for(page, kind: str) -> None:
-    page.wait_for_selector(f"[data-kind={kind}][aria-pressed=true]", timeout=60_000)
-
-
-def fact(page, name: str) -> float:
-    row = page.locator("#facts div", has=page.locator(f"dt:text-is('{name}')"))
-    return float(row.locator("dd").inner_text().replace(",", ""))
-
-
-def message(page) -> str:
-    page.wait_for_selector("#message:not([hidden])", timeout=60_000)
-    return page.inner_text("#message")
-
-
-def downloaded(page, kind: str) -> str:
-    with page.expect_download() as download:
-        page.click(f"[data-format={kind}]")
-    return Path(download.value.path()).read_text()
-
-
-def drop(page, name: str, kind: str, data: bytes) -> None:
-    """As a file from the desktop."""
-    page.evaluate(
-        """([name, type, data]) => {
-          const bytes = Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0));
-          const dataTransfer = new DataTransfer();
-          dataTransfer.items.add(new File([bytes], name, { type }));
-          const event = new DragEvent("drop", { dataTransfer, bubbles: true, cancelable: true });
-          document.querySelector("#sheet").dispatchEvent(event);
-        }""",
-        [name, kind, base64.b64encode(data).decode()],
-    )
+    yield from opened(browser, address, **PHONE)
 
 
 def test_what_is_drawn_is_drawn_again_by_itself_and_can_be_saved(page):
@@ -264,19 +190,7 @@ def test_a_phone_shows_all_of_it_and_is_drawn_on_by_touch(phone):
     assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")
     box = phone.locator("#sheet").bounding_box()
     assert box["width"] > 320
-    session = phone.context.new_cdp_session(phone)
-    x = box["x"] + 0.4 * box["width"]
-    touch = lambda kind, share: session.send(
-        "Input.dispatchTouchEvent",
-        {
-            "type": kind,
-            "touchPoints": [] if kind == "touchEnd" else [{"x": x, "y": box["y"] + share * box["height"]}],
-        },
-    )
-    touch("touchStart", 0.2)
-    for share in np.linspace(0.25, 0.8, 12).tolist():
-        touch("touchMove", share)
-    touch("touchEnd", 0.8)
+    stroke_by_finger(phone, (0.4, 0.2), (0.4, 0.8))
     wait_for(phone, "redraw")
     assert phone.evaluate("scrollY") == 0 and fact(phone, "error") < 60
     assert phone.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -1,25 +1,23 @@
-// The page: asks the server, shows what it answers.
+// The page: asks its engine, shows what that answers. What an engine is, server_engine.js says.
 
+import { engine } from "./engine.js";
 import { Player, element, still } from "./player.js";
 import { Sheet } from "./sheet.js";
 
-const MOST_BYTES = 12 * 2 ** 20; // the server's own limit
+const MOST_BYTES = 12 * 2 ** 20; // of a file
 const PAUSE = 700; // milliseconds after a line, before it is drawn again by itself
 const TITLES = {
   synthetic: "Synthetic strokes", omniglot: "Omniglot", mnist: "MNIST digits", emnist: "EMNIST letters",
   kmnist: "KMNIST", quickdraw: "Quick, Draw!",
 };
 const byId = (id) => document.getElementById(id);
-const client = Array.from(crypto.getRandomValues(new Uint8Array(9)), (n) => n.toString(16).padStart(2, "0")).join("");
-const headers = { "x-dood-client": client };
 
 let asking = null; // the kind that is being answered
 let next = null; // what to ask after it
 let seed = 0;
 let answer = null;
 let pause = null;
-let compiling = "…"; // what the server compiles before it is asked
-let hasExamples = false;
+let showsExamples = false;
 let exampleSeed = 0;
 
 const player = new Player({
@@ -57,13 +55,6 @@ function press(kind) {
   }
 }
 
-async function post(address, body) {
-  const response = await fetch(address, { method: "POST", body, headers });
-  if (response.ok) return response;
-  const said = await response.json().catch(() => ({ message: `the server answered ${response.status}` }));
-  throw new Error(said.message);
-}
-
 async function ask(kind) {
   clearTimeout(pause);
   if (sheet.isEmpty) return say("Draw something first.");
@@ -75,9 +66,7 @@ async function ask(kind) {
   button.classList.add("working");
   report();
   try {
-    const query = new URLSearchParams({ kind, model: byId("model").value, seed });
-    const response = await post(`/api/drawings?${query}`, await sheet.toPng());
-    const found = await response.json();
+    const found = await engine.draw(kind, byId("model").value, seed, sheet);
     if (sheet.version === version) {
       seed += 1;
       show(found);
@@ -92,8 +81,7 @@ async function ask(kind) {
   next = null;
 }
 
-function sentence(error) {
-  const message = error instanceof TypeError ? "the server does not answer; is it still running?" : error.message;
+function sentence({ message }) {
   return `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;
 }
 
@@ -120,7 +108,10 @@ function choose(index) {
   [...byId("gallery").children].forEach((button, i) => button.setAttribute("aria-pressed", i === index));
   player.show(drawing);
   for (const link of document.querySelectorAll("[data-format]")) {
-    link.href = `/api/drawings/${drawing.id}.${link.dataset.format}`;
+    link.hidden = !engine.formats.includes(link.dataset.format);
+    if (link.hidden) continue;
+    const { href, name } = engine.file(drawing, link.dataset.format);
+    Object.assign(link, { href, download: name });
   }
   byId("export").hidden = false;
   facts(drawing);
@@ -148,27 +139,15 @@ function facts(drawing) {
   byId("facts").hidden = false;
 }
 
-// The line that says how the server is.
+// The line that says how the engine is; returns whether it is busy.
 async function report() {
-  const line = byId("status");
-  let status;
-  try {
-    status = await (await fetch("/api/status", { headers })).json();
-  } catch {
-    line.className = "lost";
-    line.textContent = "no answer from the server";
-    return;
-  }
-  if (!byId("model").options.length) offer(status.models);
-  compiling = status.compiling;
-  if (status.ready.includes("examples") && !hasExamples) showExamples();
-  const kind = asking && `${asking}/${byId("model").value}`;
-  const isNew = kind && !status.ready.includes(kind);
-  line.className = asking || compiling ? "busy" : "";
-  if (asking && status.ahead > 0) line.textContent = `in the queue: ${status.ahead} before you`;
-  else if (asking) line.textContent = isNew ? "the first time takes a minute…" : "drawing…";
-  else if (compiling) line.textContent = `getting ready: ${compiling.replace("/", ", ")}`;
-  else line.textContent = "ready";
+  const asked = asking && { kind: asking, model: byId("model").value };
+  const { models, line, state, hasExamples } = await engine.status(asked);
+  if (!byId("model").options.length) offer(models);
+  if (hasExamples && !showsExamples) showExamples();
+  byId("status").className = state;
+  byId("status").textContent = line;
+  return state === "busy";
 }
 
 function offer(names) {
@@ -176,8 +155,8 @@ function offer(names) {
 }
 
 async function watch() {
-  await report();
-  setTimeout(watch, asking ? 400 : compiling ? 1500 : 5000);
+  const isBusy = await report();
+  setTimeout(watch, asking ? 400 : isBusy ? 1500 : 5000);
 }
 
 // Pictures from outside.
@@ -187,8 +166,7 @@ async function take(file) {
     return say(`${file.name} has ${(file.size / 2 ** 20).toFixed(1)} MB; give a picture of up to ${MOST_BYTES / 2 ** 20} MB.`);
   }
   try {
-    const response = await post("/api/sheet", file);
-    await place(URL.createObjectURL(await response.blob()));
+    await place(URL.createObjectURL(await engine.sheetOf(file)));
   } catch (error) {
     say(file.name ? `${file.name}: ${sentence(error)}` : sentence(error));
   }
@@ -201,10 +179,10 @@ async function place(url) {
 }
 
 async function showExamples() {
-  hasExamples = true;
+  showsExamples = true;
   byId("others").disabled = true;
   try {
-    const { sets } = await (await fetch(`/api/examples?seed=${exampleSeed++}`, { headers })).json();
+    const sets = await engine.examples(exampleSeed++);
     const rows = sets.map(({ title, generated, images }) => {
       const row = document.createElement("div");
       row.className = "set";
@@ -242,7 +220,7 @@ function exampleButton(name, inside, action) {
 }
 
 async function showShapes() {
-  const shapes = await (await fetch("/shapes.json")).json();
+  const shapes = await (await fetch("shapes.json")).json();
   const buttons = Object.entries(shapes).map(([name, lines]) => {
     const points = lines.map((line) => line.map(([x, y]) => `${x},${y}`).join(" "));
     const drawn = points.map((line) => element("polyline", { points: line, stroke: "#1d1d1f", "stroke-width": 0.05 }));

@@ -1,9 +1,12 @@
 // A drawing of the model, shown stroke by stroke. Time is counted in strokes: 1.5 is halfway through the second.
+// This file alone also puts drawings into any page. `src` names a JSON file of `dood vectorize` or of the page:
+//   <script type="module" src="player.js"></script>
+//   <dood-drawing src="drawing.json"></dood-drawing>
 
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000"];
 const KEPT = "#55585e"; // strokes that the model goes on from
 const SVG = "http://www.w3.org/2000/svg";
-const [SPEED, SHORTEST, LONGEST] = [1500, 0.16, 6]; // units a second, seconds of a stroke, of a drawing
+const [SPEED, SHORTEST, LONGEST] = [1.5, 0.16, 6]; // sides a second, seconds of a stroke, of a drawing
 
 export function element(name, attributes = {}, ...children) {
   const made = document.createElementNS(SVG, name);
@@ -35,14 +38,15 @@ export function still(drawing) {
 }
 
 export class Player {
-  constructor({ svg, frame, slider, button, label, showsWindow }) {
-    Object.assign(this, { svg, frame, slider, button, label, showsWindow });
+  // `units` is the longer side of drawings; without `showsWindow`, a checkbox, no window is shown.
+  constructor({ svg, frame, slider, button, label, showsWindow, units = 1000 }) {
+    Object.assign(this, { svg, frame, slider, button, label, showsWindow, units });
     this.drawing = null;
     this.time = 0;
     slider.addEventListener("input", () => this.stopAt(Number(slider.value)));
     slider.addEventListener("keydown", (event) => this.key(event));
     button.addEventListener("click", () => this.toggle());
-    showsWindow.addEventListener("change", () => this.draw());
+    showsWindow?.addEventListener("change", () => this.draw());
   }
 
   get count() {
@@ -57,7 +61,7 @@ export class Player {
     this.window = element("polygon", { class: "window" });
     this.svg.replaceChildren(...this.paths, this.window);
     this.lengths = this.paths.map((path) => path.getTotalLength());
-    const seconds = this.lengths.map((length) => Math.max(SHORTEST, length / SPEED));
+    const seconds = this.lengths.map((length) => Math.max(SHORTEST, length / (SPEED * this.units)));
     const slow = Math.min(1, LONGEST / seconds.reduce((sum, one) => sum + one, 0));
     this.seconds = seconds.map((one) => one * slow);
     Object.assign(this.slider, { disabled: false, max: strokes.length });
@@ -151,7 +155,7 @@ export class Player {
     });
     const current = Math.max(0, Math.ceil(this.time) - 1);
     const corners = strokes[current]?.window;
-    const isSeen = corners && this.showsWindow.checked && this.time > 0 && this.time < this.count;
+    const isSeen = corners && this.showsWindow?.checked && this.time > 0 && this.time < this.count;
     this.window.setAttribute("visibility", isSeen ? "visible" : "hidden");
     if (isSeen) {
       this.window.setAttribute("points", corners.map((corner) => corner.join(",")).join(" "));
@@ -161,3 +165,47 @@ export class Player {
     this.label.textContent = `stroke ${Math.ceil(this.time)} of ${strokes.length}`;
   }
 }
+
+const STYLE = `
+  :host { display: inline-block; width: 300px; max-width: 100%; font: 13px/1.4 system-ui, sans-serif; }
+  svg { display: block; width: 100%; fill: none; stroke-linecap: round; stroke-linejoin: round; }
+  div { display: flex; gap: 8px; align-items: center; }
+  button { width: 30px; } button::before { content: "\u25b6"; } button.playing::before { content: "\u23f8"; }
+  input { flex: 1; min-width: 0; }
+`;
+
+// A drawing as `InkDrawing.to_json` writes it (drawing.schema.json), in the player's form.
+function drawingOf({ width, height, strokes }) {
+  if (!(width > 0 && height > 0 && strokes?.length)) throw new Error("this is no drawing with strokes");
+  return {
+    size: [width, height],
+    strokes: strokes.map((one) => ({ points: one.control_points, width: one.width, closed: one.closed })),
+  };
+}
+
+class DrawingElement extends HTMLElement {
+  async connectedCallback() {
+    if (this.shadowRoot) return;
+    const root = this.attachShadow({ mode: "open" });
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(STYLE);
+    root.adoptedStyleSheets = [sheet];
+    const [frame, button, slider, label] = ["div", "button", "input", "output"].map((tag) => document.createElement(tag));
+    try {
+      const response = await fetch(this.getAttribute("src"));
+      if (!response.ok) throw new Error(`the host answers ${response.status}`);
+      const drawing = drawingOf(await response.json());
+      const svg = element("svg", { viewBox: `0 0 ${drawing.size.join(" ")}`, role: "img", "aria-label": "a drawing" });
+      button.setAttribute("aria-label", "Play");
+      slider.setAttribute("aria-label", "Strokes drawn");
+      Object.assign(slider, { type: "range", min: 0, step: 0.01 });
+      frame.append(button, slider, label);
+      root.append(svg, frame);
+      new Player({ svg, frame, slider, button, label, showsWindow: null, units: Math.max(...drawing.size) }).show(drawing);
+    } catch (error) {
+      root.append(`${this.getAttribute("src")} cannot be shown: ${error.message}`);
+    }
+  }
+}
+
+customElements.define("dood-drawing", DrawingElement);

@@ -53,11 +53,15 @@ export class Sheet {
     return new Promise((resolve) => this.canvas.toBlob(resolve, "image/png"));
   }
 
+  pixels() {
+    return this.canvas.getContext("2d").getImageData(0, 0, this.canvas.width, this.canvas.height);
+  }
+
   show() {
     this.version += 1;
     const { canvas } = this;
     const side = canvas.width;
-    const context = canvas.getContext("2d");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
     context.fillStyle = "#fff";
     context.fillRect(0, 0, side, side);
     if (this.picture) context.drawImage(this.picture, 0, 0, side, side);
