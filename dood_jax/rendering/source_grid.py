@@ -77,12 +77,12 @@ def was_enlarged(source_size: int, image: Array) -> Array:
 def nearest_enlarged(source_size: int, image: Array) -> Array:
     """[..., H, H] the least squares projection of images onto enlarged ones."""
     # The projection acts on rows and columns alike, and is its own transpose.
-    projection = _projection(image.shape[-1], source_size)
-    return through(image, [projection, projection])
+    either_side = projection(image.shape[-1], source_size)
+    return through(image, [either_side, either_side])
 
 
 @functools.lru_cache
-def _projection(size: int, source_size: int) -> np.ndarray:
+def projection(size: int, source_size: int) -> np.ndarray:
     """[size, size] of a line of pixels onto enlarged ones; symmetric."""
     return (_shrinking(size, source_size) @ bilinear(source_size, size)).astype(np.float32)
 

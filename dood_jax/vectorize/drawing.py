@@ -130,7 +130,7 @@ def cubics(control_points: np.ndarray) -> np.ndarray:
     legs = (num_points - 1) * np.diff(control_points, axis=0)
     handles = bernstein_basis(num_points - 1, _CUBICS + 1)[::-1] @ legs / (3 * _CUBICS)
     chain = np.stack([joints[:-1], joints[:-1] + handles[:-1], joints[1:] - handles[1:]], axis=1)
-    return np.concatenate([chain.reshape(-1, 2), joints[-1:]])
+    return np.concatenate([chain.reshape(-1, control_points.shape[1]), joints[-1:]])
 
 
 def full_width(brush: BrushParams, spacing: np.ndarray | None = None, is_splat: bool = False) -> np.ndarray:
