@@ -21,7 +21,10 @@ class BrowserEngine {
     this.worker.onmessage = ({ data }) => this.hear(data);
     this.worker.onerror = () => this.fail("this browser cannot compute the models; use one of this year");
     this.site = fetch("site.json").then((response) => response.json());
-    this.site.then(({ models }) => this.ask("load", models[0])).catch((error) => (this.said = error.message));
+    this.site.then(
+      ({ models }) => this.ask("load", models[0]).catch(({ message }) => (this.said = message)),
+      () => (this.said = "no answer from the host"),
+    );
   }
 
   // Asks the worker; see there for its tasks.
@@ -46,9 +49,9 @@ class BrowserEngine {
   }
 
   async status() {
-    const { models } = await this.site;
-    const line = this.said ? `${this.said}…` : "ready";
-    return { models, line, state: this.waiting.size ? "busy" : this.said ? "lost" : "", hasExamples: true };
+    const { models } = await this.site.catch(() => ({ models: [] }));
+    const state = this.waiting.size ? "busy" : this.said ? "lost" : "";
+    return { models, line: this.said || "ready", state, hasExamples: models.length > 0 };
   }
 
   // What a function of a model returns for inputs by name; see docs/export.md.
