@@ -98,7 +98,7 @@ def read_upload(data: bytes, most_pixels: int) -> Scan:
       BadInput: it is no PNG, JPEG, WebP, TIFF, BMP or GIF, or has more than `most_pixels`. The latter is
         found before the image is decoded.
     """
-    with _refusals("this image"), _quiet(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+    with _refusals("this"), _quiet(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
         require_size(*image.size, most_pixels)
         return _scan(image)
 

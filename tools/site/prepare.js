@@ -18,7 +18,8 @@ const BICUBIC = [2, (x) => {
 export function inkOf({ data, width, height }) {
   const [dark, bright] = lights(data);
   const level = borderLevel(dark, width, height);
-  const isDark = dark.reduce((sum, light) => sum + (light - level) ** 3, 0) <= 0;
+  const cube = (one) => one * one * one;
+  const isDark = dark.reduce((sum, light) => sum + cube(light - level), 0) <= 0; // strong marks decide
   const paper = isDark ? level : borderLevel(bright, width, height);
   const contrast = isDark
     ? dark.map((light) => (paper - light) / Math.max(paper, 0.1))
@@ -65,10 +66,10 @@ function quantile(sorted, fraction) {
 
 // The contrast that full ink has: of the page's strongest marks.
 function fullContrast(contrast) {
-  const sorted = contrast.slice().sort();
-  const count = sorted.length;
-  const few = Math.min(12, Math.max(3, count / 100)); // pixels that make a mark
-  const top = quantile(sorted, 1 - Math.min(0.3, few / count));
+  const sorted = contrast.filter((one) => one > 0).sort();
+  const count = contrast.length;
+  const few = Math.min(12, Math.max(3, count / 100), 0.3 * count); // pixels that make a mark
+  const top = sorted[sorted.length - 1 - Math.round(few)] ?? 0;
   if (top < LEAST_CONTRAST) {
     throw new Error(`nothing is drawn: the strongest mark has a contrast of ${Math.max(0, top).toFixed(3)}`);
   }
