@@ -163,7 +163,7 @@ async function watch() {
 async function take(file) {
   if (!file) return;
   if (file.size > MOST_BYTES) {
-    return say(`${file.name} has ${(file.size / 2 ** 20).toFixed(1)} MB; give a picture of up to ${MOST_BYTES / 2 ** 20} MB.`);
+    return say(`${file.name} has ${(file.size / 2 ** 20).toFixed(1)} MB; give an image of up to ${MOST_BYTES / 2 ** 20} MB.`);
   }
   try {
     await place(URL.createObjectURL(await engine.sheetOf(file)));
