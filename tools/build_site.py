@@ -8,6 +8,7 @@ fetches and whose checksum must be the one below. docs/site.md says what the sit
 """
 
 import base64
+import gzip
 import hashlib
 import json
 import os
@@ -30,7 +31,7 @@ from dood_jax.demo import images
 from dood_jax.demo.service import Service
 from dood_jax.errors import BadInput, RunFailed
 from dood_jax.export import command, formats
-from dood_jax.model.prior import PUBLISHED
+from dood_jax.model.prior import pleasing_spread
 from dood_jax.rendering import source_grid
 from dood_jax.runtime import parallel
 from dood_jax.vectorize import drawing
@@ -157,7 +158,10 @@ def write_model(model: Model, folder: Path, python: str) -> None:
         command.export(model, command.Options(("onnx",), exporter_python=python, is_shared=True), exported)
         card = json.loads((exported / command.CARD).read_text())
         for name in (*(f"{one}.onnx" for one in FUNCTIONS), formats.SHARED):
-            (exported / name).replace(folder / name)
+            content = gzip.compress(
+                (exported / name).read_bytes(), mtime=0
+            )  # plain hosts send files as they are
+            (folder / f"{name}.gz").write_bytes(content)
     size = sum(path.stat().st_size for path in folder.iterdir())
     inputs = {entry["function"]: entry["inputs"] for entry in card["files"] if entry["function"] in FUNCTIONS}
     about = {name: card[name] for name in ("licence", "version", "sha256")}
@@ -182,7 +186,7 @@ def description(model: Model) -> dict[str, Any]:
         "cubics": drawing.cubics(np.eye(config.num_points)).tolist(),
         "brush": config.brush,
         "curve_samples": config.curve_samples,
-        "spread": PUBLISHED._asdict(),
+        "spread": pleasing_spread(config)._asdict(),
     }
 
 

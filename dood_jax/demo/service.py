@@ -24,7 +24,7 @@ from dood_jax.demo import images
 from dood_jax.errors import BadInput, require_choice
 from dood_jax.evaluation.reconstruction import windows
 from dood_jax.model.networks import Params
-from dood_jax.model.prior import PUBLISHED
+from dood_jax.model.prior import pleasing_spread
 from dood_jax.model.renderer import canvases_of
 from dood_jax.objectives import iwae
 from dood_jax.types import Array, Sketch
@@ -90,8 +90,12 @@ class Service:
         """What generates images with a model (method.md 10.5); None if the model is not offered."""
         if name not in self.names:
             return None
-        generate = lambda count, seed: self.model(name).sample(count, seed, spread=PUBLISHED)
-        return lambda count, seed: np.asarray(generate(count, seed).canvases[:, -1])
+
+        def generate(count: int, seed: int) -> np.ndarray:
+            model = self.model(name)
+            return np.asarray(model.sample(count, seed, spread=pleasing_spread(model.config)).canvases[:, -1])
+
+        return generate
 
 
 class Particles(NamedTuple):
@@ -129,7 +133,7 @@ def _complete(model: Model, ink: np.ndarray, seed: int) -> Answer:
     _, particles = _infer(model, ink, seed)
     best = jax.tree_util.tree_map(lambda leaf: np.repeat(leaf, _COMPLETIONS, 0), particles.best_of(1))
     kept = int(best.strokes.presence[0].sum())
-    completed = model.complete(best, kept, seed, _MOST_ADDED, PUBLISHED)
+    completed = model.complete(best, kept, seed, _MOST_ADDED, pleasing_spread(model.config))
     added = np.flatnonzero(completed.strokes.presence.sum(1) > kept)[:_VARIANTS]
     if not len(added):
         raise BadInput("the model finds nothing to add; draw less of it, or choose another model")

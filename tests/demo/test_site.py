@@ -24,7 +24,7 @@ from PIL import Image
 import dood_jax
 from dood_jax.errors import RunFailed
 from dood_jax.export.functions import functions_of
-from dood_jax.model.prior import PUBLISHED
+from dood_jax.model.prior import pleasing_spread
 
 pytestmark = pytest.mark.slow
 MODELS = ("mnist", "synthetic")
@@ -139,7 +139,7 @@ def test_models_are_loaded_when_they_are_chosen(page):
     page.select_option("#model", "synthetic")
     page.click("#by-hand button[title=house]")
     wait_for(page, "redraw")
-    assert [url for url in asked if url.endswith("/models/synthetic/infer.onnx")]
+    assert [url for url in asked if url.endswith("/models/synthetic/infer.onnx.gz")]
 
 
 def test_what_is_no_image_or_too_large_is_refused_in_words(page):
@@ -188,7 +188,7 @@ def test_the_browser_computes_what_jax_does(page, name):
     random = np.random.default_rng(0)
     off: dict[str, list[float]] = {kind: [] for kind in build_site.FUNCTIONS}
     fits = []
-    for image in np.asarray(model.sample(12, spread=PUBLISHED).canvases[:, -1]):
+    for image in np.asarray(model.sample(12, spread=pleasing_spread(model.config)).canvases[:, -1]):
         given = {"image": image, "num_prefix_strokes": 1, "strength": 1}
         for kind in build_site.FUNCTIONS:
             inputs = {

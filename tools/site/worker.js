@@ -32,6 +32,12 @@ async function fetched(address, hear = () => {}) {
   return content;
 }
 
+// A file that is stored as gzip, unpacked.
+async function unpacked(address, hear) {
+  const stream = new Blob([await fetched(`${address}.gz`, hear)]).stream();
+  return new Uint8Array(await new Response(stream.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
+}
+
 async function load(name, say) {
   if (model?.name === name) return;
   site ??= await (await fetch("site.json")).json();
@@ -48,13 +54,13 @@ async function load(name, say) {
     ort.env.wasm.numThreads = 1; // more need headers that a plain host does not send
     ort.env.wasm.wasmBinary = (await fetched("runtime/ort-wasm-simd-threaded.wasm", hear)).buffer;
   }
-  const store = { path: "parameters.bin", data: await fetched(`models/${name}/parameters.bin`, hear) };
+  const store = { path: "parameters.bin", data: await unpacked(`models/${name}/parameters.bin`, hear) };
   const options = { graphOptimizationLevel: "basic", logSeverityLevel: 3, externalData: [store] };
   for (const session of Object.values(model?.sessions ?? {})) await session.release();
   model = null;
   const sessions = {};
   for (const one of FUNCTIONS) {
-    const program = await fetched(`models/${name}/${one}.onnx`, hear);
+    const program = await unpacked(`models/${name}/${one}.onnx`, hear);
     sessions[one] = await ort.InferenceSession.create(program, options);
   }
   model = { ...description, name, sessions };
