@@ -4,6 +4,7 @@ A family says which heads a model has and how their outputs are read. `Diagonal`
 `published.Correlated` that of the published one.
 """
 
+import math
 from typing import NamedTuple, Protocol
 
 import jax
@@ -29,6 +30,7 @@ LAYOUT_HIGH = np.array([0.8, 0.8, 1.0, np.pi / 4])
 POINT_LOW, POINT_HIGH = -0.2, 1.2  # range of a control point's mean (method.md 4)
 INK_WIDTH, INK_SLOPE, CANVAS_SLOPE = (0.005, 0.04), (0.1, 0.9), (0.1, 1.5)  # of a brush (method.md 5)
 TAPER = (-1.2, 1.2)
+_UNSEEN = 1e-4  # weight of what the prior's networks have never seen
 INK_WIDTH_IN_WINDOW = (0.01, 0.04)  # of a brush that draws in the stroke's own frame
 
 
@@ -144,14 +146,33 @@ def mixture(raw: Array, size: int, low: np.ndarray | float, high: np.ndarray | f
 
 
 def correlated_mixture(raw: Array, low: np.ndarray | float, high: np.ndarray | float) -> CorrelatedMixture:
-    """Reads [..., 6 M] raw numbers as a mixture over pairs: logits, means, scales, couplings."""
+    """Reads [..., 6 M] raw numbers as a mixture over pairs: logits, means, scales, couplings.
+
+    No component is broader than a quarter of the range of the means. One more, as broad as that in the middle
+    of the range and of little weight, keeps what the network has never seen from being all but impossible
+    (method.md 9.7).
+
+    Args:
+      raw: what a network says.
+      low: of the means, broadcast against [..., M, 2].
+      high: the same.
+    """
     components = raw.shape[-1] // 6
     logits, mean, scale, coupling = jnp.split(raw, np.array([1, 3, 5]) * components, axis=-1)
     pairs = lambda numbers: numbers.reshape(*raw.shape[:-1], components, 2)
-    scale = jax.nn.softplus(pairs(scale) - 1) + 1e-2
+    one = (*raw.shape[:-1], 1, 2)
+    middle, broad = (jnp.broadcast_to(part, one) for part in ((low + high) / 2, (high - low) / 4))
+    scale = jnp.minimum(jax.nn.softplus(pairs(scale) - 1) + 1e-2, broad)
     # A coupling in units of the second scale: the pair's correlation is c / sqrt(1 + c²).
-    gaussians = CorrelatedGaussian(bounded(pairs(mean), low, high), scale, coupling * scale[..., 1])
-    return CorrelatedMixture(logits, gaussians)
+    coupling = jnp.clip(coupling * scale[..., 1], -broad[..., 1], broad[..., 1])
+    rare = jax.nn.logsumexp(logits, axis=-1, keepdims=True) + math.log(_UNSEEN / (1 - _UNSEEN))
+    join = lambda *parts, axis: jnp.concatenate(parts, axis=axis)
+    gaussians = CorrelatedGaussian(
+        join(bounded(pairs(mean), low, high), middle, axis=-2),
+        join(scale, broad, axis=-2),
+        join(coupling, jnp.zeros_like(rare), axis=-1),
+    )
+    return CorrelatedMixture(join(logits, rare, axis=-1), gaussians)
 
 
 def brush_limits(config: ModelConfig) -> BrushParams[tuple[float, float]]:

@@ -134,11 +134,13 @@ class PairChain(nn.Module):
     num_pairs: int
     hidden: int
     outputs: int
+    reach: float  # numbers that are farther from 0 are seen as this far
 
     @nn.compact
     def __call__(self, context: Sequence[Array], pairs: Array) -> Array:
         """Vectors and [N, 2] pairs -> [N, outputs]; a row depends on no pair from its own on."""
         init = nn.initializers.lecun_uniform()
+        pairs = jnp.clip(pairs, -self.reach, self.reach)
         width = self.num_pairs * self.hidden
         features = nn.Dense(width, kernel_init=init, name="context")(jnp.concatenate(context))
         is_earlier = np.kron(np.triu(np.ones((self.num_pairs,) * 2), 1), np.ones((2, self.hidden)))
@@ -162,10 +164,12 @@ class MaskedChain(nn.Module):
     num_pairs: int
     hidden: int
     outputs: int
+    reach: float
 
     @nn.compact
     def __call__(self, pairs: Array) -> Array:
         """[N, 2] pairs -> [N, outputs]; a row depends on no pair from its own on."""
+        pairs = jnp.clip(pairs, -self.reach, self.reach)
         init, spread_out = nn.initializers.lecun_uniform(), nn.initializers.normal(0.5)
         count, width = self.num_pairs, self.num_pairs * self.hidden
         earlier = np.triu(np.ones((count, count)), 1)

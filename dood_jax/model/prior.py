@@ -37,7 +37,9 @@ from dood_jax.types import Array, BrushParams, StrokeLatents, StrokeLogProbs
 CERTAIN = 20.0  # log-odds of a piece that is always there
 _POINT_CENTRE = 0.5  # of control points, where the networks see them
 _NUMBER_RANGE = (-1.5, 1.5)  # of the means of a brush's numbers
-_LARGEST_NUMBER = 2.5  # that is sampled; the tails of a mixture hold brushes that no canvas has room for
+_LARGEST_NUMBER = (
+    2.5  # that a network sees, and of a brush that is sampled, since no canvas has room for more
+)
 _CHAIN_HIDDEN = 96  # units for each pair of numbers of a stroke
 _FIRST_HIDDEN = 64  # the same of a first stroke
 _REACH = 8.0  # of the means of mixtures in units of about unit deviation
@@ -230,11 +232,11 @@ class AutoregressivePrior(Prior):
         outputs = 6 * self.config.components
         self.prior_summary = Summary(self.config.features)
         self.prior_presence = self.family.prior_heads(self.config).presence
-        self.prior_placement = PairChain(2, _CHAIN_HIDDEN, outputs)
+        self.prior_placement = PairChain(2, _CHAIN_HIDDEN, outputs, _REACH)
         num_pairs = self.config.num_points + STROKE_NUMBERS // 2
-        self.prior_whole_stroke = PairChain(num_pairs, _CHAIN_HIDDEN, outputs)
+        self.prior_whole_stroke = PairChain(num_pairs, _CHAIN_HIDDEN, outputs, _LARGEST_NUMBER)
         # Two pairs more are those of the layout, the last is of the canvas slope and nothing.
-        self.prior_first_stroke = MaskedChain(num_pairs + 3, _FIRST_HIDDEN, outputs)
+        self.prior_first_stroke = MaskedChain(num_pairs + 3, _FIRST_HIDDEN, outputs, _REACH)
 
     def presence_log_probs(self, context: PriorContext, view: PriorView) -> tuple[Array, Array]:
         """[] log-probabilities that there is a next stroke, and that there is none."""

@@ -34,7 +34,7 @@ def params(config):
 
 
 def test_a_pair_of_the_chain_depends_on_the_context_and_earlier_pairs_alone():
-    chain, key = PairChain(num_pairs=4, hidden=8, outputs=3), jax.random.key(0)
+    chain, key = PairChain(num_pairs=4, hidden=8, outputs=3, reach=5.0), jax.random.key(0)
     context, pairs = jnp.ones(5), jax.random.normal(key, (4, 2))
     params = chain.init(key, [context], pairs)
     of_pairs = jax.jacobian(lambda pairs: chain.apply(params, [context], pairs))(pairs)
@@ -45,7 +45,7 @@ def test_a_pair_of_the_chain_depends_on_the_context_and_earlier_pairs_alone():
 
 
 def test_a_pair_of_a_first_stroke_depends_on_earlier_pairs_alone():
-    chain, key = MaskedChain(num_pairs=4, hidden=8, outputs=3), jax.random.key(0)
+    chain, key = MaskedChain(num_pairs=4, hidden=8, outputs=3, reach=5.0), jax.random.key(0)
     pairs = jax.random.normal(key, (4, 2))
     params = chain.init(key, pairs)
     of_pairs = jax.jacobian(lambda pairs: chain.apply(params, pairs))(pairs)
@@ -59,6 +59,31 @@ def test_the_mixture_of_a_pair_integrates_to_one():
     grid = np.float32(np.stack(np.meshgrid(line, line), -1).reshape(-1, 2))
     density = np.exp(jax.jit(jax.vmap(correlated_mixture(raw, -0.2, 1.2).log_prob))(grid))
     assert np.float64(density).sum() * (line[1] - line[0]) ** 2 == pytest.approx(1, abs=1e-3)
+
+
+def test_no_pair_is_all_but_impossible():
+    """Whatever the network says, a mixture is at least a ten thousandth of a broad Gaussian (SciPy's)."""
+    random = np.random.default_rng(0)
+    broad = scipy.stats.multivariate_normal([0.5, 0.5], 0.35**2)
+    log_prob = jax.jit(lambda raw, pair: correlated_mixture(raw, -0.2, 1.2).log_prob(pair))
+    for size in (1, 100, 1e4):
+        raw = np.float32(size * random.normal(size=18))
+        for pair in np.float32([[0.5, 0.5], [-0.6, 1.7], [3, -2]]):
+            assert log_prob(raw, pair) > np.log(1e-4) + broad.logpdf(pair) - 1e-2
+    mixture = correlated_mixture(np.float32(1e4 * random.normal(size=18)), -0.2, 1.2)
+    assert np.asarray(mixture.components.scale).max() <= np.float32(0.35)
+    assert np.abs(np.asarray(mixture.components.coupling)).max() <= np.float32(0.35)
+
+
+def test_numbers_out_of_reach_are_seen_at_its_edge():
+    pairs = jax.random.normal(jax.random.key(0), (4, 2))
+    for chain, context in (
+        (PairChain(num_pairs=4, hidden=8, outputs=3, reach=0.5), [[jnp.ones(5)]]),
+        (MaskedChain(num_pairs=4, hidden=8, outputs=3, reach=0.5), []),
+    ):
+        params = chain.init(jax.random.key(1), *context, pairs)
+        seen = chain.apply(params, *context, pairs)
+        np.testing.assert_array_equal(seen, chain.apply(params, *context, jnp.clip(pairs, -0.5, 0.5)))
 
 
 def test_sampled_brushes_have_the_density_of_logarithms():
