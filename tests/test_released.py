@@ -19,8 +19,7 @@ FEW = EvaluationConfig(num_images=48)
 ON_SYNTHETIC_STROKES = {
     "emnist": 0.16,
     "kmnist": 0.145,
-    "mnist": 0.165,
-    "mnist-second": 0.17,
+    "mnist": 0.16,
     "omniglot": 0.14,
     "quickdraw": 0.145,
     "synthetic": 0.12,
@@ -29,14 +28,13 @@ ON_SYNTHETIC_STROKES = {
 ON_OWN_SET = {  # the same, and the mean number of strokes
     "emnist": (0.13, 5.1),
     "kmnist": (0.23, 5.7),
-    "mnist": (0.155, 2.9),
-    "mnist-second": (0.16, 2.8),
+    "mnist": (0.15, 2.8),
     "omniglot": (0.175, 5.0),
     "quickdraw": (0.245, 5.9),
     "synthetic": (0.12, 5.0),
     "synthetic-second": (0.13, 4.8),
 }
-MNIST_NATS = 7404  # mean bound of 2 particles on these 48 digits
+MNIST_NATS = 7505  # mean bound of 2 particles on these 48 digits
 
 
 def size_of(folder: Path) -> int:

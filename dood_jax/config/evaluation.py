@@ -55,13 +55,13 @@ class GenerationConfig:
     # What `fid` compares images by: features of the evaluation classifier, or pixels of images of 10 x 10.
     features: str = "classifier"
     # The prior's standard deviations of shifts are multiplied by this; published: 0.1.
-    shift_spread: float = 0.9
+    shift_spread: float = 1.0
     # The prior's standard deviations of scales and angles are multiplied by this; published: 0.837.
     size_spread: float = 1.0
     # The prior's standard deviations of control points are multiplied by this; published: 0.1.
-    points_spread: float = 0.4
+    points_spread: float = 1.0
     # Temperature of the prior's mixtures: below 1 likely components are chosen more often; published: 1.
-    temperature: float = 0.9
+    temperature: float = 1.0
     # The same temperature where a drawing is completed.
     completion_temperature: float = 0.5
     # Brushes of samples: each from a training image (drawn), the median of 64, or the mean one (trained).
