@@ -254,7 +254,7 @@ def _summary(nats: np.ndarray) -> dict[str, float]:
 
 
 def plot(values: dict[str, Any], path: Path) -> None:
-    """Nats of MNIST against the number of latents, with those of DooD: its strokes, 14 numbers each."""
+    """Nats of MNIST against the number of latents, with those of DooD: its strokes, 18 numbers each."""
     line = lambda rows: ([int(count) for count in rows], [one["mean"] for one in rows.values()])
     lines = {}
     if "pca" in values:
@@ -267,7 +267,7 @@ def plot(values: dict[str, Any], path: Path) -> None:
         if known.is_file():
             found = results.read(known)["values"]
             strokes, nats = found["strokes"]["mnist"]["mnist"], found["table"]["map"]["mnist"]["mnist"]
-            lines[f"DooD, {resolution} source resolution"] = ([14 * strokes["mean"]], [nats["mean"]])
+            lines[f"DooD, {resolution} source resolution"] = ([18 * strokes["mean"]], [nats["mean"]])
     figures.curves(path, lines, "latent numbers an image (MNIST)", "nats an image")
 
 

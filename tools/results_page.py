@@ -20,6 +20,7 @@ from dood_jax.config.resolving import resolve
 from dood_jax.evaluation import transfer
 
 ROOT = Path(__file__).resolve().parents[1]
+NUMBERS = 18  # of a stroke with its brush
 TITLES = {  # of studies by their kind, in their order on the page
     "": "Across sets",
     "revised": "Across sets, drawings revised",
@@ -38,9 +39,10 @@ this in mind:
   that resolution ([method](method.md) 4.1). The paper's models do not do so. **Without** is the comparison as
   in the paper: pixels as they are, both scales fitted anew to training drawings. Iterative inference was
   learned with the source resolution, which is a little unfair to those rows.
-* **The brush** of a drawing (width, ink slope, canvas slope) is free, as in the paper, so the number bounds
-  the largest log p(x | brush). **Charged** numbers are bounds on log p(x): every number of the
-  brush is rounded to 6 bits and its code paid for, with a prior fitted to training drawings.
+* **The brush** of a drawing (width, ink slope, canvas slope) is a latent variable of the model `mnist`, whose
+  numbers are bounds on log p(x). For the other models it is free, as in the paper, so their numbers bound the
+  largest log p(x | brush). **Charged** numbers of those are bounds on log p(x): every number of the brush is
+  rounded to 6 bits and its code paid for, with a prior fitted to training drawings.
 * **Revised**: after the iterations strokes are added, replaced and taken away four times, and what has a
   higher bound stays ([method](method.md) 5.2). Nothing is learned for it; it takes five times the time. Four
   particles come from each of five posteriors.
@@ -49,8 +51,8 @@ this in mind:
 * EMNIST's test images are another selection than the published one, Quick, Draw!'s have nine of the ten
   categories ([data](data.md)): numbers beside the paper's there are of substitutes. EMNIST is upright; the
   paper's lies on its side.
-* Half of the synthetic training images passed through 28 × 28 pixels; choices so far used test images, with
-  no measurable effect ([experiments](experiments.md)).
+* Half of the synthetic training images passed through 28 × 28 pixels. What `mnist` is was chosen by validation
+  images, the other models by test images, with no measurable effect ([experiments](experiments.md)).
 * AIR's row of Omniglot is published with a Gaussian observation and one sample, unlike its other rows.
 * The published model (`model.preset=published`) agrees with golden vectors of the paper's code, but was
   never trained here: no number below is of it.
@@ -121,8 +123,8 @@ def floors_parts(record: Record, study: tables.Study | None) -> list[str]:
         strokes = study.values["strokes"]["mnist"]["mnist"]["mean"]
         own = study.values["table"]["map"]["mnist"]["mnist"]["mean"]
         beside = (
-            f" The MNIST model has {own:,.0f} nats (with source resolution) with {strokes:.1f} strokes of 14"
-            f" numbers, about {14 * strokes:.0f}."
+            f" The MNIST model has {own:,.0f} nats (with source resolution) with {strokes:.1f} strokes of"
+            f" {NUMBERS} numbers, of which four are the brush, about {NUMBERS * strokes:.0f}."
         )
     layers = (
         "The autoencoders have two hidden layers of 512, 2,500 steps, 200 particles. With as few numbers as a"

@@ -198,7 +198,7 @@ def cores_text(run: dict[str, Any], batch_size: int) -> str:
     """What the same step has been seen to do."""
     rate = run["step"] * batch_size / run["seconds"]
     return (
-        f"Measured beside these estimates: two shared cores made {rate:,.0f} images a second over the whole"
+        f"Measured beside these estimates: one of two shared cores made {rate:,.0f} images a second over the whole"
         " recorded MNIST run, evaluations included; there products alone would take a quarter of the step at"
         " the rate of one large product ([Performance](performance.md)): a chip is assumed to do worse."
     )
@@ -236,7 +236,7 @@ def study_text(run: dict[str, Any]) -> str:
     """What the study is."""
     return (
         f"## The study of {SETS * SEEDS} models\nFive sets, five seeds, each trained like the recorded"
-        f" MNIST run: {run['step']:,} steps, {run['seconds'] / 3600:.2f} hours on two shared cores with its"
+        f" MNIST run: {run['step']:,} steps, {run['seconds'] / 3600:.2f} hours on one of two shared cores with its"
         " evaluations (measured). Chips: training steps alone (estimated), no evaluation, no compilation, no"
         " waiting for machines. Costs are hours × chips × the price of a chip an hour, which flags give."
         " 25 models do not divide over 8 chips and would be refused: there one program takes eight seeds, so"
@@ -252,7 +252,7 @@ def study_table(
     rows = ["| on | how | | hours | cost |", "|---" * 5 + "|"]
     steps, hours = run["step"], SETS * SEEDS * run["seconds"] / 3600
     paid = cost(hours, 1, prices["cores"])
-    rows.append(f"| 2 cores | one after the other | measured, times 25 | {hours:.1f} | {paid} |")
+    rows.append(f"| 1 core | one after the other | measured, times 25 | {hours:.1f} | {paid} |")
     for name, chips, seeds in SHAPES:
         chip = model.CHIPS[name]
         ways = {
