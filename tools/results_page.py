@@ -51,8 +51,8 @@ this in mind:
 * EMNIST's test images are another selection than the published one, Quick, Draw!'s have nine of the ten
   categories ([data](data.md)): numbers beside the paper's there are of substitutes. EMNIST is upright; the
   paper's lies on its side.
-* Half of the synthetic training images passed through 28 × 28 pixels. What `mnist` is was chosen by validation
-  images, the other models by test images, with no measurable effect ([experiments](experiments.md)).
+* Half of the synthetic training images passed through 28 × 28 pixels. `mnist` was decided on by validation
+  images, the others by test images, with no measurable effect ([experiments](experiments.md)).
 * AIR's row of Omniglot is published with a Gaussian observation and one sample, unlike its other rows.
 * The published model (`model.preset=published`) agrees with golden vectors of the paper's code, but was
   never trained here: no number below is of it.
