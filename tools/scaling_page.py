@@ -200,7 +200,8 @@ def cores_text(run: dict[str, Any], batch_size: int) -> str:
     return (
         f"Measured beside these estimates: one of two shared cores made {rate:,.0f} images a second over the"
         " whole recorded MNIST run, evaluations included; there products alone would take a quarter of the"
-        " step at the rate of one large product ([Performance](performance.md)): a chip is assumed to do worse."
+        " step at the rate of one large product ([Performance](performance.md)): a chip is assumed to"
+        " do worse."
     )
 
 
@@ -238,8 +239,8 @@ def study_text(run: dict[str, Any]) -> str:
         f"## The study of {SETS * SEEDS} models\nFive sets, five seeds, each trained like the recorded"
         f" MNIST run: {run['step']:,} steps, {run['seconds'] / 3600:.2f} hours on one of two shared cores"
         " with its evaluations (measured). Chips: training steps alone (estimated), no evaluation, no"
-        " compilation, no waiting for machines. Costs are hours × chips × the price of a chip an hour, which flags give."
-        " 25 models do not divide over 8 chips and would be refused: there one program takes eight seeds, so"
+        " compilation, no waiting for machines. Costs are hours × chips × the price of a chip an hour,"
+        " which flags give. 25 models do not divide over 8 chips and would be refused: there one program takes eight seeds, so"
         " five models a chip,"
         " or a queue gives each chip one at a time."
     )
