@@ -225,7 +225,7 @@ def test_a_model_without_control_points_is_refused(smallest, monkeypatch, capsys
 
 def test_the_command_names_what_it_wrote(capsys, tmp_path):
     cli.main(["export", "mnist", "--to=safetensors", f"--out={tmp_path}"])
-    assert f"{tmp_path / formats.PARAMETERS}: 4.67 MB" in capsys.readouterr().out
+    assert f"{tmp_path / formats.PARAMETERS}: 6.63 MB" in capsys.readouterr().out
 
 
 def test_without_the_package_safetensors_it_says_what_to_install(capsys, tmp_path, monkeypatch):
