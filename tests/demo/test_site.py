@@ -28,7 +28,7 @@ from dood_jax.model.prior import pleasing_spread
 
 pytestmark = pytest.mark.slow
 MODELS = ("mnist", "synthetic")
-MOST_BYTES = 6 * 2**20  # of all files of a model
+MOST_BYTES = 6e6  # of all files of a model
 CORNER = [(0.3, 0.2), (0.3, 0.8), (0.7, 0.8)]
 RUN = """async ([model, name, inputs]) => {
     const { engine } = await import("./engine.js");

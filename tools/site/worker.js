@@ -38,6 +38,15 @@ async function unpacked(address, hear) {
   return new Uint8Array(await new Response(stream.pipeThrough(new DecompressionStream("gzip"))).arrayBuffer());
 }
 
+// The parameters, of which the first bytes of all pairs are stored before the second ones.
+async function parameters(address, hear) {
+  const stored = await unpacked(address, hear);
+  const found = new Uint8Array(stored.length);
+  const half = Math.ceil(stored.length / 2);
+  for (let i = 0; i < stored.length; i++) found[i] = stored[(i >> 1) + (i & 1) * half];
+  return found;
+}
+
 async function load(name, say) {
   if (model?.name === name) return;
   site ??= await (await fetch("site.json")).json();
@@ -54,7 +63,7 @@ async function load(name, say) {
     ort.env.wasm.numThreads = 1; // more need headers that a plain host does not send
     ort.env.wasm.wasmBinary = (await fetched("runtime/ort-wasm-simd-threaded.wasm", hear)).buffer;
   }
-  const store = { path: "parameters.bin", data: await unpacked(`models/${name}/parameters.bin`, hear) };
+  const store = { path: "parameters.bin", data: await parameters(`models/${name}/parameters.bin`, hear) };
   const options = { graphOptimizationLevel: "basic", logSeverityLevel: 3, externalData: [store] };
   for (const session of Object.values(model?.sessions ?? {})) await session.release();
   model = null;
