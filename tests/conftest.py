@@ -1,6 +1,7 @@
 """Where the tests find golden vectors and data, and how JAX runs in them."""
 
 import os
+import sys
 from pathlib import Path
 
 from compiling import UNOPTIMISED
@@ -25,6 +26,7 @@ from dood_jax.model import dood, drawing
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared"
 THINNED = ROOT / "tests" / "golden"
+sys.path.append(str(ROOT))  # for `configs`, behind an installed package
 
 jax.config.update("jax_compilation_cache_dir", str(ROOT / ".cache" / "jax"))
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)

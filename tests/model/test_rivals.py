@@ -1,8 +1,6 @@
 """DooD's ablations and AIR: what their networks see, and that their drawings are what they say."""
 
 import functools
-import sys
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from configs import ablations, air
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.model import dood
@@ -18,10 +17,6 @@ from dood_jax.objectives import exact_stopping
 from dood_jax.objectives.elbo import elbo
 from dood_jax.rendering import spatial_transformer
 from dood_jax.types import BrushParams
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from configs import ablations, air
 
 RIVALS = [name for name in ablations.VARIANTS if name != "dood"]
 SMALL = {"features": 16, "curve_samples": 12, "components": 3, "unroll": 1}
