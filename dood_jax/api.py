@@ -205,11 +205,11 @@ class Model:
     ) -> np.ndarray:
         """[B] importance-weighted bound on log p(x) of [B, H, W] images, in nats (method.md 10.1).
 
-        Where the brush has no prior it bounds the largest log p(x | brush). Compare it between images that hold as
-        much ink: a blank one has more than a digit. Of a single image it changes by tens of nats from
-        machine to machine, since iterations amplify rounding; means do not. With `optimize_steps` the
-        posterior of each image takes so many gradient steps first; with `revisions` each drawing is revised
-        so many times, as by `infer`.
+        Where the brush has no prior it bounds the largest log p(x | brush). Compare it between images
+        that hold as much ink: a blank one has more than a digit. Of a single image it changes by tens
+        of nats from machine to machine, since iterations amplify rounding; means do not. With
+        `optimize_steps` the posterior of each image takes so many gradient steps first; with
+        `revisions` each drawing is revised so many times, as by `infer`.
         """
         from dood_jax.inference import bounds
 
