@@ -19,7 +19,7 @@ def get_config(what: str = "mnist") -> ConfigDict:
     """Training on the set named before the comma, beginning with the model named after it."""
     config = continued_config(what)
     # The prior learns nothing from mismatched starts, so no corrected drawing teaches it.
-    config.objective.update(iterated_fraction=1 / 64, mismatched_start_prob=1.0)
+    config.objective.update(iterated_fraction=1 / 64, mismatched_start_prob=1.0, prior_fraction=0.0)
     config.optimizer.trained = "prior"
-    config.training.evaluate_every = 6000
+    config.training.update(steps=6000, evaluate_every=6000)
     return config

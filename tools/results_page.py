@@ -40,7 +40,7 @@ this in mind:
   in the paper: pixels as they are, both scales fitted anew to training drawings. Iterative inference was
   learned with the source resolution, which is a little unfair to those rows.
 * **The brush** of a drawing (width, ink slope, canvas slope) is a latent variable of `mnist` and
-  `synthetic-second`, whose numbers are bounds on log p(x). For the other models it is free, as in the
+  `synthetic`, whose numbers are bounds on log p(x). For the other models it is free, as in the
   paper, so their numbers bound the largest log p(x | brush). **Charged** numbers of those are bounds on log
   p(x): every number of the brush is rounded to 6 bits and its code paid for, with a prior fitted to
   training drawings.

@@ -88,6 +88,8 @@ def default_config() -> ConfigDict:
 def continued_config(what: str, default_start: str = "") -> ConfigDict:
     """Defaults for training that goes on from a trained model, with 24 iterations of iterative inference.
 
+    In the last quarter of the steps the prior learns alone.
+
     Args:
       what: `SET[,FROM]`: the dataset, and the model to begin with, a released name or the folder of a run.
       default_start: stands for FROM where it is not given; the released model of the dataset if empty.
@@ -99,7 +101,8 @@ def continued_config(what: str, default_start: str = "") -> ConfigDict:
         config.data.per_category = 5000
     config.model.iterations = 24
     config.objective.update(floor_start_step=0, floor_end_step=1)  # the floor is for models that know nothing
-    config.training.update(init_from=start or default_start or name, steps=6000)
+    config.objective.prior_fraction = 0.25
+    config.training.update(init_from=start or default_start or name, steps=8000, evaluate_every=2000)
     return config
 
 
