@@ -19,8 +19,9 @@ from dood_jax.data import omniglot, sources
 OMNIGLOT = "omniglot"
 SIDES, BACKGROUNDS = (64, 128, 256), ("clean", "shading")
 PENS = (0.02, 0.05)  # least and most width of a pen, as a fraction of the side
-# First drawings of each set, in their random order, by which rules were chosen; they are not measured.
+# First and last drawings of each set, in their random order, by which rules were chosen; not measured.
 CHOSEN_BY = {"kanjivg": 160, "hanzi": 25, "homus": 30, OMNIGLOT: ink_sets.CHOSEN_BY}
+CHOSEN_BY_LAST = {"pendigits": 150, "digilets": 150}
 OF_SEVERAL = ("crohme", "sheep")  # in which a drawing holds many signs: the side is that of one sign
 _SIGN = 0.5  # of the side: the median stroke of such a drawing
 _MOST_PIXELS = 1_500_000  # of an image
@@ -47,8 +48,8 @@ def drawings(path: Path, count: int) -> Iterator[Pen]:
     order = np.random.default_rng(1).permutation(len(arrays["drawing_start"]) - 1)
     if "origin" in arrays:
         order = order[~np.isin(arrays["origin"][order], _OTHER_WRITING)]
-    skipped = CHOSEN_BY.get(path.stem, 0)
-    for place, index in enumerate(order[skipped : skipped + count]):
+    measured = order[CHOSEN_BY.get(path.stem, 0) : len(order) - CHOSEN_BY_LAST.get(path.stem, 0)]
+    for place, index in enumerate(measured[:count]):
         for turn, side in enumerate(SIDES):
             background = BACKGROUNDS[(place + turn) % len(BACKGROUNDS)]
             yield _drawing(arrays, int(index), path.stem, side, background)

@@ -23,10 +23,9 @@ How well do strokes that are found in an image agree with those that a person ma
 Each drawing is an image of 64, 128 and 256 pixels, of which it fills 80 %, with a pen of 2 to 5 % (where a
 tablet measured pressure, half to one and a half of that along a stroke), on a white and on a shaded
 background in turn. In formulas and sketches the pixels are those of one sign. Glyphs of a brush are filled
-outlines. These strokes were used for measuring only. Rules were chosen by the first drawings of four sets,
-which are left out. At commit 78ab982 the model voted on the direction of strokes as well, which shows in
-the row `dood_jax` ([experiments](experiments.md) 23). Errors are those of means, by drawing writers anew,
-or images where writers are unknown.
+outlines. These strokes were used for measuring only. Rules were chosen by the first drawings of four sets
+and the last ones of the digits and letters, which are left out. Errors are those of means, by drawing
+writers anew, or images where writers are unknown.
 
 {measures}
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dood_jax.vectorize.graph import Graph
+from dood_jax.vectorize.graph import Edge, Graph
 from dood_jax.vectorize.marks import Marks
 
 _SHARPEST = np.deg2rad(90)  # a pen that turns by more than this at a fork was lifted there
@@ -24,6 +24,7 @@ _SAME_WIDTH, _WIDTH_WEIGHT = (
 )  # logarithm of a change of width that is none; what others add to a turn
 _LEAST = 0.15  # smoothness below which a pen was lifted
 _PREFERENCE = 2.0  # power of smoothness: above 1, one straight pair is better than two bent ones
+_TWIG = 2.0  # pen widths: a shorter line with a free end belongs to a stroke that it meets
 _MOST_MATCHED = 7  # with more lines at one crossing, not every pairing is tried
 
 Votes = dict[tuple[int, int, int], float]  # (node, edge end, edge end) -> preference; see `edge_end`
@@ -64,14 +65,50 @@ def join(graph: Graph, marks: Marks, votes: Votes | None = None) -> list[Path]:
     at_node: dict[int, dict[tuple[int, int], float]] = {}
     for (node, one, other), vote in (votes or {}).items():
         at_node.setdefault(node, {})[one, other] = vote
-    for node, meeting in graph.at().items():
+    at = graph.at()
+    for node, meeting in at.items():
         ends = [edge_end(*one) for one in meeting]
         pairs = [(ends[0], ends[1])] if len(ends) == 2 else []  # a closed line, or a corner
         if len(ends) > 2:
-            pairs = matching({end: leg_at(graph, marks, end) for end in ends}, at_node.get(node))
+            legs = {end: leg_at(graph, marks, end) for end in ends}
+            pairs = matching(legs, at_node.get(node))
+            is_twig = {end: _is_twig(graph, at, end, leg.width) for end, leg in legs.items()}
+            pairs = _with_twigs(graph, legs, pairs, [end for end in ends if is_twig[end]])
         for one, other in pairs:
             partner[one], partner[other] = other, one
     return _chains(graph, marks, partner)
+
+
+def _is_twig(graph: Graph, at: Mapping[int, list], end: int, width: float) -> bool:
+    """Whether a line is so short that no pen was lifted for it, and its other end is free."""
+    edge = graph.edges[end // 2]
+    tip = edge.start if end % 2 else edge.end
+    return len(at[tip]) == 1 and edge.length < _TWIG * width
+
+
+def _with_twigs(
+    graph: Graph, legs: Mapping[int, Leg], pairs: list[tuple[int, int]], twigs: list[int]
+) -> list[tuple[int, int]]:
+    """The pairs of a crossing, and twigs that had no partner in strokes that meet them.
+
+    A twig continues a line that ends there too. If none does, a stroke that passes runs out along the twig
+    and back, for which its edge is added to the graph once more.
+    """
+    for twig in twigs:
+        paired = {end for pair in pairs for end in pair}
+        if twig in paired:
+            continue
+        others = [end for end in legs if end != twig and end not in paired]
+        if others:
+            pairs = [*pairs, (twig, max(others, key=lambda end: smoothness(legs[twig], legs[end])))]
+        elif pairs:
+            one, other = max(pairs, key=lambda pair: max(smoothness(legs[twig], legs[end]) for end in pair))
+            edge = graph.edges[twig // 2]
+            graph.edges.append(Edge(edge.points.copy(), edge.start, edge.end))
+            back = edge_end(len(graph.edges) - 1, twig % 2 == 0)
+            rest = [pair for pair in pairs if pair != (one, other)]
+            pairs = [*rest, (one, twig), (back, other), (twig ^ 1, back ^ 1)]
+    return pairs
 
 
 def matching(

@@ -113,8 +113,10 @@ def _trace(marks: Marks, drawn: model_votes.WindowCurves | None) -> list[Line]:
     """The strokes of marks, not yet fitted; `drawn` are the model's curves, if it was asked."""
     skeleton = graph.trace(marks)
     forks.repair(skeleton, marks)
-    retraced.draw_twice(skeleton, marks)
-    votes = model_votes.crossing_votes(skeleton, drawn, marks.pen_width) if drawn else None
+    votes = retraced.draw_twice(skeleton, marks)
+    if drawn:
+        of_model = model_votes.crossing_votes(skeleton, drawn, marks.pen_width)
+        votes = {key: votes.get(key, 0.0) + of_model.get(key, 0.0) for key in votes | of_model}
     paths = crossings.join(skeleton, marks, votes)
     lines = _lines(paths)
     dots = [Line(np.repeat(place[None], 4, axis=0), width, False) for place, width in skeleton.dots]

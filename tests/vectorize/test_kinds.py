@@ -1,5 +1,7 @@
 """Every kind of page that people trace, drawn here with known strokes, gives these strokes."""
 
+import itertools
+
 import ink_kinds
 import numpy as np
 import pytest
@@ -116,6 +118,41 @@ def test_a_stem_that_is_drawn_twice_is_part_of_one_stroke(pens):
         letter += [[x, top], *arc((x + radius, top), radius, 180, 360), [x + 2 * radius, foot]]
     size = (int(foot + 15), int(30 + 4 * radius))
     require([np.array(letter)], on_paper(ink_of([letter], pen, size)))
+
+
+@pytest.mark.parametrize("pen", [3, 5])
+@pytest.mark.parametrize("tip", [12, 25, 35])
+def test_a_nine_is_drawn_without_lifting_the_pen(tip, pen):
+    nine = np.array([*arc((42, 45), 22, -60, -360), [64, tip], [64, 100]])
+    require([nine], on_paper(ink_of([nine], pen, (125, 130))))
+
+
+@pytest.mark.parametrize("pen", [3, 5])
+@pytest.mark.parametrize("turn", [20, 40])
+def test_the_waist_of_a_three_is_part_of_it(turn, pen):
+    upper, lower = arc((50, 36), 20, -150, turn), arc((50, 80), 22, -turn - 10, 150)
+    fork = (upper[-1] + lower[0]) / 2 - [6, 0]
+    three = np.array([*upper, fork, fork - [8, 1], fork, *lower])
+    require([three], on_paper(ink_of([three], pen, (125, 130))))
+
+
+def test_a_sharp_corner_is_no_end_of_a_stroke():
+    lifted = []
+    for angle, towards, pen in itertools.product((20, 40, 50, 60, 70), (90, 20, 0, -20, -70), (3, 5)):
+        way = lambda degrees: np.array([np.cos(np.deg2rad(degrees)), -np.sin(np.deg2rad(degrees))])
+        tip = [60, 60] + 30 * way(towards)
+        corner = [tip - 50 * way(towards + angle / 2), tip, tip - 70 * way(towards - angle / 2)]
+        if len(found_in(on_paper(ink_of([corner], pen, (125, 130))))) != 1:
+            lifted.append((angle, towards, pen))
+    assert len(lifted) <= 1
+
+
+def test_a_twig_belongs_to_the_stroke_that_it_meets():
+    ring = arc((60, 60), 40, -80, 280)
+    twig = np.array([ring[0], [64, 29]])
+    (found,) = found_in(on_paper(ink_of([ring, twig], 5, (120, 120))))
+    away = np.linalg.norm(found.points(0.5) - [64, 29], axis=1).min()
+    assert away < 2.5
 
 
 def test_clusters_of_noise_beside_a_thick_pen_are_no_strokes():
