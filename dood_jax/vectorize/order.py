@@ -13,6 +13,8 @@ from dood_jax.vectorize import curves
 _ADVANCE = np.array([1.0, 1.5])  # a stroke runs so that it advances in this direction
 _FIRST = np.array([0.5, 1.0])  # of two strokes of a part, the one that starts less far this way comes first
 _ASIDE = 0.05  # weight of its way to the right: of two that start together, the left one comes first
+_GAP, _ROUND = 0.35, 2.6  # most gap between the ends of a stroke that comes back, and its least length
+_RING = 0.15  # least area of a ring; all three are fractions of the stroke's size
 _APART = 0.5  # figures are further apart than this fraction of the typical stroke's size
 
 _TAUGHT = 3  # strokes of a figure from which on the rules of characters hold
@@ -46,7 +48,26 @@ def directed(points: np.ndarray, is_closed: bool) -> np.ndarray:
         points = np.concatenate([points[start:-1], points[: start + 1]])
         area = (points[:-1, 0] * points[1:, 1] - points[1:, 0] * points[:-1, 1]).sum()
         return points[::-1] if area > 0 else points
+    if _comes_back(points):
+        return points if _turns_left(points) else points[::-1]
     return points if (points[-1] - points[0]) @ _ADVANCE >= 0 else points[::-1]
+
+
+def _comes_back(points: np.ndarray) -> bool:
+    """Whether a stroke is a ring or an eight whose ends do not quite meet."""
+    size = np.ptp(points, axis=0).max()
+    gap = np.linalg.norm(points[-1] - points[0])
+    return bool(gap < _GAP * size and curves.length(points) > _ROUND * size)
+
+
+def _turns_left(points: np.ndarray) -> bool:
+    """Whether a ring runs against the clock, or an eight, which does so in one half, starts to the left."""
+    x, y = points.T
+    area = (x * np.roll(y, -1) - np.roll(x, -1) * y).sum() / 2
+    if abs(area) > _RING * np.ptp(points, axis=0).max() ** 2:
+        return bool(area < 0)
+    even = curves.evenly(points, 4 * _SAMPLES)[:, 0]
+    return bool(even[:_SAMPLES].mean() < even[-_SAMPLES:].mean())
 
 
 def in_order(lines: list[np.ndarray]) -> list[int]:

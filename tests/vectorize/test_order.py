@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from known_strokes import arc
 
 from dood_jax.vectorize import order
 
@@ -115,3 +116,20 @@ def test_a_ring_runs_against_the_clock_from_its_upper_left():
 def test_a_large_grid_of_dots_is_read_in_rows():
     many = [dot(x, y) for y in range(20) for x in range(30)]
     assert order.in_order(many) == list(range(len(many)))
+
+
+@pytest.mark.parametrize("gap", [5, 20, 35])
+def test_a_ring_that_almost_closes_runs_against_the_clock(gap):
+    """Wherever its ends are: y grows downwards, so the angle falls."""
+    for start in range(0, 360, 45):
+        ring = arc((50, 50), 30, start, start - 360 + gap)
+        np.testing.assert_array_equal(order.directed(ring, False), ring)
+        np.testing.assert_array_equal(order.directed(ring[::-1], False), ring)
+
+
+def test_an_eight_that_almost_closes_starts_to_the_left():
+    turn = np.linspace(0.15, 2 * np.pi - 0.1, 120)
+    eight = np.stack([50 - 20 * np.sin(2 * turn), 50 - 40 * np.cos(turn)], axis=1)
+    assert eight[5, 0] < eight[0, 0]
+    np.testing.assert_array_equal(order.directed(eight, False), eight)
+    np.testing.assert_array_equal(order.directed(eight[::-1], False), eight)
