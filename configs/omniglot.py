@@ -2,7 +2,9 @@ r"""Omniglot, background alphabets for training and evaluation alphabets for tes
 
     python -m dood_jax.main --config=configs/omniglot.py
 
-Begins with the released synthetic model.
+Begins with the released synthetic model. So, at commit e5a6c80, the released model was trained: 51 minutes of
+one CPU core, which other work shared. 7,629 nats on 500 test images with 20 particles, 10 from each posterior
+(the paper: 7,386).
 """
 
 from ml_collections import ConfigDict

@@ -20,7 +20,7 @@ ON_SYNTHETIC_STROKES = {
     "emnist": 0.16,
     "kmnist": 0.14,
     "mnist": 0.16,
-    "omniglot": 0.14,
+    "omniglot": 0.165,
     "quickdraw": 0.145,
     "synthetic": 0.12,
 }
@@ -28,8 +28,8 @@ ON_OWN_SET = {  # the same, and the mean number of strokes
     "emnist": (0.13, 5.1),
     "kmnist": (0.21, 5.5),
     "mnist": (0.15, 2.8),
-    "omniglot": (0.175, 5.0),
-    "quickdraw": (0.245, 5.9),
+    "omniglot": (0.165, 5.1),
+    "quickdraw": (0.22, 5.7),
     "synthetic": (0.12, 4.7),
 }
 MNIST_NATS = 7505  # mean bound of 2 particles on these 48 digits
