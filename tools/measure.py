@@ -66,6 +66,9 @@ def all_records() -> dict[str, Record]:
         "samples-mnist": Record("samples", "mnist"),
         "one_shot-omniglot": Record("one_shot", "omniglot", "omniglot"),
         "one_shot-omniglot-model": Record("one_shot", "omniglot", "omniglot", {"one_shot.strokes": "model"}),
+        "one_shot-omniglot-traced": Record(
+            "one_shot", "omniglot", "omniglot", {"one_shot.strokes": "traced"}
+        ),
     }
     for name in _SETS:
         found[f"likelihood-{name}"] = Record("likelihood", name, name, _BOUND)
