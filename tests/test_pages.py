@@ -146,3 +146,14 @@ def test_the_readme_measures_likelihoods_alone():
 
 def test_the_tables_of_the_readme_are_those_of_the_results():
     assert result_tables.readme_table(RESULTS) in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("kind", ["", "-model", "-traced"])
+def test_the_accuracies_of_one_shot_classification_are_those_of_the_results(kind):
+    values = json.loads((ROOT / "docs" / "results" / f"one_shot-omniglot{kind}.json").read_text())["values"]
+    one_way, two_way = (f"{100 * value:g} %" for value in (values["accuracy"], values["two_way"]["accuracy"]))
+    rows = (ROOT / "docs" / "one_shot.md").read_text().replace("*", "").splitlines()
+    named = {"": "model and traced", "-model": "the model alone", "-traced": "traced lines alone"}[kind]
+    (row,) = (line for line in rows if line.startswith(f"| registration, {named} |"))
+    assert row.split("|")[2].strip() == one_way and row.split("|")[3].strip() == two_way
+    assert one_way in (ROOT / "README.md").read_text()

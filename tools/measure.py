@@ -40,7 +40,6 @@ _REVISED = {
 }
 _WITHOUT = {"model.source_size": 0}
 _LONGER = {"model.iterations": 48}
-_CHARGED = {"evaluation.brush_bits": 6, "data.names": "mnist"}
 
 
 class Record(NamedTuple):
@@ -86,18 +85,10 @@ def all_records() -> dict[str, Record]:
         found[f"transfer-{name}-without-source-size-revised"] = Record(
             "transfer", name, settings=_REVISED | _WITHOUT
         )
-        if not has_prior_of_brushes(name):
-            found[f"transfer-{name}-brush-bits"] = Record("transfer", name, settings=_ACROSS | _CHARGED)
     found["fid-synthetic"] = found["fid-synthetic"]._replace(
         settings={"generation.num_samples": 500, "generation.repeats": 2}
     )
     return found
-
-
-def has_prior_of_brushes(name: str) -> bool:
-    """Whether the bound of a released model pays for brushes."""
-    card = json.loads((ROOT / "checkpoints" / name / CARD_FILE).read_text())
-    return card["config"]["model"].get("prior") == "autoregressive"
 
 
 def foreign(record: Mapping[str, Any]) -> list[str]:

@@ -164,10 +164,9 @@ def comparison_table(study: Study, other: Study) -> str:
     """Nats of the map in two studies of the `transfer` task, with the paper's."""
     one, changed = (next(iter(of.records.values()))["config"] for of in (study, other))
     settings, own_size = changed["evaluation"], one["model"]["source_size"]
-    bits, turns = settings.get("brush_bits"), settings.get("revisions")
+    turns = settings.get("revisions")
     own, longer = (of["model"]["iterations"] for of in (one, changed))
-    changes = [f"brush charged, {bits} bits"] if bits else []
-    changes += ["without source resolution"] if changed["model"]["source_size"] != own_size else []
+    changes = ["without source resolution"] if changed["model"]["source_size"] != own_size else []
     changes += [f"{turns} revisions"] if turns else []
     changes += [] if own == longer else [f"{longer} iterations"]
     names = ("as in `Across sets`", ", ".join(changes))

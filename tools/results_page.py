@@ -17,6 +17,7 @@ from result_tables import Record
 
 from dood_jax import figures
 from dood_jax.config.resolving import resolve
+from dood_jax.evaluation import results as published
 from dood_jax.evaluation import transfer
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,7 +28,6 @@ TITLES = {  # of studies by their kind, in their order on the page
     "revised": "Across sets, drawings revised",
     "without-source-size": "Across sets, without the source resolution",
     "without-source-size-revised": "Across sets, without the source resolution, drawings revised",
-    "brush-bits": "Across sets, the brush charged",
 }
 INTRODUCTION = """\
 Nats are bounds on the log-likelihood of a 50 × 50 image, means over images ± standard error. Read them with
@@ -40,11 +40,8 @@ this in mind:
   that resolution ([method](method.md) 4.1). The paper's models do not do so. **Without** is the comparison as
   in the paper: pixels as they are, both scales fitted anew to training drawings. Iterative inference was
   learned with the source resolution, which is a little unfair to those rows.
-* **The brush** of a drawing (width, ink slope, canvas slope) is a latent variable of `mnist` and
-  `synthetic`, whose numbers are bounds on log p(x). For the other models it is free, as in the
-  paper, so their numbers bound the largest log p(x | brush). **Charged** numbers of those are bounds on log
-  p(x): every number of the brush is rounded to 6 bits and its code paid for, with a prior fitted to
-  training drawings.
+* **The brush** of a drawing (width, ink slope, canvas slope) is a latent variable with a prior, so numbers
+  are bounds on log p(x). In the paper it is free: its numbers bound the largest log p(x | brush).
 * **48 iterations** instead of the 24 that models were trained with take twice the time.
 * **Revised**: after the iterations strokes are added, replaced and taken away four times, and what has a
   higher bound stays ([method](method.md) 5.2). Nothing is learned for it; it takes five times the time. Four
@@ -54,13 +51,13 @@ this in mind:
 * EMNIST's test images are another selection than the published one, Quick, Draw!'s have nine of the ten
   categories ([data](data.md)): numbers beside the paper's there are of substitutes. EMNIST is upright; the
   paper's lies on its side.
-* Half of the synthetic training images passed through 28 × 28 pixels. `mnist` was decided on by validation
-  images, the others by test images, with no measurable effect ([experiments](experiments.md)).
+* Half of the synthetic training images passed through 28 × 28 pixels. Models are decided on by validation
+  images ([experiments](experiments.md)).
 * AIR's row of Omniglot is published with a Gaussian observation and one sample, unlike its other rows.
 * The published model (`model.preset=published`) agrees with golden vectors of the paper's code, but was
   never trained here: no number below is of it.
-* 24 iterations amplify float32 rounding: the bound of a single image changes by tens of nats between
-  machines. Means do not.
+* Iterations amplify float32 rounding: the bound of an image unlike the training images may change by tens of
+  nats between machines ([experiments](experiments.md) 18). Means do not.
 * **L1 error** is that of the drawing at the source resolution; drawings as they are lie some 8 farther off on
   MNIST."""
 
@@ -70,9 +67,9 @@ def main() -> None:
     docs, results = ROOT / "docs", ROOT / "docs" / "results"
     figures.curve_panels(
         docs / "curves.png",
-        learning_curves(results),
+        {name: curve_lines(name, curve) for name, curve in learning_curves(results).items()},
         "minutes since the run began",
-        "nats of test images (20 particles)",
+        "nats of validation images (20 particles)",
     )
     (docs / "results.md").write_text(page(results, ROOT / "checkpoints"))
     (docs / "rivals.md").write_text(rivals_page(_read(results / "rivals.json")))
@@ -93,11 +90,11 @@ def page(results: Path, checkpoints: Path) -> str:
         "## The models",
         tables.models_table(cards),
         "Nats are of each model's own test set, 20 particles, published map; minutes are those of the command"
-        " alone. A model that begins with another has that one's training behind it. Commands are as they"
-        " were run at their commit; since 0.3.0 some keys have other names, and the preset has another prior"
-        " ([changelog](../CHANGELOG.md)).",
+        " alone. A model that begins with another has that one's training behind it.",
         "![Nats of test images while learning](curves.png)",
-        "256 test images a set; each run begins with what the one before it had learned.",
+        "256 validation images a set, with source resolution. The first measurement above the paper's"
+        " number:",
+        passing_table(learning_curves(results)),
         "## Models on test images of their own sets",
         tables.own_sets_table(likelihoods),
         "From `likelihood-*.json`.",
@@ -107,7 +104,6 @@ def page(results: Path, checkpoints: Path) -> str:
         ("What revisions are worth", "revised"),
         ("What the source resolution is worth", "without-source-size"),
         ("What revisions are worth without it", "without-source-size-revised"),
-        ("What the brush is worth", "brush-bits"),
     ):
         if {"", other} <= set(studies):
             parts += [f"## {title}", tables.comparison_table(studies[""], studies[other])]
@@ -187,21 +183,35 @@ def rivals_page(record: Record) -> str:
     return f"# Rivals and ablations\n\n{introduction}\n\n{tables.rivals_table(record)}\n"
 
 
-def learning_curves(results: Path) -> dict[str, dict[str, figures.Line]]:
-    """Set -> run -> minutes and nats, of every run whose metrics are in the folder.
-
-    Nats are those of test or validation images: runs of different age have measured on either.
-    """
-    panels: dict[str, dict[str, figures.Line]] = {}
+def learning_curves(results: Path) -> dict[str, figures.Line]:
+    """Set -> minutes and nats of validation images, of every run whose metrics are in the folder."""
+    curves = {}
     for path in sorted(results.glob("metrics-*.jsonl")):
         lines = [json.loads(line) for line in path.read_text().splitlines()]
         measured = [line for line in lines if line["kind"] in ("test", "validation")]
-        name, _, run = path.stem.removeprefix("metrics-").partition("-")
-        panels.setdefault(name, {})[run or "from nothing"] = (
-            [line["seconds"] / 60 for line in measured],
-            [line["log_likelihood"] for line in measured],
-        )
-    return panels
+        minutes, nats = ([line[key] for line in measured] for key in ("seconds", "log_likelihood"))
+        curves[path.stem.removeprefix("metrics-")] = ([second / 60 for second in minutes], nats)
+    return curves
+
+
+def curve_lines(name: str, curve: figures.Line) -> dict[str, figures.Line]:
+    """A run's curve, and the paper's number of its set beside it."""
+    paper = published.published_log_likelihood("DooD", name, name)
+    ends = [curve[0][0], curve[0][-1]]
+    return {"this model": curve} | ({} if paper is None else {"the paper's": (ends, [paper, paper])})
+
+
+def passing_table(curves: dict[str, figures.Line]) -> str:
+    """The first measurement of every run in which its nats were above the paper's."""
+    rows = []
+    for name, (minutes, nats) in curves.items():
+        paper = published.published_log_likelihood("DooD", name, name)
+        if paper is None:
+            continue
+        above = [(minute, found) for minute, found in zip(minutes, nats, strict=True) if found > paper]
+        minute, found = (f"{value:,.0f}" for value in above[0]) if above else ("–", "–")
+        rows.append([name, f"{paper:,.0f}", minute, found])
+    return tables.table(["model", "paper", "minute", "nats"], rows)
 
 
 def _read(path: Path) -> dict[str, Any]:

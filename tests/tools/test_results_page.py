@@ -57,7 +57,13 @@ def test_curves_are_of_images_that_are_not_learned_from(tmp_path):
         {"kind": "validation", "seconds": 120, "log_likelihood": 7},
     ]
     (tmp_path / "metrics-x.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    assert results_page.learning_curves(tmp_path) == {"x": {"from nothing": ([2.0], [7])}}
+    assert results_page.learning_curves(tmp_path) == {"x": ([2.0], [7])}
+
+
+def test_the_first_measurement_above_the_paper_is_named():
+    table = results_page.passing_table({"mnist": ([1.0, 2.0, 3.0], [7093, 7095, 7200]), "x": ([1.0], [9])})
+    assert table.splitlines()[2:] == ["| mnist | 7,094 | 2 | 7,095 |"]
+    assert results_page.passing_table({"mnist": ([1.0], [7])}).endswith("| mnist | 7,094 | – | – |")
 
 
 def test_the_page_of_rivals_is_up_to_date():
