@@ -152,8 +152,11 @@ def test_the_tables_of_the_readme_are_those_of_the_results():
 def test_the_accuracies_of_one_shot_classification_are_those_of_the_results(kind):
     values = json.loads((ROOT / "docs" / "results" / f"one_shot-omniglot{kind}.json").read_text())["values"]
     one_way, two_way = (f"{100 * value:g} %" for value in (values["accuracy"], values["two_way"]["accuracy"]))
-    rows = (ROOT / "docs" / "one_shot.md").read_text().replace("*", "").splitlines()
+    page, readme = (
+        (ROOT / name).read_text().replace("*", "").replace("\xa0", " ")
+        for name in ("docs/one_shot.md", "README.md")
+    )
     named = {"": "model and traced", "-model": "the model alone", "-traced": "traced lines alone"}[kind]
-    (row,) = (line for line in rows if line.startswith(f"| registration, {named} |"))
+    (row,) = (line for line in page.splitlines() if line.startswith(f"| registration, {named} |"))
     assert row.split("|")[2].strip() == one_way and row.split("|")[3].strip() == two_way
-    assert one_way in (ROOT / "README.md").read_text()
+    assert one_way in readme
