@@ -38,7 +38,7 @@ def train(name: str, directory: Path, workdir: Path) -> dict:
     config = config_of(name)
     config.data.update(dir=str(directory), image_size=20)
     config.model.update(num_strokes=2, features=16, glimpse_size=10, curve_samples=12, components=2, unroll=1)
-    config.training.update(steps=20, batch_size=8, log_every=10)
+    config.training.update(steps=20, batch_size=8, log_every=10, init_from="")  # released ones are larger
     config.evaluation.update(num_images=8, num_particles=2, batch_size=8)
     assert loop.train(resolve(config), workdir) is None
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
