@@ -1,4 +1,4 @@
-r"""EMNIST, the balanced selection of digits and letters, upright, at 50 x 50.
+"""EMNIST, the balanced selection of digits and letters, upright, at 50 x 50.
 
     python -m dood_jax.main --config=configs/emnist.py
 

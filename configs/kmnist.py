@@ -1,4 +1,4 @@
-r"""KMNIST, old Japanese characters, at 50 x 50.
+"""KMNIST, old Japanese characters, at 50 x 50.
 
     python -m dood_jax.main --config=configs/kmnist.py
 

@@ -1,4 +1,4 @@
-r"""Omniglot, background alphabets for training and evaluation alphabets for testing, at 50 x 50.
+"""Omniglot, background alphabets for training and evaluation alphabets for testing, at 50 x 50.
 
     python -m dood_jax.main --config=configs/omniglot.py
 

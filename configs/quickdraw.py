@@ -1,4 +1,4 @@
-r"""Quick, Draw!, the ten categories of the published runs, at 50 x 50.
+"""Quick, Draw!, the ten categories of the published runs, at 50 x 50.
 
     python -m dood_jax.main --config=configs/quickdraw.py
 

@@ -91,7 +91,7 @@ def page(results: Path, checkpoints: Path) -> str:
         tables.models_table(cards),
         "Nats are of each model's own test set, 20 particles, published map; minutes are those of the command"
         " alone. A model that begins with another has that one's training behind it.",
-        "![Nats of test images while learning](curves.png)",
+        "![Nats of validation images while learning](curves.png)",
         "256 validation images a set, with source resolution. The first measurement above the paper's"
         " number:",
         passing_table(learning_curves(results)),
