@@ -10,6 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from scipy import ndimage
 
+from dood_jax.vectorize.pixels import extremes
+
 _THICKER = 2.5  # times the radius of the page's lines
 _LEAST_RADIUS = 3.0  # pixels of the mask
 _LONG = 2.5  # a line is longer than so many of its widths
@@ -55,7 +57,7 @@ def split(mask: np.ndarray, radius: np.ndarray) -> tuple[np.ndarray, list[Area]]
 
 def line_radius(radius: np.ndarray) -> float:
     """The typical radius of lines: the median along their middles; 0 if there is no ink."""
-    middle = (radius > 0.5) & (radius >= ndimage.maximum_filter(radius, 3) - 1e-3)
+    middle = (radius > 0.5) & (radius >= extremes(radius, 3) - 1e-3)
     return float(np.median(radius[middle])) if middle.any() else 0.0
 
 

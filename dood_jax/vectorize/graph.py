@@ -8,7 +8,6 @@ import dataclasses
 
 import numpy as np
 from scipy import ndimage
-from skimage.morphology import skeletonize
 
 from dood_jax.vectorize.marks import Marks
 
@@ -64,7 +63,7 @@ class Graph:
 
 def trace(marks: Marks) -> Graph:
     """The graph of the middle lines that thinning leaves of the marks."""
-    lines = skeletonize(marks.mask)
+    lines = marks.middle.copy()
     dots = _take_dots(marks, lines)
     return _Tracer(marks, lines).graph(dots)
 

@@ -13,6 +13,7 @@ from scipy import ndimage
 
 from dood_jax.errors import BadInput
 from dood_jax.vectorize import paper as papers
+from dood_jax.vectorize.pixels import depths, extremes
 
 FAINT = "marks much fainter than the rest were left out"
 
@@ -147,7 +148,7 @@ def _split(smooth: np.ndarray, blot: np.ndarray, top: float) -> float:
 
     Few places in the middle of marks have about this contrast, so that noise moves none of them across it.
     """
-    middle = blot & (ndimage.maximum_filter(smooth, 3) - smooth < 0.05 * top)
+    middle = blot & (extremes(smooth, 3) - smooth < 0.05 * top)
     edges = np.linspace(_LEAST_SPLIT, 0.85, 12)
     counts = np.histogram(smooth[middle] / top, edges)[0].astype(float)
     counts = np.convolve(counts, np.ones(3), "same")[1:-1]
@@ -158,7 +159,7 @@ def _split(smooth: np.ndarray, blot: np.ndarray, top: float) -> float:
 def _around(values: np.ndarray, window: tuple[slice, slice], reach: int) -> np.ndarray:
     """The largest of the values that lie no more than `reach` pixels from each pixel of a window."""
     wide = tuple(slice(max(part.start - reach, 0), part.stop + reach) for part in window)
-    largest = ndimage.maximum_filter(values[wide], 2 * reach + 1)
+    largest = extremes(values[wide], 2 * reach + 1)
     rows, columns = (
         slice(part.start - more.start, part.stop - more.start)
         for part, more in zip(window, wide, strict=True)
@@ -181,7 +182,7 @@ def _is_line(strong: np.ndarray, blots: _Blots, window: tuple[slice, slice], top
     """Whether a faint blot is a thin ridge of the contrast, and no patch of uneven light."""
     if strong.sum() < _LEAST_AREA:
         return False
-    width = 2 * float(ndimage.distance_transform_edt(np.pad(strong, 1)).max())
+    width = 2 * float(depths(np.pad(strong, 1)).max())
     if width > max(_THICK * blots.line_width, 10):
         return False
     side = int(3 * width) | 1

@@ -12,12 +12,13 @@ import math
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage, sparse
+from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import cKDTree
 
 from dood_jax.vectorize import curves
 from dood_jax.vectorize.marks import resample
+from dood_jax.vectorize.pixels import extremes
 
 _STEPS = 10
 _CHOSEN_AT = 0, 1, 2, 3, 5, 7  # steps before which the nearest piece of each pixel is looked for
@@ -176,8 +177,8 @@ def _pixels(ink: np.ndarray, middles: np.ndarray, pen: float) -> _Pixels:
     close = np.zeros(ink.shape, bool)
     columns, rows = (np.clip(middles[:, axis].astype(int), 0, ink.shape[1 - axis] - 1) for axis in (0, 1))
     close[rows, columns] = True
-    close = ndimage.maximum_filter(close, size=2 * math.ceil(pen / 2 + _CLEAR) + 1)
-    close |= ndimage.maximum_filter(ink > 0.3, size=2 * math.ceil(_CLEAR) + 1)
+    close = extremes(close, 2 * math.ceil(pen / 2 + _CLEAR) + 1)
+    close |= extremes(ink > 0.3, 2 * math.ceil(_CLEAR) + 1)
     rows, columns = np.nonzero(close)
     places = np.stack([columns, rows]).astype(np.float32) + np.float32(0.5)
     near = cKDTree(middles).query(places.T, k=range(1, 1 + min(_CANDIDATES, len(middles))))[1]

@@ -9,6 +9,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from dood_jax.errors import BadInput
+from dood_jax.vectorize.pixels import depths
 
 _PEN_IN_PIXELS = 7.0  # of the mask: wide enough for a smooth middle line, narrow enough to be quick
 _LARGEST_FACTOR = 5.0  # by which a page is enlarged
@@ -26,6 +27,7 @@ class Marks(NamedTuple):
     """Which pixels are ink, at a scale of its own."""
 
     mask: np.ndarray  # bool [h, w]
+    middle: np.ndarray  # bool [h, w] lines of one pixel, which thinning leaves of the mask
     distance: np.ndarray  # float32 [h, w] to the nearest paper, in pixels of the mask
     radius: np.ndarray  # float32 [h, w] half the width of the ink at its middle line, in pixels of the mask
     factor: float  # pixels of the mask for one pixel of the page
@@ -78,7 +80,7 @@ def _without_noise(ink: np.ndarray) -> np.ndarray:
     kept = _without_specks(mask, _LEAST_AREA)
     line = skeletonize(kept)
     if line.any():
-        radius = float(np.median(ndimage.distance_transform_edt(kept)[line]))
+        radius = float(np.median(depths(kept)[line]))
         kept = _without_specks(kept, _LEAST_MARK_IN_NOISE * np.pi * radius**2)
     return np.where(mask & ~kept, 0, ink).astype(np.float32)
 
@@ -90,11 +92,12 @@ def marks_of(mask: np.ndarray, factor: float) -> Marks:
       mask: bool [h, w], not empty.
       factor: pixels of the mask for one pixel of the page.
     """
-    distance = ndimage.distance_transform_edt(mask).astype(np.float32)
+    distance = depths(mask)
     radius = _ridge_radius(distance)
-    widths = 2 * radius[skeletonize(mask)] / factor
+    middle = skeletonize(mask)
+    widths = 2 * radius[middle] / factor
     fine, typical = (max(float(np.quantile(widths, level)), 0.5) for level in (_FINE, 0.5))
-    return Marks(mask, distance, radius, factor, typical, fine if fine < _THIN * typical else typical)
+    return Marks(mask, middle, distance, radius, factor, typical, fine if fine < _THIN * typical else typical)
 
 
 def _ridge_radius(distance: np.ndarray) -> np.ndarray:
@@ -145,7 +148,7 @@ def _rough_width(ink: np.ndarray) -> float:
     _, count = ndimage.label(mask, np.ones((3, 3)))
     if line.sum() < 3 * count:
         return max(float(np.sqrt(4 / np.pi * ink[mask].sum() / count)), 0.7)
-    widths = 2 * _ridge_radius(ndimage.distance_transform_edt(mask).astype(np.float32))[line]
+    widths = 2 * _ridge_radius(depths(mask))[line]
     fine, typical = np.quantile(widths, [_FINE, 0.5])
     return max(by_area if fine > _THIN * typical else min(by_area, float(fine)), 0.7)
 

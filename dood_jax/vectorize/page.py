@@ -15,6 +15,7 @@ from scipy import ndimage
 from dood_jax.errors import BadInput
 from dood_jax.vectorize import levels, ruled
 from dood_jax.vectorize import paper as papers
+from dood_jax.vectorize.pixels import depths, steepness
 
 _CARD = 0.25  # of the shorter side: what is painted and holds such a square is no stroke
 _MIXING_NOISE = 0.01  # variance that a mixture of colours may not amplify
@@ -92,7 +93,7 @@ def _opaque(grey: np.ndarray) -> np.ndarray:
     if not painted.any():
         raise BadInput("nothing is drawn: all of it is transparent")
     coarse = papers.shrink(painted.astype(np.float32), 480) > 0.5
-    thickness = 2 * float(ndimage.distance_transform_edt(np.pad(coarse, 1)).max())
+    thickness = 2 * float(depths(np.pad(coarse, 1)).max())
     values = grey[painted]
     if thickness > _CARD * min(coarse.shape) and np.ptp(np.quantile(values, [0.002, 0.998])) > 0.1:
         painted = ndimage.binary_erosion(painted, _EIGHT, border_value=1)  # its edge is half transparent
@@ -112,13 +113,13 @@ def _contrast(light: np.ndarray, paper: papers.Paper) -> np.ndarray:
 def _require_lines(contrast: np.ndarray, ink: np.ndarray, full: float) -> None:
     """Raises BadInput for what is certainly no drawing of lines; `full` is the contrast of typical ink."""
     small = papers.shrink(contrast, _COARSE_SIDE)
-    varies = ndimage.maximum_filter(small, 3) - ndimage.minimum_filter(small, 3) > _FLAT
+    varies = steepness(small) > _FLAT
     between = varies & ndimage.binary_erosion((small > 0.15 * full) & (small < 0.75 * full), _EIGHT)
     is_paper = np.abs(small) < 0.05
     if between.mean() > _MOST_BETWEEN and is_paper.mean() < _LEAST_PAPER:
         raise BadInput("this looks like a photograph, not like lines on paper; give a drawing")
     mask = papers.shrink(ink, _COARSE_SIDE) > 0.5
-    thickness = 2 * float(ndimage.distance_transform_edt(np.pad(mask, 1)).max())
+    thickness = 2 * float(depths(np.pad(mask, 1)).max())
     if thickness > _SOLID * min(mask.shape) and mask.sum() < _LEAST_LENGTH * thickness**2:
         raise BadInput("this looks like one solid shape, not like lines on paper; give a drawing of lines")
 

@@ -21,6 +21,8 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
+from dood_jax.vectorize.pixels import depths, extremes, steepness
+
 _COARSE_SIDE = 480  # pixels of the longer side of the small picture
 TINY = 48  # pixels: a smaller picture has neither frame nor table
 _LINE = 1 / 8  # of the shorter side: what is narrower is a line
@@ -65,7 +67,7 @@ def find_paper(dark: np.ndarray, bright: np.ndarray) -> Paper:
     positive, lines = (small[0], found[0]) if ink_is_dark else (small[1], found[1])
     level = _level(positive, lines.width)
     is_table = _table(positive, level)
-    level = ndimage.minimum_filter(level, 3, mode="nearest")  # beside a table's edge are mixtures of both
+    level = extremes(level, 3, np.minimum)  # beside a table's edge are mixtures of both
     fine = _enlarge(level, dark.shape)
     is_table = np.asarray(Image.fromarray(is_table).resize(dark.shape[::-1], Image.Resampling.NEAREST))
     width = lines.width * max(dark.shape) / max(level.shape)
@@ -121,7 +123,7 @@ def closing(grey: np.ndarray, side: int) -> np.ndarray:
     """Fills what is dark and holds no square of `side` pixels with the brightness around it."""
     reach = side // 2
     large = np.pad(grey, reach, mode="edge")
-    large = ndimage.minimum_filter(ndimage.maximum_filter(large, side), side)
+    large = extremes(extremes(large, side), side, np.minimum)
     return large[reach:-reach, reach:-reach]
 
 
@@ -138,7 +140,7 @@ def _lines(grey: np.ndarray) -> _Lines:
         for side in (3, 5, 7) if factor == 1 else (5, 7):
             more = closing(filled, side)
             depth = np.maximum(more - filled - floor, 0).astype(np.float64)
-            masses.append(factor**2 * float((depth**3).sum()))
+            masses.append(factor**2 * float(np.vdot(depth * depth, depth)))
             sides.append(side * factor)
             filled = more
         filled = shrink(filled, max(filled.shape) // 2)
@@ -176,9 +178,9 @@ def _without_thick_marks(grey: np.ndarray, lines: np.ndarray) -> np.ndarray:
     """Fills thick dark marks with the brightness around them; `lines` [H, W] is the depth of the lines."""
     small = shrink(grey, 160)
     filled = closing(small, max(small.shape) | 1)
-    filled = np.maximum(grey, _enlarge(ndimage.minimum_filter(filled, 3, mode="nearest"), grey.shape))
+    filled = np.maximum(grey, _enlarge(extremes(filled, 3, np.minimum), grey.shape))
     depth = filled - grey
-    steepness = ndimage.maximum_filter(ndimage.morphological_gradient(grey, 3), 3)
+    slopes = extremes(steepness(grey), 3)
     level = grey.copy()
     clearest = float(np.quantile(lines, 1 - min(0.3, 12 / lines.size)))
     labels, count = ndimage.label(depth > max(_LEAST_DEPTH, 4 * noise_of(grey), _FAINT * clearest))
@@ -186,17 +188,17 @@ def _without_thick_marks(grey: np.ndarray, lines: np.ndarray) -> np.ndarray:
         window = tuple(slice(max(part.start - 3, 0), part.stop + 3) for part in box)
         inside = np.where(labels[window] == index, depth[window], 0)
         core = inside > 0.5 * inside.max()
-        if _is_mark(core, inside.max(), steepness[window], lines[window], min(grey.shape)):
+        if _is_mark(core, inside.max(), slopes[window], lines[window], min(grey.shape)):
             mark = ndimage.binary_dilation(core, np.ones((3, 3)), 3)
             level[window] = np.where(mark, filled[window], level[window])
     return level
 
 
-def _is_mark(core: np.ndarray, depth: float, steepness: np.ndarray, lines: np.ndarray, side: int) -> bool:
+def _is_mark(core: np.ndarray, depth: float, slopes: np.ndarray, lines: np.ndarray, side: int) -> bool:
     """Whether a thick dark region, bool [h, w], is a mark, and neither a shadow nor a sheet with lines."""
-    distance = ndimage.distance_transform_edt(np.pad(core, 1))[1:-1, 1:-1]
+    distance = depths(np.pad(core, 1))[1:-1, 1:-1]
     width = 2 * float(distance.max())
-    fade = 2 * depth / max(float(np.median(steepness[core & (distance <= 1)])), 1e-6)
+    fade = 2 * depth / max(float(np.median(slopes[core & (distance <= 1)])), 1e-6)
     if fade > max(_SOFT_PIXELS, _SOFT_EDGE * width):
         return False
     inner = distance > 3
@@ -208,8 +210,7 @@ def _table(grey: np.ndarray, level: np.ndarray) -> np.ndarray:
     """Bool [H, W]: parts of the paper at the border, apart from the rest by an edge, without clear lines."""
     lines = np.maximum(level - grey, 0)
     smooth = ndimage.uniform_filter(level, 3, mode="nearest")
-    steepness = ndimage.morphological_gradient(smooth, 3) / 2
-    labels, count = ndimage.label(steepness < _STEP)
+    labels, count = ndimage.label(steepness(smooth) / 2 < _STEP)
     if count < 2:
         return np.zeros(grey.shape, bool)
     nearest = ndimage.distance_transform_edt(labels == 0, return_distances=False, return_indices=True)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
+from scipy import ndimage
 
 from dood_jax.errors import BadInput
 
@@ -57,6 +58,45 @@ def shrink(pixels: Pixels, size: tuple[int, int]) -> Pixels:
     with np.errstate(invalid="ignore"):
         grey = np.where(weight > 0, total / weight, np.float32(np.nan))
     return Pixels(grey, None if pixels.colour is None else resize(pixels.colour))
+
+
+def extremes(values: np.ndarray, side: int, extreme: np.ufunc = np.maximum) -> np.ndarray:
+    """[H, W] the largest value of the square around each pixel, or another extreme.
+
+    A square of 2 n pixels is two of n, so few operations on whole arrays reach any size.
+
+    Args:
+      values: [H, W]; beyond its edges nothing counts.
+      side: pixels of the square, an odd number.
+      extreme: np.maximum or np.minimum.
+    """
+    found = np.pad(values, side // 2, mode="edge")
+    for _ in range(2):  # down the columns, then along the rows
+        reached = 1
+        while reached < side:
+            step = min(reached, side - reached)
+            found = extreme(found[:-step], found[step:])
+            reached += step
+        found = found.T
+    return found
+
+
+def steepness(grey: np.ndarray) -> np.ndarray:
+    """[H, W] the largest less the smallest value of the 3 x 3 pixels around each pixel of [H, W] `grey`."""
+    return extremes(grey, 3) - extremes(grey, 3, np.minimum)
+
+
+def depths(mask: np.ndarray) -> np.ndarray:
+    """Float32 [H, W] distance of each pixel of a mask from the nearest one outside it; 0 outside it.
+
+    Only the pixels of the mask are computed, of which a page has few.
+    """
+    nearest = ndimage.distance_transform_edt(mask, return_distances=False, return_indices=True)
+    places = np.nonzero(mask)
+    squares = ((nearest[axis][places] - places[axis]) ** 2 for axis in (0, 1))
+    found = np.zeros(mask.shape, np.float32)
+    found[places] = np.sqrt(sum(squares))
+    return found
 
 
 def _simple(image: Image.Image) -> Image.Image:

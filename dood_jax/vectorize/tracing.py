@@ -15,6 +15,7 @@ from dood_jax.vectorize.curves import InkStroke
 from dood_jax.vectorize.line_fitting import Line, fit_lines
 from dood_jax.vectorize.marks import Marks, find_marks, marks_of, resample
 from dood_jax.vectorize.page import Page
+from dood_jax.vectorize.pixels import depths
 
 _SPACING = 0.7  # of the points that curves are fitted to, in pen widths
 _TOLERANCE = 0.15  # distance of curves from these points, in pen widths
@@ -179,7 +180,7 @@ def _large_marks(mask: np.ndarray, pen_width: float) -> np.ndarray:
         mark = labels[window] == index
         if mark.sum() < np.pi / 4 * pen_width**2:
             continue
-        widest = 2 * ndimage.distance_transform_edt(np.pad(mark, 1)).max()
+        widest = 2 * depths(np.pad(mark, 1)).max()
         if widest >= _LEAST_WIDTH * pen_width:
             large[window] |= mark
     return large
