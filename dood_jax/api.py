@@ -63,6 +63,7 @@ class Model:
         num_strokes: int | None = None,
         iterations: int | None = None,
         revisions: int = 0,
+        newton_steps: int | None = None,
     ) -> Sketch:
         """Strokes of [B, H, W] images, 0..1, ink = 1.
 
@@ -76,6 +77,7 @@ class Model:
           revisions: so many times a stroke is added, replaced or taken away, all are iterated again, and what
             is better stays (method.md 5.2). Each takes as long as the iterations do; four draw much nearer,
             above all what the model was not trained on.
+          newton_steps: of Gauss and Newton after the iterations (method.md 5.3); as the model has it if None.
 
         Images that look inverted, or enlarged in another way than the model's own, are drawn with a warning;
         `dood_jax.prepare` makes what it takes of any.
@@ -92,7 +94,7 @@ class Model:
         if revisions < 0 or (revisions and not iterations):
             raise BadInput(f"revisions={revisions} with {iterations} iterations; give 0")
         effort = Effort(num_particles, num_strokes or self.config.num_strokes, iterations, revisions)
-        return infer.infer(self.config, self.params, images, keys, effort)
+        return infer.infer(self._ending_with(newton_steps), self.params, images, keys, effort)
 
     def optimize(self, images: ArrayLike, sketch: Sketch, num_steps: int = 100) -> Sketch:
         """`infer`'s drawings of [B, H, W] images after gradient steps on each alone (method.md 10.11)."""
@@ -202,6 +204,7 @@ class Model:
         num_particles: int = 200,
         optimize_steps: int = 0,
         revisions: int = 0,
+        newton_steps: int | None = None,
     ) -> np.ndarray:
         """[B] importance-weighted bound on log p(x) of [B, H, W] images, in nats (method.md 10.1).
 
@@ -209,7 +212,8 @@ class Model:
         that hold as much ink: a blank one has more than a digit. Of a single image it changes by tens
         of nats from machine to machine, since iterations amplify rounding; means do not. With
         `optimize_steps` the posterior of each image takes so many gradient steps first; with
-        `revisions` each drawing is revised so many times, as by `infer`.
+        `revisions` each drawing is revised so many times, and with `newton_steps` iterations end
+        with so many, as by `infer`.
         """
         from dood_jax.inference import bounds
 
@@ -223,7 +227,16 @@ class Model:
             revisions=revisions,
         )
         group = parallel.DeviceGroup.local()
-        return bounds.bound(self.config, self.params, images, keys, settings, group).log_likelihood
+        config = self._ending_with(newton_steps)
+        return bounds.bound(config, self.params, images, keys, settings, group).log_likelihood
+
+    def _ending_with(self, newton_steps: int | None) -> ModelConfig:
+        """The model's settings, with so many steps of Gauss and Newton unless None."""
+        if newton_steps is None:
+            return self.config
+        if newton_steps and not self.config.settle:
+            raise BadInput(f"newton_steps={newton_steps}; iterations of this model do not settle, give 0")
+        return dataclasses.replace(self.config, newton_steps=newton_steps)
 
     def to_source_grid(self, images: ArrayLike, canvases: ArrayLike) -> np.ndarray:
         """[B, ..., H, W] canvases, each on the grid that its one of [B, H, W] images was made on.

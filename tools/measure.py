@@ -40,7 +40,7 @@ _REVISED = {
     "evaluation.revisions": 4,
 }
 _WITHOUT = {"model.source_size": 0}
-_LONGER = {"model.iterations": 48}
+_NEWTON = {"model.newton_steps": 24}
 
 
 class Record(NamedTuple):
@@ -86,7 +86,10 @@ def all_records() -> dict[str, Record]:
     for name in _ACROSS_SETS:
         found[f"transfer-{name}"] = Record("transfer", name, settings=_ACROSS)
         found[f"transfer-{name}-without-source-size"] = Record("transfer", name, settings=_ACROSS | _WITHOUT)
-        found[f"transfer-{name}-48-iterations"] = Record("transfer", name, settings=_ACROSS | _LONGER)
+        found[f"transfer-{name}-newton"] = Record("transfer", name, settings=_ACROSS | _NEWTON)
+        found[f"transfer-{name}-without-source-size-newton"] = Record(
+            "transfer", name, settings=_ACROSS | _NEWTON | _WITHOUT
+        )
         found[f"transfer-{name}-revised"] = Record("transfer", name, settings=_REVISED)
         found[f"transfer-{name}-without-source-size-revised"] = Record(
             "transfer", name, settings=_REVISED | _WITHOUT

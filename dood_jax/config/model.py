@@ -85,6 +85,8 @@ class ModelConfig:
     # Inference lets iterations settle: in their last quarter changes become smaller, and it ends with the
     # drawing of least error of all that they pass through. Training does neither.
     settle: bool = False
+    # Steps of Gauss and Newton with which iterations that settle end.
+    newton_steps: int = 0
     # Fraction of the units of the convolutional encoders that are dropped in training.
     dropout: float = 0.0
     # Strokes that are unrolled in the compiled scan: 6 runs fastest on a CPU, 1 compiles fastest.
@@ -131,12 +133,24 @@ class ModelConfig:
                 raise BadInput(
                     f"model.prior='autoregressive' needs model.{key}={value!r}, not {getattr(self, key)!r}"
                 )
+        self._check_newton_steps()
         if self.guidance not in GUIDANCES_OF[self.encoder]:
             other = next(name for name, kinds in GUIDANCES_OF.items() if self.guidance in kinds)
             raise BadInput(
                 f"model.guidance={self.guidance!r} needs model.encoder={other!r}, not {self.encoder!r}"
             )
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
+
+    def _check_newton_steps(self) -> None:
+        """Steps of Gauss and Newton need iterations before them, and the brush whose slopes are known."""
+        require_at_least("model.newton_steps", self.newton_steps, 0)
+        needed = {"brush": "soft_distance", "decoder": "curve", "settle": True}
+        for key, value in needed.items():
+            if self.newton_steps and getattr(self, key) != value:
+                raise BadInput(
+                    f"model.newton_steps={self.newton_steps} needs model.{key}={value!r},"
+                    f" not {getattr(self, key)!r}"
+                )
 
     def _check_recognition(self) -> None:
         """AIR and the VAE need parts of their own, which fit nothing else."""

@@ -32,7 +32,7 @@ from dood_jax.evaluation.resume_cache import identity
 from dood_jax.runtime import processes
 
 # Settings of a model that may differ from those in training.
-_OVERRIDABLE = ("iterations", "settle", "source_size")
+_OVERRIDABLE = ("iterations", "settle", "newton_steps", "source_size")
 _FREE = ("model.unroll", *(f"model.{key}" for key in _OVERRIDABLE))  # overrides that contradict no checkpoint
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from dood_jax.config.model import ModelConfig
-from dood_jax.model import iterative_inference
+from dood_jax.model import gauss_newton, iterative_inference
 from dood_jax.model.dood import bind, where_prior_learns
 from dood_jax.model.guidance import PriorContext
 from dood_jax.model.iterative_inference import (
@@ -182,8 +182,11 @@ def iterate(
     parts = paces(iterations, settle)
     if settle:
         error = lambda state: bind(config, params).drawing_error(image, strokes, state)
-        nearest = _nearest(functools.partial(step, params), error, state, parts)
-        return posterior_of(config, strokes, *nearest)
+        state, change = _nearest(functools.partial(step, params), error, state, parts)
+        if config.newton_steps:
+            model = bind(config, params)
+            state = gauss_newton.settled(config, model, image, strokes, state, config.newton_steps)
+        return posterior_of(config, strokes, state, change)
 
     def body(state, pace):
         after, change, _ = step(params, state, pace)

@@ -14,6 +14,7 @@ import functools
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from dood_jax import geometry
@@ -66,6 +67,46 @@ def _splat_backward(size, saved, cotangent):
 
 
 splat.defvjp(_splat_forward, _splat_backward)
+
+
+def soft_distance_slopes(
+    curve: Array, ink_width: Array, weights: tuple[np.ndarray, np.ndarray], size: tuple[int, int]
+) -> tuple[Array, Array, Array]:
+    """`soft_distance` and its slopes in all numbers that a stroke is made of.
+
+    They are what steps of Gauss and Newton take (method.md 5.3). A slope is a matrix product as well. That in
+    a point is the one in the samples, times their weights of the point, so the slopes in all points stand
+    side by side in two products.
+
+    Args:
+      curve: [S, 2] samples in the unit square, weighted sums of P points.
+      ink_width: [S] standard deviation of the brush, as a fraction of the image.
+      weights: [S, P] of the points in the samples, and [S, M] of M numbers in their logarithmic widths.
+      size: (H, W) pixels.
+
+    Returns:
+      [H, W] nearness, [P, 2, H, W] slopes in (x, y) of the points, and [M, H, W] in the numbers.
+    """
+    of_points, of_width = weights
+    half, (height, width) = ink_width / 2, size
+    from_columns, from_rows = _offsets(curve, half, size)
+    columns, rows = jnp.exp(-0.5 * from_columns**2), jnp.exp(-0.5 * from_rows**2)
+
+    def along_columns(changed: Array, share: np.ndarray) -> Array:  # [S, W], [S, N] -> [N, H, W]
+        side_by_side = (share[:, :, None] * changed[:, None]).reshape(len(curve), -1)
+        return _matmul(rows, side_by_side).reshape(height, -1, width).transpose(1, 0, 2)
+
+    def along_rows(changed: Array, share: np.ndarray) -> Array:  # [H, S], [S, N] -> [N, H, W]
+        one_below_other = (share.T[:, None] * changed).reshape(-1, len(curve))
+        return _matmul(one_below_other, columns).reshape(-1, height, width)
+
+    by_x = along_columns(columns * from_columns / -half[:, None], of_points)
+    by_y = along_rows(rows * from_rows / -half, of_points)
+    by_width = along_columns(columns * from_columns**2, of_width) + along_rows(rows * from_rows**2, of_width)
+    narrow = _matmul(rows, columns) + _TINY
+    nearness = jnp.sqrt(jnp.sqrt(narrow))
+    root_slope = nearness / (4 * narrow)
+    return nearness, root_slope * jnp.stack([by_x, by_y], axis=1), root_slope * by_width
 
 
 def _offsets(curve: Array, ink_width: Array, size: tuple[int, int]) -> tuple[Array, Array]:

@@ -55,8 +55,9 @@ def as_inputs(drawn: dict) -> dict[str, np.ndarray]:
 
 
 def tiny_model(tiny: ModelConfig, prior: str) -> Model:
-    """A tiny model with iterations that settle, in which no output is constant."""
-    config = dataclasses.replace(tiny, prior=prior, num_points=3, iterations=2, settle=True)
+    """A tiny model with iterations that settle and steps of Newton, in which no output is constant."""
+    words = {"iterations": 2, "settle": True, "newton_steps": 1}
+    config = dataclasses.replace(tiny, prior=prior, num_points=3, **words)
     fresh = jax.device_get(jax.jit(lambda key: dood.init(config, key))(jax.random.key(0)))
     random = np.random.default_rng(0)
     moved = jax.tree_util.tree_map(

@@ -1,0 +1,170 @@
+"""Steps of Gauss and Newton: how iterative inference ends, once strokes lie near their place (method.md 5.3).
+
+The learned corrector finds the place of strokes; near it the error Σ |e| + 2 Σ e² of a canvas is nearly a
+square of points and brush, and a step to the lowest point of that square comes nearer than many corrections.
+With e ≈ e₀ + J d and weights w = 1/|e₀| + 4 (least squares that are reweighted), the step solves
+
+    (J^T w J + λ D) d = -g,    g the gradient of the error,    D the diagonal of J^T w J and of a unit.
+
+The damping λ falls after a step that brings the error down; any other step is not made, and λ rises
+(Levenberg and Marquardt). The gradient is exact. The curvature J^T w J is that of all strokes together, since
+strokes that overlap share their error, but not through the grid of the source.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from jax.flatten_util import ravel_pytree
+
+from dood_jax import geometry
+from dood_jax.config.model import ModelConfig
+from dood_jax.model.dood import DooD
+from dood_jax.model.families import brush_of
+from dood_jax.model.iterative_inference import InferenceState, drawing_error
+from dood_jax.model.renderer import BRUSHES, canvas_of
+from dood_jax.rendering import brushes
+from dood_jax.rendering.source_grid import to_source_grid
+from dood_jax.types import Array, BrushParams, StrokeLatents
+
+_LEAST_ERROR = 0.03  # of a pixel, where its weight is largest
+_SQUARE_WEIGHT = 4.0  # in the weight of a pixel: twice that of squares in the error
+_DAMPING, _LESS, _MORE = 0.01, 0.4, 4.0  # λ at first, and what it is multiplied by after each step
+_POINT_UNIT, _BRUSH_UNIT = 0.01, 0.3  # moves of points and of raw numbers of brushes that are free of charge
+_SOLVED = 16  # steps of conjugate gradients
+_TINY = 1e-30  # keeps quotients finite once a system is solved
+
+
+class _Place(NamedTuple):
+    """Where the steps have come to: V numbers, all points and then all raw numbers of brushes."""
+
+    numbers: Array  # [V]
+    error: Array  # []
+    gradient: Array  # [V]
+    curvature: Array  # [V, V]
+
+
+def settled(
+    config: ModelConfig, model: DooD, image: Array, strokes: StrokeLatents, state: InferenceState, steps: int
+) -> InferenceState:
+    """A drawing after so many steps, which never has a larger error than before.
+
+    Args:
+      config: of a model with the brush `soft_distance` at points.
+      model: that draws.
+      image: [H, W] to be drawn.
+      strokes: T of them, whose bits stay.
+      state: of the drawing.
+      steps: so many.
+    """
+    start, back = ravel_pytree((state.points, state.raw_brush))
+    units = (
+        jnp.full_like(state.points, _POINT_UNIT),
+        jax.tree_util.tree_map(lambda raw: jnp.full_like(raw, _BRUSH_UNIT), state.raw_brush),
+    )
+    stiffness = 1 / ravel_pytree(units)[0] ** 2
+
+    def look(numbers: Array) -> _Place:
+        points, raw_brush = back(numbers)
+        render = model.renderer.finished_canvas
+        of_numbers = lambda numbers: drawing_error(config, image, strokes, render, *back(numbers))
+        (error, canvas), gradient = jax.value_and_grad(of_numbers, has_aux=True)(numbers)
+        off = image - to_source_grid(config.source_size, image, canvas)
+        jacobian = canvas_slopes(config, strokes.presence, points, raw_brush)
+        return _Place(numbers, error, gradient, _curvature(jacobian, off))
+
+    def step(carry: tuple[_Place, Array], _: None) -> tuple[tuple[_Place, Array], None]:
+        place, damping = carry
+        diagonal = jnp.diagonal(place.curvature)
+        matrix = place.curvature + jnp.diag(damping * (diagonal + stiffness))
+        reached = look(place.numbers - solved(matrix, place.gradient))
+        is_nearer = reached.error < place.error  # never if it is not finite
+        place = jax.tree_util.tree_map(lambda new, old: jnp.where(is_nearer, new, old), reached, place)
+        return (place, damping * jnp.where(is_nearer, _LESS, _MORE)), None
+
+    (place, _), _ = lax.scan(step, (look(start), jnp.float32(_DAMPING)), None, length=steps)
+    points, raw_brush = back(place.numbers)
+    return state._replace(points=points, raw_brush=raw_brush)
+
+
+def canvas_slopes(
+    config: ModelConfig, presence: Array, points: Array, raw_brush: BrushParams[Array]
+) -> Array:
+    """[V, H, W] slopes of the canvas in all numbers of T strokes: points, then raw numbers of brushes.
+
+    Args:
+      config: of a model with the brush `soft_distance`.
+      presence: [T] bits.
+      points: [T, P, 2] control points on the canvas.
+      raw_brush: before its limits.
+    """
+    brush, by_raw = brush_of(config, raw_brush), _slope(functools.partial(brush_of, config), raw_brush)
+    of_strokes = brush._replace(canvas_slope=None)
+    ink, by_points, by_brush = jax.vmap(functools.partial(_ink_slopes, config))(points, of_strokes)
+    drawn = lambda slopes: slopes * presence.reshape(-1, *[1] * (slopes.ndim - 1))
+    total = drawn(ink).sum(0)
+    by_ink = _slope(lambda total: canvas_of(config, total, brush.canvas_slope), total)
+    by_canvas_slope = _slope(lambda slope: canvas_of(config, total, slope), brush.canvas_slope)
+    by_points, by_brush = jax.tree_util.tree_map(lambda slopes: by_ink * drawn(slopes), (by_points, by_brush))
+    by_brush = by_brush._replace(canvas_slope=by_canvas_slope)
+    by_brush = jax.tree_util.tree_map(lambda slopes, raw: slopes * raw[..., None, None], by_brush, by_raw)
+    leaves = jax.tree_util.tree_leaves((by_points, by_brush))
+    return jnp.concatenate([leaf.reshape(-1, *leaf.shape[-2:]) for leaf in leaves])
+
+
+def _ink_slopes(
+    config: ModelConfig, points: Array, brush: BrushParams
+) -> tuple[Array, Array, BrushParams[Array]]:
+    """[H, W] ink of one stroke, and its slopes: [P, 2, H, W] in points, [..., H, W] in its brush."""
+    size, samples = (config.image_size, config.image_size), config.curve_samples
+    of_ends = geometry.taper_basis(samples).astype(np.float32)
+    of_points = geometry.bernstein_basis(config.num_points, samples).astype(np.float32)
+    of_width = np.concatenate([np.ones((samples, 1), np.float32), of_ends], axis=1)
+    has_taper = brush.taper is not None
+    width = brush.ink_width * jnp.exp(of_ends @ (brush.taper if has_taper else jnp.zeros(2)))
+    curve = geometry.bezier_curve(points, samples)
+    nearness, by_points, by_width = brushes.soft_distance_slopes(curve, width, (of_points, of_width), size)
+    finish = BRUSHES[config.brush].finish
+    by_nearness = _slope(lambda nearness: finish(nearness, brush.ink_slope), nearness)
+    by_slope = _slope(lambda slope: finish(nearness, slope), brush.ink_slope)
+    by_width = by_nearness * by_width
+    by_brush = BrushParams(by_width[0] / brush.ink_width, by_slope, None, by_width[1:] if has_taper else None)
+    return finish(nearness, brush.ink_slope), by_nearness * by_points, by_brush
+
+
+def _slope(function: Callable[[Any], Any], value: Any) -> Any:
+    """The slope of a function of one number, or of each of many alone, by one forward derivative."""
+    return jax.jvp(function, (value,), (jax.tree_util.tree_map(jnp.ones_like, value),))[1]
+
+
+def solved(matrix: Array, vector: Array) -> Array:
+    """[V] nearly matrix^-1 @ vector, for a positive definite [V, V] matrix, by conjugate gradients.
+
+    Numbers are scaled so that the diagonal is 1. What a few steps leave undone are directions of little
+    curvature, in which a damped step would not go far either.
+    """
+    scale = 1 / jnp.sqrt(jnp.diagonal(matrix))
+    matrix, rest = matrix * scale * scale[:, None], vector * scale
+
+    def step(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        found, rest, way = carry
+        ahead = jnp.matmul(matrix, way, precision=lax.Precision.HIGHEST)
+        square = rest @ rest
+        length = square / jnp.maximum(way @ ahead, _TINY)
+        after = rest - length * ahead
+        turn = (after @ after) / jnp.maximum(square, _TINY)
+        return found + length * way, after, after + turn * way
+
+    return scale * lax.fori_loop(0, _SOLVED, step, (jnp.zeros_like(rest), rest, rest))[0]
+
+
+def _curvature(jacobian: Array, off: Array) -> Array:
+    """[V, V] curvature of the error whose [V, H, W] slopes and [H, W] differences are given."""
+    error = jnp.abs(off)
+    weight = 1 / jnp.maximum(error, _LEAST_ERROR) + _SQUARE_WEIGHT
+    flat = jacobian.reshape(len(jacobian), -1)
+    return jnp.matmul(flat * weight.ravel(), flat.T, precision=lax.Precision.HIGHEST)
