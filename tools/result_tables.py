@@ -165,10 +165,10 @@ def comparison_table(study: Study, other: Study) -> str:
     one, changed = (next(iter(of.records.values()))["config"] for of in (study, other))
     settings, own_size = changed["evaluation"], one["model"]["source_size"]
     turns = settings.get("revisions")
-    own, longer = (of["model"]["iterations"] for of in (one, changed))
+    newton_steps = changed["model"].get("newton_steps")
     changes = ["without source resolution"] if changed["model"]["source_size"] != own_size else []
     changes += [f"{turns} revisions"] if turns else []
-    changes += [] if own == longer else [f"{longer} iterations"]
+    changes += [f"{newton_steps} steps of Gauss and Newton"] if newton_steps else []
     names = ("as in `Across sets`", ", ".join(changes))
     targets = [target for target in SETS if target in other.values["blank_canvas"]]
     rows = []
@@ -233,22 +233,21 @@ def readme_table(results: Path) -> str:
     """README's table: both models across sets, with and without source resolution, beside paper and floor."""
     known = {kind: study.values for kind, study in studies(results).items()}
     with_size, without = known[""], known["without-source-size"]
-    revised, without_revised = known["revised"], known["without-source-size-revised"]
-    longer = known["48-iterations"]
+    revised, nearer, without_nearer = (
+        known[kind] for kind in ("revised", "newton", "without-source-size-newton")
+    )
     floors = json.loads((results / "floors.json").read_text())["values"]["pca"]
     rows = []
     for source, name in (("mnist", "MNIST"), ("synthetic", "synthetic strokes")):
-        of_set = {
-            "map, without source resolution": without["table"]["map"][source],
-            "the same, drawings revised": without_revised["table"]["map"][source],
-            "map, with source resolution": with_size["table"]["map"][source],
-            "map, with source resolution, 48 iterations": longer["table"]["map"][source],
-            "map, with source resolution, drawings revised": revised["table"]["map"][source],
-            "principal components: map, without source resolution": floors[source]["on"],
-        }
-        of_source = [
-            [what, *(f"{cells[one]['mean']:,.0f}" for one in SETS)] for what, cells in of_set.items()
+        rows_of = [
+            ("map, without source resolution", without["table"]["map"][source]),
+            ("the same, steps of Gauss and Newton", without_nearer["table"]["map"][source]),
+            ("map, with source resolution", with_size["table"]["map"][source]),
+            ("the same, steps of Gauss and Newton", nearer["table"]["map"][source]),
+            ("the same, drawings revised", revised["table"]["map"][source]),
+            ("principal components: map, without source resolution", floors[source]["on"]),
         ]
+        of_source = [[what, *(f"{cells[one]['mean']:,.0f}" for one in SETS)] for what, cells in rows_of]
         of_source.insert(5, ["published DooD: map, without source resolution", *_paper(source, SETS)])
         for number, row in enumerate(of_source):
             rows.append([name if number == 0 else "", *(cell.replace("-", "−") for cell in row)])

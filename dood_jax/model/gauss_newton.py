@@ -8,7 +8,7 @@ With e ≈ e₀ + J d and weights w = 1/|e₀| + 4 (least squares that are rewei
 
 The damping λ falls after a step that brings the error down; any other step is not made, and λ rises
 (Levenberg and Marquardt). The gradient is exact. The curvature J^T w J is that of all strokes together, since
-strokes that overlap share their error, but not through the grid of the source.
+strokes that overlap share their error, but not through the grid of the source, and holds for a few steps.
 """
 
 import functools
@@ -35,6 +35,7 @@ _LEAST_ERROR = 0.03  # of a pixel, where its weight is largest
 _SQUARE_WEIGHT = 4.0  # in the weight of a pixel: twice that of squares in the error
 _DAMPING, _LESS, _MORE = 0.01, 0.4, 4.0  # λ at first, and what it is multiplied by after each step
 _POINT_UNIT, _BRUSH_UNIT = 0.01, 0.3  # moves of points and of raw numbers of brushes that are free of charge
+_SAME_CURVATURE = 3  # steps of one curvature, which takes longer than all else
 _SOLVED = 16  # steps of conjugate gradients
 _TINY = 1e-30  # keeps quotients finite once a system is solved
 
@@ -45,7 +46,10 @@ class _Place(NamedTuple):
     numbers: Array  # [V]
     error: Array  # []
     gradient: Array  # [V]
-    curvature: Array  # [V, V]
+    off: Array  # [H, W] the image less the canvas, on its own grid
+
+
+_Carry = tuple[_Place, Array]  # and the [] damping
 
 
 def settled(
@@ -68,32 +72,35 @@ def settled(
     )
     stiffness = 1 / ravel_pytree(units)[0] ** 2
 
-    def look(numbers: Array) -> _Place:
-        points, raw_brush = back(numbers)
-        render = model.renderer.finished_canvas
-        of_numbers = lambda numbers: drawing_error(config, image, strokes, render, *back(numbers))
-        (error, canvas), gradient = jax.value_and_grad(of_numbers, has_aux=True)(numbers)
-        off = image - to_source_grid(config.source_size, image, canvas)
-        jacobian = canvas_slopes(config, strokes.presence, points, raw_brush)
-        return _Place(numbers, error, gradient, _curvature(jacobian, off))
+    render = model.renderer.finished_canvas
+    error_of = lambda numbers: drawing_error(config, image, strokes, render, *back(numbers))
 
-    def step(carry: tuple[_Place, Array], _: None) -> tuple[tuple[_Place, Array], None]:
+    def look(numbers: Array) -> _Place:
+        (error, canvas), gradient = jax.value_and_grad(error_of, has_aux=True)(numbers)
+        return _Place(numbers, error, gradient, image - to_source_grid(config.source_size, image, canvas))
+
+    def step(curvature: Array, carry: _Carry, _: None) -> tuple[_Carry, None]:
         place, damping = carry
-        diagonal = jnp.diagonal(place.curvature)
-        matrix = place.curvature + jnp.diag(damping * (diagonal + stiffness))
+        matrix = curvature + jnp.diag(damping * (jnp.diagonal(curvature) + stiffness))
         reached = look(place.numbers - solved(matrix, place.gradient))
         is_nearer = reached.error < place.error  # never if it is not finite
         place = jax.tree_util.tree_map(lambda new, old: jnp.where(is_nearer, new, old), reached, place)
         return (place, damping * jnp.where(is_nearer, _LESS, _MORE)), None
 
-    (place, _), _ = lax.scan(step, (look(start), jnp.float32(_DAMPING)), None, length=steps)
+    def some_steps(count: int, carry: _Carry) -> _Carry:
+        slopes = canvas_slopes(config, strokes.presence, *back(carry[0].numbers))
+        curvature = _curvature(slopes, carry[0].off)
+        return lax.scan(functools.partial(step, curvature), carry, None, length=count)[0]
+
+    rounds, rest = divmod(steps, _SAME_CURVATURE)
+    carry = look(start), jnp.float32(_DAMPING)
+    carry = lax.fori_loop(0, rounds, lambda _, carry: some_steps(_SAME_CURVATURE, carry), carry)
+    place, _ = some_steps(rest, carry) if rest else carry
     points, raw_brush = back(place.numbers)
     return state._replace(points=points, raw_brush=raw_brush)
 
 
-def canvas_slopes(
-    config: ModelConfig, presence: Array, points: Array, raw_brush: BrushParams[Array]
-) -> Array:
+def canvas_slopes(config: ModelConfig, presence: Array, points: Array, raw_brush: BrushParams) -> Array:
     """[V, H, W] slopes of the canvas in all numbers of T strokes: points, then raw numbers of brushes.
 
     Args:
@@ -102,7 +109,8 @@ def canvas_slopes(
       points: [T, P, 2] control points on the canvas.
       raw_brush: before its limits.
     """
-    brush, by_raw = brush_of(config, raw_brush), _slope(functools.partial(brush_of, config), raw_brush)
+    to_brush = functools.partial(brush_of, config)
+    brush: BrushParams = to_brush(raw_brush)
     of_strokes = brush._replace(canvas_slope=None)
     ink, by_points, by_brush = jax.vmap(functools.partial(_ink_slopes, config))(points, of_strokes)
     drawn = lambda slopes: slopes * presence.reshape(-1, *[1] * (slopes.ndim - 1))
@@ -111,6 +119,7 @@ def canvas_slopes(
     by_canvas_slope = _slope(lambda slope: canvas_of(config, total, slope), brush.canvas_slope)
     by_points, by_brush = jax.tree_util.tree_map(lambda slopes: by_ink * drawn(slopes), (by_points, by_brush))
     by_brush = by_brush._replace(canvas_slope=by_canvas_slope)
+    by_raw = _slope(to_brush, raw_brush)
     by_brush = jax.tree_util.tree_map(lambda slopes, raw: slopes * raw[..., None, None], by_brush, by_raw)
     leaves = jax.tree_util.tree_leaves((by_points, by_brush))
     return jnp.concatenate([leaf.reshape(-1, *leaf.shape[-2:]) for leaf in leaves])
@@ -124,15 +133,17 @@ def _ink_slopes(
     of_ends = geometry.taper_basis(samples).astype(np.float32)
     of_points = geometry.bernstein_basis(config.num_points, samples).astype(np.float32)
     of_width = np.concatenate([np.ones((samples, 1), np.float32), of_ends], axis=1)
-    has_taper = brush.taper is not None
-    width = brush.ink_width * jnp.exp(of_ends @ (brush.taper if has_taper else jnp.zeros(2)))
+    taper = jnp.zeros(2) if brush.taper is None else brush.taper
+    width = brush.ink_width * jnp.exp(of_ends @ taper)
     curve = geometry.bezier_curve(points, samples)
     nearness, by_points, by_width = brushes.soft_distance_slopes(curve, width, (of_points, of_width), size)
     finish = BRUSHES[config.brush].finish
     by_nearness = _slope(lambda nearness: finish(nearness, brush.ink_slope), nearness)
     by_slope = _slope(lambda slope: finish(nearness, slope), brush.ink_slope)
     by_width = by_nearness * by_width
-    by_brush = BrushParams(by_width[0] / brush.ink_width, by_slope, None, by_width[1:] if has_taper else None)
+    by_brush = BrushParams(
+        by_width[0] / brush.ink_width, by_slope, None, None if brush.taper is None else by_width[1:]
+    )
     return finish(nearness, brush.ink_slope), by_nearness * by_points, by_brush
 
 

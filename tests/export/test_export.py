@@ -147,7 +147,7 @@ def test_infer_is_that_of_the_model_for_the_noise_of_its_key(model, exported, ca
     assert drawn.any()
     np.testing.assert_array_equal(found["presence"], wanted.strokes.presence[0])
     np.testing.assert_allclose(found["layout"][drawn], wanted.strokes.layout[0, drawn], atol=1e-3)
-    np.testing.assert_allclose(found["canvases"], wanted.canvases[0], atol=1e-2)
+    np.testing.assert_allclose(found["canvases"], wanted.canvases[0], atol=2e-2)
 
 
 def test_vary_is_that_of_the_model_for_the_noise_of_its_key(model, exported, images):
