@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
+from jax.scipy.sparse.linalg import cg
 
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
@@ -37,7 +38,6 @@ _DAMPING, _LESS, _MORE = 0.01, 0.4, 4.0  # λ at first, and what it is multiplie
 _POINT_UNIT, _BRUSH_UNIT = 0.01, 0.3  # moves of points and of raw numbers of brushes that are free of charge
 _SAME_CURVATURE = 3  # steps of one curvature, which takes longer than all else
 _SOLVED = 16  # steps of conjugate gradients
-_TINY = 1e-30  # keeps quotients finite once a system is solved
 
 
 class _Place(NamedTuple):
@@ -159,18 +159,9 @@ def solved(matrix: Array, vector: Array) -> Array:
     curvature, in which a damped step would not go far either.
     """
     scale = 1 / jnp.sqrt(jnp.diagonal(matrix))
-    matrix, rest = matrix * scale * scale[:, None], vector * scale
-
-    def step(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
-        found, rest, way = carry
-        ahead = jnp.matmul(matrix, way, precision=lax.Precision.HIGHEST)
-        square = rest @ rest
-        length = square / jnp.maximum(way @ ahead, _TINY)
-        after = rest - length * ahead
-        turn = (after @ after) / jnp.maximum(square, _TINY)
-        return found + length * way, after, after + turn * way
-
-    return scale * lax.fori_loop(0, _SOLVED, step, (jnp.zeros_like(rest), rest, rest))[0]
+    scaled = matrix * scale * scale[:, None]
+    product = lambda way: jnp.matmul(scaled, way, precision=lax.Precision.HIGHEST)
+    return scale * cg(product, vector * scale, tol=0.0, maxiter=_SOLVED)[0]
 
 
 def _curvature(jacobian: Array, off: Array) -> Array:
