@@ -231,7 +231,7 @@ class Model:
         return bounds.bound(config, self.params, images, keys, settings, group).log_likelihood
 
     def _ending_with(self, newton_steps: int | None) -> ModelConfig:
-        """The model's settings, with so many steps of Gauss and Newton unless None."""
+        """The model's settings, with so many Gauss-Newton steps unless None."""
         if newton_steps is None:
             return self.config
         if newton_steps and not self.config.settle:

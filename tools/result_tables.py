@@ -168,7 +168,7 @@ def comparison_table(study: Study, other: Study) -> str:
     newton_steps = changed["model"].get("newton_steps")
     changes = ["without source resolution"] if changed["model"]["source_size"] != own_size else []
     changes += [f"{turns} revisions"] if turns else []
-    changes += [f"{newton_steps} steps of Gauss and Newton"] if newton_steps else []
+    changes += [f"{newton_steps} Gauss-Newton steps"] if newton_steps else []
     names = ("as in `Across sets`", ", ".join(changes))
     targets = [target for target in SETS if target in other.values["blank_canvas"]]
     rows = []
@@ -241,9 +241,9 @@ def readme_table(results: Path) -> str:
     for source, name in (("mnist", "MNIST"), ("synthetic", "synthetic strokes")):
         rows_of = [
             ("map, without source resolution", without["table"]["map"][source]),
-            ("the same, steps of Gauss and Newton", without_nearer["table"]["map"][source]),
+            ("the same, Gauss-Newton steps", without_nearer["table"]["map"][source]),
             ("map, with source resolution", with_size["table"]["map"][source]),
-            ("the same, steps of Gauss and Newton", nearer["table"]["map"][source]),
+            ("the same, Gauss-Newton steps", nearer["table"]["map"][source]),
             ("the same, drawings revised", revised["table"]["map"][source]),
             ("principal components: map, without source resolution", floors[source]["on"]),
         ]

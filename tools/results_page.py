@@ -24,10 +24,10 @@ ROOT = Path(__file__).resolve().parents[1]
 NUMBERS = 18  # of a stroke with its brush
 TITLES = {  # of studies by their kind, in their order on the page
     "": "Across sets",
-    "newton": "Across sets, steps of Gauss and Newton",
+    "newton": "Across sets, Gauss-Newton steps",
     "revised": "Across sets, drawings revised",
     "without-source-size": "Across sets, without the source resolution",
-    "without-source-size-newton": "Across sets, without the source resolution, steps of Gauss and Newton",
+    "without-source-size-newton": "Across sets, without the source resolution, Gauss-Newton steps",
     "without-source-size-revised": "Across sets, without the source resolution, drawings revised",
 }
 INTRODUCTION = """\
@@ -43,7 +43,7 @@ this in mind:
   learned with the source resolution, which is a little unfair to those rows.
 * **The brush** of a drawing (width, ink slope, canvas slope) is a latent variable with a prior, so numbers
   are bounds on log p(x). In the paper it is free: its numbers bound the largest log p(x | brush).
-* **Steps of Gauss and Newton**: after the iterations 24 such steps bring points and brush nearer
+* **Gauss-Newton steps**: after the iterations 24 such steps bring points and brush nearer
   ([method](method.md) 5.3). Nothing is learned for them. With them inference takes three times the time.
 * **Revised**: after the iterations strokes are added, replaced and taken away four times, and what has a
   higher bound stays ([method](method.md) 5.2). Nothing is learned for it; it takes five times the time. Four
@@ -102,7 +102,7 @@ def page(results: Path, checkpoints: Path) -> str:
         "From `likelihood-*.json`.",
     ]
     for title, other in (
-        ("What steps of Gauss and Newton are worth", "newton"),
+        ("What Gauss-Newton steps are worth", "newton"),
         ("What revisions are worth", "revised"),
         ("What the source resolution is worth", "without-source-size"),
         ("What revisions are worth without it", "without-source-size-revised"),

@@ -85,7 +85,7 @@ class ModelConfig:
     # Inference lets iterations settle: in their last quarter changes become smaller, and it ends with the
     # drawing of least error of all that they pass through. Training does neither.
     settle: bool = False
-    # Steps of Gauss and Newton with which iterations that settle end.
+    # Gauss-Newton steps with which iterations that settle end.
     newton_steps: int = 0
     # Fraction of the units of the convolutional encoders that are dropped in training.
     dropout: float = 0.0
@@ -142,7 +142,7 @@ class ModelConfig:
         {"patch": self._check_patches, "conv": self._check_convolutions}[self.encoder]()
 
     def _check_newton_steps(self) -> None:
-        """Steps of Gauss and Newton need iterations before them, and the brush whose slopes are known."""
+        """Gauss-Newton steps need iterations before them, and the brush whose slopes are known."""
         require_at_least("model.newton_steps", self.newton_steps, 0)
         needed = {"brush": "soft_distance", "decoder": "curve", "settle": True}
         for key, value in needed.items():

@@ -1,4 +1,4 @@
-"""Steps of Gauss and Newton: how iterative inference ends, once strokes lie near their place (method.md 5.3).
+"""Gauss-Newton steps: how iterative inference ends, once strokes lie near their place (method.md 5.3).
 
 The learned corrector finds the place of strokes; near it the error Σ |e| + 2 Σ e² of a canvas is nearly a
 square of points and brush, and a step to the lowest point of that square comes nearer than many corrections.

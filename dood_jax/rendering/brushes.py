@@ -74,7 +74,7 @@ def soft_distance_slopes(
 ) -> tuple[Array, Array, Array]:
     """`soft_distance` and its slopes in all numbers that a stroke is made of.
 
-    They are what steps of Gauss and Newton take (method.md 5.3). A slope is a matrix product as well. That in
+    They are what Gauss-Newton steps take (method.md 5.3). A slope is a matrix product as well. That in
     a point is the one in the samples, times their weights of the point, so the slopes in all points stand
     side by side in two products.
 

@@ -1,4 +1,4 @@
-"""Steps of Gauss and Newton: slopes against reverse-mode ones, solutions against LAPACK, and their ends."""
+"""Gauss-Newton steps: slopes against reverse-mode ones, solutions against LAPACK, and their ends."""
 
 import dataclasses
 
