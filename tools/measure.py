@@ -83,6 +83,10 @@ def all_records() -> dict[str, Record]:
             "transfer", name, settings={**_FROM_EACH_POSTERIOR, "evaluation.num_images": 250}
         )
         found[f"likelihood-{name}-without-source-size"] = Record("likelihood", name, name, _BOUND | _WITHOUT)
+        found[f"likelihood-{name}-newton"] = Record("likelihood", name, name, _ACROSS | _NEWTON)
+        found[f"likelihood-{name}-without-source-size-newton"] = Record(
+            "likelihood", name, name, _ACROSS | _NEWTON | _WITHOUT
+        )
     for name in _ACROSS_SETS:
         found[f"transfer-{name}"] = Record("transfer", name, settings=_ACROSS)
         found[f"transfer-{name}-without-source-size"] = Record("transfer", name, settings=_ACROSS | _WITHOUT)

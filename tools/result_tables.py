@@ -106,6 +106,7 @@ def own_sets_table(records: Sequence[Record]) -> str:
             [
                 record["checkpoint"],
                 "with" if record["config"]["model"].get("source_size") else "without",
+                str(record["config"]["model"].get("newton_steps") or "–"),
                 f"{record['n']:,}",
                 str(settings["num_particles"]),
                 nats(values["log_likelihood_map"]),
@@ -115,8 +116,8 @@ def own_sets_table(records: Sequence[Record]) -> str:
                 f"{values['l1']:.0f}",
             ]
         )
-    head = ["model", "source resolution", "images", "particles", "map", "paper", "canvas", "strokes", "L1"]
-    return table(head, rows)
+    settings = ["model", "source resolution", "Gauss-Newton steps", "images", "particles"]
+    return table([*settings, "map", "paper", "canvas", "strokes", "L1"], rows)
 
 
 class Study(NamedTuple):

@@ -40,6 +40,7 @@ def test_a_bound_is_measured_as_its_file_says(name):
         "evaluation"
     ]
     assert (stored["config"]["model"]["source_size"] == 0) == ("model.source_size" in record.settings)
+    assert stored["config"]["model"].get("newton_steps", 0) == record.settings.get("model.newton_steps", 0)
 
 
 def test_a_record_of_another_model_is_measured_again(tmp_path):
