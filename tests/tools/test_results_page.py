@@ -48,7 +48,7 @@ def test_a_model_on_its_own_set_stands_beside_the_paper(tmp_path):
     record = json.loads((ROOT / "docs" / "results" / "likelihood-kmnist.json").read_text())
     record["values"]["log_likelihood_map"] = {"mean": 1234.4, "stderr": 5.4}
     (tmp_path / "likelihood-changed.json").write_text(json.dumps(record))
-    assert "| with | 500 | 200 | 1,234 ± 5 | 4,780 | " in results_page.page(tmp_path, tmp_path)
+    assert "| with | – | 500 | 200 | 1,234 ± 5 | 4,780 | " in results_page.page(tmp_path, tmp_path)
 
 
 def test_curves_are_of_images_that_are_not_learned_from(tmp_path):
