@@ -55,6 +55,12 @@ def test_a_model_without_iterations_has_nothing_to_revise(model, images, revisio
         model.infer(images, revisions=revisions)
 
 
+@pytest.mark.parametrize("call", ["infer", "log_likelihood"])
+def test_a_model_whose_iterations_do_not_settle_has_no_newton_steps(model, images, call):
+    with pytest.raises(BadInput, match="newton_steps=2; iterations of this model do not settle, give 0"):
+        getattr(model, call)(images, newton_steps=2)
+
+
 @pytest.mark.slow
 def test_more_strokes_than_trained_can_be_asked_for(model, images):
     assert model.infer(images, num_strokes=7).canvases.shape[1] == 7

@@ -105,3 +105,16 @@ def test_revisions_bring_the_mnist_model_nearer_to_what_it_never_saw(data_dir):
     rolled = dataclasses.replace(model, config=dataclasses.replace(model.config, unroll=1))
     nats = [rolled.log_likelihood(images, num_particles=2, revisions=turns) for turns in (0, 2)]
     assert np.mean(nats[1] - nats[0]) > 300
+
+
+@pytest.mark.slow
+def test_newton_steps_bring_drawings_nearer_and_bounds_up(data_dir):
+    """Of images of KMNIST, which the MNIST model never saw (docs/results.md)."""
+    images = image_sets.test_images(DataConfig(name="kmnist", dir=str(data_dir)), FEW)
+    model = dood_jax.load("mnist")
+    rolled = dataclasses.replace(model, config=dataclasses.replace(model.config, unroll=1))
+    canvases = [rolled.infer(images, newton_steps=steps).canvases[:, -1] for steps in (0, 12)]
+    errors = [np.abs(images - rolled.to_source_grid(images, one)).sum((1, 2)).mean() for one in canvases]
+    assert errors[1] < 0.95 * errors[0]
+    nats = [rolled.log_likelihood(images, num_particles=2, newton_steps=steps) for steps in (0, 12)]
+    assert np.mean(nats[1] - nats[0]) > 150

@@ -251,7 +251,8 @@ def readme_table(results: Path) -> str:
         of_source = [[what, *(f"{cells[one]['mean']:,.0f}" for one in SETS)] for what, cells in rows_of]
         of_source.insert(5, ["published DooD: map, without source resolution", *_paper(source, SETS)])
         for number, row in enumerate(of_source):
-            rows.append([name if number == 0 else "", *(cell.replace("-", "−") for cell in row)])
+            numbers = [cell.replace("-", "−") for cell in row[1:]]
+            rows.append([name if number == 0 else "", row[0], *numbers])
     return table(["trained on", "", "MNIST", "EMNIST", "KMNIST", "Quick, Draw!", "Omniglot"], rows)
 
 
