@@ -20,7 +20,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from jax.flatten_util import ravel_pytree
-from jax.scipy.sparse.linalg import cg
 
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
@@ -38,6 +37,7 @@ _DAMPING, _LESS, _MORE = 0.01, 0.4, 4.0  # λ at first, and what it is multiplie
 _POINT_UNIT, _BRUSH_UNIT = 0.01, 0.3  # moves of points and of raw numbers of brushes that are free of charge
 _SAME_CURVATURE = 3  # steps of one curvature, which takes longer than all else
 _SOLVED = 16  # steps of conjugate gradients
+_TINY = 1e-30  # keeps quotients finite once a system is solved
 
 
 class _Place(NamedTuple):
@@ -81,7 +81,7 @@ def settled(
 
     def step(curvature: Array, carry: _Carry, _: None) -> tuple[_Carry, None]:
         place, damping = carry
-        matrix = curvature + jnp.diag(damping * (jnp.diagonal(curvature) + stiffness))
+        matrix = curvature + jnp.diag(damping * (_diagonal(curvature) + stiffness))
         reached = look(place.numbers - solved(matrix, place.gradient))
         is_nearer = reached.error < place.error  # never if it is not finite
         place = jax.tree_util.tree_map(lambda new, old: jnp.where(is_nearer, new, old), reached, place)
@@ -156,12 +156,27 @@ def solved(matrix: Array, vector: Array) -> Array:
     """[V] nearly matrix^-1 @ vector, for a positive definite [V, V] matrix, by conjugate gradients.
 
     Numbers are scaled so that the diagonal is 1. What a few steps leave undone are directions of little
-    curvature, in which a damped step would not go far either.
+    curvature, in which a damped step would not go far either. Operations are plain ones, which can be
+    exported; `jax.scipy.sparse.linalg.cg` has others.
     """
-    scale = 1 / jnp.sqrt(jnp.diagonal(matrix))
-    scaled = matrix * scale * scale[:, None]
-    product = lambda way: jnp.matmul(scaled, way, precision=lax.Precision.HIGHEST)
-    return scale * cg(product, vector * scale, tol=0.0, maxiter=_SOLVED)[0]
+    scale = 1 / jnp.sqrt(_diagonal(matrix))
+    scaled, rest = matrix * scale * scale[:, None], vector * scale
+
+    def step(_: int, carry: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        found, rest, way = carry
+        ahead = jnp.matmul(scaled, way, precision=lax.Precision.HIGHEST)
+        square = (rest**2).sum()
+        length = square / jnp.maximum((way * ahead).sum(), _TINY)
+        after = rest - length * ahead
+        turn = (after**2).sum() / jnp.maximum(square, _TINY)
+        return found + length * way, after, after + turn * way
+
+    return scale * lax.fori_loop(0, _SOLVED, step, (jnp.zeros_like(rest), rest, rest))[0]
+
+
+def _diagonal(matrix: Array) -> Array:
+    """[V] of a [V, V] matrix, in plain operations: `jnp.diagonal` cannot be exported."""
+    return (matrix * np.eye(len(matrix), dtype=np.float32)).sum(0)
 
 
 def _curvature(jacobian: Array, off: Array) -> Array:
