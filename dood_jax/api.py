@@ -93,6 +93,8 @@ class Model:
         iterations = self.config.iterations if iterations is None else iterations
         if revisions < 0 or (revisions and not iterations):
             raise BadInput(f"revisions={revisions} with {iterations} iterations; give 0")
+        if newton_steps and not iterations:
+            raise BadInput(f"newton_steps={newton_steps} with {iterations} iterations; give 0")
         effort = Effort(num_particles, num_strokes or self.config.num_strokes, iterations, revisions)
         return infer.infer(self._ending_with(newton_steps), self.params, images, keys, effort)
 
