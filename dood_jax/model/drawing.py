@@ -184,8 +184,7 @@ def iterate(
         error = lambda state: bind(config, params).drawing_error(image, strokes, state)
         state, change = _nearest(functools.partial(step, params), error, state, parts)
         if config.newton_steps:
-            model = bind(config, params)
-            state = gauss_newton.settled(config, model, image, strokes, state, config.newton_steps)
+            state = gauss_newton.minimise(bind(config, params), image, strokes, state, config.newton_steps)
         return posterior_of(config, strokes, state, change)
 
     def body(state, pace):

@@ -2,9 +2,10 @@
 
 The learned corrector finds the place of strokes; near it the error Σ |e| + 2 Σ e² of a canvas is nearly a
 square of points and brush, and a step to the lowest point of that square comes nearer than many corrections.
-With e ≈ e₀ + J d and weights w = 1/|e₀| + 4 (least squares that are reweighted), the step solves
+With the slopes J of the canvas in all numbers and weights w = 1/|e| + 4 (least squares that are reweighted),
+the step takes d away from the numbers, where
 
-    (J^T w J + λ D) d = -g,    g the gradient of the error,    D the diagonal of J^T w J and of a unit.
+    (J^T w J + λ D) d = gradient of the error,    D = diagonal of J^T w J + 1 / unit².
 
 The damping λ falls after a step that brings the error down; any other step is not made, and λ rises
 (Levenberg and Marquardt). The gradient is exact. The curvature J^T w J is that of all strokes together, since
@@ -26,13 +27,13 @@ from dood_jax.config.model import ModelConfig
 from dood_jax.model.dood import DooD
 from dood_jax.model.families import brush_of
 from dood_jax.model.iterative_inference import InferenceState, drawing_error
+from dood_jax.model.observation import SQUARE_WEIGHT
 from dood_jax.model.renderer import BRUSHES, canvas_of
 from dood_jax.rendering import brushes
 from dood_jax.rendering.source_grid import to_source_grid
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
 _LEAST_ERROR = 0.03  # of a pixel, where its weight is largest
-_SQUARE_WEIGHT = 4.0  # in the weight of a pixel: twice that of squares in the error
 _DAMPING, _LESS, _MORE = 0.01, 0.4, 4.0  # λ at first, and what it is multiplied by after each step
 _POINT_UNIT, _BRUSH_UNIT = 0.01, 0.3  # moves of points and of raw numbers of brushes that are free of charge
 _SAME_CURVATURE = 3  # steps of one curvature, which takes longer than all else
@@ -52,19 +53,19 @@ class _Place(NamedTuple):
 _Carry = tuple[_Place, Array]  # and the [] damping
 
 
-def settled(
-    config: ModelConfig, model: DooD, image: Array, strokes: StrokeLatents, state: InferenceState, steps: int
+def minimise(
+    model: DooD, image: Array, strokes: StrokeLatents, state: InferenceState, steps: int
 ) -> InferenceState:
-    """A drawing after so many steps, which never has a larger error than before.
+    """Brings the error of a drawing down by so many steps; it is never larger than before.
 
     Args:
-      config: of a model with the brush `soft_distance` at points.
-      model: that draws.
+      model: that draws, with the brush `soft_distance` at points.
       image: [H, W] to be drawn.
       strokes: T of them, whose bits stay.
       state: of the drawing.
       steps: so many.
     """
+    config = model.config
     start, back = ravel_pytree((state.points, state.raw_brush))
     units = (
         jnp.full_like(state.points, _POINT_UNIT),
@@ -82,7 +83,7 @@ def settled(
     def step(curvature: Array, carry: _Carry, _: None) -> tuple[_Carry, None]:
         place, damping = carry
         matrix = curvature + jnp.diag(damping * (_diagonal(curvature) + stiffness))
-        reached = look(place.numbers - solved(matrix, place.gradient))
+        reached = look(place.numbers - solve(matrix, place.gradient))
         is_nearer = reached.error < place.error  # never if it is not finite
         place = jax.tree_util.tree_map(lambda new, old: jnp.where(is_nearer, new, old), reached, place)
         return (place, damping * jnp.where(is_nearer, _LESS, _MORE)), None
@@ -152,7 +153,7 @@ def _slope(function: Callable[[Any], Any], value: Any) -> Any:
     return jax.jvp(function, (value,), (jax.tree_util.tree_map(jnp.ones_like, value),))[1]
 
 
-def solved(matrix: Array, vector: Array) -> Array:
+def solve(matrix: Array, vector: Array) -> Array:
     """[V] nearly matrix^-1 @ vector, for a positive definite [V, V] matrix, by conjugate gradients.
 
     Numbers are scaled so that the diagonal is 1. What a few steps leave undone are directions of little
@@ -182,6 +183,6 @@ def _diagonal(matrix: Array) -> Array:
 def _curvature(jacobian: Array, off: Array) -> Array:
     """[V, V] curvature of the error whose [V, H, W] slopes and [H, W] differences are given."""
     error = jnp.abs(off)
-    weight = 1 / jnp.maximum(error, _LEAST_ERROR) + _SQUARE_WEIGHT
+    weight = 1 / jnp.maximum(error, _LEAST_ERROR) + 2 * SQUARE_WEIGHT
     flat = jacobian.reshape(len(jacobian), -1)
     return jnp.matmul(flat * weight.ravel(), flat.T, precision=lax.Precision.HIGHEST)

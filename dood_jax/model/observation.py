@@ -22,7 +22,7 @@ _FINE, _MIDDLE, _WIDE = 1.0, 2.5, 6.0  # standard deviations of the blurs in pix
 _NUM_FEATURES = 14
 _TINY = 1e-4  # under the roots, so that their slope is finite on blank paper
 _LEAST_EIGENVALUE = 1e-6  # of the wide blur that is kept; blurred pixels move by about as much
-_SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
+SQUARE_WEIGHT = 2.0  # of squared errors against absolute ones
 SCALES = ("map", "canvas")  # kinds of scale
 SCALE_RANGE = (0.01, 1.0)  # as published (method.md 4); a model has a least scale of its own
 
@@ -83,7 +83,7 @@ def canvas_error(config: ModelConfig, image: Array, canvas: Array) -> Array:
     What iterative inference and test-time optimisation bring down; it needs no scale (method.md 5.1, 10.11).
     """
     error = jnp.abs(image - to_source_grid(config.source_size, image, canvas))
-    return (error + _SQUARE_WEIGHT * error**2).sum()
+    return (error + SQUARE_WEIGHT * error**2).sum()
 
 
 _DENSITIES = {"laplace": laplace_log_prob, "normal": normal_log_prob}

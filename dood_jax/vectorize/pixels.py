@@ -1,4 +1,7 @@
-"""Grey values and colours of the pixels of arrays and opened images, whatever their type and transparency."""
+"""Pixels: grey values and colours of arrays and opened images, and what lies around each pixel.
+
+Arrays and images may have any type and transparency.
+"""
 
 import functools
 from typing import NamedTuple

@@ -54,14 +54,14 @@ def canvas_of(config: ModelConfig, params: dict, points: Array, raw: BrushParams
     return bind(config, params).finished_canvas(strokes_at(points), brush_of(config, raw))
 
 
-def settled(config, params, image, points, raw, steps):
+def minimised(config, params, image, points, raw, steps):
     """Points, raw brush and error after so many steps."""
 
     @jax.jit
     def run(image, points, raw):
         model, strokes = bind(config, params), strokes_at(points)
         state = InferenceState(points, raw, jnp.zeros((3, 1)))
-        state = gauss_newton.settled(config, model, image, strokes, state, steps)
+        state = gauss_newton.minimise(model, image, strokes, state, steps)
         found = state.points, state.raw_brush
         return *found, drawing_error(config, image, strokes, model.renderer.finished_canvas, *found)[0]
 
@@ -83,9 +83,9 @@ def test_a_system_is_solved_as_by_lapack():
     matrix, vector = root @ root.T + np.eye(12), random.normal(size=12)
     sizes = 10.0 ** random.uniform(-3, 3, 12)  # numbers of very different units
     matrix = matrix * sizes * sizes[:, None]
-    found = gauss_newton.solved(jnp.asarray(matrix, jnp.float32), jnp.asarray(vector, jnp.float32))
+    found = gauss_newton.solve(jnp.asarray(matrix, jnp.float32), jnp.asarray(vector, jnp.float32))
     np.testing.assert_allclose(found / np.linalg.solve(matrix, vector), np.ones(12), rtol=2e-2)
-    assert not np.asarray(gauss_newton.solved(jnp.eye(12), jnp.zeros(12))).any()
+    assert not np.asarray(gauss_newton.solve(jnp.eye(12), jnp.zeros(12))).any()
 
 
 def test_a_drawing_that_is_off_is_found_again(config, params):
@@ -94,7 +94,7 @@ def test_a_drawing_that_is_off_is_found_again(config, params):
     image = canvas_of(config, params, true_points, true_raw)
     random = np.random.default_rng(2)
     points = true_points + 0.02 * random.normal(size=true_points.shape).astype(np.float32)
-    errors = [settled(config, params, image, points, true_raw, steps)[2] for steps in (0, 4, STEPS)]
+    errors = [minimised(config, params, image, points, true_raw, steps)[2] for steps in (0, 4, STEPS)]
     assert errors[0] > 10
     assert errors[1] < 0.3 * errors[0]
     assert errors[2] < 0.05 * errors[0]
@@ -103,9 +103,9 @@ def test_a_drawing_that_is_off_is_found_again(config, params):
 def test_the_error_never_rises_and_what_is_not_drawn_stays(config, params):
     points, raw = random_numbers(config, 3)
     other = canvas_of(config, params, *random_numbers(config, 4))  # far from all of the strokes
-    errors = [float(settled(config, params, other, points, raw, steps)[2]) for steps in range(5)]
+    errors = [float(minimised(config, params, other, points, raw, steps)[2]) for steps in range(5)]
     assert errors == sorted(errors, reverse=True) and errors[-1] < errors[0]
-    moved, raw_moved, _ = settled(config, params, other, points, raw, 4)
+    moved, raw_moved, _ = minimised(config, params, other, points, raw, 4)
     assert np.abs(moved[:2] - points[:2]).max() > 1e-3
     np.testing.assert_array_equal(moved[2], points[2])
     np.testing.assert_array_equal(raw_moved.ink_width[2], raw.ink_width[2])
