@@ -45,7 +45,7 @@ from dood_jax.model.drawing import draw, first_pass
 from dood_jax.model.networks import GRUCell
 from dood_jax.objectives import exact_stopping, iwae
 from dood_jax.rendering import brushes
-from dood_jax.runtime import parallel
+from dood_jax.runtime import compiling, parallel
 from dood_jax.runtime.parallel import stack
 from dood_jax.test_time.optimize import optimize_strokes
 from dood_jax.training.state import init_state
@@ -83,8 +83,8 @@ class Form:
 
 def form(name: str, function: Callable, *inputs: Any, carries: bool = False) -> Form:
     """Compiles a function for the inputs; a carried input is given up."""
-    jitted = jax.jit(function, donate_argnums=0 if carries else ())
-    return Form(name, function, jitted.lower(*inputs).compile(), inputs, carries)
+    program = compiling.compiled(function, donate_argnums=(0,) if carries else ())
+    return Form(name, function, program.lower(*inputs).compile(), inputs, carries)
 
 
 def measure(group: str, forms: list[Form], rounds: int) -> list[dict[str, Any]]:

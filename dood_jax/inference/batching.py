@@ -1,10 +1,11 @@
 """Images in batches of one size, in parts that are kept, and drawings by their number of strokes."""
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -97,18 +98,7 @@ def in_batches(
     Returns:
       Tree of [N, ...] NumPy arrays.
     """
-    size = 1 if are_few(len(images), num_devices) else batch_size
-    size += -size % num_devices
-
-    def batch(start):
-        indices = np.minimum(np.arange(start, start + size), len(images) - 1)
-        return jax.device_get(function(params, images[indices], take(beside, indices)))
-
-    first, *later = range(0, len(images), size)
-    results = [batch(first)]  # which compiles the function, once
-    with ThreadPoolExecutor(_batches_at_a_time(num_devices)) as pool:
-        results.extend(pool.map(batch, later))
-    return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves)[: len(images)], *results)
+    return _in_groups([_Group(function, images, beside, batch_size)], params, num_devices)[0]
 
 
 def by_stroke_count(
@@ -126,23 +116,63 @@ def by_stroke_count(
       params: tree of arrays, the first argument of the functions.
       images: [N, H, W], one of each drawing.
       beside: tree of [N, ...] arrays that belong to the drawings.
-      presence: [N, T] bits of the drawings, which decide where they belong: C is 2, 4, 6 and so on up to T.
+      presence: [N, T] bits of the drawings, which decide where they belong: C is 2, 3, 4, 6, 8 and so on up
+        to T.
       num_devices: that the functions split a batch over.
 
     Returns:
       Tree of [N, ...] NumPy arrays.
     """
-    drawn = np.maximum(presence.sum(1).astype(int), 1)
-    counts = np.minimum(drawn + drawn % 2, presence.shape[1])
+    drawn = np.maximum(presence.sum(1).astype(int), 2)
+    counts = np.minimum(np.where(drawn == 3, 3, drawn + drawn % 2), presence.shape[1])
     rows_of = [np.flatnonzero(counts == count) for count in np.unique(counts)]
     together = _STROKES_IN_CACHE if jax.default_backend() == "cpu" else _STROKES_TOGETHER
-    results = []
+    groups = []
     for rows in rows_of:
         count = int(counts[rows[0]])
         size, taken = max(together // count, 1), take(beside, rows)
-        results.append(in_batches(function_of(count), params, images[rows], taken, size, num_devices))
+        groups.append(_Group(function_of(count), images[rows], taken, size))
+    results = _in_groups(groups, params, num_devices)
     in_place = np.argsort(np.concatenate(rows_of))
     return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves)[in_place], *results)
+
+
+class _Group(NamedTuple):
+    """Images that one function is applied to, in batches of one size."""
+
+    function: Callable
+    images: np.ndarray | Array
+    beside: Any
+    batch_size: int
+
+
+def _in_groups(groups: list[_Group], params: Any, num_devices: int) -> list[Any]:
+    """The results of each group; batches of all groups share the cores of a CPU."""
+
+    def batches_of(group):
+        count = len(group.images)
+        size = 1 if are_few(count, num_devices) and count < group.batch_size else group.batch_size
+        size += -size % num_devices
+        return [np.arange(start, start + size) for start in range(0, count, size)]
+
+    def compute(group, indices, *compiling):
+        for first in compiling:  # the batch that compiles the function, once
+            first.result()
+        indices = np.minimum(indices, len(group.images) - 1)
+        found = group.function(params, group.images[indices], take(group.beside, indices))
+        return jax.device_get(found)
+
+    def whole(group, batches):
+        results = [batch.result() for batch in batches]
+        return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves)[: len(group.images)], *results)
+
+    started: list[list[Future]] = [[] for _ in groups]
+    with ThreadPoolExecutor(_batches_at_a_time(num_devices)) as pool:
+        for turn in itertools.zip_longest(*map(batches_of, groups)):  # the first of each group, the second, …
+            for group, indices, earlier in zip(groups, turn, started, strict=True):
+                if indices is not None:
+                    earlier.append(pool.submit(compute, group, indices, *earlier[:1]))
+        return [whole(*group) for group in zip(groups, started, strict=True)]
 
 
 def take(tree: Any, rows: np.ndarray) -> Any:

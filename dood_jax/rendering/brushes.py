@@ -49,21 +49,20 @@ def _splat_forward(curve, ink_width, size):
     # exp(-(dx² + dy²) / 2 w²) is a product of a factor of the column and one of the row, so the sum over
     # samples is one matrix product [H, S] @ [S, W].
     columns, rows = jnp.exp(-0.5 * from_columns**2), jnp.exp(-0.5 * from_rows**2)
-    return _matmul(rows, columns), (curve, ink_width, rows, columns)
+    return _matmul(lax.optimization_barrier(rows.T), columns), (curve, ink_width, columns, rows)
 
 
 def _splat_backward(size, saved, cotangent):
-    curve, ink_width, rows, columns = saved
+    curve, ink_width, columns, rows = saved
     # d/dx_s of a pixel is its value times -(x_s - x) / w²: again one product a side, no [S, H, W] arrays.
+    # Sums over pixels are products too: reductions of a compiler take several times as long.
     from_columns, from_rows = _offsets(curve, ink_width, size)
-    by_row = _matmul(cotangent, columns.T) * rows * from_rows
-    by_column = _matmul(rows.T, cotangent) * columns * from_columns
-    d_curve = -jnp.stack([by_column.sum(1), by_row.sum(0)], axis=1) / _a_row_each(ink_width)
-    if ink_width.ndim:
-        d_width = (by_row * from_rows).sum(0) + (by_column * from_columns).sum(1)
-    else:
-        d_width = (by_row * from_rows).sum() + (by_column * from_columns).sum()
-    return d_curve, d_width / ink_width
+    by_column = _matmul(rows, cotangent) * columns * from_columns
+    by_row = _matmul(columns, cotangent.T) * rows * from_rows
+    over = lambda pixels: _matmul(pixels, jnp.ones(pixels.shape[1], pixels.dtype))
+    d_curve = -jnp.stack([over(by_column), over(by_row)], axis=1) / _a_row_each(ink_width)
+    d_width = over(by_column * from_columns) + over(by_row * from_rows)
+    return d_curve, (d_width if ink_width.ndim else d_width.sum()) / ink_width
 
 
 splat.defvjp(_splat_forward, _splat_backward)
@@ -91,6 +90,7 @@ def soft_distance_slopes(
     half, (height, width) = ink_width / 2, size
     from_columns, from_rows = _offsets(curve, half, size)
     columns, rows = jnp.exp(-0.5 * from_columns**2), jnp.exp(-0.5 * from_rows**2)
+    from_rows, rows = from_rows.T, rows.T
 
     def along_columns(changed: Array, share: np.ndarray) -> Array:  # [S, W], [S, N] -> [N, H, W]
         side_by_side = (share[:, :, None] * changed[:, None]).reshape(len(curve), -1)
@@ -110,13 +110,11 @@ def soft_distance_slopes(
 
 
 def _offsets(curve: Array, ink_width: Array, size: tuple[int, int]) -> tuple[Array, Array]:
-    """[S, W] and [H, S] from each pixel column and row to each sample, in brush widths."""
+    """[S, W] and [S, H] from each pixel column and row to each sample, in brush widths."""
     rows, columns = (geometry.brush_pixels(length).astype(curve.dtype) for length in size)
-    per_width = 1 / ink_width
-    scaled = curve * _a_row_each(per_width)
-    from_columns = scaled[:, 0, None] - _a_row_each(per_width) * columns[None]
-    from_rows = scaled[None, :, 1] - (per_width[None] if per_width.ndim else per_width) * rows[:, None]
-    return from_columns, from_rows
+    per_width = _a_row_each(1 / ink_width)
+    scaled = curve * per_width
+    return scaled[:, :1] - per_width * columns[None], scaled[:, 1:] - per_width * rows[None]
 
 
 def _a_row_each(values: Array) -> Array:
@@ -139,10 +137,21 @@ def soft_distance(curve: Array, ink_width: Array, size: tuple[int, int]) -> Arra
     Returns:
       [H, W], near 1 on the curve and 0 away from it; up to S^(1/4) where all samples fall together.
     """
-    fourth_root = lambda image: jnp.sqrt(jnp.sqrt(image + _TINY))
     narrow = splat(curve, ink_width / 2, size)
-    # Two square roots are faster than a power; the offset makes a pixel without ink exactly 0.
-    return fourth_root(narrow) - fourth_root(jnp.zeros((), narrow.dtype))
+    return _fourth_root(narrow) - _fourth_root(jnp.zeros((), narrow.dtype))  # no ink is exactly 0
+
+
+@jax.custom_jvp
+def _fourth_root(image: Array) -> Array:
+    """Two square roots, which are faster than a power."""
+    return jnp.sqrt(jnp.sqrt(image + _TINY))
+
+
+@_fourth_root.defjvp
+def _fourth_root_slope(primals, tangents):
+    (image,), (change,) = primals, tangents
+    root = _fourth_root(image)
+    return root, change * (root / (4 * (image + _TINY)))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))

@@ -24,12 +24,24 @@ def squash(image: Array, ink_slope: Array) -> Array:
 
 def squash_to_one(nearness: Array, ink_slope: Array) -> Array:
     """tanh(nearness / slope) / tanh(1 / slope): nearness 1, a distance brush on the curve, is ink 1."""
-    return jnp.tanh(nearness * (1 / ink_slope)) * (1 / jnp.tanh(1 / ink_slope))
+    return _scaled(jnp.tanh(_scaled(nearness, 1 / ink_slope)), 1 / jnp.tanh(1 / ink_slope))
 
 
 def composite(ink_sum: Array, canvas_slope: Array) -> Array:
     """The canvas of summed ink: tanh(Σ ink / slope), any leading axes (method.md 3.11)."""
-    return jnp.tanh(ink_sum * (1 / canvas_slope))
+    return jnp.tanh(_scaled(ink_sum, 1 / canvas_slope))
+
+
+def _scaled(image: Array, factor: Array) -> Array:
+    """The image times a factor; a single one is spread over the pixels by a matrix product.
+
+    So the gradient in the factor is a product too: compilers make slower code of a sum over pixels.
+    """
+    if jnp.ndim(factor):
+        return image * factor
+    ones = jnp.ones((image.size, 1), image.dtype)
+    spread = jnp.matmul(ones, jnp.reshape(factor, (1, 1)), precision=lax.Precision.HIGHEST)
+    return image * spread.reshape(image.shape)
 
 
 @jax.custom_vjp

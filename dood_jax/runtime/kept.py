@@ -18,6 +18,8 @@ from typing import Any
 import jax
 from jax import export
 
+from dood_jax.runtime import compiling
+
 _PACKAGE = Path(__file__).resolve().parents[1]
 _TRACERS = ("jax", "jaxlib", "flax", "numpy")  # whose version a text depends on
 _FOLDER = "traced"
@@ -66,7 +68,7 @@ def program(name: str, make: Callable[[], Callable]) -> Callable:
             return make()(*arguments)
 
     run.__name__ = name.partition(" ")[0]  # in logs
-    return jax.jit(run)
+    return compiling.compiled(run)
 
 
 def _folder() -> Path | None:

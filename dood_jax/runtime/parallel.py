@@ -22,6 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from dood_jax.config.groups import TrainingConfig
 from dood_jax.errors import BadInput
 from dood_jax.runtime import kept
+from dood_jax.runtime.compiling import compiled
 
 PyTree = Any  # nested containers with arrays as leaves
 _AXIS = "data"
@@ -171,7 +172,7 @@ def data_parallel(step: Callable, devices: Sequence[jax.Device], batch_size: int
         raise BadInput(f"training.batch_size={batch_size} does not divide over {len(devices)} devices")
     indices = np.arange(batch_size, dtype=np.int32)
     if len(devices) == 1:
-        alone = jax.jit(functools.partial(step, axis_name=None), donate_argnums=0)
+        alone = compiled(functools.partial(step, axis_name=None), donate_argnums=(0,))
         return _awaited(lambda state, images, stream: alone(state, images, stream, indices), devices)
     over = {"pmap": _pmap_step, "shard_map": _shard_map_step}[mode]
     mapped, own_indices = over(functools.partial(step, axis_name=_AXIS), devices, indices)
@@ -194,7 +195,7 @@ def _shard_map_step(
     """The mapped step, and the [B] indices, split over the mesh."""
     in_specs = (_EVERYWHERE, _EVERYWHERE, _EVERYWHERE, _SPLIT)
     mapped = _shard_map(step, devices, in_specs, _EVERYWHERE)
-    return jax.jit(mapped, donate_argnums=0), distribute(indices, devices)
+    return compiled(mapped, donate_argnums=(0,)), distribute(indices, devices)
 
 
 def _shard_map(function: Callable, devices: Sequence[jax.Device], in_specs: Any, out_specs: Any) -> Callable:
@@ -227,7 +228,7 @@ def model_parallel(
 
     if len(devices) > 1:
         together = _shard_map(together, devices, (_SPLIT, _EVERYWHERE, _SPLIT), _SPLIT)
-    return _awaited(jax.jit(together, donate_argnums=0), devices)
+    return _awaited(compiled(together, donate_argnums=(0,)), devices)
 
 
 def _awaited(step: Callable, devices: Sequence[jax.Device]) -> Callable:
@@ -268,9 +269,9 @@ def _map_examples_here(
 ) -> Callable:
     """Over the devices of this process."""
     if len(devices) == 1:
-        return kept.program(kept_as, lambda: function) if kept_as else jax.jit(function)
+        return kept.program(kept_as, lambda: function) if kept_as else compiled(function)
     if mode == "shard_map":
-        return jax.jit(_shard_map(function, devices, (_EVERYWHERE, _SPLIT, _SPLIT), _SPLIT))
+        return compiled(_shard_map(function, devices, (_EVERYWHERE, _SPLIT, _SPLIT), _SPLIT))
     mapped = jax.pmap(function, in_axes=(None, 0, 0), devices=devices)
 
     def split_and_join(params, images, beside):
