@@ -125,13 +125,16 @@ def by_stroke_count(
     """
     drawn = np.maximum(presence.sum(1).astype(int), 2)
     counts = np.minimum(np.where(drawn == 3, 3, drawn + drawn % 2), presence.shape[1])
-    rows_of = [np.flatnonzero(counts == count) for count in np.unique(counts)]
     together = _STROKES_IN_CACHE if jax.default_backend() == "cpu" else _STROKES_TOGETHER
-    groups = []
-    for rows in rows_of:
-        count = int(counts[rows[0]])
-        size, taken = max(together // count, 1), take(beside, rows)
-        groups.append(_Group(function_of(count), images[rows], taken, size))
+    size_of = lambda count: max(together // count, 1)
+    groups, rows_of = [], []
+    rows = np.zeros(0, int)
+    for count in np.unique(counts).tolist():
+        rows = np.concatenate([rows, np.flatnonzero(counts == count)])
+        if 2 * len(rows) >= size_of(count) or count == counts.max():  # others join those of more strokes
+            groups.append(_Group(function_of(count), images[rows], take(beside, rows), size_of(count)))
+            rows_of.append(rows)
+            rows = rows[:0]
     results = _in_groups(groups, params, num_devices)
     in_place = np.argsort(np.concatenate(rows_of))
     return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves)[in_place], *results)
@@ -162,17 +165,21 @@ def _in_groups(groups: list[_Group], params: Any, num_devices: int) -> list[Any]
         found = group.function(params, group.images[indices], take(group.beside, indices))
         return jax.device_get(found)
 
-    def whole(group, batches):
-        results = [batch.result() for batch in batches]
+    def whole(group, results):
         return jax.tree_util.tree_map(lambda *leaves: np.concatenate(leaves)[: len(group.images)], *results)
 
+    batches = [batches_of(group) for group in groups]
+    if sum(map(len, batches)) == 1:  # threads would cost more than they save
+        return [whole(groups[0], [compute(groups[0], batches[0][0])])]
     started: list[list[Future]] = [[] for _ in groups]
     with ThreadPoolExecutor(_batches_at_a_time(num_devices)) as pool:
-        for turn in itertools.zip_longest(*map(batches_of, groups)):  # the first of each group, the second, …
+        for turn in itertools.zip_longest(*batches):  # the first batch of each group, then the second, …
             for group, indices, earlier in zip(groups, turn, started, strict=True):
                 if indices is not None:
                     earlier.append(pool.submit(compute, group, indices, *earlier[:1]))
-        return [whole(*group) for group in zip(groups, started, strict=True)]
+    return [
+        whole(group, [batch.result() for batch in mine]) for group, mine in zip(groups, started, strict=True)
+    ]
 
 
 def take(tree: Any, rows: np.ndarray) -> Any:
