@@ -39,8 +39,8 @@ def _scaled(image: Array, factor: Array) -> Array:
     """
     if jnp.ndim(factor):
         return image * factor
-    ones = jnp.ones((image.size, 1), image.dtype)
-    spread = jnp.matmul(ones, jnp.reshape(factor, (1, 1)), precision=lax.Precision.HIGHEST)
+    ones = jnp.ones((1, image.size), image.dtype)
+    spread = jnp.matmul(jnp.reshape(factor, (1, 1)), ones, precision=lax.Precision.HIGHEST)
     return image * spread.reshape(image.shape)
 
 
