@@ -212,10 +212,10 @@ class Model:
 
         Where the brush has no prior it bounds the largest log p(x | brush). Compare it between images
         that hold as much ink: a blank one has more than a digit. Of a single image it changes by tens
-        of nats from machine to machine, since iterations amplify rounding; means do not. With
-        `optimize_steps` the posterior of each image takes so many gradient steps first; with
-        `revisions` each drawing is revised so many times, and with `newton_steps` iterations end
-        with so many, as by `infer`.
+        of nats from machine to machine and with the other images of a call, since iterations amplify
+        rounding; means do not. With `optimize_steps` the posterior of each image takes so many gradient
+        steps first; with `revisions` each drawing is revised so many times, and with `newton_steps`
+        iterations end with so many, as by `infer`.
         """
         from dood_jax.inference import bounds
 

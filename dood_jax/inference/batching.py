@@ -85,12 +85,13 @@ def in_batches(
     """Applies a compiled function to N images, in batches that all have the same size.
 
     So two programs do for any number of images: a few go one by one, more in whole batches, the last of
-    which is padded. On a CPU as many batches as it has cores are computed at a time.
+    which is padded. On a CPU as many batches as it has cores are computed at a time, in threads that settings
+    of JAX by a `with` block do not reach.
 
     Args:
       function: (params, [B, H, W] images, [B, ...] what belongs to them) -> tree of [B, ...] results.
       params: tree of arrays, the first argument of the function.
-      images: [N, H, W], or [N] of something else.
+      images: [N, H, W], or [N] of something else; at least one.
       beside: tree of [N, ...] arrays that belong to the images, such as their keys.
       batch_size: B, rounded up to a multiple of the number of devices.
       num_devices: that the function splits a batch over.
@@ -109,15 +110,17 @@ def by_stroke_count(
     presence: np.ndarray,
     num_devices: int = 1,
 ) -> Any:
-    """`in_batches` of drawings that have about as many strokes: what is not drawn costs nothing.
+    """`in_batches` of drawings that have about as many strokes, so that few strokes are computed in vain.
+
+    Drawings of 2, 3, 4, 6, 8 … strokes go together. Those that would not fill half a batch join those of more
+    strokes. A few drawings go one by one.
 
     Args:
       function_of: a number C of strokes -> the compiled function of drawings that have no more.
       params: tree of arrays, the first argument of the functions.
-      images: [N, H, W], one of each drawing.
+      images: [N, H, W], one of each drawing; at least one.
       beside: tree of [N, ...] arrays that belong to the drawings.
-      presence: [N, T] bits of the drawings, which decide where they belong: C is 2, 3, 4, 6, 8 and so on up
-        to T.
+      presence: [N, T] bits of the drawings.
       num_devices: that the functions split a batch over.
 
     Returns:
@@ -126,12 +129,13 @@ def by_stroke_count(
     drawn = np.maximum(presence.sum(1).astype(int), 2)
     counts = np.minimum(np.where(drawn == 3, 3, drawn + drawn % 2), presence.shape[1])
     together = _STROKES_IN_CACHE if jax.default_backend() == "cpu" else _STROKES_TOGETHER
-    size_of = lambda count: max(together // count, 1)
+    few = are_few(len(images), num_devices)
+    size_of = lambda count: 1 if few else max(together // count, 1)
     groups, rows_of = [], []
     rows = np.zeros(0, int)
     for count in np.unique(counts).tolist():
         rows = np.concatenate([rows, np.flatnonzero(counts == count)])
-        if 2 * len(rows) >= size_of(count) or count == counts.max():  # others join those of more strokes
+        if 2 * len(rows) >= size_of(count) or count == counts.max():
             groups.append(_Group(function_of(count), images[rows], take(beside, rows), size_of(count)))
             rows_of.append(rows)
             rows = rows[:0]
@@ -150,7 +154,10 @@ class _Group(NamedTuple):
 
 
 def _in_groups(groups: list[_Group], params: Any, num_devices: int) -> list[Any]:
-    """The results of each group; batches of all groups share the cores of a CPU."""
+    """The results of each group; batches of all groups share the cores of a CPU.
+
+    In every call the first batch of a group goes ahead of its others, since it may have to be compiled.
+    """
 
     def batches_of(group):
         count = len(group.images)
@@ -158,9 +165,9 @@ def _in_groups(groups: list[_Group], params: Any, num_devices: int) -> list[Any]
         size += -size % num_devices
         return [np.arange(start, start + size) for start in range(0, count, size)]
 
-    def compute(group, indices, *compiling):
-        for first in compiling:  # the batch that compiles the function, once
-            first.result()
+    def compute(group, indices, first=None):
+        if first:
+            first.result()  # has compiled the function
         indices = np.minimum(indices, len(group.images) - 1)
         found = group.function(params, group.images[indices], take(group.beside, indices))
         return jax.device_get(found)
@@ -172,14 +179,16 @@ def _in_groups(groups: list[_Group], params: Any, num_devices: int) -> list[Any]
     if sum(map(len, batches)) == 1:  # threads would cost more than they save
         return [whole(groups[0], [compute(groups[0], batches[0][0])])]
     started: list[list[Future]] = [[] for _ in groups]
-    with ThreadPoolExecutor(_batches_at_a_time(num_devices)) as pool:
+    pool = ThreadPoolExecutor(_batches_at_a_time(num_devices))
+    try:
         for turn in itertools.zip_longest(*batches):  # the first batch of each group, then the second, …
-            for group, indices, earlier in zip(groups, turn, started, strict=True):
+            for group, indices, mine in zip(groups, turn, started, strict=True):
                 if indices is not None:
-                    earlier.append(pool.submit(compute, group, indices, *earlier[:1]))
-    return [
-        whole(group, [batch.result() for batch in mine]) for group, mine in zip(groups, started, strict=True)
-    ]
+                    mine.append(pool.submit(compute, group, indices, *mine[:1]))
+        results = [[batch.result() for batch in mine] for mine in started]
+    finally:
+        pool.shutdown(cancel_futures=True)  # those that wait, if one has failed
+    return [whole(*group) for group in zip(groups, results, strict=True)]
 
 
 def take(tree: Any, rows: np.ndarray) -> Any:

@@ -1,27 +1,42 @@
-"""How programs are compiled: on a CPU with options under which they run faster (docs/performance.md)."""
+"""How functions of one device are compiled: on a CPU with options under which they run faster."""
 
 import functools
 from collections.abc import Callable
+from typing import Any
 
 import jax
 
-# Vectors as wide as the processor has them, and the compiler's library for matrix products alone: its sums of
-# small arrays take longer than all else of a single image.
-_CPU_OPTIONS = {"xla_cpu_prefer_vector_width": 512, "xla_cpu_experimental_ynn_fusion_type": 4}
+# Vectors of up to 512 bits, and the compiler's library for matrix products alone: its sums of small arrays
+# take longer than all else of a single image (docs/performance.md).
+_LIBRARY_OF_PRODUCTS = 4  # XLA's LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT
+_CPU_OPTIONS = {
+    "xla_cpu_prefer_vector_width": 512,
+    "xla_cpu_experimental_ynn_fusion_type": _LIBRARY_OF_PRODUCTS,
+}
 
 
 def compiled(function: Callable, donate_argnums: tuple[int, ...] = ()) -> Callable:
-    """`jax.jit` of a function that is called from outside other programs; arguments may be given up to it."""
+    """`jax.jit` with these options.
+
+    Args:
+      function: is not to be called inside another compiled function, where JAX refuses options.
+      donate_argnums: places of the arguments whose memory the results may take; the caller may not use those
+        again.
+    """
     return jax.jit(function, donate_argnums=donate_argnums, compiler_options=_options())
 
 
 @functools.cache
-def _options() -> dict[str, int]:
-    """The options of this process; none where the compiler is another one, which does not know them."""
+def _options() -> dict[str, Any]:
+    """The options of this process: none on an accelerator, else those that this compiler knows."""
     if jax.default_backend() != "cpu":
         return {}
+    return {name: value for name, value in _CPU_OPTIONS.items() if _is_known(name, value)}
+
+
+def _is_known(name: str, value: Any) -> bool:
     try:
-        jax.jit(lambda number: number, compiler_options=_CPU_OPTIONS)(0.0)
+        jax.jit(lambda number: number, compiler_options={name: value})(0.0)
     except jax.errors.JaxRuntimeError:
-        return {}
-    return _CPU_OPTIONS
+        return False
+    return True

@@ -48,7 +48,7 @@ def kept(name: str, make: Callable[[], bytes]) -> bytes:
 
 
 def program(name: str, make: Callable[[], Callable]) -> Callable:
-    """A function, compiled as `jax.jit` does, of which the traced text is kept for later processes.
+    """A function, compiled by `compiling.compiled`, of which the traced text is kept for later processes.
 
     Args:
       name: says everything that the function depends on, but for the shapes of its arguments.

@@ -3,7 +3,7 @@
 This is the only module that knows devices. With one model, state and images are replicated and have no
 device axis; only the batch is split, and every process makes its own part of it from its own copy of the
 images. Several models that are trained side by side are stacked along a leading axis, which is split over the
-devices. One device needs no mapping: plain `jit` does.
+devices. One device needs no mapping, only compiling.
 """
 
 import ctypes

@@ -35,43 +35,6 @@ def weights(tiny, lively, images, set_keys):
     return jax.device_get(jax.jit(jax.vmap(one))(images[:7], set_keys))
 
 
-def echo(params, images, keys):
-    """What a compiled function sees, as results."""
-    assert len(images) == len(keys)
-    batch = np.full(len(images), len(images))
-    return {"sum": params + images.sum((1, 2)), "key": jax.random.key_data(keys), "batch": batch}
-
-
-@pytest.mark.parametrize(
-    ("count", "batch_size", "num_devices", "size"),
-    [
-        (7, 3, 1, 3),
-        (9, 3, 2, 4),
-        (7, 9, 1, 9),
-        (9, 9, 2, 10),
-        (6, 3, 1, 3),
-        (1, 4, 2, 2),
-        (4, 9, 1, 1),
-        (8, 9, 2, 2),
-    ],
-)
-def test_batches_have_one_size_and_results_come_back_in_place(count, batch_size, num_devices, size):
-    images = np.random.default_rng(0).random((count, 4, 4))
-    keys = batching.example_keys(jax.random.key(0), count)
-    results = batching.in_batches(echo, 1.0, images, keys, batch_size, num_devices)
-    np.testing.assert_array_equal(results["batch"], np.full(count, size))
-    np.testing.assert_allclose(results["sum"], 1 + images.sum((1, 2)))
-    np.testing.assert_array_equal(results["key"], jax.random.key_data(keys))
-
-
-def test_keys_go_by_place_in_the_set():
-    numbers = lambda count, seed=0: np.asarray(
-        jax.random.key_data(batching.example_keys(jax.random.key(seed), count))
-    )
-    np.testing.assert_array_equal(numbers(3), numbers(9)[:3])
-    assert len(np.unique(np.concatenate([numbers(9), numbers(9, seed=1)]), axis=0)) == 18
-
-
 def test_bound_is_the_log_mean_exp_of_the_weights(tiny, lively, images, set_keys, weights):
     """Seven images in batches of four against all at once."""
     found = bounds.bound(tiny, lively, images[:7], set_keys, SETTINGS, group_of(1))

@@ -250,12 +250,15 @@ def test_iterations_settle_slower_and_slower_and_end_with_the_nearest_drawing(
         )
 
 
+@pytest.mark.parametrize("split", [(1, 6), (2, 4)])
 def test_drawings_by_stroke_count_are_those_of_one_program(
-    config, lively_corrector, first_of, again, images, keys, monkeypatch
+    config, lively_corrector, first_of, again, images, keys, monkeypatch, split
 ):
     """Only strokes that are drawn go through the iterations, and batches are small; nothing else changes."""
-    monkeypatch.setattr(batching, "_STROKES_IN_CACHE", 4)
-    sketch = infer.infer(config, lively_corrector, images, keys, infer.Effort())
+    num_devices, in_cache = split
+    monkeypatch.setattr(batching, "_STROKES_IN_CACHE", in_cache)
+    group = DeviceGroup(tuple(jax.local_devices()[:num_devices]))
+    sketch = infer.infer(config, lively_corrector, images, keys, infer.Effort(), group)
     keys_first, keys_again = jnp.moveaxis(
         jax.vmap(lambda key: jax.random.split(jax.random.split(key, 1)[0]))(keys), 1, 0
     )

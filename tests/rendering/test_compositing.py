@@ -70,6 +70,39 @@ def test_golden_canvases(golden):
     assert_close(canvases, golden["composite/canvas"], 1e-5)
 
 
+def changed_by_slope(x, s):
+    """d/ds of tanh(x / s) / tanh(1 / s) and of tanh(x / s), in NumPy."""
+    of_ink = -x / s**2 / np.cosh(x / s) ** 2
+    of_norm = -1 / s**2 / np.cosh(1 / s) ** 2
+    return of_ink / np.tanh(1 / s) - np.tanh(x / s) / np.tanh(1 / s) ** 2 * of_norm, of_ink
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("shape", [(4, 6), (3, 4, 6)])
+def test_changes_of_ink_and_canvas_with_their_slope(which, shape):
+    squash = (compositing.squash_to_one, compositing.composite)[which]
+    image, weights, slope = random_ink(*shape), 1 - 2 * random_ink(*shape)[::-1], jnp.float32(0.6)
+    by_slope = changed_by_slope(np.asarray(image, float), 0.6)[which]
+    by_image = 1 / 0.6 / np.cosh(np.asarray(image, float) / 0.6) ** 2 / (1, np.tanh(1 / 0.6))[which == 0]
+    found = jax.grad(lambda image, slope: (weights * squash(image, slope)).sum(), (0, 1))(image, slope)
+    np.testing.assert_allclose(found[0], weights * by_image, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found[1], (weights * by_slope).sum(), rtol=1e-4, atol=1e-5)
+    forward = jax.jvp(squash, (image, slope), (weights, jnp.float32(0.5)))[1]
+    np.testing.assert_allclose(forward, weights * by_image + 0.5 * by_slope, rtol=1e-4, atol=1e-5)
+
+
+def test_each_stroke_has_the_change_of_its_own_slope():
+    images, slopes = random_ink(3, 4, 6), jnp.array([0.3, 0.6, 1.2])
+    found = jax.vmap(jax.grad(lambda image, slope: compositing.squash_to_one(image, slope).sum(), 1))(
+        images, slopes
+    )
+    wanted = [
+        changed_by_slope(np.asarray(image, float), float(slope))[0].sum()
+        for image, slope in zip(images, slopes, strict=True)
+    ]
+    np.testing.assert_allclose(found, wanted, rtol=1e-4)
+
+
 def test_max_normalise_divides_by_the_largest_pixel():
     image = 7 * random_ink(5, 8)
     expected = np.asarray(image) / np.asarray(image).max()
