@@ -2,16 +2,14 @@
 
 import functools
 from collections.abc import Callable
-from typing import Any
 
 import jax
 
 # Vectors of up to 512 bits, and the compiler's library for matrix products alone: its sums of small arrays
 # take longer than all else of a single image (docs/performance.md).
-_LIBRARY_OF_PRODUCTS = 4  # XLA's LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT
-_CPU_OPTIONS = {
+_CPU_OPTIONS: dict[str, int | str] = {
     "xla_cpu_prefer_vector_width": 512,
-    "xla_cpu_experimental_ynn_fusion_type": _LIBRARY_OF_PRODUCTS,
+    "xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT",
 }
 
 
@@ -27,14 +25,14 @@ def compiled(function: Callable, donate_argnums: tuple[int, ...] = ()) -> Callab
 
 
 @functools.cache
-def _options() -> dict[str, Any]:
+def _options() -> dict[str, int | str]:
     """The options of this process: none on an accelerator, else those that this compiler knows."""
     if jax.default_backend() != "cpu":
         return {}
     return {name: value for name, value in _CPU_OPTIONS.items() if _is_known(name, value)}
 
 
-def _is_known(name: str, value: Any) -> bool:
+def _is_known(name: str, value: int | str) -> bool:
     try:
         jax.jit(lambda number: number, compiler_options={name: value})(0.0)
     except jax.errors.JaxRuntimeError:
