@@ -44,7 +44,7 @@ this in mind:
 * **The brush** of a drawing (width, ink slope, canvas slope) is a latent variable with a prior, so numbers
   are bounds on log p(x). In the paper it is free: its numbers bound the largest log p(x | brush).
 * **Gauss-Newton steps**: after the iterations 24 such steps bring points and brush nearer
-  ([method](method.md) 5.3). Nothing is learned for them. With them inference takes three times the time.
+  ([method](method.md) 5.3). Nothing is learned for them. With them inference takes 2.5 times the time.
 * **Revised**: after the iterations strokes are added, replaced and taken away four times, and what has a
   higher bound stays ([method](method.md) 5.2). Nothing is learned for it; it takes five times the time. Four
   particles come from each of five posteriors.

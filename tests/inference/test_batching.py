@@ -74,14 +74,15 @@ def test_drawings_go_with_those_of_about_as_many_strokes(drawn, strokes, sizes):
     np.testing.assert_array_equal(batches, [sizes[count] for count in counts])
 
 
-def test_what_a_batch_raises_is_raised_at_once():
+def test_what_a_batch_raises_is_raised_at_once(monkeypatch):
+    monkeypatch.setattr(batching, "_batches_at_a_time", lambda num_devices: 2)
     seen = []
 
     def fails(params, images, beside):
         seen.append(beside.min())
         if beside.min() == 20:
             raise ValueError("of a later batch")
-        time.sleep(0.01)
+        time.sleep(0.02)
         return images
 
     images = np.zeros((1000, 4, 4))
