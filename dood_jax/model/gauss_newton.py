@@ -1,9 +1,10 @@
 """Gauss-Newton steps: how iterative inference ends, once strokes lie near their place (method.md 5.3).
 
-The learned corrector finds the place of strokes; near it the error Σ |e| + 2 Σ e² of a canvas is nearly a
+The learned corrector finds the place of strokes; near it the error Σ h(e) + 2 Σ e² of a canvas is nearly a
 square of points and brush, and a step to the lowest point of that square comes nearer than many corrections.
-With the slopes J of the canvas in all numbers and weights w = 1/|e| + 4 (least squares that are reweighted),
-the step takes d away from the numbers, where
+Here h(e) is |e| - c/2 beyond c = 0.03 and e²/2c within (Huber's): no step would settle at the corner of |e|.
+With the slopes J of the canvas in all numbers and weights w = h'(e) / e + 4 (least squares that are
+reweighted), the step takes d away from the numbers, where
 
     (J^T w J + λ D) d = gradient of the error,    D = diagonal of J^T w J + 1 / unit².
 
@@ -26,18 +27,18 @@ from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
 from dood_jax.model.dood import DooD
 from dood_jax.model.families import brush_of
-from dood_jax.model.iterative_inference import InferenceState, drawing_error
+from dood_jax.model.iterative_inference import InferenceState, drawn
 from dood_jax.model.observation import SQUARE_WEIGHT
 from dood_jax.model.renderer import BRUSHES, canvas_of
 from dood_jax.rendering import brushes
 from dood_jax.rendering.source_grid import to_source_grid
 from dood_jax.types import Array, BrushParams, StrokeLatents
 
-_LEAST_ERROR = 0.03  # of a pixel, where its weight is largest
+_CORNER = 0.03  # the error of a pixel that is c above
 _DAMPING, _LESS, _MORE = 0.01, 0.4, 4.0  # λ at first, and what it is multiplied by after each step
 _POINT_UNIT, _BRUSH_UNIT = 0.01, 0.3  # moves of points and of raw numbers of brushes that are free of charge
 _SAME_CURVATURE = 3  # steps of one curvature, which takes longer than all else
-_SOLVED = 16  # steps of conjugate gradients
+_SOLVED = 32  # steps of conjugate gradients
 _TINY = 1e-30  # keeps quotients finite once a system is solved
 
 
@@ -47,7 +48,7 @@ class _Place(NamedTuple):
     numbers: Array  # [V]
     error: Array  # []
     gradient: Array  # [V]
-    off: Array  # [H, W] the image less the canvas, on its own grid
+    off: Array  # [H, W] the image less the canvas, on the image's own grid
 
 
 _Carry = tuple[_Place, Array]  # and the [] damping
@@ -56,7 +57,7 @@ _Carry = tuple[_Place, Array]  # and the [] damping
 def minimise(
     model: DooD, image: Array, strokes: StrokeLatents, state: InferenceState, steps: int
 ) -> InferenceState:
-    """Brings the error of a drawing down by so many steps; it is never larger than before.
+    """Brings the error of a drawing down by so many steps; it never rises.
 
     Args:
       model: that draws, with the brush `soft_distance` at points.
@@ -74,11 +75,15 @@ def minimise(
     stiffness = 1 / ravel_pytree(units)[0] ** 2
 
     render = model.renderer.finished_canvas
-    error_of = lambda numbers: drawing_error(config, image, strokes, render, *back(numbers))
+
+    def error_and_off(numbers: Array) -> tuple[Array, Array]:
+        canvas = drawn(config, strokes, render, *back(numbers))
+        off = image - to_source_grid(config.source_size, image, canvas)
+        return smooth_error(off), off
 
     def look(numbers: Array) -> _Place:
-        (error, canvas), gradient = jax.value_and_grad(error_of, has_aux=True)(numbers)
-        return _Place(numbers, error, gradient, image - to_source_grid(config.source_size, image, canvas))
+        (error, off), gradient = jax.value_and_grad(error_and_off, has_aux=True)(numbers)
+        return _Place(numbers, error, gradient, off)
 
     def step(curvature: Array, carry: _Carry, _: None) -> tuple[_Carry, None]:
         place, damping = carry
@@ -99,6 +104,13 @@ def minimise(
     place, _ = some_steps(rest, carry) if rest else carry
     points, raw_brush = back(place.numbers)
     return state._replace(points=points, raw_brush=raw_brush)
+
+
+def smooth_error(off: Array) -> Array:
+    """[] Σ h(e) + 2 Σ e² of [H, W] differences, what the steps bring down."""
+    size = jnp.abs(off)
+    rounded = jnp.where(size < _CORNER, off**2 / (2 * _CORNER), size - _CORNER / 2)
+    return (rounded + SQUARE_WEIGHT * off**2).sum()
 
 
 def canvas_slopes(config: ModelConfig, presence: Array, points: Array, raw_brush: BrushParams) -> Array:
@@ -182,7 +194,6 @@ def _diagonal(matrix: Array) -> Array:
 
 def _curvature(jacobian: Array, off: Array) -> Array:
     """[V, V] curvature of the error whose [V, H, W] slopes and [H, W] differences are given."""
-    error = jnp.abs(off)
-    weight = 1 / jnp.maximum(error, _LEAST_ERROR) + 2 * SQUARE_WEIGHT
+    weight = 1 / jnp.maximum(jnp.abs(off), _CORNER) + 2 * SQUARE_WEIGHT
     flat = jacobian.reshape(len(jacobian), -1)
     return jnp.matmul(flat * weight.ravel(), flat.T, precision=lax.Precision.HIGHEST)

@@ -211,9 +211,20 @@ def drawing_error(
     raw_brush: BrushParams,
 ) -> tuple[Array, Array]:
     """[] error and [H, W] canvas of the strokes with [T, P, 2] points on the canvas and a raw brush."""
-    identity = jnp.broadcast_to(geometry.IDENTITY_LAYOUT, strokes.layout.shape)
-    canvas = render(StrokeLatents(strokes.presence, identity, points), brush_of(config, raw_brush))
+    canvas = drawn(config, strokes, render, points, raw_brush)
     return canvas_error(config, image, canvas), canvas
+
+
+def drawn(
+    config: ModelConfig,
+    strokes: StrokeLatents,
+    render: Callable[[StrokeLatents, BrushParams], Array],
+    points: Array,
+    raw_brush: BrushParams,
+) -> Array:
+    """[H, W] canvas of the strokes, moved to [T, P, 2] points on the canvas, by a raw brush."""
+    identity = jnp.broadcast_to(geometry.IDENTITY_LAYOUT, strokes.layout.shape)
+    return render(StrokeLatents(strokes.presence, identity, points), brush_of(config, raw_brush))
 
 
 def _compressed(values: Array) -> Array:

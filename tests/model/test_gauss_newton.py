@@ -63,7 +63,8 @@ def minimised(config, params, image, points, raw, steps):
         state = InferenceState(points, raw, jnp.zeros((3, 1)))
         state = gauss_newton.minimise(model, image, strokes, state, steps)
         found = state.points, state.raw_brush
-        return *found, drawing_error(config, image, strokes, model.renderer.finished_canvas, *found)[0]
+        canvas = model.finished_canvas(strokes_at(state.points), brush_of(config, state.raw_brush))
+        return *found, gauss_newton.smooth_error(image - canvas)
 
     return run(image, points, raw)
 
@@ -75,6 +76,16 @@ def test_slopes_are_those_of_reverse_mode(config, params):
     found = jax.jit(lambda *given: gauss_newton.canvas_slopes(config, PRESENCE, *given))(points, raw)
     assert np.abs(expected).max() > 1
     np.testing.assert_allclose(found, np.moveaxis(expected, 2, 0), rtol=2e-3, atol=2e-4)
+
+
+def test_the_slope_of_the_error_is_what_the_weights_say():
+    """So that the step of least squares ends where the error is least."""
+    off = np.concatenate([np.linspace(-1, 1, 40), [-0.03, 0, 0.01, 0.03]]).astype(np.float32)
+    weight = 1 / np.maximum(np.abs(off), 0.03) + 4
+    found = jax.grad(gauss_newton.smooth_error)(jnp.asarray(off))
+    np.testing.assert_allclose(found, weight * off, rtol=1e-5, atol=1e-6)
+    far = gauss_newton.smooth_error(jnp.array([0.5])) - gauss_newton.smooth_error(jnp.array([0.25]))
+    np.testing.assert_allclose(far, 0.25 + 2 * (0.25 - 0.0625), rtol=1e-6)
 
 
 def test_a_system_is_solved_as_by_lapack():
