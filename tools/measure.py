@@ -25,14 +25,14 @@ from dood_jax.checkpointing.metadata import CARD_FILE, commit
 from dood_jax.checkpointing.restore import checksum
 
 ROOT = Path(__file__).resolve().parents[1]
-_RESULTS, _WORKDIR = ROOT / "docs" / "results", ROOT / "runs" / "measure"
-_ACROSS_SETS = ("mnist", "synthetic")  # models of which most is known
+RESULTS, WORKDIR = ROOT / "docs" / "results", ROOT / "runs" / "measure"
+ACROSS_SETS = ("mnist", "synthetic")  # models of which most is known
 _OWN = ("emnist", "kmnist", "quickdraw", "omniglot")  # models that are for their own set
-_SETS = (*_ACROSS_SETS, *_OWN)
+_SETS = (*ACROSS_SETS, *_OWN)
 _FROM_EACH_POSTERIOR = {"evaluation.num_images": 500, "evaluation.samples_per_posterior": 10}
 _BOUND = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 200}
 _WHOLE = {**_FROM_EACH_POSTERIOR, "evaluation.num_images": 0, "evaluation.num_particles": 20}
-_ACROSS = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 40}
+ACROSS = {**_FROM_EACH_POSTERIOR, "evaluation.num_particles": 40}
 _REVISED = {
     "evaluation.num_images": 500,
     "evaluation.num_particles": 20,
@@ -83,16 +83,16 @@ def all_records() -> dict[str, Record]:
             "transfer", name, settings={**_FROM_EACH_POSTERIOR, "evaluation.num_images": 250}
         )
         found[f"likelihood-{name}-without-source-size"] = Record("likelihood", name, name, _BOUND | _WITHOUT)
-        found[f"likelihood-{name}-newton"] = Record("likelihood", name, name, _ACROSS | _NEWTON)
+        found[f"likelihood-{name}-newton"] = Record("likelihood", name, name, ACROSS | _NEWTON)
         found[f"likelihood-{name}-without-source-size-newton"] = Record(
-            "likelihood", name, name, _ACROSS | _NEWTON | _WITHOUT
+            "likelihood", name, name, ACROSS | _NEWTON | _WITHOUT
         )
-    for name in _ACROSS_SETS:
-        found[f"transfer-{name}"] = Record("transfer", name, settings=_ACROSS)
-        found[f"transfer-{name}-without-source-size"] = Record("transfer", name, settings=_ACROSS | _WITHOUT)
-        found[f"transfer-{name}-newton"] = Record("transfer", name, settings=_ACROSS | _NEWTON)
+    for name in ACROSS_SETS:
+        found[f"transfer-{name}"] = Record("transfer", name, settings=ACROSS)
+        found[f"transfer-{name}-without-source-size"] = Record("transfer", name, settings=ACROSS | _WITHOUT)
+        found[f"transfer-{name}-newton"] = Record("transfer", name, settings=ACROSS | _NEWTON)
         found[f"transfer-{name}-without-source-size-newton"] = Record(
-            "transfer", name, settings=_ACROSS | _NEWTON | _WITHOUT
+            "transfer", name, settings=ACROSS | _NEWTON | _WITHOUT
         )
         found[f"transfer-{name}-revised"] = Record("transfer", name, settings=_REVISED)
         found[f"transfer-{name}-without-source-size-revised"] = Record(
@@ -127,7 +127,7 @@ def main(arguments: list[str]) -> int:
     if unknown:
         sys.stderr.write(f"{unknown[0]} is no record; choose from {', '.join(records)}\n")
         return 2
-    due = names or [name for name in records if not is_current(_RESULTS / f"{name}.json")]
+    due = names or [name for name in records if not is_current(RESULTS / f"{name}.json")]
     for name in due:
         sys.stdout.write(f"{name}: python {' '.join(records[name].command())}\n")
     if "--show" in arguments:
@@ -141,18 +141,18 @@ def main(arguments: list[str]) -> int:
             sys.stderr.write(f"{name} was not measured, see above; the same command goes on\n")
             return code
     for name in due:
-        shutil.move(_WORKDIR / f"{name}.json", _RESULTS / f"{name}.json")
+        shutil.move(WORKDIR / f"{name}.json", RESULTS / f"{name}.json")
     sys.stdout.write(f"{len(due)} records are in docs/results; now run tools/results_page.py\n")
     return 0
 
 
 def measure(name: str, record: Record) -> int:
     """Runs the command of a record, unless an interrupted call did; returns its exit status."""
-    there = _WORKDIR / f"{name}.json"
+    there = WORKDIR / f"{name}.json"
     if is_current(there):
         return 0
     # One folder a config: what was begun goes on, and a set has one classifier.
-    workdir = _WORKDIR / record.config
+    workdir = WORKDIR / record.config
     for path in workdir.glob("results/*.json"):
         path.unlink()
     command = [sys.executable, *record.command(), f"--workdir={workdir}"]

@@ -4,7 +4,8 @@ A record is what a task or a benchmark wrote: nested plain values (see `dood_jax
 """
 
 import json
-from collections.abc import Sequence
+import statistics
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -159,6 +160,26 @@ def merged(records: Sequence[Record]) -> Record:
         "blank_canvas": values[0]["blank_canvas"],
         "reduced": [source for one in values for source in one["reduced"]],
     }
+
+
+def seeds_table(record: Record) -> str:
+    """A row for every seed of a model, and their mean and standard deviation."""
+    columns: list[tuple[str, str, Callable[[Record], float | None]]] = [
+        ("validation", ",.0f", lambda seed: seed["validation"]["log_likelihood"]),
+        *((name, ",.0f", lambda seed, name=name: seed["map"][name]["mean"]) for name in SETS),
+        ("L1", ".1f", lambda seed: seed["l1"][SETS[0]]["mean"]),
+        ("Fréchet ratio", ".2f", lambda seed: seed["fid_ratio"]),
+        ("class kept", ".2f", lambda seed: seed.get("kept")),
+    ]
+    seeds = record["seeds"]
+    rows = [[str(seed["seed"])] for seed in seeds] + [["mean ± sd"]]
+    for _, form, of in columns:
+        found = [value for value in map(of, seeds) if value is not None]
+        cells = [format(value, form) for value in found] or [_NOT_MEASURED] * len(seeds)
+        spread = f" ± {format(statistics.stdev(found), form)}" if len(found) > 1 else ""
+        cells.append(f"{format(statistics.mean(found), form)}{spread}" if found else _NOT_MEASURED)
+        rows = [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
+    return table(["seed", *(name for name, _, _ in columns)], rows)
 
 
 def comparison_table(study: Study, other: Study) -> str:

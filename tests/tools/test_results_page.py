@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import result_tables
 import results_page
 
 ROOT = Path(__file__).parents[2]
@@ -69,3 +70,29 @@ def test_the_first_measurement_above_the_paper_is_named():
 def test_the_page_of_rivals_is_up_to_date():
     record = json.loads((ROOT / "docs" / "results" / "rivals.json").read_text())
     assert results_page.rivals_page(record) == (ROOT / "docs" / "rivals.md").read_text()
+
+
+def test_the_released_seed_is_one_of_the_table(tmp_path):
+    record = json.loads((ROOT / "docs" / "results" / "seeds-mnist.json").read_text())
+    study = json.loads((ROOT / "docs" / "results" / "transfer-mnist.json").read_text())
+    (one,) = (seed for seed in record["seeds"] if seed["checkpoint_sha256"] == study["checkpoint_sha256"])
+    for name, cell in study["values"]["table"]["map"]["mnist"].items():
+        assert abs(one["map"][name]["mean"] - cell["mean"]) < cell["stderr"] / 5
+
+
+def test_seeds_have_their_mean_and_spread(tmp_path):
+    seed = lambda number, value: {
+        "seed": number,
+        "checkpoint_sha256": str(number),
+        "validation": {"log_likelihood": value},
+        "map": {name: {"mean": value + 1} for name in result_tables.SETS},
+        "l1": {"mnist": {"mean": 27.04}},
+        "fid_ratio": value / 1000,
+    }
+    seeds = [seed(number, value) for number, value in enumerate((1000.0, 1010.0, 1050.0))]
+    record = {"checkpoint": "mnist", "checkpoint_sha256": "2", "seeds": seeds}
+    (tmp_path / "seeds-mnist.json").write_text(json.dumps(record))
+    page = results_page.page(tmp_path, tmp_path)
+    assert "Seed 2 is released" in page
+    assert "| 1 | 1,010 | 1,011 | " in page and " | 27.0 | 1.01 | – |" in page
+    assert "| mean ± sd | 1,020 ± 26 | 1,021 ± 26 | " in page and " | 1.02 ± 0.03 | – |" in page
