@@ -153,12 +153,13 @@ class Model:
         its whole angle.
 
         Raises:
-          BadInput: the model's strokes are no curves.
+          BadInput: the model's strokes are no curves, or there are no drawings.
         """
         from dood_jax.inference import generate
         from dood_jax.model.variation import SMALL_NOISE
 
         require_choice("model.decoder", self.config.decoder, ("curve",))
+        _check_positive(drawings=len(sketch.canvases))
         keys = _keys(key, len(sketch.canvases))
         noise = noise or SMALL_NOISE
         return generate.vary(self.config, self.params, sketch, keys, noise, fix_rotation_units)
@@ -184,13 +185,13 @@ class Model:
           N drawings of T + S strokes.
 
         Raises:
-          BadInput: the model's strokes are no curves, or a negative number.
+          BadInput: the model's strokes are no curves, there are no drawings, or a negative number.
         """
         from dood_jax.inference import generate
         from dood_jax.model.prior import LEARNED
 
         require_choice("model.decoder", self.config.decoder, ("curve",))
-        _check_positive(num_strokes=num_strokes)
+        _check_positive(num_strokes=num_strokes, drawings=len(sketch.canvases))
         drawn = sketch.strokes.presence.sum(1).astype(np.int32)
         counts = np.minimum(_for_each("num_prefix_strokes", num_prefix_strokes, len(drawn)), drawn)
         if counts.min() < 0:

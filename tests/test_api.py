@@ -160,6 +160,13 @@ def test_prefixes_that_cannot_be_are_refused(model, images, count):
         model.complete(model.infer(images), count)
 
 
+def test_no_drawings_are_refused(model, images):
+    none = model.infer(images)[:0]
+    for call in (model.vary, lambda sketch: model.complete(sketch, 1)):
+        with pytest.raises(BadInput, match="drawings=0; give at least 1"):
+            call(none)
+
+
 def test_pens_are_one_or_one_a_drawing(model):
     brush = BrushParams(*(np.float32([low, high]) for low, high in ((0.02, 0.03), (0.3, 0.5), (0.6, 0.9))))
     sketch = model.sample(2, 0, brush=brush)
