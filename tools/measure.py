@@ -98,6 +98,10 @@ def all_records() -> dict[str, Record]:
         found[f"transfer-{name}-without-source-size-revised"] = Record(
             "transfer", name, settings=_REVISED | _WITHOUT
         )
+    for name in (*ACROSS_SETS, "emnist"):
+        lying = ACROSS | {"data.transpose": True}
+        found[f"lying-{name}"] = Record("likelihood", name, "emnist", lying)
+        found[f"lying-{name}-without-source-size"] = Record("likelihood", name, "emnist", lying | _WITHOUT)
     found["fid-synthetic"] = found["fid-synthetic"]._replace(
         settings={"generation.num_samples": 500, "generation.repeats": 2}
     )

@@ -121,6 +121,25 @@ def own_sets_table(records: Sequence[Record]) -> str:
     return table([*settings, "map", "paper", "canvas", "strokes", "L1"], rows)
 
 
+def lying_table(records: Sequence[Record]) -> str:
+    """EMNIST on its side: nats under both scales beside the paper's of a model of the same set."""
+    rows = []
+    for record in records:
+        values, config = record["values"], record["config"]
+        rows.append(
+            [
+                record["checkpoint"],
+                "with" if config["model"].get("source_size") else "without",
+                nats(values["log_likelihood_map"]),
+                *_paper(record["checkpoint"], [record["dataset"]]),
+                nats(values["log_likelihood_canvas"]),
+                f"{values['strokes']:.1f}",
+                f"{values['l1']:.0f}",
+            ]
+        )
+    return table(["model", "source resolution", "map", "paper", "canvas", "strokes", "L1"], rows)
+
+
 class Study(NamedTuple):
     """Records of the `transfer` task of one kind, each of one model, by the names of their files."""
 

@@ -29,7 +29,9 @@ def test_every_record_of_the_pages_is_measured_by_a_command():
     assert set(RECORDS) - OTHERWISE == set(measure.all_records())
 
 
-@pytest.mark.parametrize("name", [name for name in RECORDS if name.startswith(("likelihood", "transfer"))])
+@pytest.mark.parametrize(
+    "name", [name for name in RECORDS if name.startswith(("likelihood", "transfer", "lying"))]
+)
 def test_a_bound_is_measured_as_its_file_says(name):
     record, stored = measure.all_records()[name], json.loads(RECORDS[name].read_text())
     ours = configured(record)
@@ -39,6 +41,7 @@ def test_a_bound_is_measured_as_its_file_says(name):
     assert {key: ours["evaluation"][key] for key in stored["config"]["evaluation"]} == stored["config"][
         "evaluation"
     ]
+    assert stored["config"]["data"]["transpose"] == ours["data"]["transpose"]
     assert (stored["config"]["model"]["source_size"] == 0) == ("model.source_size" in record.settings)
     assert stored["config"]["model"].get("newton_steps", 0) == record.settings.get("model.newton_steps", 0)
 
