@@ -64,6 +64,9 @@ def all_records() -> dict[str, Record]:
     found = {
         "completion-mnist": Record("completion", "mnist"),
         "samples-mnist": Record("samples", "mnist"),
+        "exemplars-mnist": Record("exemplars", "mnist", settings={"evaluation.num_particles": 5}),
+        "clusters-mnist": Record("clusters", "mnist"),
+        "probe-mnist": Record("probe", "mnist"),
         "one_shot-omniglot": Record("one_shot", "omniglot", "omniglot"),
         "one_shot-omniglot-model": Record("one_shot", "omniglot", "omniglot", {"one_shot.strokes": "model"}),
         "one_shot-omniglot-traced": Record(
