@@ -91,8 +91,9 @@ def page(results: Path, checkpoints: Path) -> str:
         INTRODUCTION,
         "## The models",
         tables.models_table(cards),
-        "Nats are of each model's own test set, 20 particles, published map; minutes are those of the command"
-        " alone. A model that begins with another has that one's training behind it.",
+        "Nats are of each model's own test set, 20 particles, published map. Minutes are those of the command"
+        " alone, on one core that other work shared, for MNIST at idle priority. A model that begins with"
+        " another has that one's training behind it.",
         "![Nats of validation images while learning](curves.png)",
         "256 validation images a set, with source resolution. The first measurement above the paper's"
         " number:",
