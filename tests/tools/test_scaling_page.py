@@ -117,7 +117,8 @@ def test_numbers_of_the_page_come_from_files(tmp_path):
     found["counted"]["parameters"] = 1_234_567
     found["simulated"]["one batch over devices"] = {"1": 1.0, "2": 0.8, "4": 8.0}
     (results / "scaling.json").write_text(json.dumps(found))
-    (results / "metrics-mnist.jsonl").write_text('{"step": 4321, "seconds": 7200}\n')
+    (results / "metrics-mnist.jsonl").write_text('{"step": 4321, "seconds": 9000}\n')
+    (results / "seeds-mnist.json").write_text('{"seeds": [{"minutes": 120}, {"minutes": 150}]}')
     (tmp_path / "performance.md").write_text("operations read and write 3.00 GiB")
     text = page.page(results, model.Assumed(), {"v5e": 3.0, "h100": None, "cores": 0.5})
     for part in ("1,234,567", "3.22 GB", "| 1.00 | 1.25 | 0.12 |", "4,321 steps", "| 50.0 | 25.00 |"):
