@@ -243,9 +243,9 @@ def study_text(run: dict[str, Any]) -> str:
         f"## The study of {SETS * SEEDS} models\nFive sets, five seeds, each trained like the fastest"
         f" recorded MNIST run: {run['step']:,} steps, {run['seconds'] / 3600:.2f} hours on one of two"
         " shared cores with its evaluations (measured). Chips: training steps alone (estimated), no"
-        " evaluation, no compilation, no waiting for machines. Costs are hours × chips × the price of a chip an hour,"
-        " which flags give. 25 models do not divide over 8 chips and would be refused: there one program"
-        " takes eight seeds, so five models a chip, or a queue gives each chip one at a time."
+        " evaluation, no compilation, no waiting for machines. Costs are hours × chips × the price of a chip"
+        " an hour, which flags give. 25 models do not divide over 8 chips and would be refused: there one"
+        " program takes eight seeds, so five models a chip, or a queue gives each chip one at a time."
     )
 
 
