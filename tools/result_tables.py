@@ -14,6 +14,7 @@ from dood_jax.evaluation import results as published
 Record = dict[str, Any]
 SETS = ("mnist", "emnist", "kmnist", "quickdraw", "omniglot")
 _NOT_MEASURED = "–"
+_BOUNDS = ("map", "paper", "canvas", "strokes", "L1")
 GENERATION_ROWS = (  # of docs/generation.md: what, task, where in its values, decimals
     ("Fréchet distance of samples from training images", "fid", "fid mean", 1),
     ("… of other training images: the floor", "fid", "real_fid mean", 1),
@@ -102,42 +103,41 @@ def own_sets_table(records: Sequence[Record]) -> str:
     """A row for every run of the `likelihood` task: nats under both scales beside the paper's."""
     rows = []
     for record in records:
-        values, settings = record["values"], record["config"]["evaluation"]
+        settings = record["config"]["evaluation"]
         rows.append(
             [
                 record["checkpoint"],
-                "with" if record["config"]["model"].get("source_size") else "without",
+                _source_resolution(record),
                 str(record["config"]["model"].get("newton_steps") or "–"),
                 f"{record['n']:,}",
                 str(settings["num_particles"]),
-                nats(values["log_likelihood_map"]),
-                *_paper(record["dataset"], [record["dataset"]]),
-                nats(values["log_likelihood_canvas"]),
-                f"{values['strokes']:.1f}",
-                f"{values['l1']:.0f}",
+                *_bounds(record),
             ]
         )
     settings = ["model", "source resolution", "Gauss-Newton steps", "images", "particles"]
-    return table([*settings, "map", "paper", "canvas", "strokes", "L1"], rows)
+    return table([*settings, *_BOUNDS], rows)
 
 
 def lying_table(records: Sequence[Record]) -> str:
     """EMNIST on its side: nats under both scales beside the paper's of a model of the same set."""
-    rows = []
-    for record in records:
-        values, config = record["values"], record["config"]
-        rows.append(
-            [
-                record["checkpoint"],
-                "with" if config["model"].get("source_size") else "without",
-                nats(values["log_likelihood_map"]),
-                *_paper(record["checkpoint"], [record["dataset"]]),
-                nats(values["log_likelihood_canvas"]),
-                f"{values['strokes']:.1f}",
-                f"{values['l1']:.0f}",
-            ]
-        )
-    return table(["model", "source resolution", "map", "paper", "canvas", "strokes", "L1"], rows)
+    rows = [[record["checkpoint"], _source_resolution(record), *_bounds(record)] for record in records]
+    return table(["model", "source resolution", *_BOUNDS], rows)
+
+
+def _source_resolution(record: Record) -> str:
+    return "with" if record["config"]["model"].get("source_size") else "without"
+
+
+def _bounds(record: Record) -> list[str]:
+    """The cells under `_BOUNDS` of a record of the `likelihood` task."""
+    values = record["values"]
+    return [
+        nats(values["log_likelihood_map"]),
+        *_paper(record["checkpoint"], [record["dataset"]]),
+        nats(values["log_likelihood_canvas"]),
+        f"{values['strokes']:.1f}",
+        f"{values['l1']:.0f}",
+    ]
 
 
 class Study(NamedTuple):
@@ -191,14 +191,14 @@ def seeds_table(record: Record) -> str:
         ("class kept", ".2f", lambda seed: seed.get("kept")),
     ]
     seeds = record["seeds"]
-    rows = [[str(seed["seed"])] for seed in seeds] + [["mean ± sd"]]
+    rows = [[str(seed["seed"]), seed["trained_at_commit"]] for seed in seeds] + [["mean ± sd", ""]]
     for _, form, of in columns:
         found = [value for value in map(of, seeds) if value is not None]
         cells = [format(value, form) for value in found] or [_NOT_MEASURED] * len(seeds)
         spread = f" ± {format(statistics.stdev(found), form)}" if len(found) > 1 else ""
         cells.append(f"{format(statistics.mean(found), form)}{spread}" if found else _NOT_MEASURED)
         rows = [[*row, cell] for row, cell in zip(rows, cells, strict=True)]
-    return table(["seed", *(name for name, _, _ in columns)], rows)
+    return table(["seed", "commit", *(name for name, _, _ in columns)], rows)
 
 
 def comparison_table(study: Study, other: Study) -> str:

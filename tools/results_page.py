@@ -44,7 +44,7 @@ this in mind:
 * **The brush** of a drawing (width, ink slope, canvas slope) is a latent variable with a prior, so numbers
   are bounds on log p(x). In the paper it is free: its numbers bound the largest log p(x | brush).
 * **Gauss-Newton steps**: after the iterations 24 such steps bring points and brush nearer
-  ([method](method.md) 5.3). Nothing is learned for them. With them inference takes 2.5 times the time.
+  ([method](method.md) 5.3). Nothing is learned for them. With them inference takes three times the time.
 * **Revised**: after the iterations strokes are added, replaced and taken away four times, and what has a
   higher bound stays ([method](method.md) 5.2). Nothing is learned for it; it takes five times the time. Four
   particles come from each of five posteriors.
@@ -135,10 +135,10 @@ def seeds_parts(results: Path) -> list[str]:
         (best,) = (one["seed"] for one in record["seeds"] if one["checkpoint_sha256"] == released)
         parts += [
             f"## Seeds of the {name} model",
-            f"`--config.training.seed`, nothing else differs. Seed {best} is released, the best by validation"
-            " images. Nats under the map of 500 test images of five sets, 40 particles, with source"
-            " resolution; L1 on MNIST; the Fréchet ratio of samples; the fraction of completions of one"
-            " stroke that keep the image's class. `python tools/seeds.py`.",
+            "The same config but for `--config.training.seed`; commits are those that trained. Seed"
+            f" {best} is released, the best by validation images. Nats under the map of 500 test images of"
+            " five sets, 40 particles, with source resolution; L1 on MNIST; the Fréchet ratio of samples; the"
+            " fraction of completions of one stroke that keep the image's class. `python tools/seeds.py`.",
             tables.seeds_table(record),
         ]
     return parts
