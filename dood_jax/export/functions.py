@@ -15,7 +15,7 @@ import numpy as np
 
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
-from dood_jax.model import dood, drawing, iterative_inference, variation
+from dood_jax.model import dood, drawing, iterative_inference, sampling, variation
 from dood_jax.model.brush_latents import STROKE_NUMBERS, BrushNoise
 from dood_jax.model.families import brush_limits
 from dood_jax.model.iterative_inference import PosteriorNoise
@@ -125,7 +125,7 @@ def _infer(config: ModelConfig, params: Params, given: dict[str, Any]) -> Arrays
 
 def _sample(config: ModelConfig, params: Params, given: dict[str, Any]) -> Arrays:
     parts = given.get("brush"), given["noise"], given["spread"]
-    strokes, brush = drawing.sample_from_noise(config, params, *parts)
+    strokes, brush = sampling.sample_from_noise(config, params, *parts)
     one_each = lambda values: jnp.broadcast_to(values, strokes.presence.shape)
     if not config.has_latent_brush:
         brush = brush._replace(ink_width=one_each(brush.ink_width), ink_slope=one_each(brush.ink_slope))
@@ -219,7 +219,7 @@ def _posterior_noise(config: ModelConfig) -> PosteriorNoise:
 def _prior_noise(config: ModelConfig) -> PriorNoise:
     """Shapes of the noise of strokes that are sampled from the prior."""
     return jax.eval_shape(
-        lambda key: drawing.noise_of_strokes(config, key, config.num_strokes), jax.random.key(0)
+        lambda key: sampling.noise_of_strokes(config, key, config.num_strokes), jax.random.key(0)
     )
 
 

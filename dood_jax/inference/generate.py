@@ -12,7 +12,7 @@ import numpy as np
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.inference.batching import in_batches
-from dood_jax.model import drawing, variation
+from dood_jax.model import drawing, sampling, variation
 from dood_jax.model.networks import Params
 from dood_jax.model.prior import Spread
 from dood_jax.model.variation import TypeNoise
@@ -123,7 +123,7 @@ def _compiled_sample(
 ) -> Callable[[Params, Array, Any], Sketch]:
     def one(params, key, given):
         brush, spread = given
-        return _sketch(model, params, *drawing.sample(model, params, brush, key, num_strokes, spread))
+        return _sketch(model, params, *sampling.sample(model, params, brush, key, num_strokes, spread))
 
     return parallel.map_examples(jax.vmap(one, in_axes=(None, 0, 0)), group)
 

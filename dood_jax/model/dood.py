@@ -16,6 +16,7 @@ from jax import lax
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.errors import BadInput
+from dood_jax.model.autoregressive_prior import AutoregressivePrior
 from dood_jax.model.brush_latents import stroke_numbers
 from dood_jax.model.families import DIAGONAL, Family
 from dood_jax.model.guidance import (
@@ -40,7 +41,6 @@ from dood_jax.model.networks import Change, Params
 from dood_jax.model.observation import ObservationModel
 from dood_jax.model.prior import (
     CERTAIN,
-    AutoregressivePrior,
     FixedPrior,
     Prior,
     PriorNoise,

@@ -12,7 +12,7 @@ import numpy as np
 
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
-from dood_jax.model import drawing
+from dood_jax.model import sampling
 from dood_jax.model.families import within_limits
 from dood_jax.model.networks import Params, bounded
 from dood_jax.model.prior import LEARNED, PriorNoise, Spread
@@ -176,7 +176,7 @@ def complete(
     Returns:
       T + num_strokes strokes, and the brush of each.
     """
-    noise = drawing.noise_of_strokes(config, key, num_strokes)
+    noise = sampling.noise_of_strokes(config, key, num_strokes)
     return complete_from_noise(config, params, strokes, brush, count, noise, spread)
 
 
@@ -191,10 +191,10 @@ def complete_from_noise(
 ) -> tuple[StrokeLatents, BrushParams]:
     """`complete` with its randomness given, [S, ...] of each kind for S new strokes."""
     num_strokes = len(noise.presence)
-    state = drawing.state_after(config, params, strokes, brush, count)
+    state = sampling.state_after(config, params, strokes, brush, count)
     of_first = BrushParams(brush.ink_width[0], brush.ink_slope[0], brush.canvas_slope)
     of_new = None if config.has_latent_brush else of_first
-    new, brush_of_new = drawing.extend(config, params, state, of_new, noise, spread)
+    new, brush_of_new = sampling.extend(config, params, state, of_new, noise, spread)
     place = jnp.arange(strokes.presence.shape[0] + num_strokes)
     join = lambda old, added: jnp.where(
         (place < count).reshape(-1, *[1] * (old.ndim - 1)),

@@ -16,11 +16,12 @@ from jax import lax
 from dood_jax import geometry
 from dood_jax.config.model import ModelConfig
 from dood_jax.model.dood import bind
-from dood_jax.model.drawing import iterate, sample_iterated, state_after
+from dood_jax.model.drawing import iterate, sample_iterated
 from dood_jax.model.iterative_inference import IteratedPosterior
 from dood_jax.model.networks import Params
 from dood_jax.model.recognition import stroke_noise
 from dood_jax.model.renderer import canvas_of
+from dood_jax.model.sampling import state_after
 from dood_jax.objectives.elbo import log_likelihood
 from dood_jax.objectives.iwae import particle_of
 from dood_jax.types import Array, BrushParams, Start, StrokeLatents, StrokeLogProbs

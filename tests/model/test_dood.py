@@ -10,9 +10,10 @@ import pytest
 
 from dood_jax.config.model import ModelConfig
 from dood_jax.model import dood, networks
-from dood_jax.model.drawing import first_pass, render, sample
+from dood_jax.model.drawing import first_pass, render
 from dood_jax.model.families import CANVAS_SLOPE, LAYOUT_HIGH, LAYOUT_LOW
 from dood_jax.model.networks import bounded
+from dood_jax.model.sampling import sample
 from dood_jax.rendering import compositing
 from dood_jax.types import BrushParams
 

@@ -12,7 +12,8 @@ from configs import ablations, air
 from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.model import dood
-from dood_jax.model.drawing import draw, first_pass, render, sample
+from dood_jax.model.drawing import draw, first_pass, render
+from dood_jax.model.sampling import sample
 from dood_jax.objectives import exact_stopping
 from dood_jax.objectives.elbo import elbo
 from dood_jax.rendering import spatial_transformer

@@ -10,9 +10,10 @@ import pytest
 
 from dood_jax import geometry
 from dood_jax.model import dood
-from dood_jax.model.drawing import extend, noise_of_strokes, render, sample, state_after
+from dood_jax.model.drawing import render
 from dood_jax.model.families import brush_limits
 from dood_jax.model.prior import PUBLISHED, Spread
+from dood_jax.model.sampling import extend, noise_of_strokes, sample, state_after
 from dood_jax.model.variation import SMALL_NOISE, TokenRanges, TypeNoise, complete, exemplar
 from dood_jax.types import BrushParams, StrokeLatents
 

@@ -10,10 +10,11 @@ import pytest
 import scipy.stats
 
 from dood_jax.distributions.gaussian import Gaussian
-from dood_jax.model import brush_latents, dood, prior
-from dood_jax.model.drawing import draw, prior_log_probs, replay, sample
+from dood_jax.model import autoregressive_prior, brush_latents, dood
+from dood_jax.model.drawing import draw, prior_log_probs, replay
 from dood_jax.model.families import correlated_mixture
 from dood_jax.model.networks import MaskedChain, PairChain
+from dood_jax.model.sampling import sample
 from dood_jax.objectives.elbo import masked_log_prob
 from dood_jax.types import BrushParams
 
@@ -132,7 +133,7 @@ def test_sampled_strokes_follow_the_density_that_is_charged_for_them(config, par
     The first stroke has a density of its own, which its layout and the canvas slope belong to. No number is
     clipped here.
     """
-    monkeypatch.setattr(prior, "_LARGEST_NUMBER", 100.0)
+    monkeypatch.setattr(autoregressive_prior, "_LARGEST_NUMBER", 100.0)
     num_samples = 20_000
 
     def one(params, key):

@@ -13,7 +13,8 @@ from dood_jax.errors import BadInput
 from dood_jax.inference import bounds, infer
 from dood_jax.inference.revisions import revised
 from dood_jax.model import dood
-from dood_jax.model.drawing import render, sample, sample_iterated
+from dood_jax.model.drawing import render, sample_iterated
+from dood_jax.model.sampling import sample
 from dood_jax.objectives import iwae
 from dood_jax.objectives.elbo import log_likelihood
 from dood_jax.rendering import compositing
