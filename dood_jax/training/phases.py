@@ -33,6 +33,11 @@ def phase_of(config: Config, step: int) -> Phase:
     return next((phase for phase in found if step <= phase.end), found[-1])
 
 
+def is_end_of_recognition(config: Config, step: int) -> bool:
+    """Whether after this step the prior learns alone, and recognition has learned."""
+    return 0 < step == config.training.steps - prior_steps(config) < config.training.steps
+
+
 def prior_steps(config: Config) -> int:
     """The steps at the end of a run in which the prior learns alone."""
     return _whole(config, config.objective.prior_fraction)

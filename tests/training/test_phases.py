@@ -7,12 +7,14 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import scipy.special
 
 import dood_jax
 from configs import smoke
 from dood_jax.config.groups import Config
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput
+from dood_jax.inference import image_sets
 from dood_jax.model.dood import prior_networks
 from dood_jax.training import loop
 from dood_jax.training.metrics import read_lines
@@ -103,11 +105,19 @@ def test_each_phase_teaches_its_networks_and_a_stopped_run_ends_with_the_same_bi
     start = {name: jax.tree_util.tree_leaves(network) for name, network in start.items()}
     assert moved(start, at_3) == set(start) - {"corrector"}
     assert moved(at_3, at_6) == set(start)
-    assert moved(at_6, at_9) == set(prior_networks(config.model)) & set(start)
+    assert moved(at_6, at_9) == set(prior_networks(config.model)) & set(start) | {"likelihood"}
     lines = [line for line in read_lines(tmp_path / "whole") if line["kind"] == "train"]
     assert {line["step"]: "corrected_elbo" in line for line in lines} == {
         2: False, 3: False, 4: True, 6: True, 8: True, 9: True
     }  # fmt: skip
+
+    model, end = (dood_jax.load(str(tmp_path / "whole" / "checkpoints" / step)) for step in ("6", "9"))
+    images = image_sets.training_images(config.data, 2048, seed=1)
+    error = np.abs(images - model.to_source_grid(images, model.infer(images).canvases[:, -1])).mean(0)
+    scale = 0.01 + 0.99 * scipy.special.expit(end.params["likelihood"]["map"])
+    assert (end.params["likelihood"]["canvas"] == model.params["likelihood"]["canvas"]).all()
+    assert error.max() > 0.1
+    np.testing.assert_allclose(scale, np.maximum(error, 0.0101), rtol=0.2, atol=0.01)
 
     broken = shutil.copytree(tmp_path / "whole", tmp_path / "broken")
     shutil.rmtree(broken / "checkpoints" / "9")
