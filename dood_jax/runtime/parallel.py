@@ -91,27 +91,10 @@ class DeviceGroup(NamedTuple):
         return cls(tuple(jax.devices()), mode)
 
 
-class Program(NamedTuple):
-    """A training step over devices: (state, images, stream) -> (state, metrics)."""
-
-    function: Any  # of jax.jit or jax.pmap
-    more: tuple[Any, ...]  # what it is given besides
-    waits: bool  # on CPU, for every step: loops that run ahead over several CPU devices can deadlock
-
-    def __call__(self, state: PyTree, images: PyTree, stream: PyTree) -> PyTree:
-        """Makes the step; the state passed in is given up."""
-        result = self.function(state, images, stream, *self.more)
-        return jax.block_until_ready(result) if self.waits else result
-
-    def compile(self, state: PyTree, images: PyTree, stream: PyTree) -> None:
-        """Compiles the program for arrays like these, or for their shapes and places, and makes no step."""
-        self.function.lower(state, images, stream, *self.more).compile()
-
-
 class MappedStep(NamedTuple):
     """A training step over devices, and what brings arrays from the host to where it wants them."""
 
-    step: Program
+    step: Callable  # (state, images, stream) -> (state, metrics)
     place: Callable[[PyTree], PyTree]  # a state, or the example stream
     share: Callable[[PyTree], PyTree]  # images
 
@@ -154,12 +137,6 @@ def _put(tree: PyTree, devices: Sequence[jax.Device], spec: PartitionSpec) -> Py
     )
 
 
-def shapes(tree: PyTree) -> PyTree:
-    """Shapes, types and places of a tree of arrays that are on devices."""
-    like = lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=leaf.sharding)
-    return jax.tree_util.tree_map(like, tree)
-
-
 def fetch(tree: PyTree) -> PyTree:
     """The whole arrays on the host, in every process.
 
@@ -178,7 +155,7 @@ def _of_this_process(devices: Sequence[jax.Device]) -> list[jax.Device]:
     return [device for device in devices if device.process_index == jax.process_index()]
 
 
-def data_parallel(step: Callable, devices: Sequence[jax.Device], batch_size: int, mode: str) -> Program:
+def data_parallel(step: Callable, devices: Sequence[jax.Device], batch_size: int, mode: str) -> Callable:
     """Maps a training step over devices, each of which takes a part of the batch.
 
     Args:
@@ -189,17 +166,17 @@ def data_parallel(step: Callable, devices: Sequence[jax.Device], batch_size: int
       mode: `pmap`, or `shard_map` for the same by a mesh.
 
     Returns:
-      The program, for a state, images and a stream that are replicated.
+      (state, images, stream) -> (state, metrics), all replicated; the state passed in is given up.
     """
     if batch_size % len(devices):
         raise BadInput(f"training.batch_size={batch_size} does not divide over {len(devices)} devices")
     indices = np.arange(batch_size, dtype=np.int32)
     if len(devices) == 1:
         alone = compiled(functools.partial(step, axis_name=None), donate_argnums=(0,))
-        return Program(alone, (indices,), _waits(devices))
+        return _awaited(lambda state, images, stream: alone(state, images, stream, indices), devices)
     over = {"pmap": _pmap_step, "shard_map": _shard_map_step}[mode]
     mapped, own_indices = over(functools.partial(step, axis_name=_AXIS), devices, indices)
-    return Program(mapped, (own_indices,), _waits(devices))
+    return _awaited(lambda state, images, stream: mapped(state, images, stream, own_indices), devices)
 
 
 def _pmap_step(
@@ -229,7 +206,7 @@ def _shard_map(function: Callable, devices: Sequence[jax.Device], in_specs: Any,
 
 def model_parallel(
     step: Callable, devices: Sequence[jax.Device], batch_size: int, num_models: int
-) -> Program:
+) -> Callable:
     """Maps a training step over models, each with its own state and stream, and the models over devices.
 
     Args:
@@ -239,7 +216,8 @@ def model_parallel(
       num_models: that are trained side by side.
 
     Returns:
-      The program, for states and streams that are stacked over models, and images that all share.
+      (states, images, stream) -> (states, metrics), stacked over models but for the images, which all
+      share; the states passed in are given up.
     """
     if num_models % len(devices):
         raise BadInput(f"{num_models} models (training.num_models) do not divide over {len(devices)} devices")
@@ -250,11 +228,13 @@ def model_parallel(
 
     if len(devices) > 1:
         together = _shard_map(together, devices, (_SPLIT, _EVERYWHERE, _SPLIT), _SPLIT)
-    return Program(compiled(together, donate_argnums=(0,)), (), _waits(devices))
+    return _awaited(compiled(together, donate_argnums=(0,)), devices)
 
 
-def _waits(devices: Sequence[jax.Device]) -> bool:
-    return devices[0].platform == "cpu"
+def _awaited(step: Callable, devices: Sequence[jax.Device]) -> Callable:
+    """On CPU waits for each step: loops that run ahead over several CPU devices can deadlock."""
+    wait = jax.block_until_ready if devices[0].platform == "cpu" else lambda result: result
+    return lambda *args: wait(step(*args))
 
 
 def map_examples(function: Callable, group: DeviceGroup, kept_as: str = "") -> Callable:

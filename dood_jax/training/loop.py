@@ -1,8 +1,8 @@
 """The training loop: resume, step, log, validate, save."""
 
+import functools
 import itertools
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import jax
@@ -26,11 +26,13 @@ from dood_jax.training import state as train_state
 from dood_jax.training.fitting import with_fitted_map
 from dood_jax.training.losses import Metrics
 from dood_jax.training.metrics import MetricWriter, NanGuard
-from dood_jax.training.phases import Phase, is_end_of_recognition, phase_of, phases, prior_steps
+from dood_jax.training.phases import Phase, is_end_of_recognition, phase_of, prior_steps
 from dood_jax.training.state import TrainState, example_streams, first_state, member_title
 from dood_jax.training.step import make_optimizer, make_step
 
 _FIGURE_COLUMNS = 16  # images in the figure of a validation
+
+Call = Callable[[TrainState], tuple[TrainState, Metrics]]
 
 
 def train(config: Config, workdir: Path) -> int | None:
@@ -47,15 +49,11 @@ def train(config: Config, workdir: Path) -> int | None:
     logging.info("training on %d x %s into %s", len(devices), devices[0].device_kind, workdir)
     optimizer = make_optimizer(config.optimizer, training.steps, prior_steps(config))
     examples = example_streams(config)
+    call_of, place = _training_calls(config, optimizer, devices, *examples)
     validate = _make_validation(config, workdir)
-    programs = _Programs(config, optimizer, *examples)
-    with (
-        RunLock(workdir),
-        Checkpoints(workdir, training.keep_checkpoints) as checkpoints,
-        programs,
-    ):
+    with RunLock(workdir), Checkpoints(workdir, training.keep_checkpoints) as checkpoints:
         state, step = _first_or_latest(config, optimizer, checkpoints)
-        state = programs.place(state)
+        state = place(state)
         guard = NanGuard(training.max_skipped, workdir)
         writer = MetricWriter(workdir, step, training.steps, training.batch_size * len(config.members))
         with writer, StopSignals() as signals:
@@ -70,10 +68,10 @@ def train(config: Config, workdir: Path) -> int | None:
                     train_state.save(checkpoints, config, state, bound)
                 if step >= training.steps or signals.stop_now(number):
                     break
-                phase = phase_of(config, step + 1)
                 if is_end_of_recognition(config, step):
-                    state = programs.place(with_fitted_map(config, _sampler(config), *examples, state))
-                state, metrics = programs.call(phase, state)
+                    state = place(with_fitted_map(config, _sampler(config), *examples, state))
+                phase = phase_of(config, step + 1)
+                state, metrics = call_of(phase)(state)
                 writer.add(metrics)
                 step += training.steps_per_call
                 if step % training.log_every == 0 or step == phase.end:
@@ -96,52 +94,31 @@ def _first_or_latest(
     return state, step
 
 
-class _Programs:
-    """What makes `training.steps_per_call` steps of each phase over all devices.
+def _training_calls(
+    config: Config,
+    optimizer: optax.GradientTransformation,
+    devices: list[jax.Device],
+    images: np.ndarray,
+    stream: ExampleStream,
+) -> tuple[Callable[[Phase], Call], Callable[[TrainState], TrainState]]:
+    """What makes `training.steps_per_call` steps of a phase over all devices; what brings a state onto them.
 
-    Every phase is a program of its own, which is compiled beside the steps of the phase before it.
+    Every phase is a program of its own, compiled when it begins.
     """
 
-    def __init__(
-        self,
-        config: Config,
-        optimizer: optax.GradientTransformation,
-        images: np.ndarray,
-        stream: ExampleStream,
-    ) -> None:
-        """Brings images and streams onto the devices; nothing is compiled yet."""
+    def mapped_of(config):
+        step = make_step(config, optimizer, _sampler(config))
+        return parallel.over_devices(step, devices, config.training, len(config.members))
 
-        def mapped(config):
-            step = make_step(config, optimizer, _sampler(config))
-            return parallel.over_devices(step, jax.devices(), config.training, len(config.members))
+    whole = mapped_of(config)
+    on_devices = whole.share(images), whole.place(stream)
 
-        whole = mapped(config)
-        self.place = whole.place
-        self._data = whole.share(images), whole.place(stream)
-        self._phases = phases(config)
-        self._steps = [mapped(phase.config).step for phase in self._phases]
-        self._compiler = ThreadPoolExecutor(max_workers=1)
-        self._ahead: dict[int, Future] = {}  # by the phase's place among them
+    @functools.cache
+    def call_of(phase):
+        mapped = whole if phase.config == config else mapped_of(phase.config)
+        return lambda state: mapped.step(state, *on_devices)
 
-    def __enter__(self) -> "_Programs":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._compiler.shutdown(wait=False, cancel_futures=True)
-
-    def call(self, phase: Phase, state: TrainState) -> tuple[TrainState, Metrics]:
-        """Makes the steps of one call; raises whatever the compiler finds, of the next phase too."""
-        which = self._phases.index(phase)
-        self._compile_ahead(which + 1, state)
-        for number, compiled in self._ahead.items():
-            if number == which or compiled.done():
-                compiled.result()
-        return self._steps[which](state, *self._data)
-
-    def _compile_ahead(self, which: int, state: TrainState) -> None:
-        if which < len(self._phases) and which not in self._ahead:
-            given = parallel.shapes((state, *self._data))
-            self._ahead[which] = self._compiler.submit(self._steps[which].compile, *given)
+    return call_of, whole.place
 
 
 def _sampler(config: Config) -> example_stream.Sampler:
@@ -215,10 +192,10 @@ def _validate_model(
     bound = bounds.bound(config.model, params, images, keys, settings, DeviceGroup.all(mode))
     summary = bound.summary()
     if processes.is_first():
-        shown = images[:_FIGURE_COLUMNS]
+        # All are drawn, though few are shown: by the programs that the map of scales is fitted by.
         group = DeviceGroup.local(mode)
         effort = infer.Effort(num_strokes=settings.num_strokes)
-        sketch = infer.infer(config.model, params, shown, keys, effort, group)
+        sketch = infer.infer(config.model, params, images, keys, effort, group)[:_FIGURE_COLUMNS]
         title = f"step {step}: {summary['log_likelihood']:.0f} nats, {summary['strokes']:.1f} strokes"
-        figures.step_by_step(figure, shown, np.asarray(sketch.canvases), title)
+        figures.step_by_step(figure, images[:_FIGURE_COLUMNS], np.asarray(sketch.canvases), title)
     return summary
