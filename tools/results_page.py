@@ -59,7 +59,7 @@ this in mind:
 * The published model (`model.preset=published`) agrees with golden vectors of the paper's code, but was
   never trained here: no number below is of it.
 * Iterations amplify float32 rounding: the bound of an image unlike the training images may change by tens of
-  nats between machines ([experiments](experiments.md) 18). Means do not.
+  nats between machines ([experiments](experiments.md) 2). Means do not.
 * **L1 error** is that of the drawing at the source resolution; drawings as they are lie some 8 farther off on
   MNIST."""
 
