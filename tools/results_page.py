@@ -1,8 +1,8 @@
 """The pages of results, made from what evaluations and benchmarks wrote: `python tools/results_page.py`.
 
 Reads `docs/results/*.json`, the learning curves beside them and the cards of the released models; writes
-`docs/results.md`, `docs/rivals.md` and `docs/curves.png`. Nothing on these pages is typed by hand. Prints the
-tables that README.md and `docs/generation.md` hold; tests compare them.
+`docs/results.md`, `docs/rivals.md` and `docs/curves.png`, and the tables of `README.md` and
+`docs/generation.md`. Nothing in them is typed by hand.
 """
 
 import json
@@ -65,7 +65,7 @@ this in mind:
 
 
 def main() -> None:
-    """Writes the pages and their image, and prints the tables of other pages."""
+    """Writes the pages and their image, and the tables of other pages."""
     docs, results = ROOT / "docs", ROOT / "docs" / "results"
     figures.curve_panels(
         docs / "curves.png",
@@ -75,7 +75,19 @@ def main() -> None:
     )
     (docs / "results.md").write_text(page(results, ROOT / "checkpoints"))
     (docs / "rivals.md").write_text(rivals_page(_read(results / "rivals.json")))
-    sys.stdout.write(f"{tables.readme_table(results)}\n\n{tables.generation_table(results)}\n")
+    for file, table in (
+        (ROOT / "README.md", tables.readme_table(results)),
+        (docs / "generation.md", tables.generation_table(results)),
+    ):
+        file.write_text(with_table(file.read_text(), table))
+
+
+def with_table(text: str, table: str) -> str:
+    """A page with a table in place of the one of the same first line; ValueError if it has none."""
+    lines = text.splitlines()
+    start = lines.index(table.splitlines()[0])
+    end = next((i for i in range(start, len(lines)) if not lines[i].startswith("|")), len(lines))
+    return "\n".join([*lines[:start], table, *lines[end:]]) + "\n"
 
 
 def page(results: Path, checkpoints: Path) -> str:

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import result_tables
 import results_page
 
@@ -23,6 +24,14 @@ def test_every_number_of_the_page_comes_from_a_file(tmp_path):
     page = results_page.page(tmp_path, tmp_path)
     assert "## Across sets" in page
     assert "1,234 ± " in page and "| 4321 (" in page
+
+
+def test_a_table_takes_the_place_of_the_one_with_its_first_line():
+    page = "text\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\n| a |\n|---|\n| 3 |\nend\n"
+    table = "| a |\n|---|\n| 4 |\n| 5 |"
+    assert results_page.with_table(page, table) == page.replace("| 3 |", "| 4 |\n| 5 |")
+    with pytest.raises(ValueError, match="b"):
+        results_page.with_table(page, "| b |\n|---|")
 
 
 def test_models_that_were_measured_alike_share_a_table(tmp_path):
