@@ -66,7 +66,7 @@ def _run() -> int | None:
         from dood_jax.training import loop, state
 
         if start := config.training.init_from:
-            config = resolve(state.like_start(_CONFIG.value.to_dict(), start))
+            config = resolve(state.like_start(_CONFIG.value.to_dict(), start, workdir))
         return loop.train(config, workdir)
     from dood_jax.evaluation import registry
 

@@ -150,6 +150,12 @@ def find(name_or_dir: str, released: Sequence[Path] = RELEASED) -> Path:
     )
 
 
+def newest_first(workdir: Path) -> list[Path]:
+    """The folders of all steps that a run has kept, whole or not."""
+    folder = workdir / "checkpoints"
+    return [folder / str(step) for step in reversed(_steps_in(folder))]
+
+
 def _steps_in(folder: Path) -> list[int]:
     """The numbers of the steps in a folder, ascending."""
     return sorted(int(step.name) for step in folder.glob("[0-9]*") if re.fullmatch("[0-9]{1,10}", step.name))

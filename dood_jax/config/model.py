@@ -144,6 +144,8 @@ class ModelConfig:
     def _check_newton_steps(self) -> None:
         """Gauss-Newton steps need iterations before them, and the brush whose slopes are known."""
         require_at_least("model.newton_steps", self.newton_steps, 0)
+        if self.newton_steps and not self.iterations:
+            raise BadInput(f"model.newton_steps={self.newton_steps} with model.iterations=0; give 0")
         needed = {"brush": "soft_distance", "decoder": "curve", "settle": True}
         for key, value in needed.items():
             if self.newton_steps and getattr(self, key) != value:

@@ -33,7 +33,9 @@ _MAX_ROTATION = 0.5  # radians
 
 
 def lay_over(image: Array, other: Array, key: Array, source_size: int) -> Array:
-    """[H, H] the darker of two [H, H] images, each rotated, scaled and shifted; consumes the key.
+    """[H, H] the larger ink at each pixel of two [H, H] images, each rotated, scaled and shifted.
+
+    Consumes the key.
 
     Where the first image was enlarged from `source_size` pixels a side, so is the result, which is projected
     onto the same source grid (method.md 4.1).

@@ -27,6 +27,11 @@ def clamped_log_probs(prob: Array) -> tuple[Array, Array]:
     return jnp.log(prob), jnp.log1p(-prob)
 
 
+def toss(on: Array, uniform: Array) -> Array:
+    """A bit, from the log-probability of "on" and a number that is uniform in 0..1, of any shape."""
+    return (uniform < jnp.exp(on)).astype(on.dtype)
+
+
 def sample(on: Array, key: Array) -> Array:
     """[T] bits, from [T] log-probabilities of "on" given that all before were; consumes the key."""
     tossed = jnp.log(jax.random.uniform(key, on.shape)) < on

@@ -11,10 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
 from dood_jax.api import Model
 from dood_jax.config.groups import Config, DataConfig
+from dood_jax.config.model import ModelConfig
 from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import results
@@ -23,7 +25,7 @@ from dood_jax.inference import bounds, image_sets
 from dood_jax.inference.bounds import Bound
 from dood_jax.inference.infer import training_drawings
 from dood_jax.model.networks import Params
-from dood_jax.model.observation import SCALES
+from dood_jax.model.observation import DENSITIES, SCALE_RANGE, SCALES
 from dood_jax.objectives import brush_code
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.runtime.parallel import DeviceGroup
@@ -58,7 +60,7 @@ def measure(
     Returns:
       The values, and the resume caches, to be discarded once the values are saved.
     """
-    blank_canvas = image_sets.blank_canvas_log_likelihood(config.data, images)
+    blank_canvas = blank_canvas_log_likelihood(model.config, config.data, images)
     params = params or with_both_scales(model, config)
     found, caches = _bounds(model, config, params, images, workdir / "results")
     summaries = {scale: bound.summary() for scale, bound in found.items()}
@@ -69,6 +71,20 @@ def measure(
         **{name: own[name] for name in ("elbo", "effective_samples", "strokes", "l1")},
     }
     return values, caches
+
+
+def blank_canvas_log_likelihood(model: ModelConfig, data: DataConfig, images: np.ndarray) -> float:
+    """Mean nats of [N, H, W] images where nothing is drawn: the floor under the number of a model.
+
+    Every pixel has the scale that is most likely on a blank canvas, of all training images, within the range
+    that the model has (method.md 4).
+    """
+    trained = image_sets.all_training_images(data)
+    squares = np.square(trained, dtype=np.float32).mean(0, dtype=np.float64)
+    deviation = {"laplace": trained.mean(0, dtype=np.float64), "normal": np.sqrt(squares)}[model.likelihood]
+    scale = np.clip(deviation / 255, model.least_scale, SCALE_RANGE[1]).astype(np.float32)
+    nats = lambda image: DENSITIES[model.likelihood](image, np.zeros_like(scale), scale)
+    return float(np.mean(np.asarray(jax.lax.map(nats, images)), dtype=np.float64))
 
 
 def _bound_values(summary: dict[str, float]) -> dict[str, float]:

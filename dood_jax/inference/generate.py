@@ -96,11 +96,11 @@ def complete(
       sketch: the N drawings.
       counts: [N] numbers of strokes that are kept.
       keys: [N] of the drawings.
-      num_strokes: most strokes of a completed drawing, T.
+      num_strokes: most new strokes, S.
       spread: as for `sample`.
 
     Returns:
-      N drawings, with [N, T, H, W] canvases.
+      N drawings of T + S strokes, T of the given ones, with [N, T + S, H, W] canvases.
     """
     group = DeviceGroup.local()
     one = _compiled_completion(model, num_strokes, group)

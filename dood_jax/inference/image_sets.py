@@ -14,11 +14,10 @@ from dood_jax.data import sources
 from dood_jax.data.example_stream import purpose_key
 from dood_jax.data.synthetic import random_drawing
 from dood_jax.inference.batching import example_keys
-from dood_jax.model.observation import SCALE_RANGE
 from dood_jax.types import Array
 
 SYNTHETIC_TEST_SEED = 1_000_003  # none of these is a seed that a run is likely to have
-_SYNTHETIC_MEAN_SEED = 1_000_004
+_SYNTHETIC_TRAINING_SEED = 1_000_004
 _SYNTHETIC_VALIDATION_SEED = 1_000_033
 _SYNTHETIC_SIZE = 10_000
 
@@ -57,6 +56,14 @@ def training_images(data: DataConfig, count: int, seed: int) -> np.ndarray:
     return images[np.sort(chosen)].astype(np.float32) / 255
 
 
+def all_training_images(data: DataConfig) -> np.ndarray:
+    """uint8 [N, H, W] all training images; of the synthetic set 10,000."""
+    if data.is_synthetic:
+        drawn = synthetic_images(data, _SYNTHETIC_TRAINING_SEED, _SYNTHETIC_SIZE)
+        return np.round(255 * drawn).astype(np.uint8)
+    return sources.load_configured(data, "train").images
+
+
 def synthetic_images(data: DataConfig, seed: int, count: int) -> np.ndarray:
     """float32 [N, H, W] synthetic drawings, 0..1; each depends on the seed and its place alone."""
     keys = example_keys(jax.random.key(seed), count)
@@ -67,17 +74,3 @@ def synthetic_images(data: DataConfig, seed: int, count: int) -> np.ndarray:
 def evaluation_keys(evaluation: EvaluationConfig, count: int) -> Array:
     """[N] keys of the images that are measured, by `evaluation.seed`."""
     return example_keys(purpose_key(evaluation.seed, "evaluation"), count)
-
-
-def blank_canvas_log_likelihood(data: DataConfig, images: np.ndarray) -> float:
-    """Mean nats of [N, H, W] images if nothing is drawn: the floor under the number of every model.
-
-    The scale of each pixel is the mean distance of the training images from blank, which is the most likely
-    one, kept within the range that models have (method.md 4).
-    """
-    if data.is_synthetic:
-        mean = synthetic_images(data, _SYNTHETIC_MEAN_SEED, _SYNTHETIC_SIZE).mean(0, dtype=np.float64)
-    else:
-        mean = sources.load_configured(data, "train").images.mean(0, dtype=np.float64) / 255
-    scale = np.clip(mean, *SCALE_RANGE)
-    return float((-images / scale - np.log(2 * scale)).sum((1, 2)).mean())

@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from dood_jax.distributions import presence
 from dood_jax.distributions.gaussian import CorrelatedMixture, Mixture, MixtureNoise
 from dood_jax.model import brush_latents
 from dood_jax.model.brush_latents import STROKE_NUMBERS
@@ -93,7 +94,7 @@ class AutoregressivePrior(Prior):
     ) -> tuple[Array, Array]:
         """[] bit and [4] layout of the next stroke."""
         on, _ = self.presence_log_probs(context, view)
-        bit = (noise.presence < jnp.exp(on)).astype(jnp.float32)
+        bit = presence.toss(on, noise.presence)
         layouts = functools.partial(self._layouts, self._summary(context, view))
         return bit, _layout_units().values_of(_sample_pairs(layouts, _of_layout(spread), noise.layout))
 

@@ -195,6 +195,12 @@ def raw_brush(config: ModelConfig, brush: BrushParams[Array]) -> BrushParams[Arr
     return jax.tree_util.tree_map(lambda one, limits: unbounded(one, *limits), brush, brush_limits(config))
 
 
-def within_limits(config: ModelConfig, brush: BrushParams[Array]) -> BrushParams[Array]:
-    """A brush clipped to the limits that the heads of a model have."""
-    return jax.tree_util.tree_map(lambda one, limits: jnp.clip(one, *limits), brush, brush_limits(config))
+def within_limits(
+    config: ModelConfig, brush: BrushParams[Array], start: BrushParams[Array]
+) -> BrushParams[Array]:
+    """A brush clipped to the limits that the heads of a model have, and those of what it was changed from.
+
+    A latent brush is sampled, so that `start` may lie beyond the limits of the heads.
+    """
+    clip = lambda one, old, limits: jnp.clip(one, jnp.minimum(old, limits[0]), jnp.maximum(old, limits[1]))
+    return jax.tree_util.tree_map(clip, brush, start, brush_limits(config))

@@ -81,14 +81,14 @@ def minimise(
         off = image - to_source_grid(config.source_size, image, canvas)
         return smooth_error(off), off
 
-    def look(numbers: Array) -> _Place:
+    def place_at(numbers: Array) -> _Place:
         (error, off), gradient = jax.value_and_grad(error_and_off, has_aux=True)(numbers)
         return _Place(numbers, error, gradient, off)
 
     def step(curvature: Array, carry: _Carry, _: None) -> tuple[_Carry, None]:
         place, damping = carry
         matrix = curvature + jnp.diag(damping * (_diagonal(curvature) + stiffness))
-        reached = look(place.numbers - solve(matrix, place.gradient))
+        reached = place_at(place.numbers - solve(matrix, place.gradient))
         is_nearer = reached.error < place.error  # never if it is not finite
         place = jax.tree_util.tree_map(lambda new, old: jnp.where(is_nearer, new, old), reached, place)
         return (place, damping * jnp.where(is_nearer, _LESS, _MORE)), None
@@ -99,7 +99,7 @@ def minimise(
         return lax.scan(functools.partial(step, curvature), carry, None, length=count)[0]
 
     rounds, rest = divmod(steps, _SAME_CURVATURE)
-    carry = look(start), jnp.float32(_DAMPING)
+    carry = place_at(start), jnp.float32(_DAMPING)
     carry = lax.fori_loop(0, rounds, lambda _, carry: some_steps(_SAME_CURVATURE, carry), carry)
     place, _ = some_steps(rest, carry) if rest else carry
     points, raw_brush = back(place.numbers)
@@ -107,7 +107,7 @@ def minimise(
 
 
 def smooth_error(off: Array) -> Array:
-    """[] Σ h(e) + 2 Σ e² of [H, W] differences, what the steps bring down."""
+    """[] Σ ρ(e) + 2 Σ e² of [H, W] differences, with Huber's ρ: what the steps bring down (method.md 5.3)."""
     size = jnp.abs(off)
     rounded = jnp.where(size < _CORNER, off**2 / (2 * _CORNER), size - _CORNER / 2)
     return (rounded + SQUARE_WEIGHT * off**2).sum()
@@ -126,11 +126,13 @@ def canvas_slopes(config: ModelConfig, presence: Array, points: Array, raw_brush
     brush: BrushParams = to_brush(raw_brush)
     of_strokes = brush._replace(canvas_slope=None)
     ink, by_points, by_brush = jax.vmap(functools.partial(_ink_slopes, config))(points, of_strokes)
-    drawn = lambda slopes: slopes * presence.reshape(-1, *[1] * (slopes.ndim - 1))
-    total = drawn(ink).sum(0)
+    of_drawn = lambda slopes: slopes * presence.reshape(-1, *[1] * (slopes.ndim - 1))
+    total = of_drawn(ink).sum(0)
     by_ink = _slope(lambda total: canvas_of(config, total, brush.canvas_slope), total)
     by_canvas_slope = _slope(lambda slope: canvas_of(config, total, slope), brush.canvas_slope)
-    by_points, by_brush = jax.tree_util.tree_map(lambda slopes: by_ink * drawn(slopes), (by_points, by_brush))
+    by_points, by_brush = jax.tree_util.tree_map(
+        lambda slopes: by_ink * of_drawn(slopes), (by_points, by_brush)
+    )
     by_brush = by_brush._replace(canvas_slope=by_canvas_slope)
     by_raw = _slope(to_brush, raw_brush)
     by_brush = jax.tree_util.tree_map(lambda slopes, raw: slopes * raw[..., None, None], by_brush, by_raw)

@@ -242,21 +242,19 @@ class BlindGuidance(Guidance):
     canvas_slope_is_of_first_stroke: ClassVar[bool] = False
 
     def setup(self) -> None:
-        """Declares encoders of whole images and of windows, for targets and for residuals.
-
-        Convolutions take windows as large as images, so one encoder serves both, as published.
-        """
-        is_conv = self.config.encoder == "conv"
+        """Declares the encoders of whole images and of windows."""
         self.target_encoder = self._encoder()
-        self.residual_encoder = self._encoder()
-        self.window_encoder = self.target_encoder if is_conv else self._encoder()
-        self.residual_window_encoder = self.residual_encoder if is_conv else self._encoder()
+        self.window_encoder = self._window_encoder(self.target_encoder)
 
     def _encoder(self) -> ConvEncoder | PatchEncoder:
         """An encoder of one image."""
         if self.config.encoder == "conv":
             return ConvEncoder(self.config.features, self.config.dropout)
         return PatchEncoder(num_images=1, features=self.config.features)
+
+    def _window_encoder(self, encoder: ConvEncoder | PatchEncoder) -> ConvEncoder | PatchEncoder:
+        """The encoder of windows; convolutions take them as large as images, and one serves both."""
+        return encoder if self.config.encoder == "conv" else self._encoder()
 
     def encode_target(self, image: Array) -> EncodedTarget:
         """Features of a [H, W] image."""
@@ -314,6 +312,12 @@ class ResidualGuidance(BlindGuidance):
     """The networks see what is still to be drawn, the residual, alone: Difference-AIR (method.md 9.5)."""
 
     canvas_slope_is_of_first_stroke: ClassVar[bool] = True
+
+    def setup(self) -> None:
+        """Declares the encoders of residuals besides."""
+        super().setup()
+        self.residual_encoder = self._encoder()
+        self.residual_window_encoder = self._window_encoder(self.residual_encoder)
 
     def observe(self, target: EncodedTarget, canvas: Array) -> Observation:
         """Features of the residual; those of the target are for a baseline alone."""

@@ -54,7 +54,7 @@ class ObservationScale(nn.Module):
         A canvas may be [1, 1], one pixel for all: a blank one.
         """
         if kind == "map":
-            return _DENSITIES[self.likelihood](image, canvas, self.from_map())
+            return DENSITIES[self.likelihood](image, canvas, self.from_map())
         return _log_prob(self.likelihood, self.least_scale, self.canvas, image, canvas)
 
 
@@ -86,12 +86,12 @@ def canvas_error(config: ModelConfig, image: Array, canvas: Array) -> Array:
     return (error + SQUARE_WEIGHT * error**2).sum()
 
 
-_DENSITIES = {"laplace": laplace_log_prob, "normal": normal_log_prob}
+DENSITIES = {"laplace": laplace_log_prob, "normal": normal_log_prob}
 
 
 def _plain_log_prob(likelihood: str, least: float, weights: Array, image: Array, canvas: Array) -> Array:
     """[...] nats of a [H, W] image given [..., H, W] canvases, under the scale from the canvas."""
-    return _DENSITIES[likelihood](image, canvas, _scale(least, weights, canvas))
+    return DENSITIES[likelihood](image, canvas, _scale(least, weights, canvas))
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))

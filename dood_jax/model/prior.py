@@ -174,7 +174,7 @@ class SequentialPrior(Prior):
     ) -> tuple[Array, Array]:
         """[] bit and [4] layout of the next stroke (method.md 4, 10.5)."""
         on, _ = self.presence_log_probs(context, view)
-        bit = (noise.presence < jnp.exp(on)).astype(jnp.float32)
+        bit = presence.toss(on, noise.presence)
         layouts = self._layouts(context).narrowed(spread.of_layout, spread.temperature)
         return bit, layouts.sample(noise.layout)
 
@@ -228,7 +228,7 @@ class FixedPrior(Prior):
     ) -> tuple[Array, Array]:
         """[] bit and [4] layout of the next stroke."""
         on, _ = self.presence_log_probs(context, view)
-        bit = (noise.presence < jnp.exp(on)).astype(jnp.float32)
+        bit = presence.toss(on, noise.presence)
         if not self.is_placed:
             return bit, jnp.asarray(IDENTITY_LAYOUT)
         return bit, _sample(self._layouts(context.layout_hidden.dtype), spread.of_layout, noise.layout.value)

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 
 from dood_jax.config.model import ModelConfig
+from dood_jax.distributions import presence
 from dood_jax.distributions.gaussian import AnyGaussian
 from dood_jax.model import brush_latents
 from dood_jax.model.brush_latents import STROKE_NUMBERS
@@ -119,7 +120,7 @@ class StrokeRecognition(Recognition):
     ) -> tuple[StrokeState, Placement]:
         """Samples presence and layout from target, canvas and the recurrent state, which stays."""
         on, off = self.family.presence(self.posterior_presence(observation.presence)[0])
-        bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(on.dtype)
+        bit = jnp.ones(()) if hold_presence else presence.toss(on, noise.presence)
         raw = self.posterior_layout([state.layout_hidden, *observation.layout])
         posterior = self.family.layout_posterior(raw)
         layout, log_prob = posterior.sample_and_log_prob(noise.layout)

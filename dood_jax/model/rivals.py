@@ -84,7 +84,7 @@ class AirRecognition(Recognition):
         layout_hidden = self.layout_rnn(state.layout_hidden, inputs)
         raw = self.posterior_presence_layout([layout_hidden])
         on, off = presence.log_probs(raw[0])
-        bit = jnp.ones(()) if hold_presence else (noise.presence < jnp.exp(on)).astype(on.dtype)
+        bit = jnp.ones(()) if hold_presence else presence.toss(on, noise.presence)
         posterior = layout_gaussian(raw[1:])
         layout, log_prob = posterior.sample_and_log_prob(noise.layout)
         state = state._replace(layout_hidden=layout_hidden)

@@ -13,7 +13,7 @@ from dood_jax.types import Array
 
 
 class StrokeState(NamedTuple):
-    """State of one drawing before a stroke; all zero, and present, before the first."""
+    """State of one drawing before a stroke; before the first as `initial_state` gives it."""
 
     presence: Array  # [] whether the drawing still goes on
     layout: Array  # [4] of the last stroke

@@ -142,10 +142,10 @@ def _point_deviations(num_points: int, noise: TypeNoise) -> Array:
 
 
 def _changed_brush(config: ModelConfig, brush: BrushParams, draw: Array, noise: TypeNoise) -> BrushParams:
-    """The brush moved by one [3] draw for all strokes, within its limits."""
+    """The brush moved by one [3] draw for all strokes, within the limits of brushes."""
     changes = draw * jnp.array([noise.ink_width, noise.ink_slope, noise.canvas_slope])
     width, slope, canvas_slope = (one + change for one, change in zip(brush[:3], changes, strict=True))
-    return within_limits(config, BrushParams(width, slope, canvas_slope, brush.taper))
+    return within_limits(config, BrushParams(width, slope, canvas_slope, brush.taper), brush)
 
 
 def complete(
@@ -204,5 +204,6 @@ def complete_from_noise(
     joined = jax.tree_util.tree_map(join, strokes, new)
     presence = jnp.where(place < count + num_strokes, joined.presence, 0)
     of_strokes = [one._replace(canvas_slope=None) for one in (brush, brush_of_new)]
-    both = jax.tree_util.tree_map(join, *of_strokes)._replace(canvas_slope=brush.canvas_slope)
+    # The slope stays, unless the new strokes begin the drawing and have their own.
+    both = jax.tree_util.tree_map(join, *of_strokes)._replace(canvas_slope=brush_of_new.canvas_slope)
     return joined._replace(presence=presence), both

@@ -191,7 +191,7 @@ def arrays_of_first(tree: Any, shapes: Any) -> Any:
 
 def _bytes_of_first(content: bytes) -> bytes:
     """The first process's bytes, in every process."""
-    # JAX broadcasts by summing over  Whole numbers of one byte are summed without rounding, so that
+    # JAX broadcasts by summing over processes. Whole numbers of one byte are summed without rounding, so that
     # not even the sign of a zero is lost.
     size = int(multihost_utils.broadcast_one_to_all(np.int32(len(content))))
     mine = np.frombuffer(content.ljust(size) if is_first() else bytes(size), np.uint8)

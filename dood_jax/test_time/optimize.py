@@ -99,7 +99,7 @@ def optimize_strokes(
         _Marks(strokes.control_points, brush),
         _Marks(point_rates(strokes.layout), brush_rates(brush)),
         jnp.arange(num_steps),
-        project=lambda marks: marks._replace(brush=within_limits(config, marks.brush)),
+        project=lambda marks: marks._replace(brush=within_limits(config, marks.brush, brush)),
     )
     return strokes._replace(control_points=found.control_points), found.brush
 

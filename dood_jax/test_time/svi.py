@@ -105,7 +105,7 @@ def optimize_posterior(
         start,
         rates,
         jax.random.split(key, num_steps),
-        project=lambda moved: moved._replace(brush=within_limits(config, moved.brush)),
+        project=lambda moved: moved._replace(brush=within_limits(config, moved.brush, brush)),
     )
     return _posterior(strokes.presence, found)
 

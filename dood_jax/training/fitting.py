@@ -51,15 +51,16 @@ def _fitted(
     """The parameters of one model."""
     indices = jnp.arange(_EXAMPLES)
     keys = example_stream.example_keys(stream.seed, state.step, indices)
+    keys_image, keys_drawing = jnp.moveaxis(jax.vmap(jax.random.split)(keys), 1, 0)
     rows = example_stream.rows(stream, state.step, indices, config.training.batch_size)
 
     @jax.jit
     def examples(images):
         one = lambda row_and_key: sampler(images, *row_and_key).image
-        return lax.map(one, (rows, keys), batch_size=_BATCH)
+        return lax.map(one, (rows, keys_image), batch_size=_BATCH)
 
     seen = np.asarray(examples(images))
     group = DeviceGroup.local(config.training.parallel)
-    sketch = infer.infer(config.model, state.params, seen, keys, infer.Effort(), group)
+    sketch = infer.infer(config.model, state.params, seen, keys_drawing, infer.Effort(), group)
     drawn = np.asarray(sketch.canvases[:, -1])
     return scales.fit_scales(config.model, state.params, seen, drawn, ("map",))

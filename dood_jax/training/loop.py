@@ -1,5 +1,6 @@
 """The training loop: resume, step, log, validate, save."""
 
+import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from dood_jax.training.fitting import with_fitted_map
 from dood_jax.training.losses import Metrics
 from dood_jax.training.metrics import MetricWriter, NanGuard
 from dood_jax.training.phases import Phase, is_end_of_recognition, phase_of, prior_steps
-from dood_jax.training.state import TrainState, example_streams, first_state, member_title
+from dood_jax.training.state import TrainState, example_streams, member_title
 from dood_jax.training.step import make_optimizer, make_step
 
 _FIGURE_COLUMNS = 16  # images in the figure of a validation
@@ -84,8 +85,8 @@ def _first_or_latest(
     config: Config, optimizer: optax.GradientTransformation, checkpoints: Checkpoints
 ) -> tuple[TrainState, int]:
     """The state that the run goes on from, on the host, and its step. From here on the log is shown."""
-    first = first_state(config, optimizer)
-    state = train_state.restore_latest(checkpoints, config, first) or first
+    fresh = train_state.fresh_state(config, optimizer)
+    state = train_state.restore_latest(checkpoints, config, fresh) or train_state.first_state(config, fresh)
     step = state.steps_done
     _require_whole_calls(config.training, step)
     show_log(processes.is_first())
@@ -187,7 +188,9 @@ def _validate_model(
     config: Config, params: networks.Params, images: np.ndarray, figure: Path, step: int
 ) -> dict[str, float]:
     """The bound of one model on [N, H, W] images; the first process also writes the figure."""
-    settings, mode = config.unoptimized().evaluation, config.training.parallel
+    # What is known after every so many steps costs little: without test-time optimisation and revisions.
+    settings = dataclasses.replace(config.unoptimized().evaluation, revisions=0)
+    mode = config.training.parallel
     keys = image_sets.evaluation_keys(settings, len(images))
     bound = bounds.bound(config.model, params, images, keys, settings, DeviceGroup.all(mode))
     summary = bound.summary()

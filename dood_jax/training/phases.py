@@ -50,7 +50,8 @@ def _whole(config: Config, fraction: float) -> int:
 
 
 def _without_iterations(config: Config) -> Config:
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, iterations=0))
+    model = dataclasses.replace(config.model, iterations=0, newton_steps=0)
+    return dataclasses.replace(config, model=model)
 
 
 def _prior_alone(config: Config) -> Config:

@@ -4,7 +4,9 @@ The models of a run, one for every dataset and seed, are trained side by side in
 alone nothing is stacked. With more, the arrays of a state have a leading axis of models.
 """
 
+import contextlib
 import dataclasses
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -23,7 +25,7 @@ from dood_jax.model import dood
 from dood_jax.model.networks import Params
 from dood_jax.objectives import nvil
 from dood_jax.objectives.nvil import Moments
-from dood_jax.runtime import parallel
+from dood_jax.runtime import parallel, processes
 from dood_jax.types import Array, BrushParams
 
 
@@ -154,34 +156,48 @@ def example_streams(config: Config) -> tuple[np.ndarray, ExampleStream]:
     return together, parallel.stack(streams)
 
 
-def first_state(config: Config, optimizer: optax.GradientTransformation) -> TrainState:
-    """The state of all models before the first step: fresh, or with the parameters of a trained model.
+def fresh_state(config: Config, optimizer: optax.GradientTransformation) -> TrainState:
+    """The state of all models with random parameters, before the first step."""
+    init = lambda key: init_state(config.model, optimizer, key, config.objective.stopping)
+    keys = [example_stream.purpose_key(member.seed, "parameters") for member in config.members]
+    return jax.jit(init)(keys[0]) if len(keys) == 1 else jax.jit(jax.vmap(init))(jnp.stack(keys))
+
+
+def first_state(config: Config, fresh: TrainState) -> TrainState:
+    """The state before the first step: fresh, or with the parameters of a trained model.
 
     Raises:
       BadInput: `training.init_from` names no checkpoint, or one whose parameters do not fit.
     """
-    init = lambda key: init_state(config.model, optimizer, key, config.objective.stopping)
-    keys = [example_stream.purpose_key(member.seed, "parameters") for member in config.members]
-    state = jax.jit(init)(keys[0]) if len(keys) == 1 else jax.jit(jax.vmap(init))(jnp.stack(keys))
-    if not config.training.init_from:
-        return state
-    return state._replace(params=_with_trained(config.training.init_from, state.params))
+    start = config.training.init_from
+    return fresh._replace(params=_with_trained(start, fresh.params)) if start else fresh
 
 
-def like_start(given: dict[str, Any], name_or_dir: str) -> dict[str, Any]:
+def like_start(given: dict[str, Any], name_or_dir: str, workdir: Path) -> dict[str, Any]:
     """Settings of a run in which the model that it begins with decides what is left open of its own.
+
+    A run that has kept steps goes on as it began: the model that it began with need not be there.
 
     Args:
       given: settings by group, None where they are left open.
       name_or_dir: of the model that the run begins with.
+      workdir: the folder of the run.
 
     Raises:
       BadInput: there is no such model.
     """
-    path = restore.find(name_or_dir)
-    start = dataclasses.asdict(restore.model_of(path, metadata.read_meta(path)))
+    start = processes.told_by_first(lambda: _settings_of_start(name_or_dir, workdir))
     own = {key: start.get(key) if value is None else value for key, value in given["model"].items()}
     return {**given, "model": own}
+
+
+def _settings_of_start(name_or_dir: str, workdir: Path) -> dict[str, Any]:
+    """The settings of the model of the newest step of a run, or of the one that it begins with."""
+    read = lambda path: dataclasses.asdict(restore.model_of(path, metadata.read_meta(path)))
+    for step in restore.newest_first(workdir):
+        with contextlib.suppress(BadInput):  # a damaged step
+            return read(step)
+    return read(restore.find(name_or_dir))
 
 
 def _with_trained(name_or_dir: str, fresh: Params) -> Params:

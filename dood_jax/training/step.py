@@ -69,7 +69,7 @@ def _label(params: Params) -> Params:
 def _schedule(config: OptimizerConfig, num_steps: int, prior_steps: int) -> optax.Schedule:
     """The learning rate: linear warm-up, then constant, or a cosine down to 2 % at the last step.
 
-    Where the prior learns alone in the end, this begins anew.
+    Where the prior learns alone in the end, this begins anew. Steps that are skipped do not count.
     """
     if 0 < prior_steps < num_steps:
         others = num_steps - prior_steps
@@ -176,7 +176,8 @@ def _take_step(
         for name, update in updates.items()
     }
     # A plain mean over the first steps, then one that forgets.
-    memory = jnp.minimum(_BRUSH_MEMORY, state.step / (state.step + 1))
+    made = state.step - state.skipped
+    memory = jnp.minimum(_BRUSH_MEMORY, made / (made + 1))
     remembered = jax.tree_util.tree_map(
         lambda old, new: memory * old + (1 - memory) * new, state.brush, brush
     )

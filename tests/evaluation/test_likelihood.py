@@ -8,6 +8,7 @@ import json
 import jax
 import numpy as np
 import pytest
+import scipy.stats
 
 import dood_jax
 from dood_jax.errors import BadInput
@@ -162,3 +163,24 @@ def test_optimized_numbers_stand_apart_and_are_higher(models, on_mnist, tmp_path
     files = {path.name for path in (tmp_path / "results").iterdir()}
     assert files == {"likelihood-mnist.json", "likelihood-mnist-optimized.json"}
     assert optimized["log_likelihood_map"]["mean"] > plain["log_likelihood_map"]["mean"]
+
+
+@pytest.mark.parametrize(
+    ("name", "density", "deviation"),
+    [
+        ("laplace", scipy.stats.laplace, lambda images: np.abs(images).mean(0)),
+        ("normal", scipy.stats.norm, lambda images: np.sqrt((images**2).mean(0))),
+    ],
+)
+def test_the_floor_is_a_blank_canvas_under_the_most_likely_scale(
+    monkeypatch, on_mnist, name, density, deviation
+):
+    random = np.random.default_rng(0)
+    trained = random.integers(0, 256, (9, 20, 20)).astype(np.uint8) * (random.random((20, 20)) < 0.5)
+    monkeypatch.setattr(image_sets, "all_training_images", lambda data: trained.astype(np.uint8))
+    model = dataclasses.replace(on_mnist.model, likelihood=name, least_scale=0.05)
+    images = random.random((4, 20, 20), np.float32)
+    scale = np.clip(deviation(trained / 255), 0.05, 1)
+    wanted = density.logpdf(images, scale=scale).sum((1, 2)).mean()
+    found = likelihood.blank_canvas_log_likelihood(model, on_mnist.data, images)
+    assert found == pytest.approx(wanted, rel=1e-4)

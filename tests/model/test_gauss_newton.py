@@ -150,11 +150,12 @@ def test_iterations_end_with_them(config, params):
     ("words", "named"),
     [
         ({"settle": False}, "settle"),
+        ({"iterations": 0}, "iterations"),
         ({"brush": "splat"}, "brush"),
         ({"newton_steps": -1}, "newton_steps"),
     ],
 )
 def test_what_has_no_such_steps_is_refused_in_one_line(words, named):
     good = {"iterations": 1, "settle": True, "newton_steps": 1}
-    with pytest.raises(BadInput, match=f"model.{named}"):
+    with pytest.raises(BadInput, match=rf"model\.{named}"):
         ModelConfig(**{**good, **words})

@@ -102,6 +102,15 @@ def test_without_noise_an_exemplar_is_the_drawing(tiny, drawn):
     np.testing.assert_allclose(canvas(strokes, brushes), canvas(*drawn), atol=1e-4)
 
 
+def test_a_brush_that_was_sampled_beyond_the_limits_of_the_heads_stays(tiny, drawn):
+    strokes, _ = drawn
+    taper = np.float32([[2.0, 0.0], [0.0, -2.0], [0.0, 0.0]])
+    brushes = BrushParams(np.float32([0.15, 0.02, 0.001]), np.float32([0.4, 2, 0.6]), np.float32(3), taper)
+    config = dataclasses.replace(tiny, prior="autoregressive")
+    vary = lambda *drawn: exemplar(config, *drawn, jax.random.key(0), SMALL_NOISE.times(0))
+    jax.tree_util.tree_map(np.testing.assert_array_equal, jax.jit(vary)(strokes, brushes)[1], brushes)
+
+
 def many(
     config, drawn, noise: TypeNoise, fix_rotation_units: bool = False
 ) -> tuple[StrokeLatents, BrushParams]:

@@ -14,7 +14,8 @@ from dood_jax.model import autoregressive_prior, brush_latents, dood
 from dood_jax.model.drawing import draw, prior_log_probs, replay
 from dood_jax.model.families import correlated_mixture
 from dood_jax.model.networks import MaskedChain, PairChain
-from dood_jax.model.sampling import sample
+from dood_jax.model.sampling import noise_of_strokes, sample, sample_from_noise
+from dood_jax.model.variation import complete_from_noise
 from dood_jax.objectives.elbo import masked_log_prob
 from dood_jax.types import BrushParams
 
@@ -154,3 +155,14 @@ def test_sampled_strokes_follow_the_density_that_is_charged_for_them(config, par
         error = weights.std() / np.sqrt(num_samples)
         assert error < 0.1
         assert weights.mean() == pytest.approx(1, abs=4 * error)
+
+
+def test_a_drawing_that_is_begun_anew_has_the_canvas_slope_of_its_own_first_stroke(config, params):
+    noise = noise_of_strokes(config, jax.random.key(3), 2)
+    strokes, brush = sample_from_noise(config, params, None, noise)
+    old = brush._replace(canvas_slope=jnp.float32(9.0))
+    complete = functools.partial(complete_from_noise, config, params, strokes, old)
+    _, anew = complete(jnp.int32(0), noise)
+    assert anew.canvas_slope == pytest.approx(float(brush.canvas_slope))
+    _, kept = complete(jnp.int32(1), noise)
+    assert kept.canvas_slope == 9

@@ -26,7 +26,7 @@ from dood_jax.runtime.signals import RunLock
 from dood_jax.training import loop
 from dood_jax.training import state as train_state
 from dood_jax.training.metrics import NanGuard
-from dood_jax.training.state import TrainState, first_state
+from dood_jax.training.state import TrainState, fresh_state
 from dood_jax.training.step import make_optimizer
 from dood_jax.types import BrushParams
 
@@ -97,7 +97,7 @@ def test_parameters_that_are_not_finite_end_a_run_and_are_named(run, tmp_path):
     """NaN in a checkpoint that is otherwise whole: every step is skipped from there on."""
     workdir = shutil.copytree(run, tmp_path / "run")
     config = config_of(steps=12, checkpoint_every=4, evaluate_every=12, max_skipped=4)
-    template = first_state(config, make_optimizer(config.optimizer, 12))
+    template = fresh_state(config, make_optimizer(config.optimizer, 12))
     with Checkpoints(workdir) as checkpoints:
         state = train_state.restore_latest(checkpoints, config, template)
         state.params["stroke_decoder"]["out"]["bias"][0] = np.nan
@@ -175,7 +175,7 @@ def test_a_checkpoint_gives_the_same_evaluation_on_one_device_and_on_two(run):
 @pytest.mark.slow
 def test_a_state_is_placed_on_any_number_of_devices_bit_for_bit(run):
     config = config_of()
-    template = first_state(config, make_optimizer(config.optimizer, 3))
+    template = fresh_state(config, make_optimizer(config.optimizer, 3))
     with Checkpoints(run) as checkpoints:
         state = train_state.restore_latest(checkpoints, config, template)
     for count in (1, 2):
@@ -207,7 +207,7 @@ def test_a_checkpoint_goes_on_on_one_two_and_four_devices_alike(run, tmp_path):
 def test_a_checkpoint_that_cannot_be_written_fails_the_run_and_says_what_is_left(run, tmp_path, monkeypatch):
     workdir = shutil.copytree(run, tmp_path / "run")
     config = config_of()
-    template = first_state(config, make_optimizer(config.optimizer, 3))
+    template = fresh_state(config, make_optimizer(config.optimizer, 3))
 
     def full(*_, **__):
         raise OSError(28, "disk is full")

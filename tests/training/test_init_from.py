@@ -12,8 +12,9 @@ from dood_jax.config.groups import Config
 from dood_jax.config.resolving import default_config, resolve
 from dood_jax.errors import BadInput
 from dood_jax.model import dood
+from dood_jax.training import loop
 from dood_jax.training import state as train_state
-from dood_jax.training.state import TrainState, first_state
+from dood_jax.training.state import TrainState, first_state, fresh_state
 from dood_jax.training.step import make_optimizer
 from dood_jax.types import BrushParams
 
@@ -46,7 +47,8 @@ def trained(tmp_path_factory, trained_params) -> str:
 
 
 def first_params(config: Config) -> dict:
-    return jax.device_get(first_state(config, make_optimizer(config.optimizer, 1)).params)
+    fresh = fresh_state(config, make_optimizer(config.optimizer, 1))
+    return jax.device_get(first_state(config, fresh).params)
 
 
 def same(ours, theirs) -> bool:
@@ -88,13 +90,28 @@ def test_nothing_there_is_refused():
         train_state._with_trained("nowhere", {})
 
 
-def test_what_is_left_open_of_the_model_is_that_of_the_start(trained):
+def test_what_is_left_open_of_the_model_is_that_of_the_start(trained, tmp_path):
     """The preset of today has another prior than the start; what is given stays."""
     settings = default_config()
     settings.data.update(name="synthetic", image_size=20)
     settings.model.iterations = 2
     assert resolve(settings).model.prior == "autoregressive"
-    found = resolve(train_state.like_start(settings.to_dict(), trained)).model
+    found = resolve(train_state.like_start(settings.to_dict(), trained, tmp_path)).model
     start = config_of(training__seed=5).model
     assert (found.iterations, start.iterations) == (2, 0)
     assert dataclasses.replace(found, iterations=0) == start
+
+
+def test_a_run_that_has_steps_goes_on_where_its_start_is_gone(tmp_path):
+    config = config_of(training__init_from="nowhere")
+    optimizer = make_optimizer(config.optimizer, 1)
+    state = fresh_state(config, optimizer)
+    with manager.Checkpoints(tmp_path) as checkpoints:
+        with pytest.raises(BadInput, match="no checkpoint 'nowhere'"):
+            loop._first_or_latest(config, optimizer, checkpoints)
+        train_state.save(checkpoints, config, state._replace(step=np.int32(7)))
+        found, step = loop._first_or_latest(config, optimizer, checkpoints)
+    assert step == 7 and same(found.params, state.params)
+    settings = default_config()
+    settings.data.image_size = 20
+    assert resolve(train_state.like_start(settings.to_dict(), "nowhere", tmp_path)).model == config.model
