@@ -316,7 +316,7 @@ class Model:
         return images
 
     def _recognise(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """[N, S, S] windows -> [N, T, C, 2] points along the curves, unit square, and [N, T] presence.
+        """[N, H, W] windows -> [N, T, S, 2] points along the curves, unit square, and [N, T] presence.
 
         By the first pass alone: it is asked which ways go together, not where they lie to a pixel.
         """

@@ -84,8 +84,8 @@ class Start(NamedTuple):
 class BaselineInputs(NamedTuple):
     """Features that a baseline may look at, before each stroke."""
 
-    target: Array  # [..., T, F] of the target, where the encoder tells it from the canvas
-    canvas: Array  # [..., T, F] of the canvas; no numbers for a model that does not see it
+    target: Array  # [..., T, D] of the target, where the encoder tells it from the canvas
+    canvas: Array  # [..., T, D] of the canvas; no numbers for a model that does not see it
 
 
 @jax.tree_util.register_dataclass

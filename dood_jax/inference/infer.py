@@ -104,10 +104,10 @@ def first_drawings(
 def first_curves(
     model: ModelConfig, params: "Params", windows: np.ndarray, keys: Array
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws [N, S, S] windows of a page by the first pass alone.
+    """Draws [N, H, W] windows of a page by the first pass alone.
 
     Returns:
-      [N, T, C, 2] points along strokes in drawing order, in the unit square, and [N, T] presence.
+      [N, T, S, 2] points along strokes in drawing order, in the unit square, and [N, T] presence.
     """
     return in_batches(_compiled_curves(_compiled_sooner(model)), params, windows, keys, _WINDOWS_AT_ONCE)
 

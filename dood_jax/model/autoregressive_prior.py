@@ -148,7 +148,7 @@ class AutoregressivePrior(Prior):
         return layout, points.reshape(count, 2), brush
 
     def _summary(self, context: PriorContext, view: PriorView) -> Array:
-        """[F] of the drawing so far."""
+        """[D] of the drawing so far."""
         return self.prior_summary([context.layout_hidden, context.stroke_hidden, *view.canvas])
 
     def _layouts(self, summary: Array, pairs: Array) -> CorrelatedMixture:

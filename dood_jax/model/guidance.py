@@ -35,7 +35,7 @@ class Observation(NamedTuple):
     presence: tuple[Array, ...]  # by the posterior's presence head
     layout: tuple[Array, ...]  # by the posterior's layout head, beside its recurrent state
     canvas: CanvasView  # by both recurrent networks and the prior
-    target_features: Array  # [F] by NVIL's baseline
+    target_features: Array  # [D] by NVIL's baseline
     canvas_slope: tuple[Array, ...] = ()  # by the canvas slope's head; empty: what the layout's head takes
 
 
@@ -49,8 +49,8 @@ class Glimpse(NamedTuple):
 class PriorContext(NamedTuple):
     """What the prior knows before a stroke, and of the canvas where the stroke is to be."""
 
-    layout_hidden: Array  # [F] recurrent states, advanced to this stroke
-    stroke_hidden: Array  # [F]
+    layout_hidden: Array  # [D] recurrent states, advanced to this stroke
+    stroke_hidden: Array  # [D]
     canvas: Any  # `CanvasView.for_prior` of the canvas before the stroke
     glimpse: Any  # `Glimpse.for_prior` in the stroke's window
 
@@ -142,7 +142,7 @@ class PatchGuidance(Guidance):
         return Observation(both, both, self.observe_canvas(canvas), features, canvas_slope=(features,))
 
     def observe_canvas(self, canvas: Array) -> CanvasView:
-        """Features [F] of the [H, W] canvas alone."""
+        """Features [D] of the [H, W] canvas alone."""
         features = self.canvas_encoder(canvas)
         return CanvasView((features,), features)
 
@@ -172,7 +172,7 @@ class EncodedTarget(NamedTuple):
     """An image to be drawn, and its features."""
 
     image: Array  # [H, W]
-    features: Array  # [F]
+    features: Array  # [D]
 
 
 def published_residual_ratio(residual: Array, total: Array) -> Array:
@@ -209,7 +209,7 @@ class ConvGuidance(Guidance):
         )
 
     def observe_canvas(self, canvas: Array) -> CanvasView:
-        """Features [F] of the canvas, once for the recurrent networks and once for the prior."""
+        """Features [D] of the canvas, once for the recurrent networks and once for the prior."""
         features, for_prior = self.target_encoder.twice(canvas)
         return CanvasView((features,), for_prior)
 
@@ -220,7 +220,7 @@ class ConvGuidance(Guidance):
         return Glimpse((of_target, self.residual_encoder(windows[1])), of_canvas)
 
     def glimpse_canvas(self, canvas: Array, layout: Array) -> Any:
-        """Features [F] of the canvas in the window of a [4] layout."""
+        """Features [D] of the canvas in the window of a [4] layout."""
         return self.target_encoder(self.windows(canvas[None], layout)[0])
 
     def for_prior_presence(self, context: PriorContext) -> tuple[Array, ...]:

@@ -175,7 +175,7 @@ def corrector_inputs(
       strokes: as first drawn; their layouts say where the windows are.
       state: of the drawing.
       render: strokes on the canvas and their brush -> [H, W] canvas.
-      glimpses: [H, W] canvas -> [T, F] features in the windows of the strokes.
+      glimpses: [H, W] canvas -> [T, G] the G numbers that are seen in the windows of the strokes.
     """
     presence = strokes.presence
     error = functools.partial(drawing_error, config, image, strokes, render)

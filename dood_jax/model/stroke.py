@@ -19,8 +19,8 @@ class StrokeState(NamedTuple):
     layout: Array  # [4] of the last stroke
     control_points: Array  # [P, 2] of the last stroke
     brush: Array  # [4] numbers of the last stroke's brush where that is latent, else [0]
-    layout_hidden: Array  # [F]
-    stroke_hidden: Array  # [F]
+    layout_hidden: Array  # [D]
+    stroke_hidden: Array  # [D]
     ink_sum: Array  # [H, W] without gradient
     canvas_slope: Array  # [] decided with the first stroke
 

@@ -16,7 +16,7 @@ from dood_jax.vectorize.crossings import Votes, edge_end
 from dood_jax.vectorize.graph import Graph
 
 Recognise = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""Draws [N, S, S] windows: returns [N, T, C, 2] points along curves, unit square, and [N, T] presence."""
+"""Draws [N, H, W] windows: returns [N, T, S, 2] points along curves, unit square, and [N, T] presence."""
 
 _PEN_IN_PIXELS = 2.8  # width of the pen in a window
 _THINNEST_PEN = 1.3  # the least width at which a drawing is still shown in one window
@@ -31,7 +31,7 @@ _WEIGHT = 0.12  # vote of all windows together, where 1 is a straight continuati
 class WindowCurves(NamedTuple):
     """The curves that the model drew in all windows."""
 
-    points: np.ndarray  # [M, C, 2] points along each curve, in pixels of the page
+    points: np.ndarray  # [M, S, 2] points along each curve, in pixels of the page
     window: np.ndarray  # [M] the window of each curve
     centres: np.ndarray  # [N, 2] middle of each window
     side: float  # of a window, in pixels of the page
@@ -139,7 +139,7 @@ def _run_through(
     """Pairs of stubs that one curve passes, with the crossing between them.
 
     Args:
-      points: [M, C, 2] of the curves.
+      points: [M, S, 2] of the curves.
       stubs: [n, 2] a point on each line.
       place: [2] the crossing.
       near: distance at which a curve passes a point.
