@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dood_jax.config.groups import Config
+from dood_jax.config.groups import Config, DataConfig
 from dood_jax.config.model import ModelConfig
 from dood_jax.errors import BadInput
 from dood_jax.types import BrushParams
@@ -67,10 +67,11 @@ def require_same_run(meta: Meta, config: Config, directory: Path) -> None:
     """
     stored, given = meta["config"], config.as_dict()
     fixed = [("model", key) for key in given["model"] if key != "unroll"]
-    fixed += [("data", "name"), ("data", "names"), ("training", "seed"), ("training", "num_models")]
+    fixed += [("data", key) for key in ("name", "names", "transpose", "categories", "per_category")]
+    fixed += [("training", "seed"), ("training", "num_models")]
     fixed += [("objective", "stopping")]
     # A run that was begun when a setting did not exist yet has its default.
-    defaults = {**dataclasses.asdict(ModelConfig()), "names": "", "num_models": 1}
+    defaults = {**dataclasses.asdict(ModelConfig()), **dataclasses.asdict(DataConfig()), "num_models": 1}
     for group, key in fixed:
         value, wanted = stored.get(group, {}).get(key, defaults.get(key)), given[group].get(key)
         if wanted != value:

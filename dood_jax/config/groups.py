@@ -304,9 +304,10 @@ class Config:
         """The same run on one of its datasets, or on another."""
         return dataclasses.replace(self, data=self.data.only(name))
 
-    def unoptimized(self) -> "Config":
-        """The same run without test-time optimisation in evaluations."""
-        return dataclasses.replace(self, evaluation=dataclasses.replace(self.evaluation, optimize_steps=0))
+    def with_plain_inference(self) -> "Config":
+        """The same run, whose evaluations do not optimise or revise drawings, or charge for brushes."""
+        plain = dataclasses.replace(self.evaluation, optimize_steps=0, revisions=0, brush_bits=0)
+        return dataclasses.replace(self, evaluation=plain)
 
     def as_dict(self) -> dict[str, dict[str, Any]]:
         """Nested plain values, as checkpoints store them."""

@@ -16,6 +16,7 @@ from dood_jax.data.dataset import Dataset
 from dood_jax.errors import BadInput, first_line
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+_SPLITS = ("train", "test")  # folders of images that are divided already
 MOST_PIXELS = 50_000_000  # more is refused before it is decoded
 
 
@@ -102,8 +103,7 @@ def files_of(directory: Path, split: str) -> list[Path]:
     suffixes = ", ".join(SUFFIXES)
     if not directory.is_dir():
         raise BadInput(f"data.dir={str(directory)!r} is not a folder; give one with images ({suffixes})")
-    own_splits = [directory / name for name in ("train", "test")]
-    if all(path.is_dir() for path in own_splits):
+    if _has_own_splits(directory):
         found = _images_in(directory / split)
         if not found:
             raise BadInput(f"no images in {directory / split}: looked there for {suffixes}")
@@ -120,8 +120,8 @@ def files_of(directory: Path, split: str) -> list[Path]:
 
 
 def fingerprint(directory: Path, files: list[Path]) -> str:
-    """sha256 of the names and contents of the files."""
-    digest = hashlib.sha256()
+    """sha256 of the names and contents of the files, and of the names of the classes of both splits."""
+    digest = hashlib.sha256("\n".join(_class_names(directory)).encode())
     for path in files:
         digest.update(_digest(str(path.relative_to(directory)).encode()))
         digest.update(_digest(path.read_bytes()))
@@ -130,7 +130,7 @@ def fingerprint(directory: Path, files: list[Path]) -> str:
 
 def read_folder(directory: Path, files: list[Path], split: str, size: int) -> Dataset:
     """The image files as a dataset of [size, size]; the class of an image is the folder that it lies in."""
-    root = directory / split if (directory / split) in files[0].parents else directory
+    root = directory / split if _has_own_splits(directory) else directory
     names = [str(path.parent.relative_to(root)) for path in files]
     classes = _class_names(directory)
     labels = np.array([classes.index(name) for name in names], np.int32)
@@ -141,10 +141,14 @@ def read_folder(directory: Path, files: list[Path], split: str, size: int) -> Da
 
 def _class_names(directory: Path) -> tuple[str, ...]:
     """Names of the classes of both splits together, so that a label means the same in both."""
-    splits = [directory / name for name in ("train", "test")]
-    roots = splits if all(path.is_dir() for path in splits) else [directory]
+    roots = [directory / name for name in _SPLITS] if _has_own_splits(directory) else [directory]
     found = {str(path.parent.relative_to(root)) for root in roots for path in _images_in(root)}
     return tuple(sorted(found))
+
+
+def _has_own_splits(directory: Path) -> bool:
+    """Whether the images are divided already, into the folders `train` and `test`."""
+    return all((directory / name).is_dir() for name in _SPLITS)
 
 
 def _images_in(root: Path) -> list[Path]:

@@ -121,4 +121,4 @@ def _bytes_of(array: np.ndarray) -> np.ndarray:
     low, high = float(array.min()), float(array.max())
     if not (low >= 0 and high <= 255):
         raise BadInput(f"values lie in {low:g}..{high:g}; scale them to 0..1 or 0..255")
-    return np.round(array * (255 if high <= 1 else 1)).astype(np.uint8)
+    return np.round(array.astype(np.float64) * (255 if high <= 1 else 1)).astype(np.uint8)

@@ -97,7 +97,7 @@ def _framed(points: Array, presence: Array, key: Array) -> Array:
 
 
 def ink_of(points: Array, presence: Array, ink_width: Array, ink_slope: Array, image_size: int) -> Array:
-    """[H, W] ink of the [T, P, 2] strokes that are present, each at most 1, added up."""
+    """[H, W] ink of the [T, P, 2] strokes that are present, each about 1 on its curve, added up."""
 
     def ink(stroke):
         curve = geometry.bezier_curve(stroke, _CURVE_SAMPLES)

@@ -29,7 +29,6 @@ _MAX_COMPARED = 5000  # images of a set where all are compared with all
 _PIXEL_FEATURES_SIDE = 10  # pixels along a side of the images whose pixels are features
 _SHOWN = 16  # generated drawings in the figure
 _CHECKED_FOR_COPIES = 256  # generated drawings whose nearest training images are looked for
-_RECONSTRUCTION_SEED = 2**32  # chooses other images than the seeds of the repeats, which are 32-bit
 _CONFIDENT = 0.9  # an image is recognised with at least this probability of its class
 Features = Callable[[np.ndarray], np.ndarray]  # [N, H, W] images in 0..1 -> [N, D] features
 
@@ -50,7 +49,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     two disjoint sets of `num_samples`, each has half of it. Raises BadInput for fewer than 4 images.
     """
     (model,) = models
-    config = config.unoptimized()
+    config = config.with_plain_inference()
     measurement = results.Measurement("fid", config, models)
     training = load_labelled(config.data, "train")
     count = min(config.generation.num_samples, len(training.labels) // 2)
@@ -62,7 +61,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     brushes = generation.brushes_of(model, config)
     generate = functools.partial(_generated, model, config, brushes, training)
     repeats = [_distances(training, features(generate(count, seed)), features, seed) for seed in seeds]
-    reconstructed = features(_reconstructed(model, training, count))
+    reconstructed = features(_reconstructed(model, training, count, seeds[0]))
     of_reconstructed = _distances(training, reconstructed, features, seeds[0])
     drawn = generate(min(count, _CHECKED_FOR_COPIES), seeds[0])
     test = load_labelled_test(config.data, config.evaluation).floats[: len(drawn)]
@@ -95,10 +94,9 @@ def _generated(
     return model.to_source_grid(training.take(rows).floats, drawn)
 
 
-def _reconstructed(model: Model, training: LabelledImages, count: int) -> np.ndarray:
-    """[count, H, W] drawings of other training images, without iterative inference."""
-    rows = np.random.default_rng(_RECONSTRUCTION_SEED).permutation(len(training.labels))[:count]
-    images = training.take(rows).floats
+def _reconstructed(model: Model, training: LabelledImages, count: int, seed: int) -> np.ndarray:
+    """[count, H, W] drawings, without iterative inference, of the images that are the floor of a seed."""
+    images = training.take(_two_sets(training, count, seed)[1]).floats
     return model.to_source_grid(images, model.infer(images, iterations=0).canvases[:, -1])
 
 
@@ -112,8 +110,7 @@ def _distances(
 ) -> dict[str, float]:
     """What [N, D] features of drawings, and N other real images, are against the same N real images."""
     count = len(drawn)
-    rows = np.random.default_rng(seed).permutation(len(training.labels))
-    real, other = (features(training.take(part).floats) for part in (rows[:count], rows[count : 2 * count]))
+    real, other = (features(training.take(rows).floats) for rows in _two_sets(training, count, seed))
     found = {}
     for prefix, compared in (("", drawn), ("real_", other)):
         numbers = (
@@ -123,6 +120,12 @@ def _distances(
         )
         found.update({f"{prefix}{name}": number for name, number in zip(_NAMES, numbers, strict=True)})
     return found
+
+
+def _two_sets(training: LabelledImages, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of twice so many different training images, by seed: those to compare with, and the others."""
+    rows = np.random.default_rng(seed).permutation(len(training.labels))
+    return rows[:count], rows[count : 2 * count]
 
 
 def summary(repeats: list[dict[str, float]]) -> dict[str, Any]:

@@ -95,7 +95,7 @@ def run_samples(models: Sequence[Model], config: Config, workdir: Path) -> dict[
     pixels), the number of strokes, and the fraction of drawings without strokes.
     """
     (model,) = models
-    config = config.unoptimized()
+    config = config.with_plain_inference()
     measurement = results.Measurement("samples", config, models)
     real = image_sets.test_images(config.data, config.evaluation)
     sketch = samples(model, config, brushes_of(model, config), _GRID**2, config.evaluation.seed)
@@ -263,6 +263,7 @@ def run_completion(models: Sequence[Model], config: Config, workdir: Path) -> di
         rows = np.flatnonzero(sketch.strokes.presence.sum(1) > num_kept)
         if len(rows):
             drawn = completions_of(model, sketch[rows], config, num_kept)
+            drawn = model.to_source_grid(given.floats[rows], drawn)  # as the classifier's images are
             by_prefix[str(num_kept)] = _completion_values(classifier, given.take(rows), drawn, unit)
     generated = _generated_starts(model, config, brushes)
     of_generated = mean_distance(generated[1])
@@ -297,7 +298,8 @@ def _generated_starts(
     model: Model, config: Config, brushes: BrushParams | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """[N, H, W] generated single strokes, and [N, K, H, W] completions of the model's drawings of them."""
-    seed = config.evaluation.seed
+    # Not a seed of the completions: new strokes would share the noise of the start.
+    seed = config.evaluation.seed + config.generation.per_image
     starts = np.asarray(samples(model, config, brushes, _GENERATED_STARTS, seed).canvases[:, 0])
     drawn = model.infer(starts, seed)
     return starts, completions_of(model, drawn, config, drawn.strokes.presence.shape[1])

@@ -17,7 +17,6 @@ import numpy as np
 from dood_jax.api import Model
 from dood_jax.config.groups import Config, DataConfig
 from dood_jax.config.model import ModelConfig
-from dood_jax.config.resolving import resolve
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import results
 from dood_jax.evaluation.resume_cache import CachedLogWeights
@@ -30,6 +29,8 @@ from dood_jax.objectives import brush_code
 from dood_jax.objectives.brush_code import BrushCode
 from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.test_time import scales
+
+_AT_A_TIME = 1024  # training images
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
@@ -80,9 +81,11 @@ def blank_canvas_log_likelihood(model: ModelConfig, data: DataConfig, images: np
     that the model has (method.md 4).
     """
     trained = image_sets.all_training_images(data)
-    squares = np.square(trained, dtype=np.float32).mean(0, dtype=np.float64)
-    deviation = {"laplace": trained.mean(0, dtype=np.float64), "normal": np.sqrt(squares)}[model.likelihood]
-    scale = np.clip(deviation / 255, model.least_scale, SCALE_RANGE[1]).astype(np.float32)
+    power = {"laplace": 1, "normal": 2}[model.likelihood]  # the mean error, or the root of the mean square
+    parts = np.array_split(trained, max(1, len(trained) // _AT_A_TIME))
+    total = sum(((part / 255) ** power).sum(0) for part in parts)
+    deviation = (total / len(trained)) ** (1 / power)
+    scale = np.clip(deviation, model.least_scale, SCALE_RANGE[1]).astype(np.float32)
     nats = lambda image: DENSITIES[model.likelihood](image, np.zeros_like(scale), scale)
     return float(np.mean(np.asarray(jax.lax.map(nats, images)), dtype=np.float64))
 
@@ -129,7 +132,7 @@ def with_both_scales(model: Model, config: Config) -> Params:
     if has_both_scales(model):
         return model.params
     missing = SCALES if results.differs_in_source_size(model) else (scales.other_scale(model.config),)
-    images, sketch = training_drawings(model.config, model.params, _training_data(model, config))
+    images, sketch = training_drawings(model.config, model.params, results.training_data_of(model, config))
     drawn = np.asarray(sketch.canvases[:, -1])
     return scales.fit_scales(model.config, model.params, images, drawn, missing)
 
@@ -143,11 +146,5 @@ def _brush_code(model: Model, config: Config, params: Params) -> BrushCode | Non
         raise BadInput(f"evaluation.brush_bits={bits} needs a model with iterative inference; give 0")
     if model.config.has_latent_brush:
         raise BadInput(f"evaluation.brush_bits={bits}, but this model's bound has paid for brushes; give 0")
-    _, sketch = training_drawings(model.config, params, _training_data(model, config))
+    _, sketch = training_drawings(model.config, params, results.training_data_of(model, config))
     return brush_code.fit(model.config, sketch.brush, np.asarray(sketch.strokes.presence), bits)
-
-
-def _training_data(model: Model, config: Config) -> DataConfig:
-    """The set that the model was trained on, read from the folder that this evaluation is given, if any."""
-    stored = model.meta["config"]["data"]
-    return resolve({"data": {**stored, "dir": config.data.dir or stored["dir"]}}).data

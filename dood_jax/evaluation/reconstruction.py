@@ -90,9 +90,9 @@ def run_stroke_counts(models: Sequence[Model], config: Config, workdir: Path) ->
     strokes to the limit.
     """
     (model,) = models
-    settings = config.evaluation
-    settings = dataclasses.replace(settings, num_strokes=settings.num_strokes or _COUNTED_STROKES)
-    config = dataclasses.replace(config, evaluation=settings).unoptimized()
+    most = config.evaluation.num_strokes or _COUNTED_STROKES
+    settings = dataclasses.replace(config.evaluation, num_strokes=most, optimize_steps=0, brush_bits=0)
+    config = dataclasses.replace(config, evaluation=settings)
     values = {name: _stroke_counts(model, config.on(name), workdir) for name in config.data.sets}
     histograms = {name: found["histogram"] for name, found in values.items()}
     path = workdir / "results" / f"stroke_counts{results.suffix(config)}.png"

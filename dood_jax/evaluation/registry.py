@@ -78,7 +78,7 @@ def evaluate(
     Raises:
       BadInput: an unknown task, a task that does not take several checkpoints, or an override that
         contradicts a checkpoint. `model.iterations` of a model with iterative inference may differ from
-        training, and so may `model.settle` and `model.source_size`.
+        training, and so may `model.settle`, `model.newton_steps` and `model.source_size`.
     """
     chosen = names.split(",")
     for name in chosen:

@@ -23,7 +23,8 @@ from dood_jax.runtime.parallel import DeviceGroup
 from dood_jax.test_time import scales
 from dood_jax.training.metrics import read_lines
 
-_LOCAL_FLAGS = ("--workdir", "--config.data.dir")  # which name folders of the machine, left out of the card
+# Flags that name folders or machines, which are left out of the card.
+_LOCAL_FLAGS = ("workdir", "config.data.dir", "config.training.coordinator")
 
 
 def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any]:
@@ -32,7 +33,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
     Raises BadInput for a model that is released already.
     """
     (model,) = models
-    config = config.on(model.meta["config"]["data"]["name"]).unoptimized()
+    config = config.on(model.meta["config"]["data"]["name"]).with_plain_inference()
     if "arguments" not in model.meta:
         raise BadInput("--task=release takes a run's checkpoint; this one is released already")
     measurement = results.Measurement("release", config, models)
@@ -62,7 +63,7 @@ def run(models: Sequence[Model], config: Config, workdir: Path) -> dict[str, Any
 def origin(model: Model, workdir: Path) -> dict[str, Any]:
     """The card's settings, command, seconds and device of the training, without folders of its machine."""
     meta = dict(model.meta)
-    arguments = [flag for flag in meta.pop("arguments") if not flag.startswith(_LOCAL_FLAGS)]
+    arguments = _without_local_flags(meta.pop("arguments"))
     lines = [line for line in read_lines(workdir) if line["step"] <= meta["step"]]
     data = {**meta["config"]["data"], "dir": None}
     config = {**meta["config"], "data": data, "model": dataclasses.asdict(model.config)}
@@ -73,3 +74,15 @@ def origin(model: Model, workdir: Path) -> dict[str, Any]:
         "seconds": lines[-1]["seconds"] if lines else None,
         "device": meta.get("device", parallel.device_name()),
     }
+
+
+def _without_local_flags(arguments: Sequence[str]) -> list[str]:
+    """The arguments of a command without those of one machine: `--flag=value`, or two words."""
+    kept, words = [], iter(arguments)
+    for word in words:
+        name, equals, _ = word.lstrip("-").partition("=")
+        if not (word.startswith("-") and name in _LOCAL_FLAGS):
+            kept.append(word)
+        elif not equals:
+            next(words, None)  # its value
+    return kept

@@ -56,7 +56,7 @@ def run_clusters(models: Sequence[Model], config: Config, workdir: Path) -> dict
     require_scikit_learn("clusters")
     (model,) = models
     require_choice("model.decoder", model.config.decoder, ("curve",))
-    config = config.unoptimized()
+    config = config.with_plain_inference()
     settings, seed = config.generation, config.evaluation.seed
     measurement = results.Measurement("clusters", config, models)
     layouts, strokes = strokes_of(model, config, settings.num_clustered)
@@ -180,7 +180,7 @@ def run_probe(models: Sequence[Model], config: Config, workdir: Path) -> dict[st
     """
     require_scikit_learn("probe")
     (model,) = models
-    config = config.unoptimized()
+    config = config.with_plain_inference()
     measurement = results.Measurement("probe", config, models)
     training = load_labelled(config.data, "train", config.generation.num_learned)
     test = load_labelled_test(config.data, config.evaluation)

@@ -15,7 +15,8 @@ from typing import Any
 from dood_jax.api import Model
 from dood_jax.checkpointing.metadata import commit
 from dood_jax.checkpointing.restore import checksum
-from dood_jax.config.groups import Config
+from dood_jax.config.groups import Config, DataConfig
+from dood_jax.config.resolving import resolve
 from dood_jax.runtime import parallel
 from dood_jax.version import VERSION
 
@@ -106,12 +107,16 @@ def suffix(config: Config, models: Sequence[Model] = ()) -> str:
     """What the names of results say of the settings, after task and set.
 
     `-transposed`: EMNIST lying on its side; `-without-source-size` or `-source-size-N`: images compared at
-    another source resolution than in training; `-revised`: drawings were revised; `-optimized`: after
-    test-time optimisation; `-brush-bits`: with the brush charged.
+    another source resolution than in training; `-iterations-N`, `-newton-steps-N`: other numbers of
+    them than in training; `-revised`: drawings were revised; `-optimized`: after test-time optimisation;
+    `-brush-bits`: with the brush charged.
     """
     parts = ["transposed"] if config.data.transpose else []
     other_sizes = {model.config.source_size for model in models if differs_in_source_size(model)}
     parts += [f"source-size-{size}" if size else "without-source-size" for size in sorted(other_sizes)]
+    for key in ("iterations", "newton_steps"):
+        changed = {getattr(model.config, key) for model in models if differs_in(model, key)}
+        parts += [f"{key.replace('_', '-')}-{number}" for number in sorted(changed)]
     parts += ["revised"] if config.evaluation.revisions else []
     parts += ["optimized"] if config.evaluation.optimize_steps else []
     parts += ["brush-bits"] if config.evaluation.brush_bits else []
@@ -120,7 +125,23 @@ def suffix(config: Config, models: Sequence[Model] = ()) -> str:
 
 def differs_in_source_size(model: Model) -> bool:
     """Whether a model compares images at another source resolution than in training (method.md 4.1)."""
-    return model.config.source_size != model.meta["config"]["model"].get("source_size", 0)
+    return differs_in(model, "source_size")
+
+
+def differs_in(model: Model, key: str) -> bool:
+    """Whether a number of a model's settings is another than in training, where one not stored was 0."""
+    return getattr(model.config, key) != model.meta["config"]["model"].get(key, 0)
+
+
+def training_data_of(model: Model, config: Config) -> DataConfig:
+    """The set that a model was trained on, read from where this evaluation finds its data.
+
+    A folder of images is a set of its own: it is where it was, if that is known and still there.
+    """
+    stored = model.meta["config"]["data"]
+    given, own = config.data.dir, stored.get("dir")
+    is_there = stored["name"] == "folder" and own and Path(own).is_dir()
+    return resolve({"data": {**stored, "dir": own if is_there else given or own}}).data
 
 
 def read(path: Path) -> dict[str, Any]:

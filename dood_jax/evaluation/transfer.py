@@ -21,7 +21,6 @@ from dood_jax.api import Model
 from dood_jax.config import datasets
 from dood_jax.config.groups import Config
 from dood_jax.config.model import ModelConfig
-from dood_jax.config.resolving import resolve
 from dood_jax.data import sources
 from dood_jax.errors import BadInput
 from dood_jax.evaluation import likelihood, results
@@ -159,9 +158,8 @@ def _is_reduced(model: Model, config: Config) -> bool:
     source = source_of(model)
     if source not in datasets.CATALOG:
         return False
-    stored = model.meta["config"]["data"]
     try:
-        data = resolve({"data": {**stored, "dir": config.data.dir or stored["dir"]}}).data
+        data = results.training_data_of(model, config)
         return len(sources.load_configured(data, "train").images) < datasets.CATALOG[source].counts["train"]
     except BadInput:
         return False
@@ -200,6 +198,7 @@ def _introduction(config: Config, size: int) -> list[str]:
     """What the numbers of the table are."""
     settings, source_size = config.evaluation, config.model.source_size
     steps, bits = settings.optimize_steps, settings.brush_bits
+    newton = f", {config.model.newton_steps} Gauss-Newton steps" if config.model.newton_steps else ""
     revised = f", drawings revised {settings.revisions} times" if settings.revisions else ""
     optimized = f", posteriors optimised by {steps} steps an image" if steps else ""
     charged = f", brushes charged at {bits} bits a number" if bits else ""
@@ -209,7 +208,8 @@ def _introduction(config: Config, size: int) -> list[str]:
     emnist = "on its side, as published" if config.data.transpose else "upright; on its side as published"
     return [
         f"Nats an image of {size} × {size}, {settings.num_images or 'all'} images a set,"
-        f" {settings.num_particles} particles{revised}{optimized}{charged}; images compared {compared}.",
+        f" {settings.num_particles} particles{newton}{revised}{optimized}{charged};"
+        f" images compared {compared}.",
         f"± is the standard deviation over seeds, or the standard error of one. EMNIST is {emnist}.",
     ]
 

@@ -1,6 +1,5 @@
 """The training loop: resume, step, log, validate, save."""
 
-import dataclasses
 import functools
 import itertools
 from collections.abc import Callable
@@ -188,9 +187,8 @@ def _validate_model(
     config: Config, params: networks.Params, images: np.ndarray, figure: Path, step: int
 ) -> dict[str, float]:
     """The bound of one model on [N, H, W] images; the first process also writes the figure."""
-    # What is known after every so many steps costs little: without test-time optimisation and revisions.
-    settings = dataclasses.replace(config.unoptimized().evaluation, revisions=0)
-    mode = config.training.parallel
+    # What is measured after every so many steps must cost little.
+    settings, mode = config.with_plain_inference().evaluation, config.training.parallel
     keys = image_sets.evaluation_keys(settings, len(images))
     bound = bounds.bound(config.model, params, images, keys, settings, DeviceGroup.all(mode))
     summary = bound.summary()

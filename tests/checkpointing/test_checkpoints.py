@@ -199,6 +199,12 @@ def test_another_seed_in_the_same_folder_is_refused(run, config, state):
         restored_state(run, other, state)
 
 
+def test_other_images_in_the_same_folder_are_refused(run, config, state):
+    other = dataclasses.replace(config, data=dataclasses.replace(config.data, categories="eye,tree"))
+    with pytest.raises(BadInput, match=r"data\.categories=.*, not 'eye,tree'"):
+        restored_state(run, other, state)
+
+
 def test_a_run_with_no_whole_checkpoint_is_refused(run, config, state, caplog):
     for step in ("1", "2"):
         flip_a_byte_of(run / "checkpoints" / step / "params")

@@ -82,6 +82,23 @@ def test_classes_are_folders_and_mean_the_same_in_both_splits(tmp_path):
     assert train.images.shape == (3, 20, 20)
 
 
+def test_a_folder_named_train_alone_is_a_class(tmp_path):
+    for index in range(5):
+        save(tmp_path / "train" / f"{index}.png")
+    found = load("folder", "train", tmp_path, 20), load("folder", "test", tmp_path, 20)
+    assert sum(len(part.images) for part in found) == 5
+    assert found[0].metadata["classes"] == ("train",)
+
+
+def test_a_new_class_of_the_other_split_changes_the_labels_of_this_one(tmp_path):
+    for split in ("train", "test"):
+        for name in ("a", "c"):
+            save(tmp_path / split / name / "0.png")
+    assert load("folder", "train", tmp_path, 20).labels.tolist() == [0, 1]
+    save(tmp_path / "test" / "b" / "0.png")
+    assert load("folder", "train", tmp_path, 20).labels.tolist() == [0, 2]
+
+
 def test_a_changed_image_is_read_anew(tmp_path):
     for number in range(2):
         save(tmp_path / f"{number}.png")

@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from dood_jax.evaluation import results
+from dood_jax.evaluation import release, results
 
 TABLES = json.loads((Path(__file__).parents[1] / "golden" / "published_tables.json").read_text())
 SEEDS = TABLES["DooD, one row a seed"]
@@ -60,6 +60,19 @@ def test_names_say_how_settings_differ(models, config):
     with_size = dataclasses.replace(models[0], config=dataclasses.replace(models[0].config, source_size=10))
     assert results.suffix(config, models) == ""
     assert results.suffix(asked, [*models, with_size]) == "-source-size-10-revised-optimized-brush-bits"
-    trained_with = {**models[0].meta["config"], "model": {"source_size": 10}}
+    stored = models[0].meta["config"]
+    trained_with = {**stored, "model": {**stored["model"], "source_size": 10}}
     without = dataclasses.replace(models[0], meta={**models[0].meta, "config": trained_with})
     assert results.suffix(config, [without]) == "-without-source-size"
+    trained_with = {**stored, "model": {**stored["model"], "iterations": 5}}
+    fewer = dataclasses.replace(models[0], meta={**models[0].meta, "config": trained_with})
+    changed = {"iterations": 2, "newton_steps": 9, "settle": True, "brush": "soft_distance"}
+    fewer = dataclasses.replace(fewer, config=dataclasses.replace(fewer.config, **changed))
+    assert results.suffix(config, [fewer]) == "-iterations-2-newton-steps-9"
+
+
+def test_a_card_names_no_folder_or_machine():
+    given = ["--config=configs/mnist.py", "--workdir", "/home/ann/x", "-config.data.dir=/home/ann/data"]
+    given += ["--config.training.coordinator=node0:1234", "--config.training.steps", "5"]
+    kept = ["--config=configs/mnist.py", "--config.training.steps", "5"]
+    assert release._without_local_flags(given) == kept
