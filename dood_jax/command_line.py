@@ -63,7 +63,7 @@ def parse_flags(argv: list[str]) -> list[str]:
     A config that is not a file is looked for by its name in `configs/`, which is installed with the package.
     absl itself would answer a bad flag with two lines, and an unknown config key with a traceback.
     """
-    argv = [_with_installed_config(argument) for argument in argv]
+    argv = [_with_installed_config(argument) for argument in _joined(argv)]
     verbosity = logging.get_verbosity()
     logging.set_verbosity(logging.FATAL)  # absl logs errors that are reported here
     try:
@@ -73,6 +73,13 @@ def parse_flags(argv: list[str]) -> list[str]:
     if rest[1:]:
         refuse(f"argument {rest[1]!r} is not a flag; see --help")
     return rest
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """The arguments with `--config NAME`, two words, as `--config=NAME`."""
+    words = iter(argv)
+    both = lambda word: f"{word}={next(words, '')}" if word in ("--config", "-config") else word
+    return [both(word) for word in words]
 
 
 def _with_installed_config(argument: str) -> str:

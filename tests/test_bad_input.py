@@ -155,6 +155,8 @@ COMMANDS = {
     "dood train": "--config=configs/synthetic.py",
     "dood train --config": "--config",
     "dood train --config=smoke --nope": "nope",
+    "dood train --config smoke --nope": "nope",
+    "dood demo --host=": "--host",
     "dood evaluate --config=smoke --checkpoint=nowhere": "'nowhere'",
     "dood evaluate --config=smoke --task=cook": "likelihood",
     "dood vectorize images --shout": "--shout",

@@ -34,6 +34,7 @@ TITLES = {
     "quickdraw": "Quick, Draw!",
     "omniglot": "Omniglot",
 }
+_MOST_SIDE = 2000  # pixels of a side of what is made square
 _SHEET_SIDE, _SHEET_PEN = 480, 24  # pixels of the page's drawing sheet and of its pen
 _FILLED = 0.76  # fraction of the sheet's side that the longer side of a sent image takes
 _IS_INK = 0.3  # what is above this is drawn
@@ -75,7 +76,7 @@ def model_input(ink: np.ndarray, size: int, trained_on: str) -> np.ndarray:
     Returns:
       float32 [size, size].
     """
-    square = _pad_to_square(np.round(255 * ink).astype(np.uint8))[None]
+    square = _pad_to_square(_shrunk(np.round(255 * ink).astype(np.uint8)))[None]
     source_size = CATALOG[trained_on].size if trained_on in CATALOG else square.shape[1]
     coarse = resize(square, min(source_size, square.shape[1]))
     image = resize(coarse, size)[0].astype(np.float32)
@@ -87,6 +88,14 @@ def to_png(ink: np.ndarray) -> bytes:
     file = io.BytesIO()
     Image.fromarray(np.round(255 * (1 - ink)).astype(np.uint8)).save(file, "PNG", optimize=True)
     return file.getvalue()
+
+
+def _shrunk(image: np.ndarray) -> np.ndarray:
+    """The image, made smaller if a square around it would be large, as around a long strip."""
+    height, width = image.shape
+    factor = min(1.0, _MOST_SIDE / max(height, width))
+    size = max(1, round(factor * width)), max(1, round(factor * height))
+    return image if factor == 1 else np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BOX))
 
 
 def _pad_to_square(image: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import importlib.resources
+import logging
 import os
 import re
 import secrets
@@ -23,7 +24,7 @@ from starlette.routing import Route
 
 from dood_jax.demo import images
 from dood_jax.demo.service import PAGE, Answer, Busy, JobQueue, Service, Shown, Warmup
-from dood_jax.errors import BadInput, require_seed
+from dood_jax.errors import BadInput, first_line, require_seed
 from dood_jax.vectorize.drawing import InkDrawing
 from dood_jax.vectorize.formats import WRITERS
 
@@ -85,36 +86,45 @@ class Server:
     async def warm(self) -> None:
         """Compiles what the page needs, one job at a time, so that those who draw come in between."""
         for job in self._warmup.jobs(self._service):
-            with contextlib.suppress(BadInput, Busy):  # whoever asks for the same is told
-                await self._queue.run("warmup", job)
+            while True:
+                try:
+                    await self._queue.run("warmup", job)
+                except Busy:
+                    await asyncio.sleep(1)
+                    continue
+                except Exception as error:  # whoever asks for the same is told
+                    logging.warning("getting ready: %s", first_line(error))
+                break
             self._warmup.job_done()
 
     async def status(self, request: Request) -> Response:
         """The models, the progress of the warmup, and how many jobs come before that of the client."""
         ahead = self._queue.ahead(_client(request))
-        return JSONResponse({"models": self._service.names, "ahead": ahead, **self._warmup.progress()})
+        said = {"models": self._service.names, "ahead": ahead, **self._warmup.progress()}
+        return JSONResponse(said, headers=_HEADERS)
 
     async def examples(self, request: Request) -> Response:
         """Images of the five sets, others for every seed."""
         seed = _seed(request)
         job = lambda: [one.record() for one in images.all_examples(seed, self._service.generator)]
-        return JSONResponse({"sets": await self._queue.run(_client(request) + "/examples", job)})
+        sets = await self._queue.run(_client(request) + "/examples", job)
+        return JSONResponse({"sets": sets}, headers=_HEADERS)
 
     async def sheet(self, request: Request) -> Response:
         """Puts what is drawn in an image file on a square sheet, and returns that as PNG."""
-        data = await _body(request)
+        client, data = _client(request), await _body(request)
         job = lambda: images.to_png(images.on_sheet(images.read(data)))
-        return Response(await self._queue.run(_client(request), job), media_type="image/png")
+        return Response(await self._queue.run(client, job), media_type="image/png", headers=_HEADERS)
 
     async def draw(self, request: Request) -> Response:
         """Answers with what a model makes of the image in the body, by parameters `kind`, `model`, `seed`."""
         asked = request.query_params
         kind, name = asked.get("kind", "redraw"), asked.get("model", self._service.names[0])
-        seed = _seed(request)
+        client, seed = _client(request), _seed(request)
         data = await _body(request)
         job = lambda: self._service.answer(kind, name, images.read(data), seed)
-        answer = await self._queue.run(_client(request), job)
-        return JSONResponse({"model": name, "kind": kind, **self._record(answer)})
+        answer = await self._queue.run(client, job)
+        return JSONResponse({"model": name, "kind": kind, **self._record(answer)}, headers=_HEADERS)
 
     async def download(self, request: Request) -> Response:
         """Sends one of the latest drawings as a file in one of the formats of `vectorize.formats`."""
@@ -170,6 +180,8 @@ def serve(host: str, port: int, names: tuple[str, ...]) -> None:
 
     Raises BadInput if a model is not there, or if the address cannot be used.
     """
+    if not host:
+        raise BadInput("--host= is empty; give 127.0.0.1, or 0.0.0.0 for all addresses of this machine")
     service = Service(names)
     for name in names:
         service.require(name)

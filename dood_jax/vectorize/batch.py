@@ -24,7 +24,7 @@ from dood_jax.vectorize.drawing import InkDrawing
 from dood_jax.vectorize.formats import WRITERS
 from dood_jax.vectorize.reading import Scan, Sheet
 
-_LONGEST_NAME = 120  # characters of a file name
+_LONGEST_NAME = 200  # bytes of a file name without its suffix
 
 
 class Options(NamedTuple):
@@ -92,11 +92,13 @@ class _Work:
                 _report(f"{path}: {note}")
             for sheet in contents.sheets:
                 with self._reported(f"{path}{sheet.part}"):
-                    self._draw(f"{path}{sheet.part}", sheet, self._namer.place(folder, name + sheet.mark))
+                    place = self._namer.place(folder, name + sheet.mark)
+                    self._draw(f"{path}{sheet.part}", sheet, place, path)
 
-    def _draw(self, subject: str, sheet: Sheet, place: Path) -> None:
-        """Draws one image; raises BadInput if that is impossible or not wanted."""
+    def _draw(self, subject: str, sheet: Sheet, place: Path, path: Path) -> None:
+        """Draws one image of a file; raises BadInput if that is impossible or not wanted."""
         targets = [place.with_name(place.name + WRITERS[name][0]) for name in self._options.formats]
+        _require_apart(targets, path)
         if not self._options.overwrite:
             _require_new(targets)
         started = time.monotonic()
@@ -115,7 +117,7 @@ class _Work:
             count = f"{len(drawing.strokes)} stroke{'s' * (len(drawing.strokes) != 1)}"
             written = ", ".join([str(targets[0]), *(WRITERS[name][0] for name in self._options.formats[1:])])
             line = f"{subject}: {count}, {time.monotonic() - started:.1f} s -> {written}"
-            tqdm.write(_one_line(line), file=sys.stdout)
+            tqdm.write(_printable(_one_line(line)), file=sys.stdout)
 
     def _encode(self, name: str, drawing: InkDrawing) -> bytes:
         if name == "stroke3":
@@ -158,11 +160,11 @@ def gather(names: Iterable[str]) -> Gathered:
     failures = []
     for name in names:
         path = Path(name)
-        if path.is_dir():
+        if os.path.isdir(path):
             inside = [(image, image.parent.relative_to(path)) for image in _images_in(path)]
             if not inside:
                 failures.append(f"{name} holds no images ({', '.join(reading.IN_FOLDERS)})")
-        elif path.exists():
+        elif os.path.exists(path):
             inside = [(path, Path())]
         else:
             inside = []
@@ -228,8 +230,16 @@ class Namer:
 def safe_name(name: str) -> str:
     """Makes a file name that every system takes: letters, digits, blanks and `_-.`, and not hidden."""
     plain = unicodedata.normalize("NFC", name)
-    plain = re.sub(r"[^\w\-. ]", "_", plain)[:_LONGEST_NAME].strip(" .")
-    return plain or "drawing"
+    plain = re.sub(r"[^\w\-. ]", "_", plain)
+    whole = plain.encode(errors="ignore")[:_LONGEST_NAME].decode(errors="ignore")
+    return whole.strip(" .") or "drawing"
+
+
+def _require_apart(targets: list[Path], path: Path) -> None:
+    """Raises BadInput if one of the files is the image itself, which nothing may replace."""
+    for target in targets:
+        if target.exists() and target.samefile(path):
+            raise BadInput(f"{target} would replace the image itself; give another folder by --out")
 
 
 def _require_new(targets: list[Path]) -> None:
@@ -257,8 +267,13 @@ def _one_line(message: str) -> str:
     return " ".join(message.split())
 
 
+def _printable(line: str) -> str:
+    """A line that every terminal takes: names of files may hold bytes that are no text."""
+    return line.encode(errors="backslashreplace").decode()
+
+
 def _report(message: str) -> str:
     """Writes a message to stderr as one line, above the progress bar, and returns the line."""
     line = _one_line(message)
-    tqdm.write(f"dood_jax: {line}", file=sys.stderr)
+    tqdm.write(_printable(f"dood_jax: {line}"), file=sys.stderr)
     return line

@@ -32,6 +32,8 @@ def stroke3(drawing: Strokes, most_points: int = STROKE3_POINTS) -> np.ndarray:
     (Ramer, Douglas and Peucker) just so much that N is at most `most_points`, but no more than by 2 % of the
     image's longer side: a drawing of very many strokes has more points.
     """
+    if not drawing.strokes:
+        return np.zeros((0, 3), np.float32)
     side = max(drawing.width, drawing.height)
     tolerances = np.geomspace(_FINEST * side, _COARSEST * side, _TOLERANCES).tolist()
     fine = [_simplified(stroke.points(_STEP), tolerances[0]) for stroke in drawing.strokes]
@@ -61,8 +63,8 @@ def quickdraw(drawing: Strokes) -> str:
     `drawing` holds [[x…], [y…]] for each stroke, as integers 0..255 from the upper left corner of the ink.
     """
     lines = [stroke.points(_STEP) for stroke in drawing.strokes]
-    low = np.min([line.min(0) for line in lines], axis=0)
-    high = np.max([line.max(0) for line in lines], axis=0)
+    points = np.concatenate(lines) if lines else np.zeros((1, 2))
+    low, high = points.min(0), points.max(0)
     scale = _QUICKDRAW_SIDE / max(float((high - low).max()), 1e-6)
     simple = [_simplified((line - low) * scale, _QUICKDRAW_TOLERANCE) for line in lines]
     whole = [np.round(line).astype(int).T.tolist() for line in simple]

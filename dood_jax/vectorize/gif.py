@@ -23,7 +23,7 @@ def gif(drawing: Strokes) -> bytes:
     pen = ImageDraw.Draw(canvas)
     marks = [mark for stroke in drawing.strokes for mark in _marks(stroke, scale * _OVERSAMPLING)]
     frames = []
-    for some in np.array_split(np.arange(len(marks)), min(_FRAMES, len(marks))):
+    for some in np.array_split(np.arange(len(marks)), max(1, min(_FRAMES, len(marks)))):
         for index in some:
             _draw(pen, *marks[index])
         frames.append(canvas.resize(size, Image.Resampling.BOX).quantize(_COLOURS))

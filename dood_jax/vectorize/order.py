@@ -213,8 +213,10 @@ def _order_in_part(
         i: {j for j in (left[k] for k in near[i]) if j != i and _yields(runs[i], runs[j])} for i in left
     }
     ranks: list[int] = []
+    done: set[int] = set()
     while left:  # strokes that wait for each other come by start
-        ranks.append(next((i for i in left if awaited[i] <= set(ranks)), left[0]))
+        ranks.append(next((i for i in left if awaited[i] <= done), left[0]))
+        done.add(ranks[-1])
         left.remove(ranks[-1])
     return ranks
 

@@ -149,7 +149,7 @@ def _lines(grey: np.ndarray) -> _Lines:
     mass = np.cumsum(np.where(are_lines, masses, 0))
     width = sides[int(np.searchsorted(mass, _MOST * mass[-1]))]
     amount = sum(mass / side**2 for mass, side in zip(masses, sides, strict=True))
-    without = closing(grey, round(_LINE * min(grey.shape)) | 1)
+    without = closing(grey, max(3, round(_LINE * min(grey.shape)) | 1))
     roughness = sum(float(np.abs(np.diff(without, axis=axis)).sum()) for axis in (0, 1))
     return _Lines(amount / (1 + roughness), width)
 

@@ -8,6 +8,7 @@ import io
 import math
 import os
 import sys
+import threading
 import warnings
 import zipfile
 from collections.abc import Callable, Iterator
@@ -36,6 +37,7 @@ _EXIF_TURN = 0x0112
 _TIFF_SUBFILE, _IS_SMALLER_COPY = 254, 1  # the tag that says what a page is, and its bit for a preview
 _LEAST_SIDE = 3
 _CHANNELS = (1, 2, 3, 4)
+_MUTING = threading.RLock()
 
 
 class Scan(NamedTuple):
@@ -152,7 +154,16 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _mute() -> Iterator[None]:
-    """Silences the libraries below Pillow, which write to the process's stderr what is reported here."""
+    """Silences the libraries below Pillow, which write to the process's stderr what is reported here.
+
+    One thread at a time: stderr is of the whole process.
+    """
+    with _MUTING:
+        yield from _stderr_put_away()
+
+
+def _stderr_put_away() -> Iterator[None]:
+    """Sends the process's stderr nowhere until it goes on."""
     sys.stderr.flush()
     try:
         kept = os.dup(2)
@@ -191,7 +202,7 @@ def _numbered(path: Path, word: str, loads: list[Callable[[], Scan]]) -> list[Sh
 
 def _image_file(path: Path, stack: contextlib.ExitStack) -> Contents:
     """The images of a file that Pillow opens: all pages, the first frames, or the only image."""
-    image = stack.enter_context(Image.open(path))
+    image = stack.enter_context(Image.open(path, formats=_FORMATS))
     require_size(*image.size)
     is_film = image.format in _FILMS
     numbers, notes = _frames_of(image) if is_film else _pages_of(image)

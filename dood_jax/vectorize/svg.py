@@ -16,7 +16,8 @@ _DOT_LENGTH = 0.01  # pixels of a dot's path: some readers draw nothing of a pat
 def svg(drawing: Strokes) -> str:
     """SVG 1.1 with one path for each stroke in drawing order; the first has the id `stroke-1`.
 
-    Strokes whose place is known lie in groups `line-1`, in it `word-1`, in it `character-1`.
+    Strokes whose place is known lie in groups `line-1`, in it `word-1`, in it `character-1`; then their ids
+    tell the drawing order.
     """
     return xml_file(_document(drawing)[0])
 
@@ -27,6 +28,8 @@ def animated_svg(drawing: Strokes) -> str:
     The animation is SMIL; a reader that does not know it shows the whole drawing.
     """
     root, paths = _document(drawing)
+    if not paths:
+        return xml_file(root)
     lengths = np.array([curves.length(stroke.points()) + stroke.width for stroke in drawing.strokes])
     drawn = _SECONDS * (1 - _PAUSE_FRACTION) * lengths / lengths.sum()
     pause = _SECONDS * _PAUSE_FRACTION / len(lengths)

@@ -64,6 +64,8 @@ def strokes_of(
             break
         residual = left
         mask = resample(residual, marks.factor) > 0.5
+        if not mask.any():
+            break
         found = _trace(marks_of(mask, marks.factor), None)
         if not found:
             break

@@ -1,5 +1,7 @@
 """From what was drawn or sent to what a model reads."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -31,6 +33,16 @@ def test_what_is_not_square_is_read_in_the_middle_of_a_square(shape):
     rows, columns = (np.flatnonzero((read > 0.5).any(axis)) for axis in (1, 0))
     assert len(rows) == pytest.approx(high, abs=1) and len(columns) == pytest.approx(wide, abs=1)
     assert rows.mean() == pytest.approx(24.5, abs=1) and columns.mean() == pytest.approx(24.5, abs=1)
+
+
+def test_a_long_strip_takes_no_large_square():
+    strip = np.zeros((3, 100_000), np.float32)
+    strip[:, 30_000:70_000] = 1
+    tracemalloc.start()
+    read = images.model_input(strip, 50, "synthetic")
+    assert tracemalloc.get_traced_memory()[1] < 2e8
+    tracemalloc.stop()
+    assert read.max() == 1 and np.flatnonzero(read.max(0) > 0.5).min() == pytest.approx(15, abs=1)
 
 
 def test_thin_lines_are_read_as_dark_as_thick_ones():

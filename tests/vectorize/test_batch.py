@@ -94,6 +94,24 @@ def test_nothing_is_overwritten_unless_asked(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+def test_nothing_replaces_the_image_itself(tmp_path):
+    picture = tmp_path / "still.gif"
+    Image.new("L", (9, 9), 255).save(picture)
+    whole = picture.read_bytes()
+    options = batch.Options(("gif",), overwrite=True, quiet=True)
+    assert "would replace the image itself" in export([picture], tmp_path, options).failures[0]
+    assert picture.read_bytes() == whole
+    assert not export([picture], tmp_path / "out", options).failures
+
+
+def test_names_that_are_no_text_are_drawn_and_said(tmp_path, capsys):
+    picture = os.fsencode(tmp_path) + b"/\xff.png"
+    Image.new("L", (9, 9), 255).save(tmp_path / "x.png")
+    os.rename(tmp_path / "x.png", picture)
+    assert not export([os.fsdecode(picture)], tmp_path / "out").failures
+    assert "\\udcff.png: 1 stroke" in capsys.readouterr().out
+
+
 def test_groups_are_told_where_they_are_asked_for(tmp_path):
     write(tmp_path / "a.png")
     for groups in (False, True):
@@ -111,9 +129,20 @@ def test_a_folder_that_cannot_be_written_is_said_for_each_file(tmp_path):
 
 def test_nothing_leaves_the_folder():
     namer = batch.Namer(Path("out"))
-    for name in ("../../evil", "/etc/passwd", "..", ".hidden", "a\x00b", "a\\b", "", "x" * 900, "con.svg/.."):
+    for name in (
+        "../../evil",
+        "/etc/passwd",
+        "..",
+        ".hidden",
+        "a\x00b",
+        "a\\b",
+        "",
+        "x" * 900,
+        "字" * 99,
+        "con.svg/..",
+    ):
         place = namer.place(Path(), name)
-        assert place.parent == Path("out") and place.name.strip(".") and len(place.name) < 130
+        assert place.parent == Path("out") and place.name.strip(".") and len(place.name.encode()) <= 200
     first, second = namer.place(Path(), "Same"), namer.place(Path(), "same")
     assert first != second and str(first).casefold() != str(second).casefold()
 

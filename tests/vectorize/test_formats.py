@@ -248,6 +248,22 @@ def test_json_has_everything_that_its_schema_promises(drawing):
     assert all(field["description"] for field in [*described.values(), *schema["properties"].values()])
 
 
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_drawing_without_strokes_has_every_format(name):
+    blank = WRITERS[name][1](InkDrawing((), 100, 90, "blank", 0.0))
+    if "svg" in name:
+        assert not etree.fromstring(blank).findall(f".//{SVG}path")
+    elif name == "gif":
+        assert np.asarray(Image.open(io.BytesIO(blank)).convert("L")).min() == 255
+    elif name == "stroke3":
+        with np.load(io.BytesIO(blank), allow_pickle=False) as file:
+            assert file["train"].shape == (1, 0, 3)
+    elif name == "inkml":
+        assert not etree.fromstring(blank).findall(f"{INKML}trace")
+    else:
+        assert json.loads(blank)[{"ndjson": "drawing", "json": "strokes"}[name]] == []
+
+
 def test_gif_grows_to_the_whole_drawing(drawing):
     film = Image.open(io.BytesIO(drawing.to_gif()))
     ink = []
