@@ -66,6 +66,10 @@ def build(out: Path, names: Sequence[str], exporter_python: str | None) -> None:
     if os.path.lexists(out):
         raise BadInput(f"--out={out} is there already; give a folder that is not")
     models = {_address_of(name): api.load(name) for name in names}
+    if len(models) < len(names):
+        raise BadInput(f"--models={','.join(names)}: two would have the same address; rename a folder")
+    for model in models.values():
+        _require_points(model)
     command_line.writable(out.parent, "--out")
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=".site-") as scratch:
         site = Path(scratch) / "site"
@@ -77,6 +81,14 @@ def build(out: Path, names: Sequence[str], exporter_python: str | None) -> None:
         (site / "examples.json").write_text(json.dumps(_examples(tuple(names))))
         _describe(site, list(models))
         site.replace(out)
+
+
+def _require_points(model: Model) -> None:
+    """Raises BadInput for a model whose brushes are as large as their frames, which the page cannot draw."""
+    if model.config.placement != "points":
+        raise BadInput(
+            f"--models: {model.name} has model.placement={model.config.placement!r}; give one with 'points'"
+        )
 
 
 def _address_of(name: str) -> str:
@@ -145,13 +157,9 @@ def write_model(model: Model, folder: Path, python: str) -> None:
     """Writes the functions of a model that the browser calls, and `model.json`, which describes it.
 
     Raises:
-      BadInput: its strokes are no curves, or have brushes that are as large as their frames.
+      BadInput: its strokes are no curves.
       RunFailed: the exporter failed.
     """
-    if model.config.placement != "points":
-        raise BadInput(
-            f"--models: {model.name} has model.placement={model.config.placement!r}; give one with 'points'"
-        )
     folder.mkdir(parents=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         exported = Path(scratch)

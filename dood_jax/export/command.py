@@ -76,7 +76,7 @@ def export(model: Model, options: Options, out: Path) -> list[Path]:
         )
     config = dataclasses.replace(model.config, unroll=1)  # for programs are smaller
     params = jax.tree_util.tree_map(lambda leaf: np.asarray(leaf, options.dtype), model.params)
-    functions = functions_of(config, model.brush)
+    functions = functions_of(config)
     origin = _origin(model)
     with tempfile.TemporaryDirectory(dir=out, prefix=".export-") as scratch:
         folder = Path(scratch)

@@ -8,6 +8,7 @@ import dataclasses
 import json
 import os
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -25,7 +26,7 @@ PLATFORMS = ("cpu", "cuda", "tpu")  # that a StableHLO file runs on
 PARAMETERS = "parameters.safetensors"
 SHARED = "parameters.bin"  # large arrays of ONNX files that share them
 EXPORTER = "jax2onnx==0.17.1"
-_PACKAGES = Path(__file__).resolve().parents[2]  # where Python finds this package
+_PACKAGE = Path(__file__).resolve().parents[1]
 _SETTINGS = {"JAX_PLATFORMS": "cpu", "JAX_TRACEBACK_FILTERING": "off"}  # an error is its last line
 
 
@@ -89,9 +90,12 @@ def write_onnx(
     asked = {"functions": names, "shared": SHARED if is_shared else ""}
     model.write_text(json.dumps({"config": dataclasses.asdict(config), **asked}))
     np.savez(arrays, **by_name(params))  # type: ignore[arg-type] # its stub forgets names
-    environment = {**os.environ, "PYTHONPATH": str(_PACKAGES), **_SETTINGS}
     command = [python, "-m", "dood_jax.export.to_onnx", str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    with tempfile.TemporaryDirectory() as alone:
+        # The exporter's Python is to find this package, and none of those that are installed beside it.
+        (Path(alone) / _PACKAGE.name).symlink_to(_PACKAGE, target_is_directory=True)
+        environment = {**os.environ, "PYTHONPATH": alone, **_SETTINGS}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     model.unlink()
     arrays.unlink()
     if done.returncode:

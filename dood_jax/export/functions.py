@@ -76,12 +76,10 @@ class Function(NamedTuple):
     call: Callable[[Params, Arrays], Arrays]  # of parameters, as float16 or float32, and inputs by name
 
 
-def functions_of(config: ModelConfig, brush: BrushParams) -> list[Function]:
-    """The functions of a model, each of one drawing.
+def functions_of(config: ModelConfig) -> list[Function]:
+    """The functions of a model whose strokes are curves, each of one drawing.
 
-    Args:
-      config: the model; its strokes are curves.
-      brush: scalars, the default of `sample` where the model has no prior of brushes.
+    Where it has no prior of brushes, `sample` takes one; the card of an export has its usual brush.
     """
     count, points = config.num_strokes, config.num_points
     strokes = StrokeLatents(_floats(count), _floats(count, 4), _floats(count, points, 2))
@@ -96,7 +94,7 @@ def functions_of(config: ModelConfig, brush: BrushParams) -> list[Function]:
         "noise": ExemplarNoise(_floats(count, points, 2), _floats(3), _floats(7)),
         "strength": _floats(),
     }
-    make = lambda *parts: _function(config, brush, *parts)
+    make = lambda *parts: _function(config, *parts)
     return [
         make("infer", "draws an image, iterations and all", _infer, {**image, **noise}),
         make("sample", "generates a drawing", _sample, {**given, **generated}),
@@ -159,7 +157,6 @@ def _drawn(config: ModelConfig, params: Params, strokes: StrokeLatents, brush: B
 
 def _function(
     config: ModelConfig,
-    brush: BrushParams,
     name: str,
     meaning: str,
     run: Callable[[ModelConfig, Params, dict[str, Any]], Arrays],
@@ -175,8 +172,7 @@ def _function(
     of_params = jax.eval_shape(functools.partial(dood.init, config), jax.random.key(0))
     outputs = jax.eval_shape(call, of_params, named)
     takes, gives = (
-        tuple(_port(config, brush, name, leaf) for name, leaf in arrays.items())
-        for arrays in (named, outputs)
+        tuple(_port(config, name, leaf) for name, leaf in arrays.items()) for arrays in (named, outputs)
     )
     return Function(name, meaning, takes, gives, call)
 
@@ -187,7 +183,7 @@ def _named(tree: Any) -> Arrays:
     return {jax.tree_util.keystr(path, simple=True, separator="_"): leaf for path, leaf in leaves}
 
 
-def _port(config: ModelConfig, brush: BrushParams, name: str, leaf: Any) -> Port:
+def _port(config: ModelConfig, name: str, leaf: Any) -> Port:
     """What the input or output with this name is."""
     shape, dtype = tuple(leaf.shape), str(leaf.dtype)
     if "noise" in name:

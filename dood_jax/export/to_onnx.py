@@ -21,7 +21,6 @@ from onnx.external_data_helper import set_external_data
 from dood_jax.config.model import ModelConfig
 from dood_jax.export.functions import Function, functions_of
 from dood_jax.model.networks import Params
-from dood_jax.types import BrushParams
 
 _LEAST_SHARED = 1024  # bytes of an array that is stored outside its file
 _ALIGNMENT = 64  # bytes at whose multiples stored arrays begin
@@ -32,8 +31,7 @@ def main(folder: Path) -> None:
     request = json.loads((folder / "model.json").read_text())
     with np.load(folder / "parameters.npz", allow_pickle=False) as arrays:
         params = flax.traverse_util.unflatten_dict(dict(arrays), sep="/")
-    brush = BrushParams(np.float32(0), np.float32(0), np.float32(0))  # defaults are no part of a program
-    for function in functions_of(ModelConfig(**request["config"]), brush):
+    for function in functions_of(ModelConfig(**request["config"])):
         if function.name in request["functions"]:
             write(function, params, folder / f"{function.name}.onnx")
     if request["shared"]:

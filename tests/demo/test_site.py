@@ -180,7 +180,7 @@ def test_the_browser_computes_what_jax_does(page, name):
     So half of its drawings are near, and all of them fit their images as well in the mean.
     """
     model = dood_jax.load(name)
-    functions = {one.name: one for one in functions_of(model.config, model.brush)}
+    functions = {one.name: one for one in functions_of(model.config)}
     call = {
         kind: jax.jit(lambda arrays, one=one: one.call(model.params, arrays))
         for kind, one in functions.items()

@@ -67,12 +67,15 @@ def test_the_matrices_of_a_model_do_what_python_does(model):
     np.testing.assert_allclose(matrix @ canvas @ matrix.T, wanted, atol=1e-4)
 
 
-def test_a_model_with_brushes_as_large_as_frames_is_refused(model, tmp_path):
+def test_models_that_the_page_cannot_have_are_refused_at_once(model, tmp_path, monkeypatch):
     other = Model(
         dataclasses.replace(model.config, placement="glimpse"), {}, model.brush, model.meta, "other"
     )
+    monkeypatch.setattr(build_site.api, "load", lambda name: other)
     with pytest.raises(BadInput, match=r"model\.placement='glimpse'"):
-        build_site.write_model(other, tmp_path / "other", "python")
+        build_site.build(tmp_path / "site", ["other"], None)
+    with pytest.raises(BadInput, match="two would have the same address"):
+        build_site.build(tmp_path / "site", ["other", "runs/other"], None)
 
 
 def test_what_npm_brings_is_unpacked_only_with_the_right_checksum(monkeypatch, tmp_path):

@@ -189,7 +189,7 @@ def test_parameters_in_float32_take_twice_the_room(model, exported, tmp_path):
 
 
 def test_every_input_has_limits_noise_or_a_meaning_of_its_own(tiny):
-    names = {port.name for one in functions_of(tiny, BRUSH) for port in one.inputs}
+    names = {port.name for one in functions_of(tiny) for port in one.inputs}
     assert {"image", "first_noise_presence", "noise_layout_component", "spread_temperature"} <= names
 
 

@@ -86,7 +86,7 @@ def cases_of(model: Model, folder: Path, images: np.ndarray) -> Cases:
     one_brush = {f"brush_{name}": getattr(model.brush, name) for name in parts}
     call = {
         one.name: jax.jit(lambda arrays, one=one: one.call(model.params, arrays))
-        for one in functions_of(dataclasses.replace(model.config, unroll=1), model.brush)
+        for one in functions_of(dataclasses.replace(model.config, unroll=1))
     }
     found: Cases = {name: [] for name in command.NAMES}
     random = np.random.default_rng(0)
@@ -202,7 +202,7 @@ def test_parameters_in_safetensors_are_those_of_the_model(exported, model, cases
     assert set(arrays) == set(wanted)
     leaves = [arrays[name].astype(np.float32) for name in wanted]
     params = jax.tree_util.tree_unflatten(jax.tree_util.tree_structure(model.params), leaves)
-    infer = functions_of(model.config, model.brush)[0]
+    infer = functions_of(model.config)[0]
     call = jax.jit(lambda arrays: infer.call(params, arrays))
     found = errors(lambda inputs: jax.device_get(call(inputs)), cases["infer"])
     assert_near(found, part_of("infer"))
