@@ -59,8 +59,11 @@ def runs_of(
     return found
 
 
-def table_command(runs: Sequence[Run], targets: str, out: Path) -> list[str]:
-    """The evaluation that makes the table; cells that were measured are not measured again."""
+def table_command(runs: Sequence[Run], targets: str, out: Path, more: Sequence[str]) -> list[str]:
+    """The evaluation that makes the table; cells that were measured are not measured again.
+
+    Of the further flags of the runs it takes those that say where data are, and how to evaluate.
+    """
     names = ",".join(name for run in runs for name in run.checkpoints)
     about = [
         f"--config=configs/{runs[0].config}.py",
@@ -68,7 +71,8 @@ def table_command(runs: Sequence[Run], targets: str, out: Path) -> list[str]:
         "--mode=evaluate",
         "--task=transfer",
     ]
-    return [*_MAIN, *about, f"--checkpoint={names}", f"--config.data.names={targets}"]
+    also = [flag for flag in more if flag.startswith(("--config.data.dir=", "--config.evaluation."))]
+    return [*_MAIN, *about, f"--checkpoint={names}", f"--config.data.names={targets}", *also]
 
 
 def parse_variant(text: str) -> tuple[str, tuple[str, ...]]:
@@ -93,7 +97,7 @@ def study(arguments: argparse.Namespace, more: Sequence[str]) -> int:
     runs = runs_of(configs, variants, arguments.seeds, arguments.stacked, arguments.out)
     submit = shlex.split(arguments.submit)
     commands = [[*submit, *run.command(more)[len(_MAIN) if submit else 0 :]] for run in runs]
-    table = [] if submit else [table_command(runs, arguments.targets, arguments.out)]
+    table = [] if submit else [table_command(runs, arguments.targets, arguments.out, more)]
     if arguments.dry_run:
         sys.stdout.writelines(f"{shlex.join(command)}\n" for command in [*commands, *table])
         return 0

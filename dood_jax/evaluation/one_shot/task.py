@@ -7,6 +7,7 @@ classified as if it were the only one. The accuracy of an assignment, which know
 exactly one query, is reported apart as `assigned`.
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -115,7 +116,8 @@ def draw(model: Model, config: Config, episodes: OneShotRuns, cache: CachedArray
     ways, sides = tuple(config.one_shot.strokes.split("+")), []
     for way in ways:
         batches = [flat[start : start + _BATCH_SIZE] for start in range(0, len(flat), _BATCH_SIZE)]
-        parts = [_segments(model, way, number, batch, cache) for number, batch in enumerate(batches)]
+        draw_in = functools.partial(WAYS_TO_DRAW[way], model, seed=config.evaluation.seed)
+        parts = [_segments(draw_in, f"{way}-{number}", batch, cache) for number, batch in enumerate(batches)]
         whole = [np.concatenate(values) for values in zip(*parts, strict=True)]
         sides.append([values.reshape(*images.shape[:3], *values.shape[1:]) for values in whole])
     together = [np.stack(values, axis=1) for values in zip(*sides, strict=True)]
@@ -123,27 +125,29 @@ def draw(model: Model, config: Config, episodes: OneShotRuns, cache: CachedArray
     return Drawings(supports, queries, ways)
 
 
-def _segments(model: Model, way: str, batch: int, images: np.ndarray, cache: CachedArrays) -> Segments:
-    """The segments of a numbered batch of images drawn in one way, from the cache where they are there."""
-    part = f"{way}-{batch}"
+def _segments(
+    draw_in: Callable[[np.ndarray], Segments], part: str, images: np.ndarray, cache: CachedArrays
+) -> Segments:
+    """The segments of a batch of images drawn in one way, from the part of the cache where they are there."""
     arrays = cache.get(part)
     if arrays is None:
-        arrays = WAYS_TO_DRAW[way](model, images)._asdict()
+        arrays = draw_in(images)._asdict()
         cache.put(part, **arrays)
     return Segments(**arrays)
 
 
-def _drawn_by_model(model: Model, images: np.ndarray) -> Segments:
-    parses = strokes.parse(model, images, 0, _PARTICLES, _STROKES, _OPTIMIZE_STEPS)
+def _drawn_by_model(model: Model, images: np.ndarray, seed: int) -> Segments:
+    parses = strokes.parse(model, images, seed, _PARTICLES, _STROKES, _OPTIMIZE_STEPS)
     return strokes.segments_of_sketch(parses.sketch, parses.windows, NUM_SEGMENTS)
 
 
-def _traced(_: Model, images: np.ndarray) -> Segments:
+def _traced(_: Model, images: np.ndarray, seed: int) -> Segments:
+    """Lines are traced by rules, in which nothing is random."""
     drawings = [strokes.segments_of_curves(strokes.trace(image), NUM_SEGMENTS) for image in images]
     return strokes.stack_segments(drawings)
 
 
-WAYS_TO_DRAW: dict[str, Callable[[Model, np.ndarray], Segments]] = {
+WAYS_TO_DRAW: dict[str, Callable[..., Segments]] = {
     "model": _drawn_by_model,
     "traced": _traced,
 }

@@ -126,7 +126,8 @@ def energies(
         part = f"tokens-{run}"
         arrays = cache.get(part)
         if arrays is None:
-            scores = _scores(model, settings, episodes.supports[run], episodes.queries[run], of_run)
+            images = episodes.supports[run], episodes.queries[run]
+            scores = _scores(model, settings, config.evaluation.seed, *images, of_run)
             arrays = {"scores": scores}
             cache.put(part, **arrays)
         np.put_along_axis(found[run], of_run, -arrays["scores"], axis=-1)
@@ -134,15 +135,26 @@ def energies(
 
 
 def _scores(
-    model: Model, settings: OneShotConfig, supports: np.ndarray, queries: np.ndarray, candidates: np.ndarray
+    model: Model,
+    settings: OneShotConfig,
+    seed: int,
+    supports: np.ndarray,
+    queries: np.ndarray,
+    candidates: np.ndarray,
 ) -> np.ndarray:
     """[Q, C] scores of each query's [Q, C] candidates among the supports of one run."""
     size = model.config.image_size
     images = np.stack([strokes.crop(query, strokes.WHOLE_IMAGE, size) for query in queries])
     scores, log_weights = [], []
-    for seed in range(settings.num_parses):
+    for parse in range(settings.num_parses):
         parses = strokes.parse(
-            model, supports, seed, _PARTICLES, model.config.num_strokes, optimize_steps=0, windowed=False
+            model,
+            supports,
+            seed + parse,
+            _PARTICLES,
+            model.config.num_strokes,
+            optimize_steps=0,
+            windowed=False,
         )
         log_weights.append(_log_joints(model, parses)[candidates])
         scores.append(_fitted_scores(model, settings, parses, images, candidates))
