@@ -17,6 +17,6 @@ def get_config() -> ConfigDict:
     config = default_config()
     config.data.update(name="mnist", overlay_prob=0.25)
     config.model.iterations = 24
-    config.objective.update(first_pass_fraction=0.3, iterated_fraction=0.5, prior_fraction=0.2)
-    config.training.update(steps=20000, evaluate_every=2000)
+    config.objective.update(first_pass_fraction=0.4, prior_fraction=0.2)
+    config.training.update(steps=40000, evaluate_every=2000)
     return config
