@@ -87,8 +87,9 @@ def _lines(boxes: _Boxes, size: float) -> np.ndarray:
     core = boxes.of(tall)
     piece = _components(core.shares_height() & (core.gaps(0) <= _BESIDE * size))
     line = _components(core.united(piece).shares_height())[piece]
-    far = [
-        np.maximum(np.maximum(boxes.low[:, None] - core.high, core.low - boxes.high[:, None]), 0)[..., axis]
+    apart = lambda low, high, of_low, of_high: np.maximum(np.maximum(low - of_high, of_low - high), 0)
+    far = [  # along either axis alone, since there may be thousands of both
+        apart(boxes.low[:, None, axis], boxes.high[:, None, axis], core.low[:, axis], core.high[:, axis])
         for axis in (0, 1)
     ]
     label = line[np.hypot(*far).argmin(1)]

@@ -253,6 +253,7 @@ def _equations(
         columns.ravel(), np.add.reduceat(turned @ slopes[..., None], first).ravel(), len(variables)
     )
     turns = (pieces.bends @ variables).reshape(2, -1)
+    # The sum of the bends' sizes, as least squares that are reweighted: a size is its square over itself.
     weights = np.tile(_BEND_WEIGHT / np.sqrt((turns**2).sum(0) + _SMOOTH), 2)
     total += pieces.bends.T @ (weights * turns.ravel())
     weighed = pieces.bends.copy()
@@ -270,6 +271,7 @@ def _sums(softness: np.float32, shapes: np.ndarray, drawn: _Drawn) -> tuple[np.n
     rise, fall = near * (1 - near) / softness, far * (1 - far) / softness
     push = (rise - fall) / distance * away
     slopes = np.stack([*push, *(along * push), rise + fall])
+    # Σ |e| + 2 Σ e², as least squares that are reweighted.
     weight = 1 / np.maximum(np.abs(error), _LEAST_ERROR) + 2 * _SQUARE_WEIGHT
     weighted = weight * slopes
     firsts = drawn.counts.cumsum() - drawn.counts

@@ -104,7 +104,8 @@ def crossing_votes(graph: Graph, drawn: WindowCurves, pen_width: float) -> Votes
     Only windows count that have the crossing near their middle. The fractions are scaled by `_WEIGHT`.
     """
     votes: Votes = {}
-    by_window = [np.flatnonzero(drawn.window == i) for i in range(len(drawn.centres))]
+    ends_of_windows = np.bincount(drawn.window, minlength=len(drawn.centres)).cumsum()[:-1]
+    by_window = np.split(np.argsort(drawn.window, kind="stable"), ends_of_windows)
     for node, meeting in graph.at().items():
         if len(meeting) < 3:
             continue
