@@ -99,9 +99,10 @@ train() {
   (($#)) || die "train takes the flags of dood_jax.main, such as --config=configs/mnist.py"
   local flags
   flags=$(quoted "$@")
-  on_all "cd $FOLDER && ! kill -0 \$(cat runs/pid 2>/dev/null) 2>/dev/null || \
-{ echo 'a run is at work here; stop it first' >&2; exit 1; }"
-  on_all "cd $FOLDER && mkdir -p runs && export DOOD_DATA_DIR=\$PWD/data && \
+  on_all "cd $FOLDER && mkdir -p runs && \
+{ ! grep -aqs dood_jax /proc/\$(cat runs/pid 2>/dev/null)/cmdline || \
+{ echo 'a run is at work here; stop it first' >&2; exit 1; }; } && \
+export DOOD_DATA_DIR=\$PWD/data && \
 { nohup .venv/bin/python -m dood_jax.main $flags >runs/log.txt 2>&1 </dev/null & echo \$! >runs/pid; }"
 }
 
