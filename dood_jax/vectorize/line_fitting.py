@@ -181,7 +181,8 @@ def _pixels(ink: np.ndarray, middles: np.ndarray, pen: float) -> _Pixels:
     close |= extremes(ink > 0.3, 2 * math.ceil(_CLEAR) + 1)
     rows, columns = np.nonzero(close)
     places = np.stack([columns, rows]).astype(np.float32) + np.float32(0.5)
-    near = cKDTree(middles).query(places.T, k=range(1, 1 + min(_CANDIDATES, len(middles))))[1]
+    candidates = range(1, 1 + min(_CANDIDATES, len(middles)))
+    near = cKDTree(middles).query(places.T, k=candidates, workers=-1)[1]  # by all cores
     return _Pixels(places, ink[close].astype(np.float32), near.T)
 
 
