@@ -71,9 +71,14 @@ def require_same_run(meta: Meta, config: Config, directory: Path) -> None:
     fixed += [("training", "seed"), ("training", "num_models")]
     fixed += [("objective", "stopping")]
     # A run that was begun when a setting did not exist yet has its default.
-    defaults = {**dataclasses.asdict(ModelConfig()), **dataclasses.asdict(DataConfig()), "num_models": 1}
+    defaults: dict[str, dict[str, Any]] = {
+        "model": dataclasses.asdict(ModelConfig()),
+        "data": dataclasses.asdict(DataConfig()),
+        "training": {"num_models": 1},
+        "objective": {},
+    }
     for group, key in fixed:
-        value, wanted = stored.get(group, {}).get(key, defaults.get(key)), given[group].get(key)
+        value, wanted = stored.get(group, {}).get(key, defaults[group].get(key)), given[group].get(key)
         if wanted != value:
             raise BadInput(
                 f"{directory} holds a run with {group}.{key}={value!r}, not {wanted!r};"

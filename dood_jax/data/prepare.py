@@ -5,6 +5,7 @@ The images come from the npz pack, from the authors' files, or are downloaded.
 """
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
 def run(flags: argparse.Namespace) -> None:
     """Prepares what the flags say and prints where it is."""
     options = {"categories": flags.categories, "per_category": flags.per_category}
-    print(prepare(flags.name, flags.from_dir, flags.to_dir, **options))
+    sys.stdout.write(f"{prepare(flags.name, flags.from_dir, flags.to_dir, **options)}\n")
 
 
 def main() -> None:

@@ -37,7 +37,7 @@ _EXIF_TURN = 0x0112
 _TIFF_SUBFILE, _IS_SMALLER_COPY = 254, 1  # the tag that says what a page is, and its bit for a preview
 _LEAST_SIDE = 3
 _CHANNELS = (1, 2, 3, 4)
-_MUTING = threading.RLock()
+_MUTING = threading.RLock()  # one thread at a time: stderr is of the whole process
 
 
 class Scan(NamedTuple):
@@ -86,7 +86,7 @@ def opened(path: Path) -> Iterator[Contents]:
     """
     openers = {".npy": _arrays, ".npz": _arrays, ".pdf": _pdf, ".svg": _svg, ".svgz": _svg}
     with contextlib.ExitStack() as stack:
-        with _refusals(), _quiet(), _mute():
+        with _refusals(), _quiet(), _MUTING, _mute():
             contents = openers.get(path.suffix.lower(), _image_file)(path, stack)
         if not contents.sheets:
             raise BadInput("it holds no image")
@@ -154,16 +154,7 @@ def _quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _mute() -> Iterator[None]:
-    """Silences the libraries below Pillow, which write to the process's stderr what is reported here.
-
-    One thread at a time: stderr is of the whole process.
-    """
-    with _MUTING:
-        yield from _stderr_put_away()
-
-
-def _stderr_put_away() -> Iterator[None]:
-    """Sends the process's stderr nowhere until it goes on."""
+    """Silences the libraries below Pillow, which write to the process's stderr what is reported here."""
     sys.stderr.flush()
     try:
         kept = os.dup(2)
@@ -183,7 +174,7 @@ def _sheet(path: Path, mark: str, part: str, load: Callable[[], Scan]) -> Sheet:
     """A sheet whose scan has its names, and which raises nothing but BadInput."""
 
     def loaded() -> Scan:
-        with _refusals(), _quiet(), _mute():
+        with _refusals(), _quiet(), _MUTING, _mute():
             return load()._replace(ident=path.stem + mark, source=path.name + part)
 
     return Sheet(mark, part, loaded)

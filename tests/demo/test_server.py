@@ -48,6 +48,39 @@ def redrawn(app, image) -> dict:
     )
 
 
+def test_getting_ready_waits_for_its_turn_and_survives_a_failure(monkeypatch):
+    """The queue is full at first; a job that fails does not end those after it."""
+    calls = []
+
+    class Queue:
+        async def run(self, client, job):
+            calls.append(job)
+            if len(calls) == 1:
+                raise service.Busy("later")
+            job()
+
+    async def at_once(seconds):
+        assert seconds == 1
+
+    def fail():
+        raise MemoryError("no room")
+
+    done = []
+
+    class Warmup:
+        def jobs(self, of):
+            return [lambda: None, fail, lambda: None]
+
+        def job_done(self):
+            done.append(True)
+
+    served = server.Server(service=None, warmup=Warmup())
+    monkeypatch.setattr(served, "_queue", Queue())
+    monkeypatch.setattr(server.asyncio, "sleep", at_once)
+    asyncio.run(served.warm())
+    assert len(done) == 3 and len(calls) == 4
+
+
 def test_every_file_of_the_page_is_served_and_says_nothing_of_other_servers(client):
     assert {path.name for path in STATIC.iterdir()} == {name for name, _ in server._FILES.values()}
     for address, (name, kind) in server._FILES.items():

@@ -77,6 +77,13 @@ def test_runs_are_handed_to_a_queue_and_flags_to_all(capsys):
     assert shlex.split(line)[-1] == "--config.x=a b"
 
 
+def test_the_table_is_told_where_data_are_and_how_to_evaluate(capsys):
+    more = ["--config.data.dir=DATA", "--config.evaluation.num_images=9", "--config.training.steps=5"]
+    *runs, table = printed(capsys, "--configs=mnist", "--seeds=1", "--", *more)
+    assert set(more) <= set(runs[0])
+    assert set(more[:2]) <= set(table) and more[2] not in table
+
+
 def test_all_are_trained_and_then_weighed(called):
     assert sweep.main(["--configs=mnist", "--seeds=2"]) == 0
     assert [command[-1] for command in called[:2]] == [f"--config.training.seed={i}" for i in (0, 1)]

@@ -13,6 +13,7 @@ import hashlib
 import importlib.resources
 import json
 import os
+import sys
 import time
 import zipfile
 import zlib
@@ -139,7 +140,7 @@ def main() -> None:
         parallel.keep_compiled_programs()
         trained = train(data, load_labelled(data, "train"), steps)
         write(trained, folder / f"{data.name}.npz")
-        print(json.dumps(trained.card))
+        sys.stdout.write(json.dumps(trained.card) + "\n")
     except BadInput as error:
         command_line.refuse(error)
 
