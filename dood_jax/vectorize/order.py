@@ -3,7 +3,8 @@
 Hands start at the upper left and move to the right and down. Groups of strokes that lie apart are taken as
 the figures of a text, which is read row by row and from left to right. A figure is cut along its gaps into
 parts that stand above or beside each other, and the strokes of a part come in the order of their starts.
-Figures of several strokes follow the taught order of characters: of two that cross, the level one is first.
+Figures of several strokes follow the taught order of characters: of two that cross, the level one is first,
+and small marks at the upper right, as those of ば and 犬, are last.
 """
 
 import numpy as np
@@ -28,6 +29,11 @@ _MANY = 3  # strokes
 # Fractions of the width of a part
 _WIDE = 0.6  # of both rows, if the part is cut into rows where it could be cut into columns
 _UNDER = 0.7  # of a stroke that runs under it
+_CENTRED = 0.15  # by which a single stroke over the others may lie beside their middle
+
+_MARKED = 7  # most strokes of a figure whose marks come last
+_MARK = 0.3  # of the figure's size: that of a mark
+_RIGHT, _UPPER = 0.7, 0.35  # of the figure's width and height: marks lie right of the one, over the other
 
 _NARROW = 1.5  # columns are cut where their gap is wider than this many times that of the rows
 _TOUCH = 0.4  # of the size of a stroke: its end touches the start of the next one within it
@@ -79,7 +85,7 @@ def in_order(lines: list[np.ndarray]) -> list[int]:
     np.minimum.at(low, below[dots], low[dots])  # an upright stroke and the dots over it count as one
     np.maximum.at(high, below[dots], high[dots])
     ranks: list[int] = []
-    for figure in _figures(low[bare], high[bare]):
+    for figure in figures(low[bare], high[bare]):
         for index in _order_in_figure(bare[figure], lines, low, high):
             ranks += [index, *dots[below[dots] == index].tolist()]
     return ranks
@@ -99,7 +105,7 @@ def _below(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     return below
 
 
-def _figures(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
+def figures(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
     """Figures as indices of strokes, in reading order; strokes of near boxes [N, 2] to [N, 2] share one.
 
     A page of nothing but dots is one figure.
@@ -144,6 +150,7 @@ def _order_in_figure(
     """The strokes of a figure, part by part."""
     is_taught = len(figure) >= _TAUGHT
     ranks: list[int] = []
+    figure, marks = _without_marks(figure, low, high)
     parts = [figure]
     while parts:
         part = parts.pop()
@@ -153,7 +160,18 @@ def _order_in_figure(
             parts += halves[::-1]
         else:
             ranks += _order_in_part(part.tolist(), lines, low, high, is_taught)
-    return ranks
+    return [*ranks, *marks]
+
+
+def _without_marks(figure: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """A figure of some strokes without the small marks at its upper right, and these from the left."""
+    if not _TAUGHT <= len(figure) <= _MARKED:
+        return figure, []
+    corner, extent = low[figure].min(0), np.ptp(np.concatenate([low[figure], high[figure]]), axis=0)
+    across, down = ((low[figure] + high[figure]) / 2 - corner).T
+    is_mark = (high[figure] - low[figure]).max(1) < _MARK * extent.max()
+    is_mark &= (across > _RIGHT * extent[0]) & (down < _UPPER * extent[1])
+    return figure[~is_mark], figure[is_mark][across[is_mark].argsort(kind="stable")].tolist()
 
 
 def _halves(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -166,8 +184,10 @@ def _halves(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.nda
     many = min(len(column) for column in columns) >= _MANY
     beside = across + size * (_WIDER_OVERLAP if many else _OVERLAP)
     above += size * _OVERLAP
-    narrower = min(high[row, 0].max() - low[row, 0].min() for row in rows)
-    if above > 0 and (beside <= 0 or (narrower >= _WIDE * width and beside <= _NARROW * above)):
+    upper, lower = ((low[row, 0].min(), high[row, 0].max()) for row in rows)
+    is_wide = min(upper[1] - upper[0], lower[1] - lower[0]) >= _WIDE * width and beside <= _NARROW * above
+    is_over = len(rows[0]) == 1 and abs(sum(upper) - sum(lower)) / 2 < _CENTRED * (lower[1] - lower[0])
+    if above > 0 and (beside <= 0 or is_wide or is_over):
         return rows[0], rows[1]
     return (columns[0], columns[1]) if beside > 0 else None
 

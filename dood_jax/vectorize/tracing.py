@@ -10,7 +10,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from dood_jax.errors import BadInput
-from dood_jax.vectorize import areas, crossings, curves, forks, graph, model_votes, order, retraced
+from dood_jax.vectorize import areas, corners, crossings, curves, forks, graph, model_votes, order, retraced
 from dood_jax.vectorize.curves import InkStroke
 from dood_jax.vectorize.line_fitting import Line, fit_lines
 from dood_jax.vectorize.marks import Marks, find_marks, marks_of, resample
@@ -120,7 +120,7 @@ def _trace(marks: Marks, drawn: model_votes.WindowCurves | None) -> list[Line]:
     if drawn:
         of_model = model_votes.crossing_votes(skeleton, drawn, marks.pen_width)
         votes = {key: votes.get(key, 0.0) + of_model.get(key, 0.0) for key in votes | of_model}
-    paths = crossings.join(skeleton, marks, votes)
+    paths = corners.lift(crossings.join(skeleton, marks, votes))
     lines = _lines(paths)
     dots = [Line(np.repeat(place[None], 4, axis=0), width, False) for place, width in skeleton.dots]
     return lines + dots
