@@ -96,8 +96,9 @@ def corners(points: np.ndarray, is_closed: bool) -> list[tuple[int, Kind]]:
     bent = (bends[1] - bends[0]) / 2 * (_NEAR + _FAR) / ((_FAR - _NEAR) / 2)
     left = np.flatnonzero(np.minimum(np.abs(turn), np.abs(turn - bent)) > _SHARP)
     found = []
+    depth = np.linalg.norm(points[at] - (runs[0][2] + runs[1][2]) / 2, axis=1)
     while len(left):
-        best = left[np.abs(turn[left]).argmax()]
+        best = left[depth[left].argmax()]
         apart = np.abs(at[left] - at[best])
         left = left[(np.minimum(apart, n - apart) if is_closed else apart) > _FAR]
         kind = _kind(one[best], other[best])

@@ -32,7 +32,7 @@ _UNDER = 0.7  # of a stroke that runs under it
 _CENTRED = 0.15  # by which a single stroke over the others may lie beside their middle
 
 _MARKED = 7  # most strokes of a figure whose marks come last
-_MARK = 0.3  # of the figure's size: that of a mark
+_MARK = 0.3  # of the size of the figure's largest stroke: that of a mark
 _RIGHT, _UPPER = 0.7, 0.35  # of the figure's width and height: marks lie right of the one, over the other
 
 _NARROW = 1.5  # columns are cut where their gap is wider than this many times that of the rows
@@ -169,8 +169,8 @@ def _without_marks(figure: np.ndarray, low: np.ndarray, high: np.ndarray) -> tup
         return figure, []
     corner, extent = low[figure].min(0), np.ptp(np.concatenate([low[figure], high[figure]]), axis=0)
     across, down = ((low[figure] + high[figure]) / 2 - corner).T
-    is_mark = (high[figure] - low[figure]).max(1) < _MARK * extent.max()
-    is_mark &= (across > _RIGHT * extent[0]) & (down < _UPPER * extent[1])
+    size = (high[figure] - low[figure]).max(1)
+    is_mark = (size < _MARK * size.max()) & (across > _RIGHT * extent[0]) & (down < _UPPER * extent[1])
     return figure[~is_mark], figure[is_mark][across[is_mark].argsort(kind="stable")].tolist()
 
 
@@ -186,7 +186,9 @@ def _halves(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.nda
     above += size * _OVERLAP
     upper, lower = ((low[row, 0].min(), high[row, 0].max()) for row in rows)
     is_wide = min(upper[1] - upper[0], lower[1] - lower[0]) >= _WIDE * width and beside <= _NARROW * above
-    is_over = len(rows[0]) == 1 and abs(sum(upper) - sum(lower)) / 2 < _CENTRED * (lower[1] - lower[0])
+    is_over = (
+        len(rows[0]) == 1 and size > 0 and abs(sum(upper) - sum(lower)) / 2 < _CENTRED * (lower[1] - lower[0])
+    )
     if above > 0 and (beside <= 0 or is_wide or is_over):
         return rows[0], rows[1]
     return (columns[0], columns[1]) if beside > 0 else None

@@ -51,6 +51,17 @@ FIGURES = {
     "side by side": [*moved(TREE, 0, 0, 0.5), *moved(SUN, 52, 0, 0.5)],
     "one above the other": [*moved(SUN, 25, 0, 0.5), *moved(TREE, 25, 46, 0.5)],
     "on a line that leads on from the left": [*moved(SUN, 25, -8), *WALK],
+    "a mark over the middle, then the lid": [
+        line((50, 5), (52, 18)),
+        line((12, 25), (8, 45)),
+        line((12, 25), (90, 25), (82, 40)),
+    ],
+    "small marks at the upper right are last": [
+        line((10, 45), (70, 40)),
+        line((40, 15), (45, 70), (20, 95)),
+        line((76, 18), (82, 28)),
+        line((88, 13), (94, 23)),
+    ],
     "letters in rows": [
         stroke for y in (0, 60) for x in (0, 40, 80, 120) for stroke in moved(LETTER, x, y + x / 20)
     ],
