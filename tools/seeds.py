@@ -2,8 +2,8 @@
 
 Measures runs of one config that differ in the seed alone, at idle priority in `runs/measure`, and writes
 `docs/results/seeds-mnist.json`; `tools/results_page.py` makes the table. A run is a folder in which
-`--task=release` has put the model. The record is of the seed that is best on its validation images: a test
-wants that one to be released.
+`--task=release` has put the model. Seeds that the record holds already stay in it if no run of theirs is
+given. The record is of the seed that is best on its validation images: a test wants that one to be released.
 """
 
 import json
@@ -36,11 +36,15 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("the working tree has changes; commit first, since the record names the commit\n")
         return 2
     os.nice(19)
-    seeds = sorted((of_seed(name, folder) for folder in folders), key=lambda one: one["seed"])
-    best = max(seeds, key=lambda one: one["validation"]["log_likelihood"])
+    path = measure.RESULTS / f"seeds-{name}.json"
+    known = json.loads(path.read_text())["seeds"] if path.is_file() else []
+    seeds = {one["seed"]: one for one in [*known, *(of_seed(name, folder) for folder in folders)]}
+    best = max(seeds.values(), key=lambda one: one["validation"]["log_likelihood"])
     released = {"checkpoint": name, "checkpoint_sha256": best["checkpoint_sha256"]}
-    record = {"task": "seeds", **released, "commit": commit(), "seeds": seeds}
-    (measure.RESULTS / f"seeds-{name}.json").write_text(json.dumps(record, indent=1) + "\n")
+    rows = [seeds[seed] for seed in sorted(seeds)]
+    path.write_text(
+        json.dumps({"task": "seeds", **released, "commit": commit(), "seeds": rows}, indent=1) + "\n"
+    )
     return 0
 
 
@@ -56,6 +60,7 @@ def of_seed(name: str, folder: Path) -> dict[str, Any]:
         "seed": card["config"]["training"]["seed"],
         "checkpoint_sha256": checksum(card),
         "trained_at_commit": card["commit"],
+        "measured_at_commit": commit(),
         "minutes": card["seconds"] / 60,
         "validation": {key: last[key] for key in _VALIDATED},
         "map": transfer["table"]["map"][name],

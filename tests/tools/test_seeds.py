@@ -73,6 +73,15 @@ def test_runs_are_measured_as_released_models_are(tmp_path, measured):
     assert measured == [(one.task, "run-1", one.config, dict(one.settings)) for one in expected]
 
 
+def test_seeds_that_were_measured_stay_and_are_replaced_by_their_own_run(tmp_path, measured):
+    for name, seed, nats in (("run-1", 5, 10.0), ("run-2", 6, 20.0), ("run-3", 5, 30.0)):
+        folder, model = run_of(tmp_path / name, seed, (nats,))
+        assert seeds.main(["mnist", str(folder)]) == 0
+    record = json.loads((tmp_path / "seeds-mnist.json").read_text())
+    assert [(one["seed"], one["map"]) for one in record["seeds"]] == [(5, 7003.0), (6, 7002.0)]
+    assert record["checkpoint_sha256"] == model
+
+
 def test_what_is_no_run_is_refused_in_a_line(tmp_path, measured, monkeypatch, capsys):
     folder, _ = run_of(tmp_path / "run-1", 1, (10.0,))
     assert seeds.main(["mnist", str(folder), str(tmp_path / "none")]) == 2
