@@ -61,11 +61,11 @@ def find_paper(dark: np.ndarray, bright: np.ndarray) -> Paper:
     """
     if max(dark.shape) <= TINY:
         return _of_tiny(dark, bright)
-    small = [_denoised(shrink(dark, _COARSE_SIDE)), 1 - _denoised(shrink(bright, _COARSE_SIDE))]
-    found = [_lines(grey) for grey in small]
+    small = [_coarse(dark), _coarse(1 - bright)]
+    found = [_lines(*one) for one in small]
     ink_is_dark = found[0].likeness >= found[1].likeness
-    positive, lines = (small[0], found[0]) if ink_is_dark else (small[1], found[1])
-    level = _level(positive, lines.width)
+    (positive, noise), lines = (small[0], found[0]) if ink_is_dark else (small[1], found[1])
+    level = _level(positive, noise, lines.width)
     is_table = _table(positive, level)
     level = extremes(level, 3, np.minimum)  # beside a table's edge are mixtures of both
     fine = _enlarge(level, dark.shape)
@@ -101,9 +101,19 @@ def shrink(grey: np.ndarray, side: int) -> np.ndarray:
     return small
 
 
-def _denoised(grey: np.ndarray) -> np.ndarray:
+def _coarse(fine: np.ndarray) -> tuple[np.ndarray, float]:
+    """A small copy of a picture without its noise, and the noise that is left.
+
+    Lines that fill the picture look like noise in a small copy. Noise is never stronger there than in the
+    picture itself.
+    """
+    most, small = noise_of(fine), shrink(fine, _COARSE_SIDE)
+    smooth = _denoised(small, min(noise_of(small), most))
+    return smooth, min(noise_of(smooth), most)
+
+
+def _denoised(grey: np.ndarray, noise: float) -> np.ndarray:
     """Smooths noise, if there is much, but leaves a frame of one pixel apart from what it frames."""
-    noise = noise_of(grey)
     if noise <= 0.01:
         return grey
     width = 0.8 if noise < 0.04 else 1.2
@@ -127,12 +137,12 @@ def closing(grey: np.ndarray, side: int) -> np.ndarray:
     return large[reach:-reach, reach:-reach]
 
 
-def _lines(grey: np.ndarray) -> _Lines:
+def _lines(grey: np.ndarray, noise: float) -> _Lines:
     """Measures the dark lines of [H, W] by what squares of growing sides fill, in ever smaller copies.
 
     Lines describe a picture well if much of it is thin and strong, and if what is left without is even.
     """
-    floor = 3 * noise_of(grey)
+    floor = 3 * noise
     sides: list[float] = []
     masses: list[float] = []
     factor, filled = 1.0, grey
@@ -154,12 +164,12 @@ def _lines(grey: np.ndarray) -> _Lines:
     return _Lines(amount / (1 + roughness), width)
 
 
-def _level(grey: np.ndarray, line_width: float) -> np.ndarray:
+def _level(grey: np.ndarray, noise: float, line_width: float) -> np.ndarray:
     """[H, W] the brightness of the paper below dark ink."""
     lines_gone = closing(grey, round(1.5 * line_width) | 1)
     level = _without_thick_marks(lines_gone, lines_gone - grey)
     rest = grey - level
-    is_paper = rest > -max(0.03, 4 * noise_of(grey))
+    is_paper = rest > -max(0.03, 4 * noise)
     return level + local_mean(rest, is_paper)
 
 

@@ -31,6 +31,14 @@ def test_a_shadow_across_the_paper(ink):
 
 
 @pytest.mark.parametrize("bright", [False, True])
+def test_a_page_full_of_slanted_lines(bright):
+    """In a small copy they are as fine as noise."""
+    rows, columns = np.indices((1600, 1600))
+    lines = ((rows + columns) % 22 < 6).astype(np.float32)
+    assert error(lines if bright else 1 - lines, lines) < 0.02
+
+
+@pytest.mark.parametrize("bright", [False, True])
 def test_noise(ink, bright):
     noise = np.random.default_rng(0).normal(0, 0.1, ink.shape)
     grey = np.clip(0.1 + 0.8 * (ink if bright else 1 - ink) + noise, 0, 1)
