@@ -3,7 +3,9 @@
 Characters of many strokes are written downwards and to the right: the box of 口 is a stroke down, one that
 turns from right to down, and one along the bottom. No stroke runs up and then right, or right and then up, so
 the lines that meet in the upper left and in the lower right corner of a box are two strokes. Those of the
-lower left corner are two where they close a box, and one in 山, where an end of theirs is free.
+lower left corner are two if they close a box, and one if an end of theirs is free. Letters have such corners
+too, and are written in other ways, so upper left and lower right corners count only beside the upper right
+one of the box.
 """
 
 import itertools
@@ -20,12 +22,15 @@ _NEAR, _FAR = 3, 11  # points from a corner between which the direction of a leg
 _FREE = 20  # points from a corner to the end of its line at least; hooks and serifs are shorter
 _TOUCH = 1.0  # pen widths between strokes that touch
 _SHARP = np.deg2rad(45)  # the least turn in a corner, beyond that of a line that bends as its legs do
+_STRAIGHT = np.deg2rad(30)  # the most by which a leg bends
 _SQUARE = np.deg2rad(105)  # the largest turn in a corner that closes a box
 _LEVEL = np.tan(np.deg2rad(25))  # the steepest level leg
 _UPRIGHT = np.tan(np.deg2rad(40))  # how far an upright leg may lean
 
 Kind = tuple[bool, bool]  # whether the level leg leads to the right, and the upright one down
-_UPPER_LEFT, _LOWER_RIGHT, _LOWER_LEFT = (True, True), (False, False), (True, False)
+Corner = tuple[int, Kind]  # the index of its point
+_UPPER_LEFT, _UPPER_RIGHT = (True, True), (False, True)
+_LOWER_LEFT, _LOWER_RIGHT = (True, False), (False, False)
 
 
 def lift(paths: list[Path]) -> list[Path]:
@@ -54,28 +59,45 @@ def _meetings(paths: list[Path]) -> list[list[bool]]:
 def _lifted(path: Path, meets: list[bool]) -> list[Path]:
     """A path cut in its corners; `meets` tells whether another one touches its first and its last point."""
     points = curves.evenly(path.points, int(curves.length(path.points) / (_STEP * path.width)) + 1)
-    found = dict(corners(points, path.is_closed))
-    cuts = [at for at, kind in found.items() if kind in (_UPPER_LEFT, _LOWER_RIGHT)]
-    if path.is_closed and cuts:  # it starts in the first of them
-        start, last = cuts[0], len(points) - 1
-        points = np.concatenate([points[start:-1], points[: start + 1]])
-        found = {(at - start) % last: kind for at, kind in found.items()}
-        cuts, meets = [at - start for at in cuts[1:]], [True, True]
-    bounds = [0, *cuts, len(points) - 1]
-    met = [meets[0], *(True for _ in cuts), meets[1]]
+    found = corners(points, path.is_closed)
+    if path.is_closed:
+        points, found = _from_upper_left(points, found)
+        meets = [True, True]
+    kinds = [None, *(kind for _, kind in found), None]
+    cuts = [
+        at
+        for (at, kind), before, after in zip(found, kinds, kinds[2:], strict=False)
+        if kind in (_UPPER_LEFT, _LOWER_RIGHT) and _UPPER_RIGHT in (before, after)
+    ]
+    bounds = [(0, meets[0]), *((at, True) for at in cuts), (len(points) - 1, meets[1])]
     closing = [
         at
-        for (before, is_met), (after, is_met_too) in itertools.pairwise(zip(bounds, met, strict=True))
-        for at, kind in found.items()
-        if kind == _LOWER_LEFT and before < at < after and is_met and is_met_too
+        for at, kind in found
+        for (start, is_met), (stop, is_met_too) in itertools.pairwise(bounds)
+        if kind == _LOWER_LEFT and start < at < stop and is_met and is_met_too
     ]
-    bounds = sorted([*bounds, *closing])
-    if len(bounds) == 2:
+    if not cuts and not closing:
         return [path]
-    return [path._replace(points=points[a : b + 1], is_closed=False) for a, b in itertools.pairwise(bounds)]
+    places = sorted([0, *cuts, *closing, len(points) - 1])
+    return [path._replace(points=points[a : b + 1], is_closed=False) for a, b in itertools.pairwise(places)]
 
 
-def corners(points: np.ndarray, is_closed: bool) -> list[tuple[int, Kind]]:
+def _from_upper_left(points: np.ndarray, found: list[Corner]) -> tuple[np.ndarray, list[Corner]]:
+    """A closed line that starts in the upper left corner of its box, and its other corners.
+
+    If it is no box, the line as it is, and no corners.
+    """
+    kinds = [kind for _, kind in found]
+    if _UPPER_LEFT not in kinds:
+        return points, []
+    start, last = found[kinds.index(_UPPER_LEFT)][0], len(points) - 1
+    others = sorted(((at - start) % last, kind) for at, kind in found)[1:]
+    if not others or _UPPER_RIGHT not in (others[0][1], others[-1][1]):
+        return points, []
+    return np.concatenate([points[start:-1], points[: start + 1]]), others
+
+
+def corners(points: np.ndarray, is_closed: bool) -> list[Corner]:
     """The sharp corners between a level and an upright leg, as indices of points and their kinds.
 
     Args:
@@ -94,7 +116,8 @@ def corners(points: np.ndarray, is_closed: bool) -> list[tuple[int, Kind]]:
     bends = [_angle(middle - near, far - middle) for near, middle, far in runs]
     # A leg bends by so much in half its length; in as many points, so do the lines between both middles.
     bent = (bends[1] - bends[0]) / 2 * (_NEAR + _FAR) / ((_FAR - _NEAR) / 2)
-    left = np.flatnonzero(np.minimum(np.abs(turn), np.abs(turn - bent)) > _SHARP)
+    is_sharp = np.minimum(np.abs(turn), np.abs(turn - bent)) > _SHARP
+    left = np.flatnonzero(is_sharp & (np.abs(bends).max(axis=0) < _STRAIGHT))
     found = []
     depth = np.linalg.norm(points[at] - (runs[0][2] + runs[1][2]) / 2, axis=1)
     while len(left):

@@ -19,12 +19,15 @@ CHARACTERS = {
         line((100, 200), (210, 200)),
     ],
     "boxes over each other": [*moved(BOX, 70, 10), *moved(BOX, 70, 100), *moved(CROSS, 130, 60)],
-    "a box whose top is free": [
-        *moved(
-            [line((20, 30), (20, 80), (80, 80)), line((80, 30), (80, 80)), line((50, 10), (50, 75))], 60, 60
-        ),
+    "a box whose top is free, as letters are": [
+        *moved([line((20, 30), (20, 80), (80, 80), (80, 30)), line((50, 10), (50, 75))], 60, 60),
         line((40, 30), (200, 30)),
         line((40, 190), (200, 190)),
+    ],
+    "a root": [
+        line((20, 120), (40, 160), (70, 40), (220, 40)),
+        *moved(CROSS, 80, 45),
+        line((180, 80), (180, 150)),
     ],
     "a door": [
         *moved(BOX[:2], 60, 60),
