@@ -23,6 +23,7 @@ _FREE = 20  # points from a corner to the end of its line at least; hooks and se
 _TOUCH = 1.0  # pen widths between strokes that touch
 _SHARP = np.deg2rad(45)  # the least turn in a corner, beyond that of a line that bends as its legs do
 _STRAIGHT = np.deg2rad(30)  # the most by which a leg bends
+_SIDE = 0.9  # of the length along a side of a box: the least between its corners
 _SQUARE = np.deg2rad(105)  # the largest turn in a corner that closes a box
 _LEVEL = np.tan(np.deg2rad(25))  # the steepest level leg
 _UPRIGHT = np.tan(np.deg2rad(40))  # how far an upright leg may lean
@@ -63,11 +64,10 @@ def _lifted(path: Path, meets: list[bool]) -> list[Path]:
     if path.is_closed:
         points, found = _from_upper_left(points, found)
         meets = [True, True]
-    kinds = [None, *(kind for _, kind in found), None]
     cuts = [
         at
-        for (at, kind), before, after in zip(found, kinds, kinds[2:], strict=False)
-        if kind in (_UPPER_LEFT, _LOWER_RIGHT) and _UPPER_RIGHT in (before, after)
+        for at, kind in found
+        if kind in (_UPPER_LEFT, _LOWER_RIGHT) and _has_side_to_upper_right(points, found, at)
     ]
     bounds = [(0, meets[0]), *((at, True) for at in cuts), (len(points) - 1, meets[1])]
     closing = [
@@ -91,10 +91,19 @@ def _from_upper_left(points: np.ndarray, found: list[Corner]) -> tuple[np.ndarra
     if _UPPER_LEFT not in kinds:
         return points, []
     start, last = found[kinds.index(_UPPER_LEFT)][0], len(points) - 1
+    turned = np.concatenate([points[start:-1], points[: start + 1]])
     others = sorted(((at - start) % last, kind) for at, kind in found)[1:]
-    if not others or _UPPER_RIGHT not in (others[0][1], others[-1][1]):
-        return points, []
-    return np.concatenate([points[start:-1], points[: start + 1]]), others
+    is_box = any(_has_side_to_upper_right(turned, others, at) for at in (0, last))
+    return (turned, others) if is_box else (points, [])
+
+
+def _has_side_to_upper_right(points: np.ndarray, found: list[Corner], at: int) -> bool:
+    """Whether a straight side of a box leads from a corner to one in the upper right."""
+    for other, kind in found:
+        side = points[min(at, other) : max(at, other) + 1]
+        if kind == _UPPER_RIGHT and np.linalg.norm(side[-1] - side[0]) > _SIDE * curves.length(side):
+            return True
+    return False
 
 
 def corners(points: np.ndarray, is_closed: bool) -> list[Corner]:
