@@ -19,6 +19,7 @@ from dood_jax.vectorize.crossings import Path
 _MANY = 4  # lines of a figure from which on it is a character of many strokes
 _STEP = 0.25  # pen widths between the points at which corners are looked for
 _NEAR, _FAR = 3, 11  # points from a corner between which the direction of a leg is measured
+_MOST = 5  # sharp turns of a line with the corners of a box; sketches have more
 _FREE = 20  # points from a corner to the end of its line at least; hooks and serifs are shorter
 _TOUCH = 1.0  # pen widths between strokes that touch
 _SHARP = np.deg2rad(45)  # the least turn in a corner, beyond that of a line that bends as its legs do
@@ -109,13 +110,15 @@ def _has_side_to_upper_right(points: np.ndarray, found: list[Corner], at: int) -
 def corners(points: np.ndarray, is_closed: bool) -> list[Corner]:
     """The sharp corners between a level and an upright leg, as indices of points and their kinds.
 
+    There are none in lines that turn more often than a box does.
+
     Args:
       points: [n, 2] at steps of a quarter of the pen's width; a closed line returns to its first point.
       is_closed: whether it does.
     """
     n = len(points) - is_closed
-    at = np.arange(n) if is_closed else np.arange(_FREE, n - _FREE)
-    if n < 2 * _FREE or not len(at):
+    at = np.arange(n) if is_closed else np.arange(_FAR, n - _FAR)
+    if n < 2 * _FREE:
         return []
     runs = [
         [points[(at + sign * away) % n] for away in (_NEAR, (_NEAR + _FAR) // 2, _FAR)] for sign in (-1, 1)
@@ -125,17 +128,23 @@ def corners(points: np.ndarray, is_closed: bool) -> list[Corner]:
     bends = [_angle(middle - near, far - middle) for near, middle, far in runs]
     # A leg bends by so much in half its length; in as many points, so do the lines between both middles.
     bent = (bends[1] - bends[0]) / 2 * (_NEAR + _FAR) / ((_FAR - _NEAR) / 2)
-    is_sharp = np.minimum(np.abs(turn), np.abs(turn - bent)) > _SHARP
-    left = np.flatnonzero(is_sharp & (np.abs(bends).max(axis=0) < _STRAIGHT))
-    found = []
+    left = np.flatnonzero(np.minimum(np.abs(turn), np.abs(turn - bent)) > _SHARP)
     depth = np.linalg.norm(points[at] - (runs[0][2] + runs[1][2]) / 2, axis=1)
+    sharpest = []
     while len(left):
         best = left[depth[left].argmax()]
         apart = np.abs(at[left] - at[best])
         left = left[(np.minimum(apart, n - apart) if is_closed else apart) > _FAR]
-        kind = _kind(one[best], other[best])
-        if kind and (kind != _LOWER_LEFT or abs(turn[best]) < _SQUARE):
-            found.append((int(at[best]), kind))
+        sharpest.append(best)
+    if len(sharpest) > _MOST:
+        return []
+    found = []
+    for index in sharpest:
+        kind = _kind(one[index], other[index])
+        is_straight = max(abs(bend[index]) for bend in bends) < _STRAIGHT
+        is_square = kind != _LOWER_LEFT or abs(turn[index]) < _SQUARE
+        if kind and is_straight and is_square and (is_closed or _FREE <= at[index] < n - _FREE):
+            found.append((int(at[index]), kind))
     return sorted(found)
 
 
