@@ -35,7 +35,6 @@ class Path(NamedTuple):
 
     points: np.ndarray  # [n, 2] in pixels of the page
     is_closed: bool
-    edges: tuple[tuple[int, bool], ...]  # (edge index, whether it runs forward)
     width: float  # full width of its ink, in pixels of the page
 
 
@@ -229,21 +228,20 @@ def _chains(graph: Graph, marks: Marks, partner: dict[int, int]) -> list[Path]:
 
 def _chain(graph: Graph, marks: Marks, partner: dict[int, int], first: int, left: set[int]) -> Path:
     """The stroke that begins at an edge end; its edges are taken out of `left`."""
-    steps: list[tuple[int, bool]] = []
     pieces: list[np.ndarray] = []
+    widths: list[np.ndarray] = []
     following: int | None = first
     while following is not None and following // 2 in left:
         index, forward = following // 2, following % 2 == 0
         left.remove(index)
         points = graph.edges[index].points
         pieces.append(points if forward else points[::-1])
-        steps.append((index, forward))
+        widths.append(_own_widths(graph, marks, index))
         last = following ^ 1  # the other end of the edge
         following = partner.get(last)
     is_closed = partner.get(last) == first
-    width = float(np.median(np.concatenate([_own_widths(graph, marks, index) for index, _ in steps])))
     joined = [pieces[0], *(piece[1:] for piece in pieces[1:])]
-    return Path(np.concatenate(joined), is_closed, tuple(steps), width)
+    return Path(np.concatenate(joined), is_closed, float(np.median(np.concatenate(widths))))
 
 
 def _own_widths(graph: Graph, marks: Marks, index: int) -> np.ndarray:
