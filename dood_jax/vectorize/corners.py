@@ -117,9 +117,9 @@ def corners(points: np.ndarray, is_closed: bool) -> list[Corner]:
       is_closed: whether it does.
     """
     n = len(points) - is_closed
-    at = np.arange(n) if is_closed else np.arange(_FAR, n - _FAR)
     if n < 2 * _FREE:
         return []
+    at = np.arange(n) if is_closed else np.arange(_FAR, n - _FAR)
     runs = [
         [points[(at + sign * away) % n] for away in (_NEAR, (_NEAR + _FAR) // 2, _FAR)] for sign in (-1, 1)
     ]

@@ -184,11 +184,10 @@ def _halves(part: np.ndarray, low: np.ndarray, high: np.ndarray) -> tuple[np.nda
     many = min(len(column) for column in columns) >= _MANY
     beside = across + size * (_WIDER_OVERLAP if many else _OVERLAP)
     above += size * _OVERLAP
-    upper, lower = ((low[row, 0].min(), high[row, 0].max()) for row in rows)
-    is_wide = min(upper[1] - upper[0], lower[1] - lower[0]) >= _WIDE * width and beside <= _NARROW * above
-    is_over = (
-        len(rows[0]) == 1 and size > 0 and abs(sum(upper) - sum(lower)) / 2 < _CENTRED * (lower[1] - lower[0])
-    )
+    upper, lower = (np.array([low[row, 0].min(), high[row, 0].max()]) for row in rows)
+    is_wide = min(np.ptp(upper), np.ptp(lower)) >= _WIDE * width and beside <= _NARROW * above
+    is_centred = abs(upper.mean() - lower.mean()) < _CENTRED * np.ptp(lower)
+    is_over = len(rows[0]) == 1 and size > 0 and is_centred
     if above > 0 and (beside <= 0 or is_wide or is_over):
         return rows[0], rows[1]
     return (columns[0], columns[1]) if beside > 0 else None

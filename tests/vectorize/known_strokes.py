@@ -32,6 +32,17 @@ def arc(centre, radius: float, start: float, stop: float) -> np.ndarray:
     return np.asarray(centre) + radius * np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
+def line(*corners) -> np.ndarray:
+    """A polyline with points in between."""
+    at = np.linspace(0, len(corners) - 1, 20 * (len(corners) - 1) + 1)
+    return np.stack([np.interp(at, range(len(corners)), axis) for axis in np.transpose(corners)], axis=1)
+
+
+def moved(strokes, x, y, scale=1.0) -> list[np.ndarray]:
+    """Polylines in another place, and of another size."""
+    return [stroke * scale + np.array([x, y]) for stroke in strokes]
+
+
 def dense(stroke, step: float = 0.5) -> np.ndarray:
     """[m, 2] points along a [n, 2] polyline, about `step` pixels apart."""
     points = np.asarray(stroke, float)

@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from known_strokes import arc, ink_of, matched
-from test_order import line, moved
+from known_strokes import arc, ink_of, line, matched, moved
 
 from dood_jax.vectorize import corners
 from dood_jax.vectorize.page import Page

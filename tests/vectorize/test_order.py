@@ -2,23 +2,13 @@
 
 import numpy as np
 import pytest
-from known_strokes import arc
+from known_strokes import arc, line, moved
 
 from dood_jax.vectorize import order
 
 
-def line(*corners) -> np.ndarray:
-    """A polyline with points in between."""
-    at = np.linspace(0, len(corners) - 1, 20 * (len(corners) - 1) + 1)
-    return np.stack([np.interp(at, range(len(corners)), axis) for axis in np.transpose(corners)], axis=1)
-
-
 def dot(x, y) -> np.ndarray:
     return np.array([[x, y], [x, y]], float)
-
-
-def moved(strokes, x, y, scale=1.0) -> list[np.ndarray]:
-    return [stroke * scale + np.array([x, y]) for stroke in strokes]
 
 
 BOX = [line((20, 20), (20, 80)), line((20, 20), (80, 20), (80, 80)), line((20, 80), (80, 80))]
