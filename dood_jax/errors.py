@@ -39,8 +39,8 @@ def require_fraction(key: str, value: float) -> float:
     return value
 
 
-def require_seed(key: str, value: int) -> int:
-    """The value, or BadInput if it is no 32-bit seed."""
-    if not 0 <= value < 2**32:
-        raise BadInput(f"{key}={value} is no seed; give one from 0 to 2^32 - 1")
+def require_seed(key: str, value: int, bits: int = 32) -> int:
+    """The value, or BadInput if it is no seed of so many bits."""
+    if not 0 <= value < 2**bits:
+        raise BadInput(f"{key}={value} is no seed; give one from 0 to 2^{bits} - 1")
     return value

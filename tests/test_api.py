@@ -11,7 +11,7 @@ import pytest
 import dood_jax
 from dood_jax.api import Model
 from dood_jax.errors import BadInput
-from dood_jax.inference import infer
+from dood_jax.inference import generate, infer
 from dood_jax.model.variation import SMALL_NOISE
 from dood_jax.objectives import iwae
 from dood_jax.rendering import source_grid
@@ -228,24 +228,31 @@ def test_a_model_is_named_in_a_line(model):
 
 
 @pytest.mark.slow
-def test_few_programs_are_compiled_for_any_number_of_images(model, images, monkeypatch):
+@pytest.mark.parametrize(
+    ("room", "compiled", "use"),
+    [
+        (infer, "_compiled_infer", lambda model, count: model.infer(np.zeros((count, 20, 20), np.float32))),
+        (generate, "_compiled_sample", lambda model, count: model.sample(count)),
+    ],
+    ids=["infer", "sample"],
+)
+def test_few_programs_are_compiled_for_any_number_of_images(model, room, compiled, use, monkeypatch):
     """One for one image, which three and four are drawn by too, and one for a batch."""
     sizes = set()
-    compile_once = infer._compiled_infer
+    compile_once = getattr(room, compiled)
 
     def noting(*settings):
-        draw = compile_once(*settings)
+        program = compile_once(*settings)
 
-        def drawn(params, images, keys):
-            sizes.add(len(images))
-            return draw(params, images, keys)
+        def run(params, *arguments):
+            sizes.add(len(arguments[0]))  # the images, or keys of samples
+            return program(params, *arguments)
 
-        return drawn
+        return run
 
-    monkeypatch.setattr(infer, "_compiled_infer", noting)
-    many = np.tile(images, (14, 1, 1))
+    monkeypatch.setattr(room, compiled, noting)
     for count in (1, 3, 4, 5, 17, 64, 70):
-        assert len(model.infer(many[:count])) == count
+        assert len(use(model, count)) == count
     assert sizes == {len(jax.local_devices()), 64}
 
 

@@ -109,6 +109,7 @@ SETTINGS = {
     "evaluation.num_particles=0": "",
     "evaluation.batch_size=0": "",
     "evaluation.member=-1": "",
+    "evaluation.seed=2147483648": "2^31",
     "data.image_size=33": "",
     "data.image_size=100000": "",
     "data.name=cifar": "'cifar'",

@@ -16,7 +16,7 @@ from PIL import Image
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "docs" / "results"
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-OF_NO_MODEL = ("rivals", "scaling", "vectorize")  # models trained for the comparison, none, rules alone
+OF_NO_MODEL = ("rivals", "scaling")  # models trained for the comparison, none
 RECORDS = [path for path in sorted(RESULTS.glob("*.json")) if path.stem not in OF_NO_MODEL]
 
 

@@ -53,8 +53,11 @@ this in mind:
 * EMNIST's test images are another selection than the published one, Quick, Draw!'s have nine of the ten
   categories ([data](data.md)): numbers beside the paper's there are of substitutes. EMNIST is upright where
   nothing else is said; the paper's lies on its side.
-* Half of the synthetic training images passed through 28 × 28 pixels. Models are decided on by validation
-  images ([experiments](experiments.md)).
+* Half of the synthetic training images passed through 28 × 28 pixels, and their generator was chosen by test
+  numbers of the five sets. Other early choices used 128 or 256 of the 500 test images too, without an effect
+  that could be measured; models are decided on by validation images ([experiments](experiments.md)).
+* The models of EMNIST, KMNIST, Quick, Draw! and Omniglot begin with the one of synthetic strokes, the paper's
+  with nothing.
 * AIR's row of Omniglot is published with a Gaussian observation and one sample, unlike its other rows.
 * The published model (`model.preset=published`) agrees with golden vectors of the paper's code, but was
   never trained here: no number below is of it.
@@ -98,8 +101,8 @@ def page(results: Path, checkpoints: Path) -> str:
     parts = [
         "# Results",
         "Written by `python tools/results_page.py` from [`docs/results`](results) and the cards in"
-        " [`checkpoints`](../checkpoints). Every file names the sha256 of the parameters that it was measured"
-        " with; a test compares it with the shipped ones.",
+        " [`checkpoints`](../checkpoints). A file of measurements of a released model names the sha256 of its"
+        " parameters; a test compares it with the shipped ones.",
         INTRODUCTION,
         "## The models",
         tables.models_table(cards),
@@ -107,8 +110,8 @@ def page(results: Path, checkpoints: Path) -> str:
         " alone, on one core that other work shared, for MNIST at idle priority. A model that begins with"
         " another has that one's training behind it.",
         "![Nats of validation images while learning](curves.png)",
-        "256 validation images a set, with source resolution. The first measurement above the paper's"
-        " number:",
+        "256 validation images a set, with source resolution, which the paper's numbers are without. The"
+        " first measurement above them, in minutes of the run itself:",
         passing_table(learning_curves(results)),
         *seeds_parts(results),
         "## Models on test images of their own sets",
@@ -147,7 +150,8 @@ def seeds_parts(results: Path) -> list[str]:
         (best,) = (one["seed"] for one in record["seeds"] if one["checkpoint_sha256"] == released)
         parts += [
             f"## Seeds of the {name} model",
-            "The same config but for `--config.training.seed`; commits are those that trained. Seed"
+            "The same config but for `--config.training.seed`; commits are those that trained, and what else"
+            " they differ in is in [experiments](experiments.md#17-what-is-a-seed-worth). Seed"
             f" {best} is released, the best by validation images. Nats under the map of 500 test images of"
             " five sets, 40 particles, with source resolution; L1 on MNIST; the Fréchet ratio of samples; the"
             " fraction of completions of one stroke that keep the image's class. `python tools/seeds.py`.",
@@ -216,8 +220,11 @@ def rivals_page(record: Record) -> str:
     settings = record["config"]["evaluation"]
     introduction = (
         "Written by `python tools/results_page.py` from what `python benchmarks/rivals.py` measured. All"
-        " models learn on MNIST, with the networks and the objective of the `fast` preset, for the time that"
-        f" DooD, without iterative inference, takes for {record['training_steps']['dood']:,} steps. Nats an"
+        " models learn on MNIST, with the networks and the objective of the `fast` preset, but with the"
+        " published prior, a brush that is free, and no source resolution, for the time that DooD, without"
+        f" iterative inference, takes for {record['training_steps']['dood']:,} steps: some five minutes, so"
+        " this ranks no models ([experiments](experiments.md#20-rivals-in-equal-time)). EMNIST and Quick,"
+        " Draw! are substitutes ([data](data.md)). Nats an"
         f" image under the published map, {settings['num_images']} images a set,"
         f" {settings['num_particles']} particles; one seed, ± standard error. Measured at commit"
         f" {record['commit']} on {record['device']}."

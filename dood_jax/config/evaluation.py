@@ -32,7 +32,7 @@ class EvaluationConfig:
 
     def __post_init__(self) -> None:
         """Checks every value."""
-        require_seed("evaluation.seed", self.seed)
+        require_seed("evaluation.seed", self.seed, bits=31)  # tasks count on from it
         for key in ("num_images", "num_strokes", "member", "optimize_steps", "brush_bits", "revisions"):
             require_at_least(f"evaluation.{key}", getattr(self, key), 0)
         for key in ("num_particles", "samples_per_posterior", "batch_size"):
