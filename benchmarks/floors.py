@@ -4,10 +4,11 @@
 
 Principal components with a Gaussian prior, a Gaussian posterior of one width and the published observation
 model (a Laplace scale a pixel, within the same range; what is drawn is clipped to 0..1, as a canvas is) need
-a minute a set, and no iteration: the bound has a closed form. A small variational autoencoder of two hidden layers has the same observation model. Both are
-fitted to training images; what is to be chosen (the number of components, the width) is chosen on other
-training images; the bound is of the same 500 test images that DooD is measured on. Pixels are compared as
-they are, without the source resolution. Needs the sets in DOOD_DATA_DIR.
+a minute a set, and no iteration: the bound has a closed form. A small variational autoencoder of two hidden
+layers has the same observation model. Both are fitted to training images; what is to be chosen (the number
+of components, the width) is chosen on other training images; the bound is of the same 500 test images that
+DooD is measured on. Pixels are compared as they are, without the source resolution. Needs the sets in
+DOOD_DATA_DIR.
 """
 
 import json
@@ -52,7 +53,7 @@ CHOSEN_ON = 1000  # training images that nothing is fitted to
 FITTED_TO = 40_000
 SCALED_ON = 3000  # of those, to which the scale of pixels is fitted
 LATENTS = (14, 42, 84)  # of autoencoders; 14 are those of one stroke of DooD
-STEPS, BATCH, HIDDEN, PARTICLES = 2500, 128, 512, 200
+STEPS, BATCH, HIDDEN, PARTICLES = 30_000, 128, 512, 200
 RATES = (2e-3, 1e-5)  # of Adam, first and last
 
 
@@ -116,7 +117,8 @@ def bound(components: Components, images: np.ndarray) -> np.ndarray:
 def _expected_errors(components: Components, images: np.ndarray) -> np.ndarray:
     """[N, D] means under the posterior of |x - clip(y)|, y normal at every pixel and clipped to 0..1.
 
-    |x - clip(y)| is the integral over 0..x of [y <= t] and over x..1 of [y > t], of which the means are known.
+    |x - clip(y)| is the integral over 0..x of [y <= t] and over x..1 of [y > t]; their
+    means are known.
     """
     centred = images - components.mean
     means = components.mean + (centred @ components.directions) @ components.directions.T
