@@ -11,6 +11,7 @@ DooD is measured on. Pixels are compared as they are, without the source resolut
 DOOD_DATA_DIR.
 """
 
+import argparse
 import json
 import time
 from pathlib import Path
@@ -20,7 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from absl import app, flags, logging
+from absl import logging
 from flax import linen as nn
 from scipy.special import ndtr
 
@@ -39,10 +40,6 @@ from dood_jax.model.observation import SCALE_RANGE
 from dood_jax.objectives.iwae import log_mean_exp
 from dood_jax.runtime import parallel
 from dood_jax.version import VERSION
-
-_ONLY = flags.DEFINE_list("only", ["pca", "vae", "blank"], "Models to measure.")
-_JSON = flags.DEFINE_string("json", "docs/results/floors.json", "Where the numbers go.")
-_PLOT = flags.DEFINE_string("plot", "docs/floors.png", "Where the curve goes.")
 
 SYNTHETIC = datasets.SYNTHETIC
 SETS = (*datasets.CATALOG, SYNTHETIC)
@@ -280,13 +277,19 @@ def plot(values: dict[str, Any], path: Path) -> None:
     figures.curves(path, lines, "latent numbers an image (MNIST)", "nats an image")
 
 
-def main(_: list[str]) -> None:
+def main() -> None:
     """Measures what `--only` names; what else the file had stays."""
-    path = Path(_JSON.value)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--only", default="pca,vae,blank", help="models to measure")
+    parser.add_argument("--json", default="docs/results/floors.json", help="where the numbers go")
+    parser.add_argument("--plot", default="docs/floors.png", help="where the curve goes")
+    arguments = parser.parse_args()
+    logging.set_verbosity(logging.INFO)
+    path = Path(arguments.json)
     known = results.read(path) if path.is_file() else {"values": {}, "parts": {}}
     values, parts = known["values"], known["parts"]
     measured = {"pca": measure_components, "vae": measure_autoencoders, "blank": measure_blank}
-    for name in {*_ONLY.value, "blank"}:  # of the shipped model, whose checksum the record has
+    for name in {*arguments.only.split(","), "blank"}:  # of the shipped model, whose checksum the record has
         started = time.monotonic()
         values[name] = measured[name]()
         parts[name] = {"commit": commit(), "seconds": round(time.monotonic() - started, 1)}
@@ -302,8 +305,8 @@ def main(_: list[str]) -> None:
         "versions": {"dood_jax": VERSION, "jax": jax.__version__, "numpy": np.__version__},
     }
     results.save(path, record)
-    plot(values, Path(_PLOT.value))
+    plot(values, Path(arguments.plot))
 
 
 if __name__ == "__main__":
-    app.run(main)
+    main()

@@ -21,7 +21,7 @@ SIDES, BACKGROUNDS = (64, 128, 256), ("clean", "shading")
 PENS = (0.02, 0.05)  # least and most width of a pen, as a fraction of the side
 # First and last drawings of each set, in their random order, by which rules were chosen; not measured.
 CHOSEN_BY = {"kanjivg": 160, "hanzi": 25, "homus": 30, OMNIGLOT: ink_sets.CHOSEN_BY}
-CHOSEN_BY_LAST = {"pendigits": 150, "digilets": 150}
+CHOSEN_BY_LAST = {"pendigits": 150, "digilets": 150, OMNIGLOT: 1200}
 OF_SEVERAL = ("crohme", "sheep")  # in which a drawing holds many signs: the side is that of one sign
 _SIGN = 0.5  # of the side: the median stroke of such a drawing
 _MOST_PIXELS = 1_500_000  # of an image

@@ -24,9 +24,10 @@ Each drawing is an image of 64, 128 and 256 pixels, of which it fills 80 %, with
 tablet measured pressure, half to one and a half of that along a stroke), on a white and on a shaded
 background in turn. In formulas and sketches the pixels are those of one sign. Glyphs of a brush are filled
 outlines. These strokes were used for measuring only. Rules were chosen by the first drawings of four sets
-and the last ones of the digits and letters, which are left out; that a box has straight sides and few turns,
-after formulas and sketches had been measured ([experiments](experiments.md#26-is-a-box-one-stroke)). Errors
-are those of means, by drawing writers anew, or images where writers are unknown.
+and the last ones of the digits, the letters and Omniglot, which are left out; that a box has straight sides
+and few turns, after formulas and sketches had been measured
+([experiments](experiments.md#26-is-a-box-one-stroke)); and which letters the rules for letters are most
+needed for was known. Errors are those of means, by drawing writers anew, or images where writers are unknown.
 
 {measures}
 

@@ -4,12 +4,13 @@ Hands start at the upper left and move to the right and down. Groups of strokes 
 the figures of a text, which is read row by row and from left to right. A figure is cut along its gaps into
 parts that stand above or beside each other, and the strokes of a part come in the order of their starts.
 Figures of several strokes follow the taught order of characters: of two that cross, the level one is first,
-and small marks at the upper right, as those of ば and 犬, are last.
+and small marks at the upper right, as those of ば and 犬, are last. Figures of two or three strokes may be
+letters, which are taught otherwise (`letters.py`); the dots of i and j are last.
 """
 
 import numpy as np
 
-from dood_jax.vectorize import curves
+from dood_jax.vectorize import curves, letters
 
 _ADVANCE = np.array([1.0, 1.5])  # a stroke runs so that it advances in this direction
 _FIRST = np.array([0.5, 1.0])  # of two strokes of a part, the one that starts less far this way comes first
@@ -30,6 +31,9 @@ _MANY = 3  # strokes
 _WIDE = 0.6  # of both rows, if the part is cut into rows where it could be cut into columns
 _UNDER = 0.7  # of a stroke that runs under it
 _CENTRED = 0.15  # by which a single stroke over the others may lie beside their middle
+
+_UPRIGHT = 2.0  # least height over width of a stroke under a dot without extent
+_DOTTED, _DOT = 1.2, 0.3  # the same in letters, where dots have at most this fraction of the stroke's height
 
 _MARKED = 7  # most strokes of a figure whose marks come last
 _MARK = 0.3  # of the size of the figure's largest stroke: that of a mark
@@ -81,27 +85,53 @@ def in_order(lines: list[np.ndarray]) -> list[int]:
     low = np.array([line.min(0) for line in lines])
     high = np.array([line.max(0) for line in lines])
     below = _below(low, high)
-    dots, bare = np.nonzero(below >= 0)[0], np.nonzero(below < 0)[0]
-    np.minimum.at(low, below[dots], low[dots])  # an upright stroke and the dots over it count as one
-    np.maximum.at(high, below[dots], high[dots])
+    low, high = _with_dots(low, high, below)
+    bare = np.nonzero(below < 0)[0]
     ranks: list[int] = []
     for figure in figures(low[bare], high[bare]):
-        for index in _order_in_figure(bare[figure], lines, low, high):
-            ranks += [index, *dots[below[dots] == index].tolist()]
+        order = _order_in_figure(bare[figure], lines, low, high)
+        if 1 < len(order) <= letters.MOST:
+            order = [order[k] for k in letters.in_order([lines[index] for index in order])]
+        for index in order:
+            ranks += [index, *np.nonzero(below == index)[0].tolist()]
     return ranks
 
 
+def _with_dots(low: np.ndarray, high: np.ndarray, below: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes [N, 2] to [N, 2] of strokes, where an upright stroke and the dots over it count as one."""
+    low, high, dots = low.copy(), high.copy(), np.nonzero(below >= 0)[0]
+    np.minimum.at(low, below[dots], low[dots])
+    np.maximum.at(high, below[dots], high[dots])
+    return low, high
+
+
 def _below(low: np.ndarray, high: np.ndarray) -> np.ndarray:
-    """[N] the upright stroke over which each stroke is the dot, or -1."""
+    """[N] the upright stroke over which each stroke is the dot, or -1; small strokes are dots in letters."""
+    points = _under_dots(low, high, 0.0, _UPRIGHT)
+    below = np.where(points < 0, _under_dots(low, high, _DOT, _DOTTED), points)
+    below[below[below] >= 0] = -1  # what is a dot itself has none
+    if (below == points).all():
+        return points
+    bare = np.nonzero(below < 0)[0]
+    lows, highs = _with_dots(low, high, below)
+    for figure in figures(lows[bare], highs[bare]):
+        dots = np.nonzero(np.isin(below, bare[figure]))[0]
+        if len(figure) + len(dots) > letters.MOST:
+            below[dots] = points[dots]
+    return below
+
+
+def _under_dots(low: np.ndarray, high: np.ndarray, largest: float, upright: float) -> np.ndarray:
+    """[N] the nearest stroke under each one that is small enough to be its dot, or -1."""
     size, middle = high - low, (low + high) / 2
     below = np.full(len(low), -1)
-    upright = np.nonzero(size[:, 1] > 2 * size[:, 0])[0]
-    for dot in np.nonzero(size.max(1) == 0)[0]:
-        aside = np.abs(middle[upright, 0] - middle[dot, 0])
-        above = low[upright, 1] - high[dot, 1]
-        near = (above > 0) & (np.maximum(above, 2 * aside) < size[upright, 1])
+    for dot in np.nonzero(size.max(1) <= largest * size[:, 1].max())[0]:
+        aside = np.abs(middle[:, 0] - middle[dot, 0])
+        above = low[:, 1] - high[dot, 1]
+        near = (above > 0) & (np.maximum(above, 2 * aside) < size[:, 1])
+        near &= (size[:, 1] > upright * size[:, 0]) & (size[dot].max() <= largest * size[:, 1])
         if near.any():
-            below[dot] = upright[near][(above + aside)[near].argmin()]
+            below[dot] = np.where(near, above + aside, np.inf).argmin()
     return below
 
 
@@ -114,9 +144,10 @@ def figures(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
     gap = _APART * float(np.median(size[size > 0])) if size.any() else np.inf
     figure = np.arange(len(low))
     for i in range(len(low)):
-        apart = np.maximum(low[i] - high[: i + 1], low[: i + 1] - high[i]).max(1)
-        joined = np.unique(figure[: i + 1][apart <= gap])
-        figure[np.isin(figure, joined)] = i
+        is_near = ((low[: i + 1] <= high[i] + gap) & (high[: i + 1] >= low[i] - gap)).all(1)
+        joined = np.unique(figure[: i + 1][is_near])
+        if len(joined) > 1:
+            figure[np.isin(figure, joined)] = i
     figures = [np.nonzero(figure == number)[0].tolist() for number in np.unique(figure)]
     lows = np.array([low[members].min(0) for members in figures])
     highs = np.array([high[members].max(0) for members in figures])

@@ -1,0 +1,131 @@
+"""The order of the strokes of letters, which are figures of two or three strokes.
+
+They are taught otherwise than characters of many strokes (`order.py`): stems come first, then what is
+attached to them, and bars that lie between other strokes last.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from dood_jax.vectorize import curves
+
+MOST = 3  # strokes of a letter
+
+_SAMPLES = 33  # points of each stroke that are looked at
+_BEGINNING = 9  # of these, in which a stroke starts at another one
+_STRAIGHT = 1.15  # most length of a straight stroke, in distances of its ends
+_SLENDER = 1.5  # least ratio of the sides of an upright or level stroke's box
+
+# Fractions of the size of the letter
+_TOUCH = 0.15  # strokes touch within this distance
+_HANGS = 0.3  # least way by which legs lead down from a bar
+
+_RIGHT = 0.6  # least fraction of the points of what is attached that lie right of the stem
+_UNDER_TOP = 0.2  # of the height of a stroke, by which a bar between others lies under its top
+_MIDDLE = (0.25, 0.75)  # fractions of a bar between which the stem of a T starts
+
+
+class _Stroke(NamedTuple):
+    points: np.ndarray  # [_SAMPLES, 2], evenly along it
+    low: np.ndarray  # [2]
+    size: np.ndarray  # [2]
+    is_straight: bool
+    is_upright: bool
+    is_level: bool
+
+
+def in_order(lines: list[np.ndarray]) -> list[int]:
+    """Indices of the strokes of a letter in the order in which they are written.
+
+    Args:
+      lines: [n, 2] points each, as the pen runs; in the order that holds where letters have no rule.
+    """
+    strokes = [_stroke(line) for line in lines]
+    touch = _TOUCH * max(stroke.size.max() for stroke in strokes)
+    if touch == 0:
+        return list(range(len(lines)))
+    awaited = [
+        {j for j in range(len(strokes)) if i != j and _waits(i, j, strokes, touch)}
+        for i in range(len(strokes))
+    ]
+    ranks: list[int] = []
+    left = list(range(len(lines)))
+    while left:  # strokes that wait for each other stay in the given order
+        ranks.append(next((i for i in left if not awaited[i] & set(left)), left[0]))
+        left.remove(ranks[-1])
+    return ranks
+
+
+def _stroke(line: np.ndarray) -> _Stroke:
+    length = curves.length(line)
+    points = curves.evenly(line, _SAMPLES) if length > 0 else np.repeat(line[:1], _SAMPLES, axis=0)
+    size = np.ptp(line, axis=0)
+    is_straight = length < _STRAIGHT * np.linalg.norm(line[-1] - line[0])
+    is_upright, is_level = (bool(is_straight and a > _SLENDER * b) for a, b in (size[::-1], size))
+    return _Stroke(points, line.min(0), size, bool(is_straight), is_upright, is_level)
+
+
+def _waits(i: int, j: int, strokes: list[_Stroke], touch: float) -> bool:
+    """Whether one stroke of a letter is written after another one."""
+    one, other = strokes[i], strokes[j]
+    if _hang(other, strokes, touch):
+        return _hangs(one, other, touch)
+    if _hang(one, strokes, touch):
+        return False
+    return (
+        _is_attached(one, other, touch)
+        or (one.is_level and _lies_between(i, j, strokes, touch))
+        or (one.is_level and len(strokes) == 2 and _is_top_of(one, other, touch))
+        or (one.is_level and _starts_with(one, other, touch))
+    )
+
+
+def _is_attached(one: _Stroke, stem: _Stroke, touch: float) -> bool:
+    """Whether a stroke starts at a stem and stays on its right, as those of B, E and F."""
+    if not stem.is_upright:
+        return False
+    starts_there = _distances(one, stem)[:_BEGINNING].min() < touch
+    aside = one.points[:, 0] - np.interp(one.points[:, 1], *stem.points.T[::-1])
+    is_right = np.mean(aside > 0) > _RIGHT and aside.max() > max(-2 * aside.min(), touch)
+    return bool(starts_there and is_right)
+
+
+def _lies_between(i: int, j: int, strokes: list[_Stroke], touch: float) -> bool:
+    """Whether a level stroke lies between others, as those of A and H, one of which is stroke j."""
+    ends = {
+        k: _distances(strokes[i], strokes[k])[[0, -1]].min(1) < touch for k in range(len(strokes)) if k != i
+    }
+    is_under = strokes[i].points[:, 1].mean() > strokes[j].low[1] + _UNDER_TOP * strokes[j].size[1]
+    return bool(np.any(list(ends.values()), axis=0).all() and ends[j].any() and is_under)
+
+
+def _is_top_of(bar: _Stroke, stem: _Stroke, touch: float) -> bool:
+    """Whether a stem that is longer than a bar starts at the bar's middle, as that of a T."""
+    distance = np.linalg.norm(bar.points - stem.points[0], axis=1)
+    first, last = _MIDDLE
+    is_middle = first < distance.argmin() / (_SAMPLES - 1) < last
+    return bool(stem.is_upright and stem.size[1] > bar.size[0] and is_middle and distance.min() < touch)
+
+
+def _starts_with(bar: _Stroke, other: _Stroke, touch: float) -> bool:
+    """Whether a level stroke starts where a bent one does that leads down, as the upper ones of 5 and E."""
+    together = np.linalg.norm(bar.points[0] - other.points[0]) < touch
+    leads_down = other.points[_SAMPLES // 4, 1] > bar.points[:, 1].max()
+    return bool(not other.is_straight and together and leads_down)
+
+
+def _hang(bar: _Stroke, strokes: list[_Stroke], touch: float) -> bool:
+    """Whether several legs hang from a bar, as those of π, which are written after it."""
+    return bar.is_level and sum(_hangs(one, bar, touch) for one in strokes if one is not bar) > 1
+
+
+def _hangs(leg: _Stroke, bar: _Stroke, touch: float) -> bool:
+    """Whether an upright stroke starts at a bar and leads down from it."""
+    down = leg.points[-1, 1] - bar.points[:, 1].max()
+    near = np.linalg.norm(bar.points - leg.points[0], axis=1).min() < touch
+    return bool(leg.is_upright and near and down > _HANGS / _TOUCH * touch)
+
+
+def _distances(one: _Stroke, other: _Stroke) -> np.ndarray:
+    return np.linalg.norm(one.points[:, None] - other.points, axis=-1)
