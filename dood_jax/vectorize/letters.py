@@ -17,7 +17,7 @@ _BEGINNING = 9  # of these, in which a stroke starts at another one
 _STRAIGHT = 1.15  # most length of a straight stroke, in distances of its ends
 _SLENDER = 1.5  # least ratio of the sides of an upright or level stroke's box
 
-# Fractions of the size of the letter
+# Where the largest stroke has a size of 1
 _TOUCH = 0.15  # strokes touch within this distance
 _HANGS = 0.3  # least way by which legs lead down from a bar
 
@@ -41,16 +41,13 @@ def in_order(lines: list[np.ndarray]) -> list[int]:
     Args:
       lines: [n, 2] points each, as the pen runs; in the order that holds where letters have no rule.
     """
-    strokes = [_stroke(line) for line in lines]
-    touch = _TOUCH * max(stroke.size.max() for stroke in strokes)
-    if touch == 0:
-        return list(range(len(lines)))
-    awaited = [
-        {j for j in range(len(strokes)) if i != j and _waits(i, j, strokes, touch)}
-        for i in range(len(strokes))
-    ]
     ranks: list[int] = []
     left = list(range(len(lines)))
+    size = max(np.ptp(line, axis=0).max() for line in lines)
+    if size == 0:
+        return left
+    strokes = [_stroke(line / size) for line in lines]
+    awaited = [{j for j in left if i != j and _waits(i, j, strokes)} for i in left]
     while left:  # strokes that wait for each other stay in the given order
         ranks.append(next((i for i in left if not awaited[i] & set(left)), left[0]))
         left.remove(ranks[-1])
@@ -66,65 +63,65 @@ def _stroke(line: np.ndarray) -> _Stroke:
     return _Stroke(points, line.min(0), size, bool(is_straight), is_upright, is_level)
 
 
-def _waits(i: int, j: int, strokes: list[_Stroke], touch: float) -> bool:
+def _waits(i: int, j: int, strokes: list[_Stroke]) -> bool:
     """Whether one stroke of a letter is written after another one."""
     one, other = strokes[i], strokes[j]
-    if _hang(other, strokes, touch):
-        return _hangs(one, other, touch)
-    if _hang(one, strokes, touch):
+    if _hang(other, strokes):
+        return _hangs(one, other)
+    if _hang(one, strokes):
         return False
     return (
-        _is_attached(one, other, touch)
-        or (one.is_level and _lies_between(i, j, strokes, touch))
-        or (one.is_level and len(strokes) == 2 and _is_top_of(one, other, touch))
-        or (one.is_level and _starts_with(one, other, touch))
+        _is_attached(one, other)
+        or (one.is_level and _lies_between(i, j, strokes))
+        or (one.is_level and len(strokes) == 2 and _is_top_of(one, other))
+        or (one.is_level and _starts_with(one, other))
     )
 
 
-def _is_attached(one: _Stroke, stem: _Stroke, touch: float) -> bool:
+def _is_attached(one: _Stroke, stem: _Stroke) -> bool:
     """Whether a stroke starts at a stem and stays on its right, as those of B, E and F."""
     if not stem.is_upright:
         return False
-    starts_there = _distances(one, stem)[:_BEGINNING].min() < touch
+    starts_there = _distances(one, stem)[:_BEGINNING].min() < _TOUCH
     aside = one.points[:, 0] - np.interp(one.points[:, 1], *stem.points.T[::-1])
-    is_right = np.mean(aside > 0) > _RIGHT and aside.max() > max(-2 * aside.min(), touch)
+    is_right = np.mean(aside > 0) > _RIGHT and aside.max() > max(-2 * aside.min(), _TOUCH)
     return bool(starts_there and is_right)
 
 
-def _lies_between(i: int, j: int, strokes: list[_Stroke], touch: float) -> bool:
+def _lies_between(i: int, j: int, strokes: list[_Stroke]) -> bool:
     """Whether a level stroke lies between others, as those of A and H, one of which is stroke j."""
     ends = {
-        k: _distances(strokes[i], strokes[k])[[0, -1]].min(1) < touch for k in range(len(strokes)) if k != i
+        k: _distances(strokes[i], strokes[k])[[0, -1]].min(1) < _TOUCH for k in range(len(strokes)) if k != i
     }
     is_under = strokes[i].points[:, 1].mean() > strokes[j].low[1] + _UNDER_TOP * strokes[j].size[1]
     return bool(np.any(list(ends.values()), axis=0).all() and ends[j].any() and is_under)
 
 
-def _is_top_of(bar: _Stroke, stem: _Stroke, touch: float) -> bool:
+def _is_top_of(bar: _Stroke, stem: _Stroke) -> bool:
     """Whether a stem that is longer than a bar starts at the bar's middle, as that of a T."""
     distance = np.linalg.norm(bar.points - stem.points[0], axis=1)
     first, last = _MIDDLE
     is_middle = first < distance.argmin() / (_SAMPLES - 1) < last
-    return bool(stem.is_upright and stem.size[1] > bar.size[0] and is_middle and distance.min() < touch)
+    return bool(stem.is_upright and stem.size[1] > bar.size[0] and is_middle and distance.min() < _TOUCH)
 
 
-def _starts_with(bar: _Stroke, other: _Stroke, touch: float) -> bool:
+def _starts_with(bar: _Stroke, other: _Stroke) -> bool:
     """Whether a level stroke starts where a bent one does that leads down, as the upper ones of 5 and E."""
-    together = np.linalg.norm(bar.points[0] - other.points[0]) < touch
+    together = np.linalg.norm(bar.points[0] - other.points[0]) < _TOUCH
     leads_down = other.points[_SAMPLES // 4, 1] > bar.points[:, 1].max()
     return bool(not other.is_straight and together and leads_down)
 
 
-def _hang(bar: _Stroke, strokes: list[_Stroke], touch: float) -> bool:
+def _hang(bar: _Stroke, strokes: list[_Stroke]) -> bool:
     """Whether several legs hang from a bar, as those of π, which are written after it."""
-    return bar.is_level and sum(_hangs(one, bar, touch) for one in strokes if one is not bar) > 1
+    return bar.is_level and sum(_hangs(one, bar) for one in strokes if one is not bar) > 1
 
 
-def _hangs(leg: _Stroke, bar: _Stroke, touch: float) -> bool:
+def _hangs(leg: _Stroke, bar: _Stroke) -> bool:
     """Whether an upright stroke starts at a bar and leads down from it."""
     down = leg.points[-1, 1] - bar.points[:, 1].max()
-    near = np.linalg.norm(bar.points - leg.points[0], axis=1).min() < touch
-    return bool(leg.is_upright and near and down > _HANGS / _TOUCH * touch)
+    near = np.linalg.norm(bar.points - leg.points[0], axis=1).min() < _TOUCH
+    return bool(leg.is_upright and near and down > _HANGS)
 
 
 def _distances(one: _Stroke, other: _Stroke) -> np.ndarray:
