@@ -23,7 +23,6 @@ _HANGS = 0.3  # least way by which legs lead down from a bar
 
 _RIGHT = 0.6  # least fraction of the points of what is attached that lie right of the stem
 _UNDER_TOP = 0.2  # of the height of a stroke, by which a bar between others lies under its top
-_MIDDLE = (0.25, 0.75)  # fractions of a bar between which the stem of a T starts
 
 
 class _Stroke(NamedTuple):
@@ -73,18 +72,17 @@ def _waits(i: int, j: int, strokes: list[_Stroke]) -> bool:
     return (
         _is_attached(one, other)
         or (one.is_level and _lies_between(i, j, strokes))
-        or (one.is_level and len(strokes) == 2 and _is_top_of(one, other))
         or (one.is_level and _starts_with(one, other))
     )
 
 
 def _is_attached(one: _Stroke, stem: _Stroke) -> bool:
-    """Whether a stroke starts at a stem and stays on its right, as those of B, E and F."""
+    """Whether a stroke starts at a stem and is mostly on its right, as those of B, E and F."""
     if not stem.is_upright:
         return False
     starts_there = _distances(one, stem)[:_BEGINNING].min() < _TOUCH
     aside = one.points[:, 0] - np.interp(one.points[:, 1], *stem.points.T[::-1])
-    is_right = np.mean(aside > 0) > _RIGHT and aside.max() > max(-2 * aside.min(), _TOUCH)
+    is_right = np.mean(aside > 0) > _RIGHT and aside.max() > max(-aside.min(), _TOUCH)
     return bool(starts_there and is_right)
 
 
@@ -95,14 +93,6 @@ def _lies_between(i: int, j: int, strokes: list[_Stroke]) -> bool:
     }
     is_under = strokes[i].points[:, 1].mean() > strokes[j].low[1] + _UNDER_TOP * strokes[j].size[1]
     return bool(np.any(list(ends.values()), axis=0).all() and ends[j].any() and is_under)
-
-
-def _is_top_of(bar: _Stroke, stem: _Stroke) -> bool:
-    """Whether a stem that is longer than a bar starts at the bar's middle, as that of a T."""
-    distance = np.linalg.norm(bar.points - stem.points[0], axis=1)
-    first, last = _MIDDLE
-    is_middle = first < distance.argmin() / (_SAMPLES - 1) < last
-    return bool(stem.is_upright and stem.size[1] > bar.size[0] and is_middle and distance.min() < _TOUCH)
 
 
 def _starts_with(bar: _Stroke, other: _Stroke) -> bool:
