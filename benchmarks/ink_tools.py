@@ -4,6 +4,7 @@ The peers are given more than we are: which side is ink, and of Otsu's and a loc
 mask is nearer to the truth, with specks taken out by the true width of the pen.
 """
 
+import dataclasses
 import functools
 import re
 import time
@@ -23,7 +24,7 @@ from skimage.filters import threshold_local, threshold_otsu
 from skimage.morphology import skeletonize
 
 from dood_jax import api
-from dood_jax.vectorize import page, tracing
+from dood_jax.vectorize import order, page, tracing
 from dood_jax.vectorize.drawing import InkDrawing
 
 MODEL = "synthetic"
@@ -50,6 +51,15 @@ def without_votes(known: Known) -> Found:
     strokes, l1 = tracing.strokes_of(page.remove_background(known.grey), None, 0)
     seconds = time.perf_counter() - started
     return _found(known, InkDrawing(tuple(strokes), *known.grey.shape[::-1], l1=l1), seconds)
+
+
+def in_reading_order(known: Known) -> Found:
+    """The strokes of `without_votes` as they would be read: boxes in rows, from the left in each."""
+    found = without_votes(known)
+    boxes = [(line.min(0), line.max(0)) for line in found.strokes]
+    ranks = order.reading_order(*map(np.array, zip(*boxes, strict=True))) if boxes else []
+    lines, widths = ([of[index] for index in ranks] for of in (found.strokes, found.widths))
+    return dataclasses.replace(found, strokes=lines, widths=widths)
 
 
 def _found(known: Known, drawing: InkDrawing, seconds: float) -> Found:

@@ -44,6 +44,7 @@ MODELS = {  # of the tools that have one
 TOOLS = {
     "dood_jax": ink_tools.ours,
     "without votes": ink_tools.without_votes,
+    "in reading order": ink_tools.in_reading_order,
     "synthetic alone": functools.partial(ink_tools.model_alone, name="synthetic"),
     "synthetic alone, joined": functools.partial(ink_tools.model_alone, name="synthetic", is_joined=True),
     "mnist alone, joined": functools.partial(ink_tools.model_alone, name="mnist", is_joined=True),

@@ -31,7 +31,8 @@ needed for was known. Errors are those of means, by drawing writers anew, or ima
 
 {measures}
 
-Rows: `dood vectorize`; the same rules without the votes of the model; the released models alone, which draw
+Rows: `dood vectorize`; the same rules without the votes of the model; their strokes in reading order (boxes
+in rows, from the left in each) instead of the order of writing; the released models alone, which draw
 the whole character in six strokes of their own (`Model.to_ink`), as they are and joined where they continue
 each other (`InkDrawing.joined`); branches of a skeleton (skan, sknw) and autotrace's centre lines, which are
 given the better of two thresholds by the true ink. Published figures on CROHME (a DTW of 13.93 for SORT!) are

@@ -154,11 +154,11 @@ def figures(low: np.ndarray, high: np.ndarray) -> list[list[int]]:
     if len(figures) > 1:  # small figures count as taller, so that they share a row with what is beside them
         grown = np.maximum(gap - (highs - lows)[:, 1], 0) / 2
         lows[:, 1], highs[:, 1] = lows[:, 1] - grown, highs[:, 1] + grown
-    return [figures[index] for index in _reading_order(lows, highs)]
+    return [figures[index] for index in reading_order(lows, highs)]
 
 
-def _reading_order(lows: np.ndarray, highs: np.ndarray) -> list[int]:
-    """Figures by their boxes: rows from the top, in each row from the left."""
+def reading_order(lows: np.ndarray, highs: np.ndarray) -> list[int]:
+    """Indices of boxes [N, 2] to [N, 2] as they are read: rows from the top, in each row from the left."""
     ranks: list[int] = []
     left = sorted(range(len(lows)), key=lambda i: lows[i, 1])
     while left:  # the tallest figure beside the uppermost one decides what is in its row
