@@ -150,9 +150,9 @@ def seeds_parts(results: Path) -> list[str]:
         (best,) = (one["seed"] for one in record["seeds"] if one["checkpoint_sha256"] == released)
         parts += [
             f"## Seeds of the {name} model",
-            "The same config but for `--config.training.seed`; commits are those that trained, and what else"
-            " they differ in is in [experiments](experiments.md#17-what-is-a-seed-worth). Seed"
-            f" {best} is released, the best by validation images. Nats under the map of 500 test images of"
+            "The same config but for `--config.training.seed`; commits are those that trained. What else they"
+            f" differ in, and why seed {best} is released, is in"
+            " [experiments](experiments.md#17-what-is-a-seed-worth). Nats under the map of 500 test images of"
             " five sets, 40 particles, with source resolution; L1 on MNIST; the Fréchet ratio of samples; the"
             " fraction of completions of one stroke that keep the image's class. `python tools/seeds.py`.",
             tables.seeds_table(record),

@@ -3,7 +3,7 @@
 Measures runs of one config that differ in the seed alone, at idle priority in `runs/measure`, and writes
 `docs/results/seeds-mnist.json`; `tools/results_page.py` makes the table. A run is a folder in which
 `--task=release` has put the model. Seeds that the record holds already stay in it if no run of theirs is
-given. The record is of the seed that is best on its validation images: a test wants that one to be released.
+given. One of the seeds must be the released model, whose record it is.
 """
 
 import json
@@ -35,22 +35,24 @@ def main(arguments: Sequence[str]) -> int:
     if commit().endswith("-dirty"):
         sys.stderr.write("the working tree has changes; commit first, since the record names the commit\n")
         return 2
-    os.nice(19)
     path = measure.RESULTS / f"seeds-{name}.json"
     known = json.loads(path.read_text())["seeds"] if path.is_file() else []
+    released = checksum(_card(measure.ROOT / "checkpoints" / name))
+    sums = [checksum(_card(folder / "release")) for folder in folders]
+    if released not in [*sums, *(one["checkpoint_sha256"] for one in known)]:
+        sys.stderr.write(f"seeds.py: no run is that of the released {name}; give its folder too\n")
+        return 2
+    os.nice(19)
     seeds = {one["seed"]: one for one in [*known, *(of_seed(name, folder) for folder in folders)]}
-    best = max(seeds.values(), key=lambda one: one["validation"]["log_likelihood"])
-    released = {"checkpoint": name, "checkpoint_sha256": best["checkpoint_sha256"]}
     rows = [seeds[seed] for seed in sorted(seeds)]
-    path.write_text(
-        json.dumps({"task": "seeds", **released, "commit": commit(), "seeds": rows}, indent=1) + "\n"
-    )
+    record = {"task": "seeds", "checkpoint": name, "checkpoint_sha256": released, "commit": commit()}
+    path.write_text(json.dumps({**record, "seeds": rows}, indent=1) + "\n")
     return 0
 
 
 def of_seed(name: str, folder: Path) -> dict[str, Any]:
     """What is known of one run: its last validation, nats on all sets, and how well it invents."""
-    card = json.loads((folder / "release" / CARD_FILE).read_text())
+    card = _card(folder / "release")
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     last = [line for line in lines if line["kind"] == "validation"][-1]
     fid = measure.all_records()[f"fid-{name}"]
@@ -71,6 +73,11 @@ def of_seed(name: str, folder: Path) -> dict[str, Any]:
         completion = _values(name, "completion", settings={}, folder=folder)
         found["kept"] = completion["class_consistency"]
     return found
+
+
+def _card(folder: Path) -> dict[str, Any]:
+    card: dict[str, Any] = json.loads((folder / CARD_FILE).read_text())
+    return card
 
 
 def _values(name: str, task: str, settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
-"""The record of seeds: runs are measured as released models are, and the best by validation counts."""
+"""The record of seeds: runs are measured as released models are, and one of them is the released one."""
 
 import json
+import shutil
 
 import measure
 import pytest
@@ -30,6 +31,7 @@ def measured(tmp_path, monkeypatch):
     monkeypatch.setattr(measure, "measure", measure_one)
     monkeypatch.setattr(measure, "WORKDIR", tmp_path)
     monkeypatch.setattr(measure, "RESULTS", tmp_path)
+    monkeypatch.setattr(measure, "ROOT", tmp_path)
     monkeypatch.setattr(seeds, "commit", lambda: "abc1234")
     monkeypatch.setattr(seeds.os, "nice", lambda _: 0)
     return calls
@@ -51,12 +53,20 @@ def run_of(folder, seed: int, validated: tuple[float, ...]):
     return folder, checksum(card)
 
 
-def test_the_best_of_the_last_validations_is_the_record_s_model(tmp_path, measured):
-    late, best = run_of(tmp_path / "run-4", 4, (10.0, 30.0))
-    early, _ = run_of(tmp_path / "run-3", 3, (50.0, 20.0))
+def release(tmp_path, run) -> None:
+    shutil.copytree(run / "release", tmp_path / "checkpoints" / "mnist")
+
+
+def test_the_record_is_of_the_seed_that_is_released(tmp_path, measured, capsys):
+    late, _ = run_of(tmp_path / "run-4", 4, (10.0, 30.0))
+    early, released = run_of(tmp_path / "run-3", 3, (50.0, 20.0))
+    release(tmp_path, early)
+    assert seeds.main(["mnist", str(late)]) == 2 and not measured
+    assert "no run is that of the released mnist" in capsys.readouterr().err
     assert seeds.main(["mnist", str(late), str(early)]) == 0
     record = json.loads((tmp_path / "seeds-mnist.json").read_text())
-    assert (record["checkpoint"], record["checkpoint_sha256"], record["commit"]) == ("mnist", best, "abc1234")
+    named = (record["checkpoint"], record["checkpoint_sha256"], record["commit"])
+    assert named == ("mnist", released, "abc1234")
     third, fourth = record["seeds"]
     assert [third["seed"], fourth["seed"]] == [3, 4]
     assert fourth["validation"] == {"log_likelihood": 30.0, "stderr": 2.0}
@@ -67,6 +77,7 @@ def test_the_best_of_the_last_validations_is_the_record_s_model(tmp_path, measur
 
 def test_runs_are_measured_as_released_models_are(tmp_path, measured):
     folder, _ = run_of(tmp_path / "run-1", 1, (10.0,))
+    release(tmp_path, folder)
     assert seeds.main(["mnist", str(folder)]) == 0
     records = measure.all_records()
     expected = [records[name] for name in ("transfer-mnist", "fid-mnist", "completion-mnist")]
@@ -75,11 +86,12 @@ def test_runs_are_measured_as_released_models_are(tmp_path, measured):
 
 def test_seeds_that_were_measured_stay_and_are_replaced_by_their_own_run(tmp_path, measured):
     for name, seed, nats in (("run-1", 5, 10.0), ("run-2", 6, 20.0), ("run-3", 5, 30.0)):
-        folder, model = run_of(tmp_path / name, seed, (nats,))
+        folder, _ = run_of(tmp_path / name, seed, (nats,))
+        if name == "run-1":
+            release(tmp_path, folder)
         assert seeds.main(["mnist", str(folder)]) == 0
     record = json.loads((tmp_path / "seeds-mnist.json").read_text())
     assert [(one["seed"], one["map"]) for one in record["seeds"]] == [(5, 7003.0), (6, 7002.0)]
-    assert record["checkpoint_sha256"] == model
 
 
 def test_what_is_no_run_is_refused_in_a_line(tmp_path, measured, monkeypatch, capsys):
