@@ -26,13 +26,15 @@ background in turn. In formulas and sketches the pixels are those of one sign. G
 outlines. These strokes were used for measuring only. Rules were chosen by the first drawings of four sets
 and the last ones of the digits, the letters and Omniglot, which are left out; that a box has straight sides
 and few turns, after formulas and sketches had been measured
-([experiments](experiments.md#26-is-a-box-one-stroke)); and which letters the rules for letters are most
-needed for was known. Errors are those of means, by drawing writers anew, or images where writers are unknown.
+([experiments](experiments.md#26-is-a-box-one-stroke)). The rules for letters were written knowing, from all
+drawings of DigiLeTs, which letters the rules of characters get wrong. Errors are those of means, by drawing
+writers anew, or images where writers are unknown.
 
 {measures}
 
 Rows: `dood vectorize`; the same rules without the votes of the model; their strokes in reading order (boxes
-in rows, from the left in each) instead of the order of writing; the released models alone, which draw
+in rows, from the left in each) instead of the order of writing (crossings that lie near each other are told
+apart in the order of the strokes, so they may differ); the released models alone, which draw
 the whole character in six strokes of their own (`Model.to_ink`), as they are and joined where they continue
 each other (`InkDrawing.joined`); branches of a skeleton (skan, sknw) and autotrace's centre lines, which are
 given the better of two thresholds by the true ink. Published figures on CROHME (a DTW of 13.93 for SORT!) are

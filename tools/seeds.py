@@ -38,8 +38,10 @@ def main(arguments: Sequence[str]) -> int:
     path = measure.RESULTS / f"seeds-{name}.json"
     known = json.loads(path.read_text())["seeds"] if path.is_file() else []
     released = checksum(_card(measure.ROOT / "checkpoints" / name))
-    sums = [checksum(_card(folder / "release")) for folder in folders]
-    if released not in [*sums, *(one["checkpoint_sha256"] for one in known)]:
+    sums = {one["seed"]: one["checkpoint_sha256"] for one in known}
+    for card in (_card(folder / "release") for folder in folders):
+        sums[card["config"]["training"]["seed"]] = checksum(card)
+    if released not in sums.values():
         sys.stderr.write(f"seeds.py: no run is that of the released {name}; give its folder too\n")
         return 2
     os.nice(19)

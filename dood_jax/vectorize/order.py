@@ -33,7 +33,8 @@ _UNDER = 0.7  # of a stroke that runs under it
 _CENTRED = 0.15  # by which a single stroke over the others may lie beside their middle
 
 _UPRIGHT = 2.0  # least height over width of a stroke under a dot without extent
-_DOTTED, _DOT = 1.2, 0.3  # the same in letters, where dots have at most this fraction of the stroke's height
+_UPRIGHT_LETTER = 1.2  # the same in letters
+_DOT = 0.3  # of the height of the stroke under it: most size of a letter's dot
 
 _MARKED = 7  # most strokes of a figure whose marks come last
 _MARK = 0.3  # of the size of the figure's largest stroke: that of a mark
@@ -107,22 +108,26 @@ def _with_dots(low: np.ndarray, high: np.ndarray, below: np.ndarray) -> tuple[np
 
 def _below(low: np.ndarray, high: np.ndarray) -> np.ndarray:
     """[N] the upright stroke over which each stroke is the dot, or -1; small strokes are dots in letters."""
-    points = _under_dots(low, high, 0.0, _UPRIGHT)
-    below = np.where(points < 0, _under_dots(low, high, _DOT, _DOTTED), points)
-    below[below[below] >= 0] = -1  # what is a dot itself has none
-    if (below == points).all():
-        return points
+    under_points = _under_dots(low, high, 0.0, _UPRIGHT)
+    below = np.where(under_points < 0, _under_dots(low, high, _DOT, _UPRIGHT_LETTER), under_points)
+    below[under_points[under_points >= 0]] = -1  # what has a dot is none
+    below[(below >= 0) & (below[below] >= 0)] = -1
+    if (below == under_points).all():
+        return below
     bare = np.nonzero(below < 0)[0]
     lows, highs = _with_dots(low, high, below)
     for figure in figures(lows[bare], highs[bare]):
         dots = np.nonzero(np.isin(below, bare[figure]))[0]
         if len(figure) + len(dots) > letters.MOST:
-            below[dots] = points[dots]
+            below[dots] = under_points[dots]
     return below
 
 
 def _under_dots(low: np.ndarray, high: np.ndarray, largest: float, upright: float) -> np.ndarray:
-    """[N] the nearest stroke under each one that is small enough to be its dot, or -1."""
+    """[N] the upright stroke under each one that is small enough to be its dot, or -1.
+
+    A dot that has an extent belongs to the stroke that is nearest to it on all sides, or to none.
+    """
     size, middle = high - low, (low + high) / 2
     below = np.full(len(low), -1)
     for dot in np.nonzero(size.max(1) <= largest * size[:, 1].max())[0]:
@@ -132,6 +137,10 @@ def _under_dots(low: np.ndarray, high: np.ndarray, largest: float, upright: floa
         near &= (size[:, 1] > upright * size[:, 0]) & (size[dot].max() <= largest * size[:, 1])
         if near.any():
             below[dot] = np.where(near, above + aside, np.inf).argmin()
+        if size[dot].any() and below[dot] >= 0:
+            apart = np.maximum(np.maximum(low - high[dot], low[dot] - high), 0).sum(1)
+            apart[dot] = np.inf
+            below[dot] = below[dot] if apart.argmin() == below[dot] else -1
     return below
 
 

@@ -37,13 +37,13 @@ def measured(tmp_path, monkeypatch):
     return calls
 
 
-def run_of(folder, seed: int, validated: tuple[float, ...]):
+def run_of(folder, seed: int, validated: tuple[float, ...], sum_of: str = ""):
     """A run of one seed with its release, and the checksum of that."""
     card = {
         "config": {"training": {"seed": seed}},
         "commit": f"c{seed}",
         "seconds": 90.0,
-        "sha256": {"a": str(seed)},
+        "sha256": {"a": sum_of or str(seed)},
     }
     (folder / "release").mkdir(parents=True)
     (folder / "release" / CARD_FILE).write_text(json.dumps(card))
@@ -85,13 +85,13 @@ def test_runs_are_measured_as_released_models_are(tmp_path, measured):
 
 
 def test_seeds_that_were_measured_stay_and_are_replaced_by_their_own_run(tmp_path, measured):
-    for name, seed, nats in (("run-1", 5, 10.0), ("run-2", 6, 20.0), ("run-3", 5, 30.0)):
-        folder, _ = run_of(tmp_path / name, seed, (nats,))
-        if name == "run-1":
-            release(tmp_path, folder)
-        assert seeds.main(["mnist", str(folder)]) == 0
+    runs = [run_of(tmp_path / f"run-{i}", seed, (10.0,))[0] for i, seed in enumerate((5, 6, 6))]
+    release(tmp_path, runs[0])
+    assert [seeds.main(["mnist", str(run)]) for run in runs] == [0, 0, 0]
+    other, _ = run_of(tmp_path / "run-3", 5, (10.0,), sum_of="another")
+    assert seeds.main(["mnist", str(other)]) == 2  # it would take the place of the released model
     record = json.loads((tmp_path / "seeds-mnist.json").read_text())
-    assert [(one["seed"], one["map"]) for one in record["seeds"]] == [(5, 7003.0), (6, 7002.0)]
+    assert [(one["seed"], one["map"]) for one in record["seeds"]] == [(5, 7000.0), (6, 7002.0)]
 
 
 def test_what_is_no_run_is_refused_in_a_line(tmp_path, measured, monkeypatch, capsys):

@@ -109,6 +109,25 @@ def test_dots_are_read_in_rows_however_they_jitter(rows, columns, underlined):
         assert restored([*dots, *below], seed) == list(range(len(dots) + len(below)))
 
 
+def n_at(x, y) -> np.ndarray:
+    return line((x, y + 35), (x, y), (x + 20, y), (x + 20, y + 35))
+
+
+@pytest.mark.parametrize("mark", [line((40, 33), (37, 42)), line((32, 18), (48, 18))], ids=["comma", "dash"])
+def test_marks_of_a_row_are_no_dots_of_the_next_one(mark):
+    first = [n_at(0, 0), mark, n_at(60, 0), n_at(120, 0)]
+    second = [n_at(0, 90), line((40, 77), (40, 125)), n_at(60, 90), n_at(120, 90)]
+    assert restored([*first, *second], 0) == list(range(8))
+
+
+def test_a_dot_stays_with_its_stroke_in_a_figure_of_many():
+    """The stroke lies over another upright one, of which it is no dot, since the figure is no letter."""
+    i = [line((10, 12), (10, 22)), dot(10, 8)]
+    bars = [line((14, y), (60, y)) for y in (40, 60, 80)]
+    order_of = restored([*i, line((12, 30), (12, 90)), *bars], 0)
+    assert order_of.index(1) == order_of.index(0) + 1
+
+
 def test_dots_at_the_end_of_a_row_of_letters_belong_to_it():
     letters = [stroke for x in (0, 60, 120) for stroke in moved(LETTER, x, 0)]
     dots = [dot(x, 38 - x % 3) for x in (180, 210, 240)]
