@@ -187,7 +187,7 @@ def floors_parts(record: Record, study: tables.Study | None) -> list[str]:
         " of numbers code an enlarged image of 784 pixels almost without loss. Nats alone are no measure of"
         " drawing. What a drawing model wins is few numbers that mean something (places, strokes, their"
         " order), Omniglot, transfer from MNIST to sets that look otherwise, and strokes themselves. From"
-        " synthetic strokes it wins on MNIST and Omniglot alone; on the other three sets components have more."
+        " synthetic strokes it wins on MNIST and Omniglot alone; on the others components have more."
         + beside,
         "![Nats against the number of latent numbers](floors.png)",
         principal,
