@@ -124,3 +124,16 @@ def test_a_tool_that_draws_nothing_has_lost_all():
 
     (row,) = pen_measures.rows_of([of([[(10, 30), (50, 30)]])], {"none": refuses})
     assert (row["lost"], row["matched"], row["count_right"]) == (1, 0, 0)
+
+
+def test_strokes_in_reading_order_are_those_of_the_rules_row_by_row(monkeypatch):
+    for needed in ("autotrace", "potrace", "skan", "sknw", "svgpathtools", "vtracer"):
+        pytest.importorskip(needed)
+    import ink_tools
+
+    lines = [np.array([[x, y], [x + 5.0, y + 8]]) for x, y in ((20, 30), (50, 1), (0, 0), (0, 33))]
+    found = Found(lines, [1.0, 2.0, 3.0, 4.0], np.zeros((40, 60), np.float32), 0.1)
+    monkeypatch.setattr(ink_tools, "without_votes", lambda known: found)
+    read = ink_tools.in_reading_order(None)
+    assert read.widths == [3.0, 2.0, 4.0, 1.0]
+    assert [line[0].tolist() for line in read.strokes] == [[0, 0], [50, 1], [0, 33], [20, 30]]
