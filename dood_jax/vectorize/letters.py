@@ -16,19 +16,11 @@ _SAMPLES = 33  # points of each stroke that are looked at
 _BEGINNING = 9  # of these, in which a stroke starts at another one
 _STRAIGHT = 1.15  # most length of a straight stroke, in distances of its ends
 _SLENDER = 1.5  # least ratio of the sides of an upright or level stroke's box
-
-# Where the largest stroke has a size of 1
-_TOUCH = 0.15  # strokes touch within this distance
-_HANGS = 0.3  # least way by which legs lead down from a bar
-
-_RIGHT = 0.6  # least fraction of the points of what is attached that lie right of the stem
-_UNDER_TOP = 0.2  # of the height of a stroke, by which a bar between others lies under its top
+_TOUCH = 0.15  # strokes touch within this distance, where the largest one has a size of 1
 
 
 class _Stroke(NamedTuple):
     points: np.ndarray  # [_SAMPLES, 2], evenly along it
-    low: np.ndarray  # [2]
-    size: np.ndarray  # [2]
     is_straight: bool
     is_upright: bool
     is_level: bool
@@ -59,7 +51,7 @@ def _stroke(line: np.ndarray) -> _Stroke:
     size = np.ptp(line, axis=0)
     is_straight = length < _STRAIGHT * np.linalg.norm(line[-1] - line[0])
     is_upright, is_level = (bool(is_straight and a > _SLENDER * b) for a, b in (size[::-1], size))
-    return _Stroke(points, line.min(0), size, bool(is_straight), is_upright, is_level)
+    return _Stroke(points, bool(is_straight), is_upright, is_level)
 
 
 def _waits(i: int, j: int, strokes: list[_Stroke]) -> bool:
@@ -82,7 +74,7 @@ def _is_attached(one: _Stroke, stem: _Stroke) -> bool:
         return False
     starts_there = _distances(one, stem)[:_BEGINNING].min() < _TOUCH
     aside = one.points[:, 0] - np.interp(one.points[:, 1], *stem.points.T[::-1])
-    is_right = np.mean(aside > 0) > _RIGHT and aside.max() > max(-aside.min(), _TOUCH)
+    is_right = np.mean(aside > 0) > 0.5 and aside.max() > max(-aside.min(), _TOUCH)
     return bool(starts_there and is_right)
 
 
@@ -91,8 +83,7 @@ def _lies_between(i: int, j: int, strokes: list[_Stroke]) -> bool:
     ends = {
         k: _distances(strokes[i], strokes[k])[[0, -1]].min(1) < _TOUCH for k in range(len(strokes)) if k != i
     }
-    is_under = strokes[i].points[:, 1].mean() > strokes[j].low[1] + _UNDER_TOP * strokes[j].size[1]
-    return bool(np.any(list(ends.values()), axis=0).all() and ends[j].any() and is_under)
+    return bool(np.any(list(ends.values()), axis=0).all() and ends[j].any())
 
 
 def _starts_with(bar: _Stroke, other: _Stroke) -> bool:
@@ -109,9 +100,9 @@ def _hang(bar: _Stroke, strokes: list[_Stroke]) -> bool:
 
 def _hangs(leg: _Stroke, bar: _Stroke) -> bool:
     """Whether an upright stroke starts at a bar and leads down from it."""
-    down = leg.points[-1, 1] - bar.points[:, 1].max()
+    is_under = leg.points[-1, 1] > bar.points[:, 1].max()
     near = np.linalg.norm(bar.points - leg.points[0], axis=1).min() < _TOUCH
-    return bool(leg.is_upright and near and down > _HANGS)
+    return bool(leg.is_upright and near and is_under)
 
 
 def _distances(one: _Stroke, other: _Stroke) -> np.ndarray:
