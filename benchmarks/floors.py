@@ -4,10 +4,10 @@
 
 Principal components with a Gaussian prior, a Gaussian posterior of one width and the published observation
 model (a Laplace scale a pixel, within the same range; what is drawn is clipped to 0..1, as a canvas is) need
-a minute a set, and no iteration: the bound has a closed form. A small variational autoencoder of two hidden
-layers has the same observation model. Both are fitted to training images; what is to be chosen (the number
-of components, the width) is chosen on other training images; the bound is of the same 500 test images that
-DooD is measured on. Pixels are compared as they are, without the source resolution. Needs the sets in
+two minutes a set, and no iteration: the bound has a closed form. A small variational autoencoder of two
+hidden layers has the same observation model. Both are fitted to training images; what is to be chosen (the
+number of components, the width) is chosen on other training images; the bound is of the same 500 test images
+that DooD is measured on. Pixels are compared as they are, without the source resolution. Needs the sets in
 DOOD_DATA_DIR.
 """
 
@@ -114,8 +114,7 @@ def bound(components: Components, images: np.ndarray) -> np.ndarray:
 def _expected_errors(components: Components, images: np.ndarray) -> np.ndarray:
     """[N, D] means under the posterior of |x - clip(y)|, y normal at every pixel and clipped to 0..1.
 
-    |x - clip(y)| is the integral over 0..x of [y <= t] and over x..1 of [y > t]; their
-    means are known.
+    |x - clip(y)| is the integral over 0..x of [y <= t] and over x..1 of [y > t], whose means are known.
     """
     centred = images - components.mean
     means = components.mean + (centred @ components.directions) @ components.directions.T
@@ -289,7 +288,8 @@ def main() -> None:
     known = results.read(path) if path.is_file() else {"values": {}, "parts": {}}
     values, parts = known["values"], known["parts"]
     measured = {"pca": measure_components, "vae": measure_autoencoders, "blank": measure_blank}
-    for name in {*arguments.only.split(","), "blank"}:  # of the shipped model, whose checksum the record has
+    # A blank image is of the shipped model, whose checksum the record has.
+    for name in dict.fromkeys([*arguments.only.split(","), "blank"]):
         started = time.monotonic()
         values[name] = measured[name]()
         parts[name] = {"commit": commit(), "seconds": round(time.monotonic() - started, 1)}

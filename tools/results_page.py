@@ -179,9 +179,9 @@ def floors_parts(record: Record, study: tables.Study | None) -> list[str]:
     return [
         "## Floors: models without strokes",
         "`python benchmarks/floors.py`: principal components with a Gaussian prior and posterior and the same"
-        " Laplace map, drawn pixels clipped to 0..1; a bound in closed form, a minute a set, without source"
-        " resolution. The number of components and the posterior's width are chosen on training images that"
-        " nothing was fitted to.",
+        " Laplace map, drawn pixels clipped to 0..1; a bound in closed form, two minutes a set, without"
+        " source resolution. The number of components and the posterior's width are chosen on training images"
+        " that nothing was fitted to.",
         tables.floors_table(values),
         "**A linear model has more nats than DooD, ours and the paper's, on most sets in domain**: hundreds"
         " of numbers code an enlarged image of 784 pixels almost without loss. Nats alone are no measure of"
